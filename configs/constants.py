@@ -1,0 +1,12 @@
+"""Quantities that the whole project agrees on: the windows of the paper and the rates of a prepared dataset."""
+
+IMU_RATE_HZ = 50
+WINDOW_S = 5.0
+WINDOW_SAMPLES = 250  # WINDOW_S * IMU_RATE_HZ
+FRAME_RATE_HZ = 10
+WINDOW_FRAMES = 50  # WINDOW_S * FRAME_RATE_HZ
+
+ACC = ("acc_x", "acc_y", "acc_z")  # specific force, m/s^2
+GYRO = ("gyro_x", "gyro_y", "gyro_z")  # angular rate, rad/s
+CHANNELS = ACC + GYRO
+STANDARD_GRAVITY = 9.80665  # m/s^2 per g
