@@ -1,0 +1,254 @@
+"""Every setting of every command: the only source of flags, YAML keys, defaults and help.
+
+One flat, frozen model per command. A field's help says what it does and in which unit; what cannot go together is
+refused here, before any data, checkpoint or network is touched.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+Normalization = Literal["recording", "dataset", "window", "none"]
+ImuEncoderName = Literal["patchtst", "conv_gru"]
+VideoEncoderName = Literal["videomae", "clip"]
+LossName = Literal["sigmoid", "softmax"]
+MethodName = Literal["imu_video_cross", "imu2clip"]
+
+# What each method of the paper is made of; a part that is named on its own replaces the method's (Table 5).
+METHODS: dict[str, dict[str, str]] = {
+    "imu_video_cross": {"imu_encoder": "patchtst", "video_encoder": "videomae", "loss": "sigmoid"},
+    "imu2clip": {"imu_encoder": "conv_gru", "video_encoder": "clip", "loss": "softmax"},
+}
+PRETRAINED_VIDEO = {"videomae": "MCG-NJU/videomae-base-ssv2", "clip": "openai/clip-vit-base-patch32"}
+
+
+def setting(default: Any = ..., *, help: str, **limits: Any) -> Any:
+    """A field with its help text; without a default it is required."""
+    return Field(default, description=help, **limits)
+
+
+PositiveInt = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _plain_name(name: str) -> str:
+    if name in ("", ".", "..") or "/" in name or "\\" in name:
+        raise ValueError(f"{name!r} must be a plain folder name, without slashes")
+    return name
+
+
+FolderName = Annotated[str, AfterValidator(_plain_name)]
+
+
+class Config(BaseModel):
+    """What all commands share: strict names, no change after the start."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    program: ClassVar[str]
+    summary: ClassVar[str]  # first lines of --help
+
+
+class SimulateConfig(Config):
+    """python -m scripts.simulate"""
+
+    program = "python -m scripts.simulate"
+    summary = "Write simulated raw recordings in the layouts of Ego4D, UESTC-MMEA-CL and the PD study."
+
+    out: Path = setting(Path("raw"), help="folder to write; one subfolder per dataset")
+    seed: int = setting(0, ge=0, help="everything drawn follows from it")
+
+
+class PrepareConfig(Config):
+    """python -m scripts.prepare"""
+
+    program = "python -m scripts.prepare"
+    summary = "Turn raw recordings into a prepared dataset: 50 Hz IMU arrays, 10 fps JPEG frames, one table."
+
+    format: Literal["ego4d", "mmea", "pd", "gopro", "classyglass"] = setting(help="layout of the raw folder")
+    raw: Path = setting(help="folder with the raw recordings; it is only read")
+    out: Path = setting(help="folder of the prepared dataset, such as data/mmea; a second call does the rest")
+    frame_size: int = setting(224, ge=16, multiple_of=2, help="side of the stored square frames, pixels")
+    jpeg_quality: int = setting(90, ge=1, le=100, help="JPEG quality of the stored frames")
+    num_workers: int = setting(0, ge=0, help="processes; 0 takes every core")
+
+
+class TrainConfig(Config):
+    """train.py"""
+
+    program = "python train.py"
+    summary = "Pretrain an IMU encoder against the video of the same five seconds."
+
+    # method
+    model: MethodName = setting("imu_video_cross", help="method; sets the parts that are not named on their own")
+    imu_encoder: ImuEncoderName | None = setting(None, help="IMU encoder, if not the method's own")
+    video_encoder: VideoEncoderName | None = setting(None, help="video encoder, if not the method's own")
+    loss: LossName | None = setting(None, help="contrastive loss, if not the method's own")
+    # data
+    dataset: FolderName = setting(help="prepared dataset to train on, a folder under --data_root")
+    data_root: Path = setting(Path("data"), help="folder of the prepared datasets")
+    normalize: Normalization = setting("recording", help="z-score by the mean and std of this unit (paper: recording)")
+    clip_len: int = setting(10, ge=1, le=50, help="frames per 5 s clip; one is drawn from each of that many chunks")
+    num_workers: int = setting(2, ge=1, help="threads per rank that decode frames")
+    held_out: float = setting(0.1, ge=0, lt=1, help="share of sessions kept for the retrieval report")
+    max_held_out: PositiveInt = setting(512, help="windows, at most, in the retrieval report")
+    # IMU encoder
+    imu_scaling: Literal["none", "std"] = setting("none", help="PatchTST scaling; std erases gravity and amplitude")
+    imu_dim: PositiveInt = setting(128, help="PatchTST width per channel")
+    imu_layers: PositiveInt = setting(3, help="PatchTST layers")
+    imu_heads: PositiveInt = setting(4, help="PatchTST attention heads")
+    imu_ffn: PositiveInt = setting(512, help="PatchTST feed-forward width")
+    imu_patch: PositiveInt = setting(16, help="PatchTST patch length and stride, samples at 50 Hz")
+    imu_dropout: Share = setting(0.1, help="dropout inside the IMU encoder")
+    # video encoder
+    video_weights: str = setting(
+        "auto",
+        help="starting weights: auto (the method's hub id), a hub id, a local folder, or none (scratch, sizes below)",
+    )
+    image_size: PositiveInt = setting(224, help="side of the frames that the video encoder sees, pixels")
+    video_dim: PositiveInt = setting(768, help="video encoder width, with --video_weights none")
+    video_layers: PositiveInt = setting(12, help="video encoder layers, with --video_weights none")
+    video_heads: PositiveInt = setting(12, help="video encoder heads, with --video_weights none")
+    video_ffn: PositiveInt = setting(3072, help="video encoder feed-forward width, with --video_weights none")
+    video_patch: PositiveInt = setting(16, help="video encoder patch side, pixels, with --video_weights none")
+    freeze_video: bool = setting(False, help="keep the video encoder's weights fixed (its head still learns)")
+    # heads and loss
+    embed_dim: PositiveInt = setting(512, help="size of the shared space")
+    head_dropout: Share = setting(0.1, help="dropout in the projection heads")
+    # optimisation
+    epochs: PositiveInt = setting(50, help="passes over the training windows")
+    batch_size: int = setting(32, ge=2, help="windows per step and rank; the global batch is this times the ranks")
+    lr: float = setting(1e-4, gt=0, help="peak learning rate")
+    weight_decay: float = setting(0.01, ge=0, help="AdamW decay; never on biases, norms, logit scale and bias")
+    warmup: float = setting(0.05, ge=0, lt=1, help="share of steps with a linearly rising rate before the cosine")
+    clip_grad: float = setting(1.0, ge=0, help="largest gradient norm; 0 does not clip")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = setting(
+        "auto",
+        help="arithmetic of forward and backward; auto: bf16 where the GPU has it, else fp16, fp32 on a CPU",
+    )
+    device: str = setting("auto", help="auto, cpu or cuda; under torchrun each rank takes its own GPU")
+    seed: int = setting(0, ge=0, help="draws of weights, order, frames and dropout")
+    # run
+    run_name: FolderName | None = setting(None, help="folder under --runs_root; default: model, dataset and time")
+    runs_root: Path = setting(Path("runs"), help="folder of the runs")
+    save_interval: PositiveInt = setting(5, help="epochs between checkpoints; the last epoch is always saved")
+    eval_interval: PositiveInt = setting(1, help="epochs between retrieval reports on held-out windows")
+    log_interval: PositiveInt = setting(10, help="steps between lines of metrics")
+    max_steps: PositiveInt | None = setting(None, help="stop after this many steps, for trying things out")
+    resume: str = setting("none", help="none, auto (newest valid checkpoint of --run_name), or a checkpoint file")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_parts(cls, values: dict) -> dict:
+        """Parts that are not named take the method's own, so that the resolved config names them all."""
+        parts = METHODS.get(values.get("model", cls.model_fields["model"].default), {})
+        return parts | {key: value for key, value in values.items() if not (key in parts and value is None)}
+
+    @model_validator(mode="after")
+    def _check(self) -> "TrainConfig":
+        if self.imu_dim % self.imu_heads:
+            raise ValueError(f"imu_dim {self.imu_dim} must be a multiple of imu_heads {self.imu_heads}")
+        if self.video_dim % self.video_heads:
+            raise ValueError(f"video_dim {self.video_dim} must be a multiple of video_heads {self.video_heads}")
+        if self.image_size % self.video_patch:
+            raise ValueError(f"image_size {self.image_size} must be a multiple of video_patch {self.video_patch}")
+        if self.video_encoder == "videomae" and self.clip_len % 2:
+            raise ValueError(
+                f"clip_len {self.clip_len} must be even: VideoMAE joins frames in pairs, an odd one is lost"
+            )
+        if self.resume == "auto" and self.run_name is None:
+            raise ValueError("resume auto needs run_name, to know which run to continue")
+        return self
+
+
+class EvaluationConfig(Config):
+    """What downstream.py and zeroshot.py share."""
+
+    model: Literal["imu_video_cross", "imu2clip"] | None = setting(
+        None, help="method of the checkpoint, checked against it; default: whatever the checkpoint says"
+    )
+    dataset: FolderName = setting(help="prepared dataset to evaluate on, a folder under --data_root")
+    data_root: Path = setting(Path("data"), help="folder of the prepared datasets")
+    classes: list[str] | None = setting(None, help="class names, or a class set: mmea5; default: all of the dataset")
+    device: str = setting("auto", help="auto, cpu, cuda or cuda:N")
+    seed: int = setting(0, ge=0, help="draws of windows, weights and bootstraps")
+    run_name: FolderName | None = setting(None, help="folder under --runs_root; default: command, dataset and time")
+    runs_root: Path = setting(Path("runs"), help="folder of the runs")
+    report: bool = setting(False, help="print the tables when done")
+
+
+class DownstreamConfig(EvaluationConfig):
+    """downstream.py"""
+
+    program = "python downstream.py"
+    summary = "Few-shot evaluation of an IMU encoder: linear probe or finetuning on a few labelled windows per class."
+
+    checkpoint: Path | None = setting(None, help="checkpoint of train.py; only its IMU encoder is read")
+    random_weights: bool = setting(False, help="control: the same encoder, weights drawn at random")
+    mode: Literal["lp", "finetune"] = setting("lp", help="lp: linear layer on the frozen encoder; finetune: both")
+    shots: list[PositiveInt] = setting([10, 20, 50, 100], min_length=1, help="labelled windows per class, one run each")
+    train_samples: PositiveInt | None = setting(None, help="a single number of shots; another name for --shots N")
+    val_samples: PositiveInt = setting(20, help="held-out windows per class that the result is measured on")
+    draws: PositiveInt = setting(5, help="random draws of shots and held-out windows; mean and std are over them")
+    split: Literal["window", "group"] = setting(
+        "window", help="window: any windows (paper); group: no subject (or session, if unknown) on both sides"
+    )
+    epochs: PositiveInt = setting(25, help="passes over the shots; the last one is reported")
+    batch_size: PositiveInt = setting(8, help="windows per step")
+    lr: float = setting(1e-3, gt=0, help="AdamW rate of the linear layer")
+    encoder_lr: float = setting(1e-6, gt=0, help="AdamW rate of the encoder, with --mode finetune")
+    weight_decay: float = setting(0.01, ge=0, help="AdamW decay")
+    normalize: Normalization | None = setting(None, help="z-score of the windows; default: as in pretraining")
+    save_model: Path | None = setting(None, help="file for the encoder and head of the first draw at the most shots")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _train_samples(cls, values: dict) -> dict:
+        samples = values.get("train_samples")
+        if samples is None:
+            return values
+        if values.get("shots") is not None:
+            raise ValueError("train_samples and shots say the same thing: give one of them")
+        return {k: v for k, v in values.items() if k != "train_samples"} | {"shots": [samples]}
+
+    @model_validator(mode="after")
+    def _check(self) -> "DownstreamConfig":
+        if self.checkpoint is None and not (self.random_weights and self.model):
+            raise ValueError("checkpoint is missing: give --checkpoint FILE, or --random_weights with --model NAME")
+        if len(set(self.shots)) != len(self.shots):
+            raise ValueError(f"shots {self.shots} names a number twice")
+        return self
+
+
+class ZeroshotConfig(EvaluationConfig):
+    """zeroshot.py"""
+
+    program = "python zeroshot.py"
+    summary = "Zero-shot evaluation: each IMU window takes the class of the nearest video prototype."
+
+    checkpoint: Path = setting(help="cross-modal checkpoint of train.py")
+    prototypes_from: FolderName | None = setting(None, help="dataset of the prototypes; default: --dataset")
+    class_map: Path | None = setting(None, help="YAML: class of --dataset -> class of --prototypes_from")
+    prototypes_per_class: PositiveInt = setting(10, help="labelled video windows per class")
+    prototype: Literal["nearest", "mean"] = setting("nearest", help="class score: best prototype, or their mean")
+    bootstraps: PositiveInt = setting(5, help="repetitions; mean and std are over them")
+    bootstrap_share: float = setting(0.8, gt=0, le=1, help="share of each class's query windows in a repetition")
+    batch_size: PositiveInt = setting(64, help="windows embedded at a time")
+    num_workers: PositiveInt = setting(2, help="threads that decode frames")
+
+    @model_validator(mode="after")
+    def _check(self) -> "ZeroshotConfig":
+        if self.class_map is not None and self.prototypes_from is None:
+            raise ValueError("class_map only serves with prototypes_from: name the dataset of the prototypes")
+        return self
+
+
+class ReportConfig(Config):
+    """python -m scripts.report"""
+
+    program = "python -m scripts.report"
+    summary = "Collect results.json files into one Markdown page with tables and pictures."
+
+    runs: list[Path] = setting(help="run folders, or folders that hold some")
+    out: Path = setting(help="folder to write report.md and its pictures to")
+    title: str = setting("Results", help="heading of the page")
