@@ -1,0 +1,274 @@
+"""A prepared dataset on disk: reading it, and writing one recording at a time.
+
+    dataset.json     format version, name, classes in order, totals, preparation settings, tool versions
+    recordings.csv   a row per recording       segments.csv   labelled stretches       rejected.csv   what was left out
+    imu/<id>.npy     (T, 6) float32 at 50 Hz, m/s² and rad/s, median-filtered, not z-scored
+    frames/<id>.mjpeg, <id>.idx.npy            10 fps, square JPEG frames
+    .journal/        one JSON per source, written last: what a killed preparation had finished
+
+Any number of processes may write different sources at once. A source counts as prepared when its journal entry
+exists, and every file appears by a rename, so nothing half-written is ever read.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from configs.constants import CHANNELS
+from datasets.frames import FrameStream
+from datasets.recording import ID_PATTERN, Rejection, Segment
+
+FORMAT_VERSION = 1
+RECORDING_COLUMNS = (
+    ["id", "source", "subject", "session", "label", "split", "duration_s", "source_rate_hz", "samples", "frames"]
+    + [f"mean_{c}" for c in CHANNELS]
+    + [f"std_{c}" for c in CHANNELS]
+    + ["dropped_samples", "interpolated_samples", "notes", "source_hash"]
+)
+_TEXT = ["id", "source", "subject", "session", "label", "split", "notes", "source_hash"]
+
+
+@dataclass(frozen=True)
+class PreparedRecording:
+    """One row of ``recordings.csv`` with its signal; frames are written by a ``FrameWriter`` before it.
+
+    Attributes:
+        imu: (T, 6) float32.
+        frames: number of frames written, 0 without video.
+        source_hash: digest of the source files.
+    """
+
+    id: str
+    source: str
+    imu: np.ndarray
+    subject: str
+    session: str
+    label: str
+    source_rate_hz: float
+    source_hash: str
+    frames: int = 0
+    split: str = ""
+    segments: tuple[Segment, ...] = ()
+    dropped_samples: int = 0
+    interpolated_samples: int = 0
+    notes: dict[str, Any] | None = None
+
+    def row(self) -> dict[str, Any]:
+        """The row of ``recordings.csv``."""
+        values = {name: getattr(self, name) for name in RECORDING_COLUMNS if hasattr(self, name)}
+        mean, std = self.imu.mean(0, dtype=np.float64), self.imu.std(0, dtype=np.float64)
+        values |= {f"mean_{c}": float(m) for c, m in zip(CHANNELS, mean, strict=True)}
+        values |= {f"std_{c}": float(s) for c, s in zip(CHANNELS, std, strict=True)}
+        values |= {"samples": len(self.imu), "duration_s": len(self.imu) / 50, "notes": json.dumps(self.notes or {})}
+        return values
+
+
+def imu_path(root: Path, recording_id: str) -> Path:
+    return root / "imu" / f"{_checked(recording_id)}.npy"
+
+
+def frames_path(root: Path, recording_id: str) -> Path:
+    return root / "frames" / f"{_checked(recording_id)}.mjpeg"
+
+
+def journal_path(root: Path, source_id: str) -> Path:
+    return root / ".journal" / f"{_checked(source_id)}.json"
+
+
+def _checked(recording_id: str) -> str:
+    """An id becomes part of a path: one that could leave its dataset is refused."""
+    if not ID_PATTERN.fullmatch(recording_id):
+        raise ValueError(f"recording id {recording_id!r} is not allowed: it must match {ID_PATTERN.pattern}")
+    return recording_id
+
+
+def write_source(
+    root: Path,
+    source_id: str,
+    fingerprint: str,
+    recordings: Sequence[PreparedRecording],
+    rejected: Sequence[Rejection] = (),
+) -> None:
+    """Write what one source gave, its journal entry last.
+
+    Args:
+        fingerprint: digest of the source's content and of the settings; a later call compares it.
+    """
+    for recording in recordings:
+        path = imu_path(root, recording.id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(path.name + ".tmp")
+        with open(temporary, "wb") as file:
+            np.save(file, np.ascontiguousarray(recording.imu, dtype=np.float32), allow_pickle=False)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    entry = {
+        "fingerprint": fingerprint,
+        "recordings": [recording.row() for recording in recordings],
+        "segments": [{"id": r.id, **asdict(s)} for r in recordings for s in r.segments],
+        "rejected": [asdict(rejection) for rejection in rejected],
+    }
+    write_text(journal_path(root, source_id), json.dumps(entry))
+
+
+def read_journal(root: Path, source_id: str) -> dict[str, Any] | None:
+    """The journal entry of a source, or None if it was not (or not legibly) prepared."""
+    try:
+        return json.loads(journal_path(root, source_id).read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+
+
+def finish(
+    root: Path, source_ids: Iterable[str], rejected: Iterable[Rejection], classes: Sequence[str], info: dict[str, Any]
+) -> None:
+    """Merge the journal into the tables and write ``dataset.json``: from here on the dataset can be opened.
+
+    Args:
+        source_ids: the sources that belong to the dataset; files of others are removed.
+        rejected: sources that were refused before they could be read.
+        classes: labels in order; labels that the recordings add come after them, sorted.
+        info: what ``dataset.json`` holds beside totals: name, format, settings, versions, ``simulated``,
+            ``frame_size``.
+    """
+    ids = list(source_ids)
+    entries = [entry for entry in (read_journal(root, source) for source in ids) if entry is not None]
+    rows = pd.DataFrame([row for e in entries for row in e["recordings"]], columns=RECORDING_COLUMNS)
+    rows = rows.sort_values("id", ignore_index=True)
+    segments = pd.DataFrame([s for e in entries for s in e["segments"]], columns=["id", "start_s", "end_s", "label"])
+    refused = [asdict(r) for r in rejected] + [r for e in entries for r in e["rejected"]]
+    table = pd.DataFrame(refused, columns=["id", "reason", "detail", "start_s", "end_s"])
+    _remove_strangers(root, ids, rows)
+
+    found = (set(rows["label"]) | set(segments["label"])) - {""}
+    known = [name for name in classes if name in found]
+    info = info | {
+        "format_version": FORMAT_VERSION,
+        "classes": known + sorted(found - set(known)),
+        "subjects": sorted(set(rows["subject"]) - {""}),
+        "recordings": len(rows),
+        "hours": round(float(rows["duration_s"].sum()) / 3600, 4),
+        "rejected": len(table),
+    }
+    for name, frame in (("recordings", rows), ("segments", segments), ("rejected", table)):
+        write_text(root / f"{name}.csv", frame.to_csv(index=False))
+    write_text(root / "dataset.json", json.dumps(info, indent=2, default=str) + "\n")
+
+
+def _remove_strangers(root: Path, source_ids: list[str], rows: pd.DataFrame) -> None:
+    """Delete files of sources that are no longer there, and leftovers of a killed run."""
+    keep = {imu_path(root, i) for i in rows["id"]} | {journal_path(root, s) for s in source_ids}
+    for recording_id in rows.loc[rows["frames"] > 0, "id"]:
+        path = frames_path(root, recording_id)
+        keep |= {path, path.with_name(f"{recording_id}.idx.npy")}
+    for folder in ("imu", "frames", ".journal"):
+        for path in (root / folder).glob("*"):
+            if path not in keep:
+                path.unlink()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file in one step: a reader sees the old content or the new, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    with open(temporary, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+class Store:
+    """A prepared dataset, opened for reading. Signals are read when first asked for.
+
+    Attributes:
+        root: its folder.
+        info: content of ``dataset.json``.
+        recordings: a row per recording, numbered from 0.
+        segments: id, start_s, end_s, label.
+        classes: labels in order.
+    """
+
+    def __init__(self, root: Path):
+        if not (root / "dataset.json").is_file():
+            raise FileNotFoundError(
+                f"{root} is not a prepared dataset (it has no dataset.json): "
+                f"make it with python -m scripts.prepare --format F --raw DIR --out {root}"
+            )
+        self.root = root
+        self.info: dict[str, Any] = json.loads((root / "dataset.json").read_text(encoding="utf-8"))
+        version = self.info["format_version"]
+        if version != FORMAT_VERSION:
+            raise ValueError(f"{root}: format version {version}, this code reads {FORMAT_VERSION}: prepare it again")
+        self.recordings = pd.read_csv(
+            root / "recordings.csv", dtype=dict.fromkeys(_TEXT, str), keep_default_na=False, na_values={}
+        )
+        self.segments = pd.read_csv(root / "segments.csv", dtype={"id": str, "label": str}, keep_default_na=False)
+        self.classes: list[str] = list(self.info["classes"])
+        for recording_id in self.recordings["id"]:
+            _checked(recording_id)
+
+    @property
+    def name(self) -> str:
+        return self.root.name
+
+    @property
+    def simulated(self) -> bool:
+        return bool(self.info["simulated"])
+
+    @cached_property
+    def means(self) -> np.ndarray:
+        """(R, 6) float64 mean of each recording's channels."""
+        return self.recordings[[f"mean_{c}" for c in CHANNELS]].to_numpy(np.float64)
+
+    @cached_property
+    def stds(self) -> np.ndarray:
+        """(R, 6) float64 standard deviation of each recording's channels."""
+        return self.recordings[[f"std_{c}" for c in CHANNELS]].to_numpy(np.float64)
+
+    def imu(self, recording: int) -> np.ndarray:
+        """(T, 6) float32 of one recording, memory-mapped.
+
+        Raises:
+            ValueError: if the file is missing, damaged, or not as long as the table says.
+        """
+        row = self.recordings.iloc[recording]
+        path = imu_path(self.root, row["id"])
+        try:
+            signal = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{path}: cannot be read ({error}); prepare the dataset again") from error
+        if signal.shape != (row["samples"], len(CHANNELS)) or signal.dtype != np.float32:
+            raise ValueError(f"{path}: holds {signal.dtype} {signal.shape}, the table says {row['samples']} samples")
+        return signal
+
+    def frames(self, recording: int) -> FrameStream:
+        """The stored frames of one recording; it has none if ``len`` is 0."""
+        row = self.recordings.iloc[recording]
+        return FrameStream(frames_path(self.root, row["id"]), int(row["frames"]), int(self.info["frame_size"]))
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What a result should say of the data that it was computed on."""
+        return {k: self.info[k] for k in ("name", "classes", "recordings", "hours", "simulated")} | {
+            "settings": self.info["settings"]
+        }
+
+
+def open_store(data_root: Path, name: str) -> Store:
+    """Open ``data_root/name``; where it does not exist, the error names the datasets that do."""
+    root = data_root / name
+    if not root.is_dir():
+        there = sorted(path.parent.name for path in data_root.glob("*/dataset.json"))
+        raise FileNotFoundError(
+            f"no dataset {name!r} under {data_root}: there is {', '.join(there) or 'none'}; "
+            f"make it with python -m scripts.prepare --format F --raw DIR --out {root}"
+        )
+    return Store(root)

@@ -1,0 +1,187 @@
+"""The 5 s windows of a prepared dataset, and their IMU signal.
+
+Letters: W windows, T = 250 samples, C = 6 channels.
+"""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from configs.constants import FRAME_RATE_HZ, IMU_RATE_HZ, WINDOW_FRAMES, WINDOW_SAMPLES
+from datasets.store import Store
+
+_LOADING = threading.Lock()
+
+
+@dataclass(frozen=True)
+class _Signals:
+    """The IMU of all recordings, end to end, in memory: 4 MB an hour."""
+
+    samples: np.ndarray  # (sum of T, C) float32
+    first: np.ndarray  # (R,) row at which each recording begins
+
+
+@dataclass(frozen=True)
+class Windows:
+    """A list of windows; each is a recording and the first sample in it.
+
+    Attributes:
+        store: the dataset.
+        classes: names that ``label`` numbers.
+        recording: (W,) int64 row of ``store.recordings``.
+        start: (W,) int64 first IMU sample.
+        label: (W,) int64 index into ``classes``, -1 without label.
+        subject: (W,) str, empty where unknown.
+        session: (W,) str.
+    """
+
+    store: Store
+    classes: tuple[str, ...]
+    recording: np.ndarray
+    start: np.ndarray
+    label: np.ndarray
+    subject: np.ndarray
+    session: np.ndarray
+    _cache: dict[str, _Signals] = field(default_factory=dict, repr=False, compare=False)
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def subset(self, indices: np.ndarray) -> "Windows":
+        """The windows at these positions (or where a mask is true); the signal in memory is shared."""
+        names = ("recording", "start", "label", "subject", "session")
+        return replace(self, **{name: getattr(self, name)[indices] for name in names})
+
+    def ids(self, indices: np.ndarray | None = None) -> list[str]:
+        """``<recording id>@<start in seconds>``: names that hold across runs and machines."""
+        chosen = self if indices is None else self.subset(indices)
+        names = self.store.recordings["id"].to_numpy()[chosen.recording]
+        return [f"{name}@{start / IMU_RATE_HZ:g}" for name, start in zip(names, chosen.start, strict=True)]
+
+    def imu(self, indices: np.ndarray, normalize: str) -> np.ndarray:
+        """IMU of the windows at these positions.
+
+        Args:
+            indices: (n,) positions.
+            normalize: z-score by the mean and standard deviation of the ``recording`` (paper), of the ``dataset``, of
+                the ``window``, or ``none``. A channel that does not vary is only centred.
+
+        Returns:
+            (n, 6, 250) float32, channels acceleration x y z then angular rate x y z.
+        """
+        signals = self._signals()
+        rows = signals.first[self.recording[indices]] + self.start[indices]
+        window = signals.samples[rows[:, None] + np.arange(WINDOW_SAMPLES)]  # (n, T, C)
+        if normalize != "none":
+            mean, std = self._moments(indices, window, normalize)
+            window = (window - mean) / np.where(std > 1e-8, std, 1.0)
+        return np.ascontiguousarray(window.transpose(0, 2, 1), dtype=np.float32)
+
+    def _moments(self, indices: np.ndarray, window: np.ndarray, normalize: str) -> tuple[np.ndarray, np.ndarray]:
+        if normalize == "window":
+            return window.mean(1, keepdims=True), window.std(1, keepdims=True)
+        if normalize == "recording":
+            chosen = self.recording[indices]
+            return _float32(self.store.means[chosen, None]), _float32(self.store.stds[chosen, None])
+        if normalize != "dataset":
+            raise ValueError(f"normalize {normalize!r} must be recording, dataset, window or none")
+        weight = self.store.recordings["samples"].to_numpy(np.float64)
+        weight = weight[:, None] / weight.sum()
+        mean = (weight * self.store.means).sum(0)
+        square = (weight * (self.store.stds**2 + self.store.means**2)).sum(0)
+        return _float32(mean), _float32(np.sqrt(np.maximum(square - mean**2, 0)))
+
+    def _signals(self) -> _Signals:
+        with _LOADING:  # the loader's threads may ask at once
+            if "signals" in self._cache:
+                return self._cache["signals"]
+            lengths = self.store.recordings["samples"].to_numpy()
+            first = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
+            samples = np.empty((int(lengths.sum()), 6), dtype=np.float32)
+            for recording, start in enumerate(first):
+                samples[start : start + lengths[recording]] = self.store.imu(recording)
+            self._cache["signals"] = _Signals(samples, first)
+            return self._cache["signals"]
+
+    def read_frames(self, index: int, chosen: np.ndarray, out: np.ndarray) -> None:
+        """Decode frames of one window.
+
+        Args:
+            index: position of the window.
+            chosen: (F,) frame numbers within the window, 0 to 49.
+            out: (F, size, size, 3) uint8, overwritten.
+        """
+        first = round(int(self.start[index]) * FRAME_RATE_HZ / IMU_RATE_HZ)
+        self.store.frames(int(self.recording[index])).read_into(first + chosen, out)
+
+
+def _float32(values: np.ndarray) -> np.ndarray:
+    return values.astype(np.float32)
+
+
+def list_windows(
+    store: Store, needs_video: bool = False, labelled: bool = False, classes: Sequence[str] | None = None
+) -> Windows:
+    """Cut every recording into non-overlapping 5 s windows.
+
+    A recording with one label (or none) is cut from its beginning. One that changes activity is cut within each
+    labelled segment if ``labelled``; otherwise from its beginning, and a window has a label only where it lies
+    within one segment.
+
+    Args:
+        needs_video: keep windows only where all 50 stored frames exist.
+        labelled: keep only windows with a label.
+        classes: keep only windows of these labels and number them in this order; default: the dataset's classes.
+
+    Raises:
+        ValueError: if no window is left, or a class is not in the dataset.
+    """
+    names = tuple(store.classes if classes is None else classes)
+    if strange := sorted(set(names) - set(store.classes)):
+        raise ValueError(f"{store.root} has no class {', '.join(strange)}: it has {', '.join(store.classes)}")
+    number = {name: position for position, name in enumerate(names)}
+    segments = dict(iter(store.segments.groupby("id")))
+    found: list[tuple[int, int, int]] = []
+    table = store.recordings[["id", "label", "samples", "frames"]].itertuples(index=False)
+    for recording, (recording_id, label, samples, frames) in enumerate(table):
+        usable = min(samples, frames * IMU_RATE_HZ // FRAME_RATE_HZ) if needs_video else samples
+        if recording_id not in segments:
+            starts = range(0, usable - WINDOW_SAMPLES + 1, WINDOW_SAMPLES)
+            found += [(recording, start, number.get(label, -1)) for start in starts]
+            continue
+        spans = [
+            (round(s.start_s * IMU_RATE_HZ), round(s.end_s * IMU_RATE_HZ), number.get(s.label, -1))
+            for s in segments[recording_id].itertuples()
+        ]
+        if labelled:
+            for first, end, label_number in spans:
+                # a start on the frame grid, so that IMU and video begin at the same instant
+                first = -(-first // 5) * 5
+                starts = range(first, min(end, usable) - WINDOW_SAMPLES + 1, WINDOW_SAMPLES)
+                found += [(recording, start, label_number) for start in starts]
+        else:
+            for start in range(0, usable - WINDOW_SAMPLES + 1, WINDOW_SAMPLES):
+                inside = [n for first, end, n in spans if first <= start and start + WINDOW_SAMPLES <= end]
+                found.append((recording, start, inside[0] if inside else -1))
+    keep = [w for w in found if w[2] >= 0] if labelled or classes is not None else found
+    if not keep:
+        raise ValueError(
+            f"{store.root} has no usable 5 s window"
+            + (" with video" if needs_video else "")
+            + (f" with a label among {', '.join(names)}" if labelled or classes is not None else "")
+        )
+    recording, start, label = np.array(keep, dtype=np.int64).T
+    return Windows(
+        store,
+        names,
+        recording,
+        start,
+        label,
+        store.recordings["subject"].to_numpy(str)[recording],
+        store.recordings["session"].to_numpy(str)[recording],
+    )
+
+
+assert WINDOW_FRAMES * IMU_RATE_HZ == WINDOW_SAMPLES * FRAME_RATE_HZ  # a window is the same time in both
