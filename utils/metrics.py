@@ -1,0 +1,138 @@
+"""How good a classification or a ranking is, and what guessing would have given.
+
+Shapes: Q queries, K classes or candidates, H repetitions.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+
+def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
+    """Counts of (true class, predicted class).
+
+    Args:
+        truth: (Q,) integer classes in 0..K-1.
+        predicted: (Q,) integer classes in 0..K-1.
+
+    Returns:
+        (K, K) int64; rows are the truth.
+
+    Raises:
+        ValueError: if the shapes differ, there is no query, or a class lies outside 0..K-1.
+    """
+    truth, predicted = np.asarray(truth), np.asarray(predicted)
+    if truth.shape != predicted.shape or truth.ndim != 1 or not len(truth):
+        raise ValueError(f"truth {truth.shape} and predicted {predicted.shape} must be equally long and not empty")
+    for name, values in (("truth", truth), ("predicted", predicted)):
+        if not np.issubdtype(values.dtype, np.integer):
+            raise ValueError(f"{name} must hold integer classes, holds {values.dtype}")
+        if values.min() < 0 or values.max() >= num_classes:
+            raise ValueError(f"{name} runs from {values.min()} to {values.max()}, want classes 0..{num_classes - 1}")
+    return np.bincount(truth * num_classes + predicted, minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
+def classification_metrics(confusion: np.ndarray) -> dict[str, float]:
+    """Balanced accuracy and macro F1 over the classes that have queries.
+
+    Balanced accuracy is the mean recall (Table 2 of the paper). A class without queries has no recall, so neither
+    mean counts it (``recall_per_class`` tells which); answers given to it still are misses of the true class. A
+    class that is never answered has F1 0.
+
+    Args:
+        confusion: (K, K) counts, rows are the truth.
+    """
+    counts = np.asarray(confusion, dtype=np.float64)
+    hits, support, answered = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+    present = support > 0
+    recall = hits[present] / support[present]
+    f1 = 2 * hits[present] / (support + answered)[present]
+    return {"balanced_accuracy": float(recall.mean()), "macro_f1": float(f1.mean())}
+
+
+def recall_per_class(confusion: np.ndarray) -> list[float | None]:
+    """Recall of each class from (K, K) counts; None where a class has no query."""
+    counts = np.asarray(confusion)
+    return [float(row[k] / row.sum()) if row.sum() else None for k, row in enumerate(counts)]
+
+
+def classification_chance(support: np.ndarray) -> dict[str, float]:
+    """What uniform guessing among K classes gives, in the limit of many queries.
+
+    Recall is 1/K and precision the class's share, so F1 is their harmonic mean.
+
+    Args:
+        support: (K,) queries of each class; a class without any is guessed too, but not counted.
+    """
+    support = np.asarray(support, dtype=np.float64)
+    guess, share = 1 / len(support), support[support > 0] / support.sum()
+    return {"balanced_accuracy": guess, "macro_f1": float(np.mean(2 * guess * share / (guess + share)))}
+
+
+def majority_baseline(support: np.ndarray) -> dict[str, float]:
+    """What always answering the most frequent class gives; see classification_chance for the argument."""
+    support = np.asarray(support, dtype=np.int64)
+    confusion = np.zeros((len(support), len(support)), dtype=np.int64)
+    confusion[:, support.argmax()] = support
+    return classification_metrics(confusion)
+
+
+def retrieval_metrics(similarity: np.ndarray, target: np.ndarray, ks: Sequence[int] = (1, 3, 5)) -> dict[str, float]:
+    """Mean reciprocal rank and recall at k (Table 2 of the paper), ties at their expected value.
+
+    Candidates that tie with the target come in random order, so that the rank is uniform on g+1 .. g+e with g
+    candidates above the target and e level with it (itself included). A constant scorer then gives exactly
+    ``retrieval_chance``, and never a perfect score.
+
+    Args:
+        similarity: (Q, K) the higher, the nearer; rows are queries, columns candidates.
+        target: (Q,) index of the right candidate of each query.
+        ks: the k of each recall; one beyond K is always reached.
+
+    Returns:
+        ``{"mrr": ..., "r@1": ..., ...}``
+
+    Raises:
+        ValueError: if shapes do not fit, there is no query, a target lies outside, or a similarity is not finite.
+    """
+    similarity, target = np.asarray(similarity), np.asarray(target)
+    if similarity.ndim != 2 or target.shape != similarity.shape[:1] or not similarity.size:
+        raise ValueError(f"similarity {similarity.shape} and target {target.shape} do not fit, want (Q, K) and (Q,)")
+    if not np.isfinite(similarity).all():
+        raise ValueError(f"{int((~np.isfinite(similarity)).sum())} of {similarity.size} similarities are not finite")
+    num_candidates = similarity.shape[1]
+    if target.min() < 0 or target.max() >= num_candidates:
+        raise ValueError(f"target runs from {target.min()} to {target.max()}, want 0..{num_candidates - 1}")
+    right = similarity[np.arange(len(target)), target][:, None]
+    above = (similarity > right).sum(axis=1)
+    level = (similarity == right).sum(axis=1)
+    harmonic = _harmonic_numbers(num_candidates)
+    metrics = {"mrr": float(((harmonic[above + level] - harmonic[above]) / level).mean())}
+    for k in ks:
+        metrics[f"r@{k}"] = float((np.clip(k - above, 0, level) / level).mean())
+    return metrics
+
+
+def retrieval_chance(num_candidates: int, ks: Sequence[int] = (1, 3, 5)) -> dict[str, float]:
+    """What a random order of K candidates gives: MRR H_K / K with the harmonic number H_K, recall at k k / K."""
+    chance = {"mrr": float(_harmonic_numbers(num_candidates)[-1] / num_candidates)}
+    return chance | {f"r@{k}": min(1.0, k / num_candidates) for k in ks}
+
+
+def mean_and_std(repetitions: Sequence[Mapping[str, float]]) -> dict[str, dict]:
+    """Mean and sample standard deviation (n - 1) of each metric over repetitions.
+
+    Returns:
+        ``{metric: {"mean": float, "std": float or None with one repetition, "values": [float, ...]}}``
+    """
+    summary = {}
+    for name in repetitions[0]:
+        values = [float(repetition[name]) for repetition in repetitions]
+        std = float(np.std(values, ddof=1)) if len(values) > 1 else None
+        summary[name] = {"mean": float(np.mean(values)), "std": std, "values": values}
+    return summary
+
+
+def _harmonic_numbers(largest: int) -> np.ndarray:
+    """(largest + 1,) H_0 = 0, H_1 = 1, H_2 = 1.5, ..."""
+    return np.concatenate(([0.0], np.cumsum(1 / np.arange(1, largest + 1))))
