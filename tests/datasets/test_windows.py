@@ -1,0 +1,78 @@
+"""Windows lie where they should, and the z-score is the one that was asked for."""
+
+import numpy as np
+import pytest
+
+from datasets.recording import Segment
+from datasets.windows import list_windows
+from tests.prepared import write_dataset
+
+
+def test_windows_tile_each_recording_without_overlap(tmp_path):
+    windows = list_windows(write_dataset(tmp_path / "d", ["walking", "standing"], seconds=17))
+    assert windows.recording.tolist() == [0, 0, 0, 1, 1, 1]
+    assert windows.start.tolist() == [0, 250, 500] * 2
+    assert [windows.classes[k] for k in windows.label] == ["walking"] * 3 + ["standing"] * 3
+    assert windows.ids()[:2] == ["rec000@0", "rec000@5"]
+    assert windows.subset(windows.label == 0).ids() == ["rec001@0", "rec001@5", "rec001@10"]
+
+
+def test_a_window_needs_all_its_frames(tmp_path):
+    store = write_dataset(tmp_path / "d", ["walking"], seconds=15)
+    store.recordings.loc[0, "frames"] = 149
+    assert len(list_windows(store)) == 3
+    assert len(list_windows(store, needs_video=True)) == 2
+
+
+def test_segments_label_only_what_lies_inside(tmp_path):
+    segments = (Segment(1.03, 11.5, "walking"), Segment(11.5, 20, "standing"))
+    store = write_dataset(tmp_path / "d", ["walking"], seconds=20, segments=segments)
+    labelled = list_windows(store, labelled=True)
+    assert [(labelled.classes[k], s) for k, s in zip(labelled.label, labelled.start, strict=True)] == [
+        ("walking", 55),  # the first sample after 1.03 s that coincides with a frame
+        ("walking", 305),
+        ("standing", 575),
+    ]
+    everything = list_windows(store)
+    assert everything.start.tolist() == [0, 250, 500, 750]
+    assert everything.label.tolist() == [-1, 0, -1, 1]  # classes are walking, standing
+
+
+def test_only_the_classes_asked_for_in_that_order(tmp_path):
+    store = write_dataset(tmp_path / "d", ["walking", "standing", "fall"])
+    windows = list_windows(store, classes=["walking", "fall"])
+    assert windows.label.tolist() == [0, 0, 0, 1, 1, 1]
+    with pytest.raises(ValueError, match="no class wlaking"):
+        list_windows(store, classes=["wlaking"])
+
+
+def test_nothing_usable_is_an_error(tmp_path):
+    store = write_dataset(tmp_path / "d", ["walking"], video=False)
+    with pytest.raises(ValueError, match="no usable 5 s window with video"):
+        list_windows(store, needs_video=True)
+
+
+@pytest.mark.parametrize("normalize", ["recording", "dataset", "window", "none"])
+def test_z_score_by_the_unit_asked_for(tmp_path, normalize):
+    store = write_dataset(tmp_path / "d", ["walking", "standing"], seconds=16)
+    windows = list_windows(store)
+    signals = [store.imu(r).astype(np.float64) for r in range(2)]
+    everything = np.concatenate(signals)
+    for index in range(len(windows)):
+        start = windows.start[index]
+        own = signals[windows.recording[index]]
+        window = own[start : start + 250]
+        unit = {"recording": own, "dataset": everything, "window": window}.get(normalize)
+        expected = window if unit is None else (window - unit.mean(0)) / unit.std(0)
+        got = windows.imu(np.array([index]), normalize)[0]
+        assert got.shape == (6, 250)
+        np.testing.assert_allclose(got, expected.T, rtol=1e-4, atol=2e-5)  # float32
+
+
+def test_a_flat_channel_is_only_centred(tmp_path):
+    store = write_dataset(tmp_path / "d", ["walking"])
+    flat = np.array(store.imu(0))
+    flat[:, 4] = 3.5
+    np.save(store.root / "imu" / "rec000.npy", flat)
+    store.recordings.loc[0, ["mean_gyro_y", "std_gyro_y"]] = [3.5, 0.0]
+    assert (list_windows(store).imu(np.array([0]), "recording")[0, 4] == 0).all()

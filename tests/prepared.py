@@ -1,0 +1,61 @@
+"""Small prepared datasets for tests, written through the store's own writing side."""
+
+from pathlib import Path
+
+import numpy as np
+
+from configs.constants import FRAME_RATE_HZ, IMU_RATE_HZ
+from datasets.frames import FrameWriter
+from datasets.recording import Rejection, Segment
+from datasets.store import PreparedRecording, Store, finish, frames_path, write_source
+
+
+def write_dataset(
+    root: Path,
+    labels: list[str],
+    seconds: float = 15,
+    video: bool = True,
+    frame_size: int = 32,
+    subjects: int = 3,
+    segments: tuple[Segment, ...] = (),
+    simulated: bool = True,
+    seed: int = 0,
+) -> Store:
+    """One recording per label; frame k of a recording is a smooth picture of brightness 5k (modulo 250).
+
+    Each label's IMU is a sine of its own frequency, so that there is something to learn.
+    """
+    rng = np.random.default_rng(seed)
+    kinds = sorted(set(labels))
+    for number, label in enumerate(labels):
+        recording_id = f"rec{number:03d}"
+        time = np.arange(round(seconds * IMU_RATE_HZ)) / IMU_RATE_HZ
+        wave = np.sin(2 * np.pi * (0.5 + kinds.index(label)) * time)
+        imu = (
+            wave[:, None] * [1, 2, 3, 0.1, 0.2, 0.3] + [0, 9.81, 0, 0, 0, 0] + 0.1 * rng.standard_normal((len(time), 6))
+        )
+        frames = round(seconds * FRAME_RATE_HZ) if video else 0
+        if video:
+            path = frames_path(root, recording_id)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with FrameWriter(path, quality=90) as writer:
+                for k in range(frames):
+                    writer.write(np.full((frame_size, frame_size, 3), 5 * k % 250, dtype=np.uint8))
+        prepared = PreparedRecording(
+            id=recording_id,
+            source=recording_id,
+            imu=imu.astype(np.float32),
+            subject=f"s{number % subjects}" if subjects else "",
+            session=f"day{number}",
+            label="" if segments else label,
+            source_rate_hz=100.0,
+            source_hash="0",
+            frames=frames,
+            segments=segments,
+        )
+        write_source(root, recording_id, "fingerprint", [prepared])
+    info = {"name": root.name, "simulated": simulated, "frame_size": frame_size, "settings": {}, "versions": {}}
+    finish(
+        root, [f"rec{n:03d}" for n in range(len(labels))], [Rejection("lost", "empty_csv", "a test row")], kinds, info
+    )
+    return Store(root)
