@@ -1,0 +1,136 @@
+"""Draws: enough of every class, nested, reproducible, and no group on both sides."""
+
+import numpy as np
+import pytest
+
+from datasets.splits import SplitError, draw_by_group, draw_windows, groups_of, resolve_classes
+
+CLASSES = ("walking", "fall", "standing")
+
+
+def windows(per_class=(60, 40, 50), num_groups=6, seed=0):
+    """Labels and group names, shuffled."""
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.repeat(np.arange(len(per_class)), per_class))
+    return labels, np.array([f"subject {g}" for g in rng.integers(0, num_groups, len(labels))])
+
+
+def check(draw, labels, shots, held_out):
+    assert draw.shots.shape == (3, shots) and draw.held_out.shape == (3, held_out)
+    for k in range(3):
+        assert (labels[draw.shots[k]] == k).all() and (labels[draw.held_out[k]] == k).all()
+    used = np.concatenate([draw.shots.ravel(), draw.test])
+    assert len(set(used.tolist())) == len(used)
+
+
+def test_window_draws_hold_every_class_once_and_differ():
+    labels, _ = windows()
+    draws = draw_windows(labels, CLASSES, shots=15, held_out=20, draws=5, seed=3)
+    for draw in draws:
+        check(draw, labels, 15, 20)
+    assert len({tuple(draw.test) for draw in draws}) == 5
+    again = draw_windows(labels, CLASSES, shots=15, held_out=20, draws=5, seed=3)
+    assert all(
+        (a.shots == b.shots).all() and (a.held_out == b.held_out).all() for a, b in zip(draws, again, strict=True)
+    )
+    other = draw_windows(labels, CLASSES, shots=15, held_out=20, draws=5, seed=4)
+    assert not (other[0].held_out == draws[0].held_out).all()
+
+
+def test_every_window_is_drawn_equally_often():
+    labels, _ = windows()
+    draws = draw_windows(labels, CLASSES, shots=10, held_out=10, draws=4000, seed=0)
+    for name, chosen in (("shots", [d.shots for d in draws]), ("held out", [d.held_out for d in draws])):
+        for k, size in enumerate((60, 40, 50)):
+            times = np.bincount(np.stack(chosen)[:, k].ravel(), minlength=len(labels))[labels == k]
+            expected = 4000 * 10 / size
+            assert np.abs(times - expected).max() < 5 * np.sqrt(expected), name  # five standard deviations, at least
+
+
+@pytest.mark.parametrize("split", ["window", "group"])
+def test_shots_are_nested_whatever_the_largest_number(split):
+    labels, groups = windows()
+
+    def draw(shots, draws):
+        if split == "window":
+            return draw_windows(labels, CLASSES, shots, 10, draws, seed=1)
+        return draw_by_group(labels, groups, CLASSES, shots, 4, draws, seed=1)
+
+    large = draw(20, 3)
+    small = draw(5, 2)
+    for a, b in zip(small, large, strict=False):
+        assert set(b.train(5)) < set(b.train(10)) < set(b.train(20))
+        if split == "window":  # by group, more shots can need another division of the groups
+            assert (a.train(5) == b.train(5)).all() and (a.held_out == b.held_out).all()
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_no_group_on_both_sides(seed):
+    labels, groups = windows((120, 110, 100), num_groups=8, seed=seed)
+    draws = draw_by_group(labels, groups, CLASSES, shots=20, held_out=15, draws=5, seed=seed)
+    for draw in draws:
+        check(draw, labels, 20, 15)
+        train, test = set(groups[draw.shots.ravel()]), set(groups[draw.test])
+        assert not train & test
+        assert test <= set(draw.held_out_groups) and not train & set(draw.held_out_groups)
+        assert len(draw.held_out_groups) == 2  # a quarter of eight: these windows allow it
+    assert len({draw.held_out_groups for draw in draws}) > 1
+
+
+def test_group_split_finds_the_only_division_there_is():
+    # fall: 4 windows in group a, 4 in b, nobody else; standing only fits if a is held out
+    labels = np.repeat([0, 1, 1, 2, 2], [40, 4, 4, 3, 30])
+    groups = np.repeat(["c", "a", "b", "a", "b"], [40, 4, 4, 3, 30])
+    groups[:20] = "a"
+    (draw,) = draw_by_group(labels, groups, CLASSES, shots=4, held_out=3, draws=1, seed=0)
+    assert draw.held_out_groups == ("a",)
+
+
+def test_group_split_refuses_what_is_impossible_and_says_why():
+    labels, groups = windows()
+    groups[labels == 1] = "subject 4"
+    with pytest.raises(SplitError, match=r"fall \(only subject 4\) cannot be on both sides.*--split window"):
+        draw_by_group(labels, groups, CLASSES, shots=5, held_out=5, draws=1, seed=0)
+    groups[np.flatnonzero(labels == 1)[:3]] = "subject 5"  # 37 and 3: neither side of 10 and 10
+    with pytest.raises(SplitError, match=r"lacks 7 windows, most of them of fall \(windows in each group: .*37, 3\)"):
+        draw_by_group(labels, groups, CLASSES, shots=10, held_out=10, draws=1, seed=0)
+
+
+@pytest.mark.parametrize("group", [False, True])
+def test_too_few_windows_names_counts_and_remedy(group):
+    labels, groups = windows()
+    with pytest.raises(SplitError, match="fall has 40; .* need 45 of each class: use at most --shots 20, or leave"):
+        if group:
+            draw_by_group(labels, groups, CLASSES, 25, 20, 1, 0)
+        else:
+            draw_windows(labels, CLASSES, 25, 20, 1, 0)
+    with pytest.raises(SplitError, match="use --val_samples below 40"):
+        draw_windows(labels, CLASSES, 1, 40, 1, 0)
+
+
+def test_groups_are_subjects_else_sessions():
+    subject, session = np.array(["p1", "p1", "p2"]), np.array(["1", "2", "1"])
+    names, what = groups_of(subject, session)
+    assert what == "subject" and names[0] == names[1] != names[2]
+    nobody = np.array(["", "", ""])
+    names, what = groups_of(nobody, session)
+    assert what == "session" and names[0] == names[2] != names[1]
+    mixed, what = groups_of(np.array(["p1", "", "1"]), session)  # a subject called like a session is not that session
+    assert what == "subject, session where unknown" and len(set(mixed)) == 3
+    with pytest.raises(SplitError, match="1 of 3 windows have neither subject nor session.*--split window"):
+        groups_of(np.array(["p1", "", "p2"]), np.array(["1", "", "2"]))
+
+
+def test_class_sets_and_near_misses():
+    available = ("upstairs", "downstairs", "fall", "standing", "walking", "sit_stand")
+    assert resolve_classes(None, available) == available
+    assert resolve_classes(["mmea5"], available) == ("standing", "walking", "sit_stand", "downstairs", "fall")
+    assert resolve_classes(["walking", "fall"], available) == ("walking", "fall")
+    with pytest.raises(SplitError, match="no 'waking'; did you mean walking"):
+        resolve_classes(["waking"], available)
+    with pytest.raises(SplitError, match="no 'turning'.*It has upstairs"):
+        resolve_classes(["pd"], available)
+    with pytest.raises(SplitError, match="names a class twice"):
+        resolve_classes(["mmea5", "fall"], available)
+    with pytest.raises(SplitError, match="at least two"):
+        resolve_classes(["fall"], available)
