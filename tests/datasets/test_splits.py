@@ -77,6 +77,13 @@ def test_no_group_on_both_sides(seed):
     assert len({draw.held_out_groups for draw in draws}) > 1
 
 
+def test_windows_are_drawn_at_random_within_a_division():
+    labels, groups = windows(num_groups=2)
+    draws = draw_by_group(labels, groups, CLASSES, shots=5, held_out=5, draws=12, seed=0)
+    assert len({draw.held_out_groups for draw in draws}) == 2  # only two divisions there are
+    assert len({tuple(draw.test) for draw in draws}) == len({tuple(draw.train(5)) for draw in draws}) == 12
+
+
 def test_group_split_finds_the_only_division_there_is():
     # fall: 4 windows in group a, 4 in b, nobody else; standing only fits if a is held out
     labels = np.repeat([0, 1, 1, 2, 2], [40, 4, 4, 3, 30])
@@ -115,7 +122,7 @@ def test_groups_are_subjects_else_sessions():
     nobody = np.array(["", "", ""])
     names, what = groups_of(nobody, session)
     assert what == "session" and names[0] == names[2] != names[1]
-    mixed, what = groups_of(np.array(["p1", "", "1"]), session)  # a subject called like a session is not that session
+    mixed, what = groups_of(np.array(["p1", "", "2"]), session)  # a subject called like a session is not that session
     assert what == "subject, session where unknown" and len(set(mixed)) == 3
     with pytest.raises(SplitError, match="1 of 3 windows have neither subject nor session.*--split window"):
         groups_of(np.array(["p1", "", "p2"]), np.array(["1", "", "2"]))
