@@ -1,0 +1,151 @@
+"""Settings: YAML first, flags over it, and every mistake named before anything is loaded."""
+
+import pytest
+import yaml
+
+from configs import schema
+from configs.load import ConfigError, build, build_parser, dump, parse, read_yaml
+from configs.schema import Config, DownstreamConfig, TrainConfig, ZeroshotConfig
+
+SCHEMAS = [value for value in vars(schema).values() if isinstance(value, type) and hasattr(value, "program")]
+
+
+def refused(capsys, schema_class, *argv) -> str:
+    with pytest.raises(SystemExit) as stop:
+        parse(schema_class, list(argv))
+    assert stop.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_flags_override_yaml_and_yaml_overrides_defaults(tmp_path):
+    file = tmp_path / "c.yaml"
+    file.write_text("dataset: ego4d\nlr: 1e-3\nepochs: 7\n")  # yaml.safe_load makes a string of 1e-3
+    config = parse(TrainConfig, ["--config", str(file), "--epochs", "9"])
+    assert (config.dataset, config.lr, config.epochs, config.batch_size) == ("ego4d", 1e-3, 9, 32)
+
+
+def test_printed_config_reads_back_the_same(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        parse(
+            TrainConfig,
+            ["--dataset", "nowhere", "--model", "imu2clip", "--loss", "sigmoid", "--lr", "3e-5", "--print_config"],
+        )
+    assert stop.value.code == 0
+    printed = capsys.readouterr().out
+    (tmp_path / "c.yaml").write_text(printed)
+    assert dump(parse(TrainConfig, ["--config", str(tmp_path / "c.yaml")])) == printed
+    assert yaml.safe_load(printed)["imu_encoder"] == "conv_gru"  # the method's own part is spelt out
+    assert yaml.safe_load(printed)["loss"] == "sigmoid"  # and the one that was named stays
+
+
+def test_commands_of_the_published_readme_parse():
+    train = parse(
+        TrainConfig,
+        [
+            "--model",
+            "imu_video_cross",
+            "--dataset",
+            "ego4d",
+            "--batch_size",
+            "32",
+            "--epochs",
+            "25",
+            "--lr",
+            "1e-4",
+            "--clip_len",
+            "10",
+            "--num_workers",
+            "16",
+            "--save_interval",
+            "5",
+        ],
+    )
+    assert (train.num_workers, train.save_interval, train.video_encoder) == (16, 5, "videomae")
+    probe = (
+        "--model imu2clip --checkpoint /path/to/checkpoint.pt --dataset mmea --batch_size 8 --device cuda:0"
+        " --train_samples 100 --val_samples 20"
+    )
+    lp = parse(DownstreamConfig, f"{probe} --mode lp --epochs 25 --report".split())
+    assert (lp.shots, lp.report, lp.device) == ([100], True, "cuda:0")
+    tuned = parse(DownstreamConfig, f"{probe} --mode finetune --epochs 50 --save_model best_model.pt".split())
+    assert str(tuned.save_model) == "best_model.pt"
+    assert parse(
+        DownstreamConfig, ["--checkpoint", "c.pt", "--dataset", "mmea", "--shots", "10", "20", "50", "100"]
+    ).shots == [
+        10,
+        20,
+        50,
+        100,
+    ]
+
+
+@pytest.mark.parametrize(
+    "argv, words",
+    [
+        ("--dataset x --epoch 3", ["unknown flag --epoch", "--epochs"]),
+        ("--dataset x --modle imu2clip", ["--modle", "did you mean --model"]),
+        ("--dataset x --epochs three", ["epochs = 'three'", "integer"]),
+        ("--dataset x --epochs 0", ["epochs = '0'", "greater than 0"]),
+        ("--dataset x --loss hinge", ["loss = 'hinge'", "'sigmoid' or 'softmax'"]),
+        ("--dataset ../x", ["dataset = '../x'", "without slashes"]),
+        ("--dataset x --clip_len 9", ["clip_len 9 must be even"]),
+        ("--dataset x --imu_dim 130", ["imu_dim 130", "imu_heads 4"]),
+        ("--dataset x --resume auto", ["resume auto needs run_name"]),
+        ("--dataset x stray", ["stray words stray"]),
+        ("", ["dataset is missing: give --dataset"]),
+        ("--config /nowhere.yaml", ["/nowhere.yaml", "cannot be read"]),
+    ],
+)
+def test_mistakes_are_named(capsys, argv, words):
+    message = refused(capsys, TrainConfig, *argv.split())
+    for word in words:
+        assert word in message
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("dataset: x\nepoch: 3\n", ["c.yaml", "unknown setting 'epoch'", "did you mean epochs"]),
+        ("dataset: x\nlr: 1\nlr: 2\n", ["c.yaml", "'lr' stands on line 2 and again on line 3"]),
+        ("- dataset\n", ["c.yaml", "'key: value'"]),
+        ("dataset: [x\n", ["c.yaml", "not valid YAML"]),
+        ("dataset: !!python/object/apply:os.system ['true']\n", ["c.yaml", "not valid YAML"]),
+    ],
+)
+def test_mistakes_in_yaml_are_named(tmp_path, capsys, text, words):
+    file = tmp_path / "c.yaml"
+    file.write_text(text)
+    message = refused(capsys, TrainConfig, "--config", str(file))
+    for word in words:
+        assert word in message
+
+
+def test_contradictions_are_refused(capsys):
+    both = ["--checkpoint", "c.pt", "--dataset", "x", "--shots", "10", "--train_samples", "20"]
+    assert "say the same thing" in refused(capsys, DownstreamConfig, *both)
+    assert "checkpoint is missing" in refused(capsys, DownstreamConfig, "--dataset", "x")
+    alone = ["--checkpoint", "c.pt", "--dataset", "x", "--class_map", "m.yaml"]
+    assert "prototypes_from" in refused(capsys, ZeroshotConfig, *alone)
+
+
+def test_a_config_does_not_change():
+    config = build(TrainConfig, {"dataset": "x"}, "test")
+    with pytest.raises(ValueError, match="frozen"):
+        config.lr = 1.0
+    with pytest.raises(ConfigError, match="lr = -1"):
+        build(TrainConfig, {"dataset": "x", "lr": -1}, "test")
+
+
+@pytest.mark.parametrize("schema_class", SCHEMAS, ids=lambda s: s.__name__)
+def test_every_setting_has_help_that_argparse_can_print(schema_class):
+    assert issubclass(schema_class, Config)
+    for name, field in schema_class.model_fields.items():
+        assert len(field.description or "") > 10, f"{name} has no help text"
+    text = build_parser(schema_class).format_help()
+    for name in schema_class.model_fields:
+        assert f"--{name}" in text
+
+
+def test_an_empty_file_holds_no_settings(tmp_path):
+    (tmp_path / "c.yaml").write_text("# nothing\n")
+    assert read_yaml(tmp_path / "c.yaml") == {}
