@@ -26,10 +26,7 @@ def test_flags_override_yaml_and_yaml_overrides_defaults(tmp_path):
 
 def test_printed_config_reads_back_the_same(tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
-        parse(
-            TrainConfig,
-            ["--dataset", "nowhere", "--model", "imu2clip", "--loss", "sigmoid", "--lr", "3e-5", "--print_config"],
-        )
+        parse(TrainConfig, "--dataset nowhere --model imu2clip --loss sigmoid --lr 3e-5 --print_config".split())
     assert stop.value.code == 0
     printed = capsys.readouterr().out
     (tmp_path / "c.yaml").write_text(printed)
@@ -39,27 +36,11 @@ def test_printed_config_reads_back_the_same(tmp_path, capsys):
 
 
 def test_commands_of_the_published_readme_parse():
-    train = parse(
-        TrainConfig,
-        [
-            "--model",
-            "imu_video_cross",
-            "--dataset",
-            "ego4d",
-            "--batch_size",
-            "32",
-            "--epochs",
-            "25",
-            "--lr",
-            "1e-4",
-            "--clip_len",
-            "10",
-            "--num_workers",
-            "16",
-            "--save_interval",
-            "5",
-        ],
+    published = (
+        "--model imu_video_cross --dataset ego4d --batch_size 32 --epochs 25 --lr 1e-4 --clip_len 10"
+        " --num_workers 16 --save_interval 5"
     )
+    train = parse(TrainConfig, published.split())
     assert (train.num_workers, train.save_interval, train.video_encoder) == (16, 5, "videomae")
     probe = (
         "--model imu2clip --checkpoint /path/to/checkpoint.pt --dataset mmea --batch_size 8 --device cuda:0"
@@ -69,14 +50,8 @@ def test_commands_of_the_published_readme_parse():
     assert (lp.shots, lp.report, lp.device) == ([100], True, "cuda:0")
     tuned = parse(DownstreamConfig, f"{probe} --mode finetune --epochs 50 --save_model best_model.pt".split())
     assert str(tuned.save_model) == "best_model.pt"
-    assert parse(
-        DownstreamConfig, ["--checkpoint", "c.pt", "--dataset", "mmea", "--shots", "10", "20", "50", "100"]
-    ).shots == [
-        10,
-        20,
-        50,
-        100,
-    ]
+    several = parse(DownstreamConfig, "--checkpoint c.pt --dataset mmea --shots 10 20 50 100".split())
+    assert several.shots == [10, 20, 50, 100]
 
 
 @pytest.mark.parametrize(
