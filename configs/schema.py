@@ -13,12 +13,18 @@ Normalization = Literal["recording", "dataset", "window", "none"]
 ImuEncoderName = Literal["patchtst", "conv_gru"]
 VideoEncoderName = Literal["videomae", "clip"]
 LossName = Literal["sigmoid", "softmax"]
+HeadsName = Literal["projection", "none"]
 MethodName = Literal["imu_video_cross", "imu2clip"]
 
 # What each method of the paper is made of; a part that is named on its own replaces the method's (Table 5).
 METHODS: dict[str, dict[str, str]] = {
-    "imu_video_cross": {"imu_encoder": "patchtst", "video_encoder": "videomae", "loss": "sigmoid"},
-    "imu2clip": {"imu_encoder": "conv_gru", "video_encoder": "clip", "loss": "softmax"},
+    "imu_video_cross": {
+        "imu_encoder": "patchtst",
+        "video_encoder": "videomae",
+        "heads": "projection",
+        "loss": "sigmoid",
+    },
+    "imu2clip": {"imu_encoder": "conv_gru", "video_encoder": "clip", "heads": "none", "loss": "softmax"},
 }
 PRETRAINED_VIDEO = {"videomae": "MCG-NJU/videomae-base-ssv2", "clip": "openai/clip-vit-base-patch32"}
 
@@ -55,8 +61,15 @@ class SimulateConfig(Config):
     program = "python -m scripts.simulate"
     summary = "Write simulated raw recordings in the layouts of Ego4D, UESTC-MMEA-CL and the PD study."
 
-    out: Path = setting(Path("raw"), help="folder to write; one subfolder per dataset")
+    out: Path = setting(Path("raw"), help="folder to write; one subfolder per dataset: ego4d, mmea, pd")
     seed: int = setting(0, ge=0, help="everything drawn follows from it")
+    ego4d_hours: float = setting(2.0, ge=0, help="length of the unlabelled Ego4D recordings, hours; 0 leaves them out")
+    mmea_windows_per_class: int = setting(75, ge=0, help="5 s windows of each MMEA class, at least; 0 leaves MMEA out")
+    pd_windows_per_class: int = setting(75, ge=0, help="5 s windows of each PD class, at least; 0 leaves PD out")
+    ego4d_fps: PositiveInt = setting(10, help="frame rate of the Ego4D videos, frames per second")
+    frame_size: int = setting(64, ge=16, le=512, multiple_of=2, help="side of the square video frames, pixels")
+    num_workers: int = setting(0, ge=0, help="processes; 0 takes every core")
+    preview: Path | None = setting(None, help="PNG to draw instead: frames and IMU of each activity; no recordings")
 
 
 class PrepareConfig(Config):
@@ -83,6 +96,7 @@ class TrainConfig(Config):
     model: MethodName = setting("imu_video_cross", help="method; sets the parts that are not named on their own")
     imu_encoder: ImuEncoderName | None = setting(None, help="IMU encoder, if not the method's own")
     video_encoder: VideoEncoderName | None = setting(None, help="video encoder, if not the method's own")
+    heads: HeadsName | None = setting(None, help="projection, or none: the encoders end in the shared space themselves")
     loss: LossName | None = setting(None, help="contrastive loss, if not the method's own")
     # data
     dataset: FolderName = setting(help="prepared dataset to train on, a folder under --data_root")
@@ -99,6 +113,7 @@ class TrainConfig(Config):
     imu_heads: PositiveInt = setting(4, help="PatchTST attention heads")
     imu_ffn: PositiveInt = setting(512, help="PatchTST feed-forward width")
     imu_patch: PositiveInt = setting(16, help="PatchTST patch length and stride, samples at 50 Hz")
+    imu_norm: Literal["batchnorm", "layernorm"] = setting("batchnorm", help="PatchTST normalisation between layers")
     imu_dropout: Share = setting(0.1, help="dropout inside the IMU encoder")
     # video encoder
     video_weights: str = setting(
@@ -111,7 +126,10 @@ class TrainConfig(Config):
     video_heads: PositiveInt = setting(12, help="video encoder heads, with --video_weights none")
     video_ffn: PositiveInt = setting(3072, help="video encoder feed-forward width, with --video_weights none")
     video_patch: PositiveInt = setting(16, help="video encoder patch side, pixels, with --video_weights none")
-    freeze_video: bool = setting(False, help="keep the video encoder's weights fixed (its head still learns)")
+    freeze_video: bool | None = setting(
+        None,
+        help="keep the video encoder as it was loaded; default: only imu2clip with loaded weights does, as its paper",
+    )
     # heads and loss
     embed_dim: PositiveInt = setting(512, help="size of the shared space")
     head_dropout: Share = setting(0.1, help="dropout in the projection heads")
@@ -141,7 +159,9 @@ class TrainConfig(Config):
     @classmethod
     def _fill_parts(cls, values: dict) -> dict:
         """Parts that are not named take the method's own, so that the resolved config names them all."""
-        parts = METHODS.get(values.get("model", cls.model_fields["model"].default), {})
+        model = values.get("model", cls.model_fields["model"].default)
+        weights = values.get("video_weights", cls.model_fields["video_weights"].default)
+        parts = METHODS.get(model, {}) | {"freeze_video": model == "imu2clip" and weights != "none"}
         return parts | {key: value for key, value in values.items() if not (key in parts and value is None)}
 
     @model_validator(mode="after")
@@ -156,6 +176,8 @@ class TrainConfig(Config):
             raise ValueError(
                 f"clip_len {self.clip_len} must be even: VideoMAE joins frames in pairs, an odd one is lost"
             )
+        if self.freeze_video and self.video_weights == "none":
+            raise ValueError("freeze_video keeps loaded weights, and video_weights none loads none: drop one of them")
         if self.resume == "auto" and self.run_name is None:
             raise ValueError("resume auto needs run_name, to know which run to continue")
         return self
