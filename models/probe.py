@@ -1,0 +1,170 @@
+"""Learning from a few labelled windows: linear layers on a frozen encoder, or encoder and linear layer together.
+
+Letters: W windows, D embedding, K classes, H heads (one per draw and number of shots), B batch, A heads still learning.
+"""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class LinearHeads:
+    """H linear layers side by side.
+
+    Attributes:
+        weight: (H, K, D).
+        bias: (H, K).
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    def logits(self, head: int, embeddings: Tensor) -> Tensor:
+        """(n, K) from (n, D)."""
+        return torch.addmm(self.bias[head], embeddings, self.weight[head].T)
+
+
+def embed_imu(encoder: nn.Module, imu: Tensor, batch_size: int = 512) -> Tensor:
+    """Embeddings of windows by a frozen encoder.
+
+    The encoder is put into eval mode and stays there: no dropout, no masking, and the running statistics of its
+    normalisation layers do not move.
+
+    Args:
+        encoder: (B, 6, 250) -> (B, D).
+        imu: (W, 6, 250), on any device; a batch at a time goes to the encoder's.
+
+    Returns:
+        (W, D) float32 on the encoder's device.
+    """
+    device = next(encoder.parameters()).device
+    encoder.eval()
+    with torch.inference_mode():
+        parts = [encoder(part.to(device)).float() for part in imu.split(batch_size)]
+    return torch.cat(parts)
+
+
+def train_linear_heads(
+    embeddings: Tensor,
+    labels: Tensor,
+    sets: Sequence[Tensor],
+    seeds: Sequence[int],
+    num_classes: int,
+    epochs: int,
+    batch_size: int,
+    lr: float,
+    weight_decay: float,
+) -> LinearHeads:
+    """Train a linear layer on each set of windows, all of them at once.
+
+    Each is what ``nn.Linear`` with its usual initialisation, cross entropy and AdamW gives on shuffled batches (a last
+    smaller one included); which heads are trained beside it changes nothing. The cost of the grid is that of its
+    longest head: one product of small matrices per step, and the closed form of the gradient,
+    (softmax - one-hot) / B times the embedding.
+
+    Args:
+        embeddings: (W, D).
+        labels: (W,) int64 classes in 0..K-1.
+        sets: for each head the positions of its windows, (n,) int64; the sizes may differ.
+        seeds: for each head the seed of its initial weights and of its batches.
+    """
+    device = embeddings.device
+    order = sorted(range(len(sets)), key=lambda h: -len(sets[h]))  # the longest first: those still learning are [:A]
+    plans = [_batches(sets[h], epochs, batch_size, seeds[h]) for h in order]
+    steps = [len(plan) for plan in plans]
+    plan = torch.full((len(plans), max(steps), batch_size), -1)
+    for h, own in enumerate(plans):
+        plan[h, : len(own)] = own
+    share = (plan >= 0).to(embeddings.dtype)  # weight of each row in its batch's mean
+    share = (share / share.sum(dim=2, keepdim=True).clamp(min=1)).to(device)
+    plan = plan.clamp(min=0).to(device)
+
+    # a column of ones makes the bias one more weight
+    rows = torch.cat([embeddings, embeddings.new_ones(len(embeddings), 1)], dim=1)
+    one_hot = torch.eye(num_classes, device=device, dtype=rows.dtype)[labels]
+    weight = torch.stack([_initial_weight(num_classes, embeddings.shape[1], seeds[h]) for h in order]).to(rows)
+    gradient = torch.zeros_like(weight)
+    heads = [nn.Parameter(own) for own in weight]  # views: a step of the optimizer moves ``weight``
+    for head, own in zip(heads, gradient, strict=True):
+        head.grad = own
+    optimizer = torch.optim.AdamW(heads, lr=lr, weight_decay=weight_decay, fused=True)
+
+    learning = len(heads)
+    with torch.no_grad():
+        for step in range(max(steps)):
+            while steps[learning - 1] <= step:
+                learning -= 1
+                heads[learning].grad = None  # done: the optimizer passes over it
+            batch = plan[:learning, step]  # (A, B)
+            x = rows[batch]  # (A, B, D + 1)
+            error = torch.softmax(torch.bmm(x, weight[:learning].mT), dim=2) - one_hot[batch]  # (A, B, K)
+            error *= share[:learning, step, :, None]
+            torch.bmm(error.mT, x, out=gradient[:learning])
+            optimizer.step()
+    back = torch.empty_like(weight)
+    back[torch.tensor(order, device=device)] = weight
+    return LinearHeads(weight=back[:, :, :-1].contiguous(), bias=back[:, :, -1].contiguous())
+
+
+def finetune(
+    encoder: nn.Module,
+    imu: Tensor,
+    labels: Tensor,
+    seed: int,
+    num_classes: int,
+    epochs: int,
+    batch_size: int,
+    lr: float,
+    encoder_lr: float,
+    weight_decay: float,
+) -> tuple[nn.Module, nn.Linear]:
+    """Train a copy of the encoder together with a linear layer, each at its own rate.
+
+    The layer starts from the weights, and meets its windows in the order, that ``train_linear_heads`` has for the same
+    seed.
+
+    Args:
+        encoder: (B, 6, 250) -> (B, D); left as it is.
+        imu: (n, 6, 250) windows to learn from, on the encoder's device.
+        labels: (n,) int64 classes, on the encoder's device.
+        seed: of initial weights, batches and dropout (it sets torch's global generator).
+
+    Returns:
+        The trained encoder, in eval mode, and the layer.
+    """
+    encoder = copy.deepcopy(encoder).train()
+    head = nn.Linear(encoder.dim, num_classes).to(imu)
+    with torch.no_grad():
+        initial = _initial_weight(num_classes, encoder.dim, seed).to(imu)
+        head.weight.copy_(initial[:, :-1])
+        head.bias.copy_(initial[:, -1])
+    groups = [{"params": encoder.parameters(), "lr": encoder_lr}, {"params": head.parameters(), "lr": lr}]
+    optimizer = torch.optim.AdamW(groups, weight_decay=weight_decay)
+    torch.manual_seed(seed)
+    for batch in _batches(torch.arange(len(imu)), epochs, batch_size, seed).to(imu.device):
+        batch = batch[batch >= 0]
+        loss = nn.functional.cross_entropy(head(encoder(imu[batch])), labels[batch])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return encoder.eval(), head
+
+
+def _initial_weight(num_classes: int, dim: int, seed: int) -> Tensor:
+    """(K, D + 1) weight and, last, bias: uniform within 1/sqrt(D), as nn.Linear begins."""
+    generator = torch.Generator().manual_seed(seed)
+    return (2 * torch.rand(num_classes, dim + 1, generator=generator) - 1) / dim**0.5
+
+
+def _batches(windows: Tensor, epochs: int, batch_size: int, seed: int) -> Tensor:
+    """(steps, B) positions, a new order every epoch; an epoch's last batch is filled up with -1."""
+    generator = torch.Generator().manual_seed(seed)
+    steps = -(-len(windows) // batch_size)
+    plan = torch.full((epochs, steps * batch_size), -1)
+    for epoch in range(epochs):
+        plan[epoch, : len(windows)] = windows[torch.randperm(len(windows), generator=generator)]
+    return plan.view(epochs * steps, batch_size)

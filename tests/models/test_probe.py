@@ -1,0 +1,149 @@
+"""Heads trained together against each trained alone, by the book; frozen means frozen."""
+
+import pytest
+import torch
+from torch import nn
+
+from models.probe import _batches, _initial_weight, embed_imu, finetune, train_linear_heads
+
+SETTINGS = {"num_classes": 4, "epochs": 3, "batch_size": 8, "lr": 1e-2, "weight_decay": 0.1}
+
+
+def data(dtype=torch.float64):
+    generator = torch.Generator().manual_seed(0)
+    embeddings = torch.randn(90, 6, generator=generator, dtype=dtype)
+    return embeddings, torch.arange(90) % 4
+
+
+def alone(embeddings, labels, windows, seed, num_classes, epochs, batch_size, lr, weight_decay):
+    """One nn.Linear, autograd and torch's AdamW."""
+    initial = _initial_weight(num_classes, embeddings.shape[1], seed)
+    layer = nn.Linear(embeddings.shape[1], num_classes, dtype=embeddings.dtype)
+    layer.weight.data.copy_(initial[:, :-1])
+    layer.bias.data.copy_(initial[:, -1])
+    optimizer = torch.optim.AdamW(layer.parameters(), lr=lr, weight_decay=weight_decay)
+    for batch in _batches(windows, epochs, batch_size, seed):
+        batch = batch[batch >= 0]
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(layer(embeddings[batch]), labels[batch]).backward()
+        optimizer.step()
+    return layer
+
+
+def test_heads_trained_together_are_what_each_alone_would_be():
+    embeddings, labels = data()
+    # sizes that end at different steps, some with a last batch that is not full, not in order of size
+    sets = [torch.arange(5, 25), torch.arange(0, 80), torch.arange(40, 53), torch.arange(10, 90), torch.arange(8)]
+    seeds = [3, 4, 5, 6, 7]
+    heads = train_linear_heads(embeddings, labels, sets, seeds, **SETTINGS)
+    for h, (windows, seed) in enumerate(zip(sets, seeds, strict=True)):
+        layer = alone(embeddings, labels, windows, seed, **SETTINGS)
+        torch.testing.assert_close(heads.weight[h], layer.weight.data, rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(heads.bias[h], layer.bias.data, rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(heads.logits(h, embeddings), layer(embeddings).data, rtol=1e-10, atol=1e-12)
+
+
+def test_company_changes_nothing():
+    embeddings, labels = data()
+    sets, seeds = [torch.arange(20), torch.arange(60)], [1, 2]
+    both = train_linear_heads(embeddings, labels, sets, seeds, **SETTINGS)
+    for h in range(2):
+        one = train_linear_heads(embeddings, labels, sets[h : h + 1], seeds[h : h + 1], **SETTINGS)
+        torch.testing.assert_close(one.weight[0], both.weight[h], rtol=1e-12, atol=1e-14)
+
+
+def test_an_epoch_meets_every_window_once_in_a_new_order():
+    plan = _batches(torch.arange(100, 121), epochs=4, batch_size=8, seed=0).view(4, -1)
+    epochs = [epoch[epoch >= 0].tolist() for epoch in plan]
+    assert all(sorted(epoch) == list(range(100, 121)) for epoch in epochs)
+    assert len(set(map(tuple, epochs))) == 4
+    assert _batches(torch.arange(21), 4, 8, seed=0).shape == (12, 8)
+
+
+def test_heads_begin_as_nn_linear_does():
+    ours = torch.stack([_initial_weight(20, 50, seed) for seed in range(50)])
+    layer = nn.Linear(50, 20)
+    assert ours.abs().max() <= 50**-0.5 and layer.weight.abs().max() <= 50**-0.5
+    assert ours.std() == pytest.approx(50**-0.5 / 3**0.5, rel=0.01)  # of a uniform; 51,000 values: 0.3 %
+    assert layer.weight.std().item() == pytest.approx(ours.std().item(), rel=0.1)
+    assert ours.mean().abs() < 0.002
+
+
+def test_separable_classes_are_learnt():
+    labels = torch.arange(200) % 5
+    embeddings = torch.eye(5)[labels] * 4 + 0.1 * torch.randn(200, 5, generator=torch.Generator().manual_seed(0))
+    settings = SETTINGS | {"num_classes": 5, "epochs": 25}
+    heads = train_linear_heads(embeddings, labels, [torch.arange(50), torch.arange(100)], [0, 1], **settings)
+    for h in range(2):
+        assert (heads.logits(h, embeddings[100:]).argmax(1) == labels[100:]).all()
+
+
+class Encoder(nn.Module):
+    """Normalisation with running statistics and dropout: both must be still while it is frozen."""
+
+    dim = 12
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.drop, self.out = nn.BatchNorm1d(6), nn.Dropout(0.5), nn.Linear(6, 12)
+
+    def forward(self, imu):
+        return self.out(self.drop(self.norm(imu).amax(dim=2)))
+
+
+def state(module):
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def test_a_frozen_encoder_is_frozen():
+    torch.manual_seed(0)
+    encoder = Encoder().train()
+    encoder(torch.randn(64, 6, 250) + 2)  # so that the running statistics are not the initial ones
+    before, imu = state(encoder), torch.randn(30, 6, 250) * 3 + 1
+    first = embed_imu(encoder, imu, batch_size=7)
+    assert not encoder.training
+    assert all(torch.equal(before[name], value) for name, value in state(encoder).items())
+    assert before["norm.num_batches_tracked"] == 1
+    one_by_one = torch.cat([encoder(window[None]).detach() for window in imu])
+    torch.testing.assert_close(first, one_by_one)  # neither dropout nor the batch's own statistics
+    assert first.shape == (30, 12) and first.dtype == torch.float32 and not first.is_inference()
+
+
+def finetune_settings(**changes):
+    return {**SETTINGS, "encoder_lr": 1e-3} | changes
+
+
+def test_finetuning_moves_a_copy_and_each_part_at_its_rate():
+    torch.manual_seed(0)
+    encoder, imu, labels = Encoder(), torch.randn(20, 6, 250), torch.arange(20) % 4
+    before = state(encoder)
+    tuned, head = finetune(encoder, imu, labels, seed=1, **finetune_settings(encoder_lr=1e-6, lr=1e-3, epochs=1))
+    assert all(torch.equal(before[name], value) for name, value in state(encoder).items())
+    assert not tuned.training
+    # a step of Adam is at most about its rate; 3 steps
+    moved = (tuned.out.weight - encoder.out.weight).abs().max().item()
+    assert 0 < moved < 4e-6
+    initial = _initial_weight(4, 12, 1)
+    assert 5e-4 < (head.weight - initial[:, :-1]).abs().max().item() < 4e-3
+    again, _ = finetune(encoder, imu, labels, seed=1, **finetune_settings(encoder_lr=1e-6, lr=1e-3, epochs=1))
+    assert torch.equal(again.out.weight, tuned.out.weight)
+
+
+def test_finetuning_a_still_encoder_is_a_linear_probe():
+    """With encoder rate 0 and nothing random in the encoder, both ways of learning must agree."""
+
+    class Still(nn.Module):
+        dim = 6
+
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(6, dtype=torch.float64))
+
+        def forward(self, imu):
+            return imu.mean(2) * self.scale
+
+    imu, labels = torch.randn(30, 6, 250, dtype=torch.float64) * 10, torch.arange(30) % 4
+    encoder = Still()
+    _, head = finetune(encoder, imu, labels, seed=5, **finetune_settings(encoder_lr=0.0))
+    probe = train_linear_heads(imu.mean(2), labels, [torch.arange(30)], [5], **SETTINGS)
+    torch.testing.assert_close(head.weight.data, probe.weight[0], rtol=1e-10, atol=1e-12)
