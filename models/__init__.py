@@ -1,0 +1,121 @@
+"""The models, and how settings choose among them. Only this file knows a config."""
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from configs.schema import PRETRAINED_VIDEO, TrainConfig
+from models.dual_encoder import DualEncoder
+from models.heads import ProjectionHead
+from models.imu import ConvGRUEncoder, PatchTSTEncoder
+from models.pretrained import weights_folder
+from models.video import ClipFrameEncoder, VideoMAEEncoder
+from utils import checkpoint
+
+IMU_ENCODERS = {"patchtst": PatchTSTEncoder, "conv_gru": ConvGRUEncoder}
+VIDEO_ENCODERS = {"videomae": VideoMAEEncoder, "clip": ClipFrameEncoder}
+
+
+def build_imu_encoder(config: TrainConfig) -> nn.Module:
+    """An IMU encoder with random weights: (B, 6, 250) -> (B, ``dim``)."""
+    if config.imu_encoder == "conv_gru":
+        return ConvGRUEncoder()
+    return PatchTSTEncoder(
+        dim=config.imu_dim,
+        layers=config.imu_layers,
+        heads=config.imu_heads,
+        ffn=config.imu_ffn,
+        patch=config.imu_patch,
+        dropout=config.imu_dropout,
+        scaling=config.imu_scaling,
+        norm=config.imu_norm,
+    )
+
+
+def build_video_encoder(config: TrainConfig) -> nn.Module:
+    """A video encoder: published weights, or random ones in the sizes of the config with ``--video_weights none``.
+
+    Raises:
+        WeightsError: if the weights cannot be had or do not load whole.
+    """
+    encoder = VIDEO_ENCODERS[config.video_encoder]
+    if config.video_weights != "none":
+        name = PRETRAINED_VIDEO[config.video_encoder] if config.video_weights == "auto" else config.video_weights
+        return encoder.from_weights(weights_folder(name), config.clip_len, config.image_size)
+    sizes = {
+        "hidden_size": config.video_dim,
+        "num_hidden_layers": config.video_layers,
+        "num_attention_heads": config.video_heads,
+        "intermediate_size": config.video_ffn,
+        "patch_size": config.video_patch,
+        "image_size": config.image_size,
+    }
+    # Each architecture's own key: VideoMAE's clip length, CLIP's size of output.
+    own = {"videomae": {"num_frames": config.clip_len}, "clip": {"projection_dim": config.embed_dim}}
+    return encoder.from_config(sizes | own[config.video_encoder])
+
+
+def build_model(config: TrainConfig, video_config: dict[str, Any] | None = None) -> DualEncoder:
+    """The model of a config, on the CPU.
+
+    Args:
+        video_config: architecture of the video encoder, as a checkpoint or another rank has it; its weights are then
+            random, to be overwritten, and neither the hub nor a folder of weights is touched.
+
+    Raises:
+        WeightsError: if published weights are wanted and cannot be had.
+        ValueError: if the encoders do not end in the shared space and no head takes them there.
+    """
+    imu_encoder = build_imu_encoder(config)
+    if video_config is None:
+        video_encoder = build_video_encoder(config)
+    else:
+        video_encoder = VIDEO_ENCODERS[config.video_encoder].from_config(video_config)
+    if config.heads == "none":
+        for side, encoder in (("imu", imu_encoder), ("video", video_encoder)):
+            if encoder.dim != config.embed_dim:
+                raise ValueError(
+                    f"heads none: the {side} encoder ends in {encoder.dim} values and embed_dim is "
+                    f"{config.embed_dim}: use --heads projection, or sizes that agree"
+                )
+        imu_head, video_head = nn.Identity(), nn.Identity()
+    else:
+        imu_head = ProjectionHead(imu_encoder.dim, config.embed_dim, config.head_dropout)
+        video_head = ProjectionHead(video_encoder.dim, config.embed_dim, config.head_dropout)
+    return DualEncoder(
+        imu_encoder,
+        video_encoder,
+        imu_head,
+        video_head,
+        freeze_video=bool(config.freeze_video),
+        learn_bias=config.loss == "sigmoid",
+    )
+
+
+def load_imu_encoder(path: Path) -> tuple[nn.Module, TrainConfig]:
+    """The IMU encoder of a pretraining checkpoint, in eval mode, and the config it was trained with.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged, of another kind, or does not fit its own config.
+    """
+    payload = checkpoint.load(path, kind="pretrain")
+    config = TrainConfig(**payload["config"])
+    encoder = build_imu_encoder(config)
+    prefix = "imu_encoder."
+    state = {k.removeprefix(prefix): v for k, v in payload["model"].items() if k.startswith(prefix)}
+    checkpoint.load_weights(encoder, state, path)
+    return encoder.eval(), config
+
+
+def load_dual_encoder(path: Path) -> tuple[DualEncoder, TrainConfig]:
+    """Both encoders of a pretraining checkpoint, in eval mode, and the config. The hub is never asked.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged, of another kind, or does not fit its own config.
+    """
+    payload = checkpoint.load(path, kind="pretrain")
+    config = TrainConfig(**payload["config"])
+    model = build_model(config, payload["video_config"])
+    checkpoint.load_weights(model, payload["model"], path)
+    return model.eval(), config

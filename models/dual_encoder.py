@@ -1,0 +1,75 @@
+"""Two encoders, one shared space.
+
+Letters: B batch, F frames, D embedding.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class DualEncoder(nn.Module):
+    """IMU and video of the same five seconds, each to a unit vector, with the logit scale and bias of the loss.
+
+    Scale and bias live here because they are learnt: inside DistributedDataParallel their gradients are averaged too.
+
+    Args:
+        imu_encoder, video_encoder: modules with an attribute ``dim``, the size of their output.
+        imu_head, video_head: from each encoder's output to the shared space.
+        freeze_video: keep the video encoder (not its head) fixed and in eval mode.
+        learn_bias: the softmax loss has no bias; without this it is not trained.
+    """
+
+    def __init__(
+        self,
+        imu_encoder: nn.Module,
+        video_encoder: nn.Module,
+        imu_head: nn.Module,
+        video_head: nn.Module,
+        freeze_video: bool = False,
+        learn_bias: bool = True,
+    ):
+        super().__init__()
+        self.imu_encoder, self.video_encoder = imu_encoder, video_encoder
+        self.imu_head, self.video_head = imu_head, video_head
+        self.freeze_video = freeze_video
+        self.log_scale = nn.Parameter(torch.tensor(math.log(10.0)))
+        self.bias = nn.Parameter(torch.tensor(-10.0), requires_grad=learn_bias)
+        if freeze_video:
+            self.video_encoder.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> "DualEncoder":
+        """As in ``nn.Module``, but a frozen video encoder stays in eval mode."""
+        super().train(mode)
+        if self.freeze_video:
+            self.video_encoder.eval()
+        return self
+
+    def forward(self, imu: Tensor, video: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Embed pairs.
+
+        Args:
+            imu: (B, 6, 250).
+            video: (B, F, H, H, 3) uint8.
+
+        Returns:
+            (B, D) and (B, D) unit-norm embeddings, () positive logit scale, () logit bias.
+        """
+        return self.embed_imu(imu), self.embed_video(video), self.log_scale.exp(), self.bias
+
+    def embed_imu(self, imu: Tensor) -> Tensor:
+        """(B, 6, 250) -> (B, D), unit norm."""
+        return _unit(self.imu_head(self.imu_encoder(imu)))
+
+    def embed_video(self, video: Tensor) -> Tensor:
+        """(B, F, H, H, 3) uint8 -> (B, D), unit norm."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze_video):
+            features = self.video_encoder(video)
+        return _unit(self.video_head(features))
+
+
+def _unit(features: Tensor) -> Tensor:
+    """Unit norm, at least in float32: half precision would round the loss's logits."""
+    return F.normalize(features.float() if features.dtype in (torch.float16, torch.bfloat16) else features, dim=-1)

@@ -1,0 +1,123 @@
+"""IMU encoders: (B, C, T) windows to (B, D) features.
+
+Letters: B batch, C = 6 channels (acceleration x y z, angular rate x y z), T = 250 samples, P patches, D features.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import PatchTSTConfig, PatchTSTModel
+
+from configs.constants import CHANNELS, WINDOW_SAMPLES
+from models.batchnorm import CrossRankBatchNorm
+
+
+class PatchTSTEncoder(nn.Module):
+    """PatchTST (Nie et al. 2022, https://arxiv.org/abs/2211.14730) with one CLS token per channel.
+
+    The paper's patch count is floor((T - patch) / stride) + 2: the last value is repeated to fill one patch more. The
+    implementation in transformers has no such padding; given 250 samples it would drop the *first* 10 unseen, so the
+    window is padded here.
+
+    Args:
+        dim: width per channel.
+        layers: transformer layers.
+        heads: attention heads.
+        ffn: feed-forward width.
+        patch: patch length and stride, samples.
+        dropout: in attention, feed-forward and residual paths.
+        scaling: ``none``, or ``std``, which standardises each window by itself and so erases amplitude and gravity
+            (f(20 x + 9.81) = f(x)): only to reproduce the authors' code.
+        norm: ``batchnorm`` as in PatchTST, or ``layernorm``.
+    """
+
+    def __init__(
+        self,
+        dim: int = 128,
+        layers: int = 3,
+        heads: int = 4,
+        ffn: int = 512,
+        patch: int = 16,
+        dropout: float = 0.1,
+        scaling: str = "none",
+        norm: str = "batchnorm",
+    ):
+        super().__init__()
+        if not 1 <= patch <= WINDOW_SAMPLES:
+            raise ValueError(f"imu_patch {patch} must lie between 1 and the {WINDOW_SAMPLES} samples of a window")
+        self.num_patches = (WINDOW_SAMPLES - patch) // patch + 2
+        self.padding = self.num_patches * patch - WINDOW_SAMPLES
+        self.dim = len(CHANNELS) * dim
+        self.model = PatchTSTModel(
+            PatchTSTConfig(
+                num_input_channels=len(CHANNELS),
+                context_length=self.num_patches * patch,
+                patch_length=patch,
+                patch_stride=patch,  # the argument is patch_stride: a stride would be ignored silently
+                d_model=dim,
+                num_hidden_layers=layers,
+                num_attention_heads=heads,
+                ffn_dim=ffn,
+                attention_dropout=dropout,
+                ff_dropout=dropout,
+                path_dropout=dropout,
+                norm_type=norm,
+                use_cls_token=True,
+                scaling="std" if scaling == "std" else None,
+                do_mask_input=False,  # an encoder that masks would go on masking in eval
+            )
+        )
+        for parent in list(self.model.modules()):
+            for name, child in parent.named_children():
+                if isinstance(child, nn.BatchNorm1d):
+                    setattr(parent, name, CrossRankBatchNorm(child.num_features, eps=child.eps))
+
+    def forward(self, imu: Tensor) -> Tensor:
+        """(B, 6, 250) -> (B, 6 * dim), the CLS tokens of the channels side by side."""
+        _check_window(imu)
+        padded = F.pad(imu, (0, self.padding), mode="replicate")
+        tokens = self.model(past_values=padded.transpose(1, 2)).last_hidden_state  # (B, C, 1 + P, dim)
+        return tokens[:, :, 0].flatten(1)
+
+
+class ConvGRUEncoder(nn.Module):
+    """The encoder of IMU2CLIP (Moon et al. 2023, https://arxiv.org/abs/2210.14395): GroupNorm, convolutions, GRU.
+
+    Acceleration and angular rate are normalised each on its own (so this encoder does not feel their amplitude), three
+    blocks of convolution and max pooling follow, and the last state of a GRU is the output. Kernels are those of the
+    original; its windows have 200 samples a second, ours 50, so pooling is by 3 where the original has 5.
+
+    Args:
+        dim: size of the GRU's state, the output.
+        width: channels of the convolutions.
+    """
+
+    def __init__(self, dim: int = 512, width: int = 32):
+        super().__init__()
+        self.dim = dim
+        self.input_norm = nn.GroupNorm(2, len(CHANNELS))
+        self.blocks = nn.Sequential(
+            _conv_block(len(CHANNELS), width, kernel=10),
+            _conv_block(width, width, kernel=5),
+            _conv_block(width, width, kernel=5),
+        )
+        self.output_norm = nn.GroupNorm(4, width)
+        self.gru = nn.GRU(width, dim, batch_first=True)
+
+    def forward(self, imu: Tensor) -> Tensor:
+        """(B, 6, 250) -> (B, dim)."""
+        _check_window(imu)
+        steps = self.output_norm(self.blocks(self.input_norm(imu)))  # (B, width, 7)
+        _, state = self.gru(steps.transpose(1, 2))
+        return state[0]
+
+
+def _conv_block(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv1d(inputs, outputs, kernel), nn.ReLU(), nn.MaxPool1d(3))
+
+
+def _check_window(imu: Tensor) -> None:
+    if imu.ndim != 3 or imu.shape[1:] != (len(CHANNELS), WINDOW_SAMPLES):
+        raise ValueError(
+            f"IMU windows have shape {tuple(imu.shape)}, want (batch, {len(CHANNELS)}, {WINDOW_SAMPLES}): "
+            "5 s at 50 Hz, acceleration then angular rate"
+        )

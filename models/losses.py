@@ -1,0 +1,86 @@
+"""Contrastive losses between IMU and video embeddings.
+
+Letters: n pairs of this rank, N pairs of all ranks, D embedding.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from utils.distributed import gather, rank
+
+
+def sigmoid_loss(z_imu: Tensor, z_video: Tensor, scale: Tensor, bias: Tensor, first_pair: int = 0) -> Tensor:
+    """SigLIP loss of this rank's IMU rows against every rank's video rows.
+
+    The sigmoid loss of Zhai et al. 2023 (https://arxiv.org/abs/2303.15343),
+
+        -1/n * sum_ij log sigmoid(y_ij * (scale * <u_i, v_j> + bias)),
+
+    with y_ij = +1 where row i and column j share a window, else -1. The mean over ranks equals the loss of the global
+    batch. (The paper that this project implements prints the sign of the bias the other way round; read literally, the
+    loss of 32 pairs would start near 310, not 10.)
+
+    Args:
+        z_imu: (n, D) unit-norm embeddings of this rank.
+        z_video: (N, D) unit-norm embeddings of all ranks, in rank order.
+        scale: () positive logit scale, already exponentiated.
+        bias: () logit bias.
+        first_pair: column of ``z_video`` that belongs to row 0.
+
+    Raises:
+        ValueError: if the matching columns fall outside ``z_video``.
+    """
+    target = _matching_columns(z_imu, z_video, first_pair)
+    logits = scale * z_imu @ z_video.T + bias
+    sign = torch.full_like(logits, -1.0).scatter_(1, target[:, None], 1.0)
+    return -F.logsigmoid(sign * logits).sum() / len(z_imu)
+
+
+def softmax_loss(z_rows: Tensor, z_columns: Tensor, scale: Tensor, first_pair: int = 0) -> Tensor:
+    """One direction of InfoNCE (van den Oord et al. 2018, https://arxiv.org/abs/1807.03748): find each row's column.
+
+        -1/n * sum_i log( exp(scale * <u_i, v_i>) / sum_j exp(scale * <u_i, v_j>) )
+
+    Args:
+        z_rows: (n, D) unit-norm embeddings of this rank.
+        z_columns: (N, D) unit-norm embeddings of the other modality, of all ranks.
+        scale: () positive logit scale (the inverse temperature).
+        first_pair: column that belongs to row 0.
+
+    Raises:
+        ValueError: if the matching columns fall outside ``z_columns``.
+    """
+    return F.cross_entropy(scale * z_rows @ z_columns.T, _matching_columns(z_rows, z_columns, first_pair))
+
+
+def contrastive_loss(name: str, z_imu: Tensor, z_video: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    """This rank's share of the loss over all ranks' pairs; its mean over ranks is the loss of the global batch.
+
+    Args:
+        name: ``sigmoid``, or ``softmax``, which is symmetric: the mean of both directions.
+        z_imu: (n, D) unit-norm embeddings of this rank; as many on every rank.
+        z_video: (n, D) likewise.
+        scale: () positive logit scale.
+        bias: () logit bias; softmax does not feel one, and leaves it out.
+
+    Raises:
+        ValueError: for another name.
+    """
+    first_pair = rank() * len(z_imu)
+    if name == "sigmoid":
+        return sigmoid_loss(z_imu, gather(z_video), scale, bias, first_pair)
+    if name == "softmax":
+        imu_to_video = softmax_loss(z_imu, gather(z_video), scale, first_pair)
+        video_to_imu = softmax_loss(z_video, gather(z_imu), scale, first_pair)
+        return (imu_to_video + video_to_imu) / 2
+    raise ValueError(f"loss {name!r} must be sigmoid or softmax")
+
+
+def _matching_columns(rows: Tensor, columns: Tensor, first_pair: int) -> Tensor:
+    if first_pair < 0 or first_pair + len(rows) > len(columns):
+        raise ValueError(
+            f"first_pair {first_pair} with {len(rows)} rows points outside the {len(columns)} columns: "
+            "gather every rank's rows first"
+        )
+    return first_pair + torch.arange(len(rows), device=rows.device)

@@ -1,0 +1,131 @@
+"""Published weights: where they come from, and whether what was loaded is what was published.
+
+A machine without network says so within seconds. Nothing is fetched that is already on this machine.
+"""
+
+import ssl
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import TypeVar
+
+import huggingface_hub
+import torch
+import transformers
+from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
+from transformers import PreTrainedConfig, PreTrainedModel
+
+Model = TypeVar("Model", bound=PreTrainedModel)
+
+_WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+_ANSWER_WITHIN_S = 5.0
+_WAYS_OUT = (
+    "Ways out: give --video_weights the path of a local folder with config.json and model.safetensors, "
+    "or train from scratch with --video_weights none"
+)
+
+
+class WeightsError(RuntimeError):
+    """Published weights that cannot be had or did not load whole; the message says the ways out."""
+
+
+def weights_folder(name: str) -> Path:
+    """A local folder with the weights: ``name`` itself, the hub's cache, or a download.
+
+    Args:
+        name: a local folder or a hub id such as ``MCG-NJU/videomae-base-ssv2``.
+
+    Raises:
+        WeightsError: if the folder is not one of weights, or the hub cannot be reached or lacks the files.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        missing = [] if (folder / "config.json").is_file() else ["config.json"]
+        if not any((folder / file).is_file() for file in _WEIGHT_FILES):
+            missing.append(" or ".join(_WEIGHT_FILES))
+        if missing:
+            raise WeightsError(f"video_weights: folder {name} has no {' and no '.join(missing)}. {_WAYS_OUT}")
+        return folder
+    if name.count("/") > 1 or name.startswith((".", "/", "~")):
+        raise WeightsError(f"video_weights: there is no folder {name}. {_WAYS_OUT}")
+    for file in _WEIGHT_FILES:
+        config, weights = try_to_load_from_cache(name, "config.json"), try_to_load_from_cache(name, file)
+        if isinstance(config, str) and isinstance(weights, str):
+            return Path(config).parent
+    if constants.HF_HUB_OFFLINE:
+        raise WeightsError(f"video_weights: {name} is not on this machine and HF_HUB_OFFLINE is set. {_WAYS_OUT}")
+    if problem := _unreachable(f"{constants.ENDPOINT}/{name}/resolve/main/config.json"):
+        raise WeightsError(
+            f"video_weights: {name} is not on this machine and {constants.ENDPOINT} cannot be reached ({problem}). "
+            + _WAYS_OUT
+        )
+    return _download(name)
+
+
+def _unreachable(url: str) -> str | None:
+    """Why a server does not answer, or None if it does. Any answer counts, be it an error page.
+
+    The hub's own client repeats a failed request for some 25 seconds per file, and looking up a name cannot be given a
+    timeout at all; hence one request of our own, in a thread that is not waited for longer than a few seconds.
+    """
+    outcome: list[str | None] = [f"no answer within {_ANSWER_WITHIN_S:g} s"]
+
+    def ask() -> None:
+        try:
+            urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_ANSWER_WITHIN_S).close()
+            outcome[0] = None
+        except urllib.error.HTTPError:
+            outcome[0] = None
+        except urllib.error.URLError as error:  # a certificate that Python does not know may be one the client knows
+            outcome[0] = None if isinstance(error.reason, ssl.SSLError) else str(error.reason)
+        except (OSError, ValueError) as error:
+            outcome[0] = str(error)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(_ANSWER_WITHIN_S + 1)
+    return outcome[0]
+
+
+def _download(name: str) -> Path:
+    try:
+        config = hf_hub_download(name, "config.json")
+        for file in _WEIGHT_FILES:
+            try:
+                hf_hub_download(name, file)
+                return Path(config).parent
+            except EntryNotFoundError:
+                continue
+    except (OSError, HfHubHTTPError, huggingface_hub.errors.HFValidationError) as error:
+        raise WeightsError(
+            f"video_weights: {name} cannot be fetched ({str(error).splitlines()[0]}). {_WAYS_OUT}"
+        ) from error
+    raise WeightsError(f"video_weights: {name} has neither {' nor '.join(_WEIGHT_FILES)}. {_WAYS_OUT}")
+
+
+def load_checked(model_class: type[Model], config: PreTrainedConfig, folder: Path) -> Model:
+    """Load weights from a local folder in float32; every parameter of the model must come from the file.
+
+    Raises:
+        WeightsError: if parameters are missing or of another shape, or VideoMAE's query biases are all zero.
+    """
+    try:
+        model, report = model_class.from_pretrained(
+            folder, config=config, dtype=torch.float32, local_files_only=True, output_loading_info=True
+        )
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise WeightsError(f"video_weights: {folder} does not load ({reason}). {_WAYS_OUT}") from error
+    advice = (
+        "These are not the weights of this architecture, or this transformers reads them wrongly (5.8 to 5.17 do so "
+        f"with VideoMAE, this is {transformers.__version__}): pip install -U 'transformers>=5.18'"
+    )
+    if missing := sorted(map(str, report["missing_keys"])) or sorted(map(str, report["mismatched_keys"])):
+        shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+        raise WeightsError(f"video_weights: {folder} does not hold {shown}. {advice}")
+    queries = [p for name, p in model.named_parameters() if name.endswith("attention.query.bias")]
+    if queries and not any(bool(p.any()) for p in queries):
+        raise WeightsError(f"video_weights: {folder} gave query biases that are all zero. {advice}")
+    return model.eval()

@@ -1,0 +1,154 @@
+"""Ranks: one process, or several started by torchrun, behind the same few functions.
+
+Letters: B rows of one rank, R ranks, N = R * B rows of all ranks.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+Result = TypeVar("Result")
+
+
+class RankError(RuntimeError):
+    """What another rank could not do; the message is that rank's."""
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Where this process stands.
+
+    Attributes:
+        rank: number of this process among all, over all machines.
+        world_size: number of processes.
+        device: the device of this process.
+    """
+
+    rank: int
+    world_size: int
+    device: torch.device
+
+    @property
+    def first(self) -> bool:
+        return self.rank == 0
+
+
+def setup(device: str) -> Ranks:
+    """Join the other ranks if torchrun started this process, and choose its device.
+
+    Args:
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; under torchrun each rank takes the GPU of its local rank.
+
+    Raises:
+        ValueError: if CUDA is asked for and absent, the device is of another kind, or there are more ranks than GPUs.
+    """
+    if device != "auto" and torch.device(device).type not in ("cpu", "cuda"):
+        raise ValueError(f"device {device!r} must be auto, cpu, cuda or cuda:N")
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    use_gpu = gpus > 0 if device == "auto" else torch.device(device).type == "cuda"
+    if use_gpu and gpus == 0:
+        raise ValueError(f"device {device!r}: this torch sees no CUDA device; use --device cpu")
+    if "RANK" not in os.environ:  # not started by torchrun
+        if not use_gpu:
+            return Ranks(0, 1, torch.device("cpu"))
+        number = (torch.device(device).index if device != "auto" else None) or 0
+        if number >= gpus:
+            raise ValueError(f"device {device!r}: there are only {gpus} GPUs, numbered from 0")
+        torch.cuda.set_device(number)
+        return Ranks(0, 1, torch.device("cuda", number))
+    local_rank = int(os.environ["LOCAL_RANK"])
+    if use_gpu and local_rank >= gpus:
+        raise ValueError(f"local rank {local_rank} has no GPU, there are {gpus}: start fewer ranks or use --device cpu")
+    chosen = torch.device("cuda", local_rank) if use_gpu else torch.device("cpu")
+    if use_gpu:
+        torch.cuda.set_device(chosen)
+    dist.init_process_group("nccl" if use_gpu else "gloo", device_id=chosen if use_gpu else None)
+    return Ranks(dist.get_rank(), dist.get_world_size(), chosen)
+
+
+def teardown() -> None:
+    """Leave the other ranks; nothing happens in a single process."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def rank() -> int:
+    """Number of this process, 0 in a single one."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world_size() -> int:
+    """Number of processes."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+class _Gather(torch.autograd.Function):
+    """Rows of all ranks, in rank order; a row's gradient is the sum of what all ranks want of it."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        ctx.count = len(rows)
+        parts = [torch.empty_like(rows) for _ in range(world_size())]
+        dist.all_gather(parts, rows.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        gradient = gradient.contiguous().clone()
+        dist.all_reduce(gradient)
+        return gradient[rank() * ctx.count : (rank() + 1) * ctx.count]
+
+
+def gather(rows: Tensor) -> Tensor:
+    """Rows of all ranks, (B, ...) -> (N, ...), in rank order and with gradients.
+
+    Every rank must hold equally many rows. The gradient that reaches a rank's rows is the sum over all ranks' losses,
+    so that after the averaging of DistributedDataParallel parameters get the gradient of the mean loss.
+    """
+    return rows if world_size() == 1 else _Gather.apply(rows)
+
+
+def all_reduce_sum(values: Tensor) -> Tensor:
+    """Sum over ranks, without gradient. A value that is not finite on any rank is not finite in the sum."""
+    total = values.detach().clone()
+    if world_size() > 1:
+        dist.all_reduce(total)
+    return total
+
+
+def gather_objects(item: Result) -> list[Result]:
+    """One object of each rank, in rank order."""
+    if world_size() == 1:
+        return [item]
+    items: list[Any] = [None] * world_size()
+    dist.all_gather_object(items, item)
+    return items
+
+
+def on_first_rank(work: Callable[[], Result]) -> Result:
+    """Do something on rank 0 alone and give its result to all; if it fails, all ranks fail with its message.
+
+    Raises:
+        RankError: on the other ranks, if the work raised on rank 0 (which raises the error itself).
+    """
+    if world_size() == 1:
+        return work()
+    message: list[Any] = [None, None]
+    error = None
+    if rank() == 0:
+        try:
+            message[0] = work()
+        except Exception as problem:  # told to all ranks first, then raised again below
+            error = problem
+            message[1] = f"{type(problem).__name__} on rank 0: {problem}"
+    dist.broadcast_object_list(message)
+    if error is not None:
+        raise error
+    if message[1] is not None:
+        raise RankError(message[1])
+    return message[0]

@@ -1,0 +1,42 @@
+"""How the optimiser goes through a run: learning rate over steps, and which parameters decay."""
+
+import math
+from typing import Any
+
+from torch import nn
+
+# Learnt tokens and positions are added to the input whatever it is, as a bias is: decay would only pull them together.
+_OFFSETS = ("cls_token", "class_embedding", "position_embedding", "position_enc", "mask_token")
+
+
+def warmup_cosine(step: int, total_steps: int, warmup: float) -> float:
+    """Factor on the peak learning rate: a linear rise, then half a cosine down to nearly 0 at the last step.
+
+    Args:
+        step: 0 for the first step.
+        total_steps: steps of the whole run.
+        warmup: share of steps that rise.
+
+    Raises:
+        ValueError: if the step lies outside the run.
+    """
+    if not 0 <= step < total_steps:
+        raise ValueError(f"step {step} must lie in 0..{total_steps - 1}")
+    rising = round(warmup * total_steps)
+    if step < rising:
+        return (step + 1) / rising
+    return 0.5 * (1 + math.cos(math.pi * (step - rising) / (total_steps - rising)))
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Trainable parameters for AdamW: matrices and kernels decay; biases, norms, scale, tokens and positions do not.
+
+    Returns:
+        Two groups of the optimiser, the decaying one first. Frozen parameters are in neither.
+    """
+    decay, keep = [], []
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            is_offset = parameter.ndim < 2 or any(word in name for word in _OFFSETS)
+            (keep if is_offset else decay).append(parameter)
+    return [{"params": decay, "weight_decay": weight_decay}, {"params": keep, "weight_decay": 0.0}]
