@@ -80,7 +80,7 @@ def _explain(schema: type[Config], item: dict) -> str:
         near = difflib.get_close_matches(name, schema.model_fields, n=3, cutoff=0.5)
         return f"unknown setting {name!r}" + (f"; did you mean {', '.join(near)}?" if near else "")
     if item["type"] == "missing":
-        return f"{name} is missing: give --{name}"
+        return f"{name} is missing: give {name.upper() if name in schema.positional else '--' + name}"
     message = item["msg"].removeprefix("Value error, ")
     return f"{name} = {item['input']!r}: {message}" if name else message
 
@@ -97,13 +97,15 @@ def parse(schema: type[AnyConfig], argv: list[str] | None = None) -> AnyConfig:
     it too, with exit status 2, before anything is loaded.
     """
     parser = build_parser(schema)
-    known, unknown = parser.parse_known_args(argv)
-    flags = {key: value for key, value in vars(known).items() if value is not None}
+    # intermixed: positional words may stand before, between and after flags
+    known, unknown = parser.parse_known_intermixed_args(argv)
+    flags = {key: value for key, value in vars(known).items() if value not in (None, [])}
     file, show = flags.pop("config", None), flags.pop("print_config", False)
     try:
         for word in unknown:
             if word.startswith("--"):
-                near = difflib.get_close_matches(word[2:].split("=")[0], schema.model_fields, n=3, cutoff=0.5)
+                flags_known = set(schema.model_fields) - set(schema.positional)
+                near = difflib.get_close_matches(word[2:].split("=")[0], flags_known, n=3, cutoff=0.5)
                 hint = f"; did you mean {', '.join('--' + name for name in near)}?" if near else ""
                 raise ConfigError(f"unknown flag {word}{hint}")
         if unknown:
@@ -119,7 +121,11 @@ def parse(schema: type[AnyConfig], argv: list[str] | None = None) -> AnyConfig:
 
 
 def build_parser(schema: type[Config]) -> argparse.ArgumentParser:
-    """An argument parser with one flag per field. Values stay text here; the schema converts and checks them."""
+    """An argument parser with one flag per field; fields that ``schema.positional`` names are plain words instead.
+
+    Values stay text here; the schema converts and checks them. No positional word is required by the parser: it may
+    come from YAML.
+    """
     parser = argparse.ArgumentParser(
         prog=schema.program, description=schema.summary, allow_abbrev=False, argument_default=None
     )
@@ -138,7 +144,9 @@ def build_parser(schema: type[Config]) -> argparse.ArgumentParser:
             text += f" (default: {str(shown).replace('%', '%%')})"
         if choices:
             text += f" [{', '.join(choices)}]"
-        if is_bool:
+        if name in schema.positional:
+            parser.add_argument(name, nargs="*" if is_list else "?", metavar=name.upper(), help=text)
+        elif is_bool:
             parser.add_argument(f"--{name}", action=argparse.BooleanOptionalAction, help=text)
         elif is_list:
             parser.add_argument(f"--{name}", nargs="+", metavar=name.upper(), help=text)

@@ -53,6 +53,7 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
     program: ClassVar[str]
     summary: ClassVar[str]  # first lines of --help
+    positional: ClassVar[tuple[str, ...]] = ()  # fields whose values stand on the command line without a flag
 
 
 class SimulateConfig(Config):
@@ -274,3 +275,22 @@ class ReportConfig(Config):
     runs: list[Path] = setting(help="run folders, or folders that hold some")
     out: Path = setting(help="folder to write report.md and its pictures to")
     title: str = setting("Results", help="heading of the page")
+
+
+class InspectConfig(Config):
+    """python -m scripts.inspect"""
+
+    program = "python -m scripts.inspect"
+    summary = "Show what prepared datasets hold: one HTML page each, and their sizes as in Table 1 of the paper."
+    positional = ("data",)
+
+    data: list[Path] = setting(min_length=1, help="folders of prepared datasets, such as data/mmea")
+    out: Path | None = setting(None, help="one HTML file for all of them; default: inspect.html in each dataset")
+    table: bool = setting(False, help="print the table of sizes only, and write no page")
+    seed: int = setting(0, ge=0, help="draws of the windows that are shown and of those whose spectra are averaged")
+
+    @model_validator(mode="after")
+    def _check(self) -> "InspectConfig":
+        if self.table and self.out is not None:
+            raise ValueError("table writes no page, so out has no use: drop one of them")
+        return self

@@ -118,9 +118,62 @@ def test_every_setting_has_help_that_argparse_can_print(schema_class):
         assert len(field.description or "") > 10, f"{name} has no help text"
     text = build_parser(schema_class).format_help()
     for name in schema_class.model_fields:
-        assert f"--{name}" in text
+        assert (name.upper() if name in schema_class.positional else f"--{name}") in text
 
 
 def test_an_empty_file_holds_no_settings(tmp_path):
     (tmp_path / "c.yaml").write_text("# nothing\n")
     assert read_yaml(tmp_path / "c.yaml") == {}
+
+
+class Words(Config):
+    """A command with words that need no flag."""
+
+    program = "words"
+    summary = "A test."
+    positional = ("first", "rest")
+
+    first: str = schema.setting(help="a single word")
+    rest: list[int] = schema.setting([7], help="any further words")
+    out: str = schema.setting("o", help="a flag beside them")
+    loud: bool = schema.setting(False, help="a switch beside them")
+
+
+@pytest.mark.parametrize(
+    "argv, expected",
+    [
+        ("a", ("a", [7], "o", False)),
+        ("a 1 2", ("a", [1, 2], "o", False)),
+        ("--out x a 1 2", ("a", [1, 2], "x", False)),
+        ("a 1 2 --out x", ("a", [1, 2], "x", False)),
+        ("a 1 --loud 2 --out x 3", ("a", [1, 2, 3], "x", True)),
+    ],
+)
+def test_positional_words_stand_anywhere(argv, expected):
+    words = parse(Words, argv.split())
+    assert (words.first, words.rest, words.out, words.loud) == expected
+
+
+def test_positional_words_come_from_yaml_too(tmp_path):
+    file = tmp_path / "c.yaml"
+    file.write_text("first: b\nrest: [4, 5]\n")
+    assert parse(Words, ["--config", str(file)]).rest == [4, 5]
+    words = parse(Words, ["a", "--config", str(file)])
+    assert (words.first, words.rest) == ("a", [4, 5])
+    assert yaml.safe_load(dump(words)) == {"first": "a", "rest": [4, 5], "out": "o", "loud": False}
+
+
+@pytest.mark.parametrize(
+    "argv, words",
+    [
+        ("", ["first is missing: give FIRST"]),
+        ("a one", ["rest.0 = 'one'", "integer"]),
+        ("a --rest 1", ["unknown flag --rest"]),
+        ("a --ouut x", ["unknown flag --ouut", "did you mean --out"]),
+    ],
+)
+def test_mistakes_in_positional_words_are_named(capsys, argv, words):
+    message = refused(capsys, Words, *argv.split())
+    for word in words:
+        assert word in message
+    assert "did you mean --rest" not in message
