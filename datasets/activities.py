@@ -1,0 +1,335 @@
+"""How a body moves during each activity: smooth channels of a simple kinematic chain.
+
+Each activity is a function ``(t, person, rng) -> {channel: (n,) array}`` of the seconds since it began; channels that
+it leaves out rest at 0. ``rng`` draws what differs between two times that the same person does the same thing.
+Angles are radians and positive when the wearer bends or looks down, turns left, or tilts to the right.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from datasets.rooms import STEP_RUN
+
+CHANNELS = (
+    "speed",  # m/s along the heading
+    "turn",  # rad/s, wanted rate of the heading
+    "lower",  # m, pelvis below its standing height
+    "fore",  # m, pelvis ahead of the feet's path
+    "side",  # m, pelvis left of it
+    "lean",  # pitch of the trunk
+    "roll",  # roll of the trunk
+    "twist",  # yaw of the trunk against the heading
+    "nod",  # pitch of the neck against the trunk
+    "look",  # yaw of the neck
+    "tilt",  # roll of the neck
+)
+Motion = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Person:
+    """What one wearer brings to every activity."""
+
+    height: float  # m
+    step_hz: float  # steps per second of an easy walk
+    step_m: float  # step length
+    bounce: float  # factor on the vertical travel of gait
+    vigour: float  # factor on the size of movements
+    tempo: float  # factor on their rate
+    stoop: float  # rad, lean of the trunk when upright
+    gaze: float  # rad, habitual nod
+    recline: float  # rad, backward lean when seated
+    tremor_hz: float
+    tremor: float  # rad, amplitude of the trunk's tremor; the neck's is twice that
+
+    @property
+    def pelvis(self) -> float:
+        """Standing height of the pelvis, m."""
+        return 0.53 * self.height
+
+
+def drift(t: np.ndarray, rng: np.random.Generator, size: float, slowest_hz: float, fastest_hz: float) -> np.ndarray:
+    """A smooth random curve of standard deviation ``size``: eight sinusoids of random phase, weaker when faster."""
+    hertz = np.geomspace(slowest_hz, fastest_hz, 8) * rng.uniform(0.9, 1.1, 8)
+    weight = hertz**-0.5
+    waves = np.sin(2 * np.pi * (t[:, None] * hertz + rng.uniform(0, 1, 8)))
+    return size * (waves @ weight) / np.sqrt(np.sum(weight**2) / 2)
+
+
+def step(x: np.ndarray) -> np.ndarray:
+    """0 below 0, 1 above 1, three times differentiable between."""
+    x = np.clip(x, 0.0, 1.0)
+    return x**4 * (35 - 84 * x + 70 * x**2 - 20 * x**3)
+
+
+def cycle(t: np.ndarray, rng: np.random.Generator, period_s: float, wobble: float = 0.08) -> np.ndarray:
+    """A count of cycles that rises smoothly, a little unevenly, from a random start."""
+    turns = t / period_s
+    return turns + rng.uniform() + drift(turns, rng, wobble, 0.1, 0.5)
+
+
+def bump(turns: np.ndarray, start: float, rise: float, hold: float, fall: float) -> np.ndarray:
+    """Once in each cycle: up from ``start`` within ``rise``, held for ``hold``, down within ``fall`` (in cycles)."""
+    x = (turns - start) % 1.0
+    return step(x / rise) - step((x - rise - hold) / fall)
+
+
+def _upright(t: np.ndarray, person: Person, rng: np.random.Generator, sway: float = 1.0) -> Motion:
+    """Quiet standing: slow sway and small glances around a habitual posture."""
+    return {
+        "fore": drift(t, rng, 0.010 * sway, 0.1, 1.0),
+        "side": drift(t, rng, 0.008 * sway, 0.1, 1.0),
+        "lean": person.stoop + drift(t, rng, 0.012 * sway, 0.1, 1.0),
+        "roll": drift(t, rng, 0.010 * sway, 0.1, 1.0),
+        "nod": person.gaze - person.stoop + drift(t, rng, 0.03, 0.05, 0.6),
+        "look": drift(t, rng, 0.08, 0.05, 0.4),
+        "tilt": drift(t, rng, 0.015, 0.05, 0.5),
+    }
+
+
+def _seated(t: np.ndarray, person: Person, rng: np.random.Generator) -> Motion:
+    motion = _upright(t, person, rng, sway=0.25)
+    motion["lower"] = np.full(len(t), person.pelvis - rng.uniform(0.42, 0.50))
+    motion["lean"] = motion["lean"] - person.stoop - person.recline
+    motion["nod"] = motion["nod"] + person.stoop + person.recline
+    return motion
+
+
+def _add(motion: Motion, **channels: np.ndarray) -> Motion:
+    for name, value in channels.items():
+        motion[name] = motion.get(name, 0.0) + value
+    return motion
+
+
+def _gait(t: np.ndarray, person: Person, rng: np.random.Generator, step_hz: float, bounce: float) -> Motion:
+    """The trunk over a pair of stepping legs; one cycle of ``phase`` is one step, sway takes two."""
+    phase = 2 * np.pi * cycle(t, rng, 1 / step_hz, wobble=0.03)
+    height = 0.022 * bounce * person.bounce
+    strike = rng.uniform(0.6, 1.4)  # how hard the heel lands
+    rise = (
+        np.cos(phase)
+        + 0.25 * np.cos(2 * phase + 0.9)
+        + strike * (0.10 * np.cos(3 * phase + 1.7) + 0.05 * np.cos(4 * phase + 2.6))
+    )
+    return {
+        "lower": -height * rise,
+        "fore": 0.012 * bounce * np.sin(phase + 0.4),
+        "side": 0.022 * np.sin(phase / 2),
+        "roll": 0.025 * np.sin(phase / 2 + 0.5),
+        "twist": 0.06 * np.sin(phase / 2 + 1.3),
+        "lean": 0.018 * bounce * np.cos(phase + 0.8),
+        "nod": -0.012 * bounce * np.cos(phase + 0.3),
+        "look": -0.03 * np.sin(phase / 2 + 1.3),
+    }
+
+
+def standing(t, person, rng):
+    return _upright(t, person, rng)
+
+
+def walking(t, person, rng):
+    step_hz = person.step_hz * rng.uniform(0.93, 1.07)
+    motion = _add(_gait(t, person, rng, step_hz, 1.0), **_upright(t, person, rng, sway=0.5))
+    return _add(
+        motion,
+        speed=step_hz * person.step_m * (1 + drift(t, rng, 0.04, 0.05, 0.3)),
+        turn=drift(t, rng, 0.10, 0.03, 0.2),
+        lean=np.full(len(t), 0.04),
+        nod=np.full(len(t), 0.06),
+    )
+
+
+def _on_stairs(t, person, rng, step_hz, bounce, lean, gaze):
+    motion = _add(_gait(t, person, rng, step_hz, bounce), **_upright(t, person, rng, sway=0.5))
+    speed = np.full(len(t), step_hz * STEP_RUN)
+    return _add(motion, speed=speed, lean=np.full(len(t), lean), nod=np.full(len(t), gaze - lean))
+
+
+def upstairs(t, person, rng):
+    motion = _on_stairs(t, person, rng, person.step_hz * rng.uniform(0.78, 0.88), 1.2, 0.22, 0.05)
+    return _add(motion, roll=0.03 * np.sin(np.pi * cycle(t, rng, 1 / person.step_hz)))
+
+
+def downstairs(t, person, rng):
+    """Faster and harder steps than upwards, eyes on the treads."""
+    return _on_stairs(t, person, rng, person.step_hz * rng.uniform(0.95, 1.05), 1.7, -0.02, rng.uniform(0.42, 0.58))
+
+
+def fall(t, person, rng):
+    """Stagger, drop within half a second, lie, get up slowly; again and again."""
+    turns = cycle(t, rng, rng.uniform(5.2, 6.2) / person.tempo, wobble=0.02)
+    period = 5.7
+    down = bump(turns, 0.2, rng.uniform(0.5, 0.7) / period, 1.6 / period, 1.8 / period)
+    sideways = rng.uniform(-1.1, 1.1)
+    motion = _upright(t, person, rng, sway=1.5)
+    still = 1 - down
+    shake = np.exp(-8 * np.clip((turns % 1.0) - 0.31, 0, None) * period) * step(((turns % 1.0) - 0.28) / 0.03)
+    return _add(
+        {name: value * still for name, value in motion.items()},
+        lower=(person.pelvis - 0.18) * down + 0.012 * shake * np.sin(2 * np.pi * 7 * t),
+        fore=-0.15 * down,
+        lean=np.cos(sideways) * 1.25 * down,
+        roll=np.sin(sideways) * 1.35 * down,
+        nod=rng.uniform(-0.5, 0.1) * down,
+        look=rng.uniform(-0.5, 0.5) * down,
+    )
+
+
+def sit_stand(t, person, rng):
+    """Sit down and stand up, the trunk swinging forward each way."""
+    turns = cycle(t, rng, rng.uniform(3.2, 4.4) / person.tempo)
+    seat = (person.pelvis - 0.45) * bump(turns, 0.0, 0.22, 0.28, 0.22)
+    swing = bump(turns, -0.04, 0.13, 0.02, 0.15) + bump(turns, 0.44, 0.13, 0.02, 0.15)
+    motion = _upright(t, person, rng, sway=0.7)
+    size = rng.uniform(0.5, 0.7) * person.vigour
+    return _add(motion, lower=seat, lean=size * swing, nod=-0.35 * size * swing, fore=0.10 * swing - 0.25 * seat)
+
+
+def drinking(t, person, rng):
+    """Seated or standing; the head tips back for each sip."""
+    motion = _seated(t, person, rng) if rng.uniform() < 0.5 else _upright(t, person, rng)
+    turns = cycle(t, rng, rng.uniform(3.6, 5.0) / person.tempo)
+    sip = bump(turns, 0.1, 0.17, rng.uniform(0.22, 0.32), 0.17)
+    return _add(motion, nod=-rng.uniform(0.50, 0.75) * person.vigour * sip, lean=-0.08 * sip)
+
+
+def reading(t, person, rng):
+    """Seated, eyes down, the head following line after line."""
+    line = cycle(t, rng, rng.uniform(1.8, 2.8))
+    scan = rng.uniform(0.08, 0.14) * (0.5 - line % 1.0 + step((line % 1.0 - 0.85) / 0.15))
+    motion = _seated(t, person, rng)
+    return _add(motion, nod=np.full(len(t), rng.uniform(0.50, 0.70)), lean=np.full(len(t), 0.15), look=scan)
+
+
+def watch_tv(t, person, rng):
+    """Seated, leaning back, nearly still."""
+    motion = _seated(t, person, rng)
+    return _add(motion, lean=np.full(len(t), -0.12), nod=np.full(len(t), 0.02))
+
+
+def sweep_floor(t, person, rng):
+    """Bent over a broom: the trunk turns from side to side, a slow step along."""
+    stroke = 2 * np.pi * cycle(t, rng, rng.uniform(1.2, 1.6) / person.tempo)
+    size = rng.uniform(0.8, 1.2) * person.vigour
+    motion = _upright(t, person, rng)
+    return _add(
+        motion,
+        speed=0.18 * (1 + np.sin(stroke / 2)),
+        turn=drift(t, rng, 0.15, 0.03, 0.2),
+        twist=0.30 * size * np.sin(stroke),
+        roll=0.06 * size * np.sin(stroke + 0.6),
+        side=0.06 * size * np.sin(stroke + 0.3),
+        lean=np.full(len(t), rng.uniform(0.28, 0.40)),
+        nod=np.full(len(t), rng.uniform(0.28, 0.40)) + 0.04 * np.cos(2 * stroke),
+        lower=0.03 + 0.02 * np.cos(2 * stroke),
+    )
+
+
+def wash_hand(t, person, rng):
+    """Leaning over a basin, rubbing shakes the whole body."""
+    rub = 2 * np.pi * cycle(t, rng, 1 / (rng.uniform(2.3, 3.2) * person.tempo))
+    size = person.vigour * (0.6 + 0.4 * np.sin(2 * np.pi * cycle(t, rng, 2.2)))
+    motion = _upright(t, person, rng)
+    return _add(
+        motion,
+        lean=rng.uniform(0.25, 0.38) + 0.014 * size * np.sin(rub),
+        nod=rng.uniform(0.40, 0.55) + 0.010 * size * np.sin(rub + 1.0),
+        roll=0.012 * size * np.sin(rub + 0.7),
+        twist=0.022 * size * np.sin(rub / 2),
+        side=0.004 * size * np.sin(rub / 2),
+    )
+
+
+def take_drop_sth(t, person, rng):
+    """Down to the floor and up again to take or drop a thing."""
+    return bending(t, person, rng, period_s=rng.uniform(3.6, 4.8))
+
+
+def bending(t, person, rng, period_s=None):
+    """Bend to the floor and come up; knees bend with the trunk."""
+    turns = cycle(t, rng, (period_s or rng.uniform(4.0, 5.5)) / person.tempo)
+    down = bump(turns, 0.1, 0.25, rng.uniform(0.06, 0.16), 0.25)
+    motion = _upright(t, person, rng)
+    size = person.vigour * rng.uniform(0.85, 1.1)
+    return _add(
+        motion,
+        lean=min(1.2 * size, 1.35) * down,
+        lower=0.18 * size * down,
+        nod=0.12 * down,
+        fore=-0.12 * down,
+        twist=rng.uniform(-0.25, 0.25) * down,
+    )
+
+
+def turning(t, person, rng):
+    """Turn on the spot with small steps, a half turn or more at a time, the head leading."""
+    turns = cycle(t, rng, rng.uniform(3.6, 5.0) / person.tempo)
+    burst = bump(turns, 0.05, 0.18, 0.40, 0.18)
+    sign = np.where(np.floor(turns - 0.05) % 2, 1.0, -1.0) * rng.choice([-1.0, 1.0])
+    rate = sign * rng.uniform(1.1, 1.5) * person.tempo * burst
+    gait = _gait(t, person, rng, person.step_hz * 0.95, 0.45)
+    motion = _add({name: value * burst for name, value in gait.items()}, **_upright(t, person, rng))
+    return _add(motion, turn=rate, look=0.12 * rate, roll=0.03 * rate)
+
+
+def open_close_door(t, person, rng):
+    """A few steps to the door, a pull that turns the body, through, and a turn to close it."""
+    turns = cycle(t, rng, rng.uniform(5.0, 6.5) / person.tempo)
+    gait = _gait(t, person, rng, person.step_hz * 0.9, 0.7)
+    go = bump(turns, 0.0, 0.08, 0.20, 0.08)
+    pull = bump(turns, 0.36, 0.10, 0.06, 0.12)
+    round_ = bump(turns, 0.60, 0.10, 0.12, 0.10)
+    side = rng.choice([-1.0, 1.0])
+    motion = _add({name: value * np.maximum(go, 0.7 * round_) for name, value in gait.items()})
+    return _add(
+        _add(motion, **_upright(t, person, rng)),
+        speed=0.8 * go,
+        turn=side * 2.2 * person.tempo * round_,
+        twist=side * 0.40 * person.vigour * pull,
+        lean=0.16 * pull,
+        fore=-0.10 * pull,
+        nod=0.12 * pull,
+    )
+
+
+def ride_bike(t, person, rng):
+    """Fast and level: pedalling rocks the trunk, the road shakes it, turns are leant into."""
+    pedal = 2 * np.pi * cycle(t, rng, 1 / (rng.uniform(1.1, 1.4) * person.tempo), wobble=0.03)
+    motion = _upright(t, person, rng, sway=0.5)
+    return _add(
+        motion,
+        speed=rng.uniform(2.2, 2.8) * (1 + drift(t, rng, 0.05, 0.05, 0.2)),
+        turn=drift(t, rng, 0.15, 0.05, 0.3),
+        roll=0.035 * np.sin(pedal),
+        side=0.012 * np.sin(pedal + 0.4),
+        lean=np.full(len(t), rng.uniform(0.30, 0.50)),
+        nod=np.full(len(t), -rng.uniform(0.28, 0.45)),
+        lower=-0.05 + drift(t, rng, 0.0009, 5.0, 10.0),
+    )
+
+
+def sitting(t, person, rng):
+    return _seated(t, person, rng)
+
+
+ACTIVITIES: dict[str, Callable[[np.ndarray, Person, np.random.Generator], Motion]] = {
+    "upstairs": upstairs,
+    "downstairs": downstairs,
+    "drinking": drinking,
+    "fall": fall,
+    "reading": reading,
+    "sweep_floor": sweep_floor,
+    "wash_hand": wash_hand,
+    "standing": standing,
+    "walking": walking,
+    "open_close_door": open_close_door,
+    "ride_bike": ride_bike,
+    "sit_stand": sit_stand,
+    "take_drop_sth": take_drop_sth,
+    "watch_TV": watch_tv,
+    "turning": turning,
+    "bending": bending,
+    "sitting": sitting,
+}
