@@ -38,16 +38,14 @@ def read_metrics(metrics_csv: Path) -> dict[str, tuple[list[int], list[float]]]:
 def loss_curve(metrics_csv: Path, png: Path, title: str = "") -> None:
     """Draw loss, and retrieval on held-out pairs if there is any, against steps.
 
-    A metric is recognised by the last part of its name: ``loss``, or ``mrr`` and ``r@k``.
-
-    Raises:
-        ValueError: if the file holds no loss.
+    A metric is recognised by the last part of its name: ``loss``, or ``mrr`` and ``r@k``. Nothing is written as long
+    as there is no loss, as after an epoch that is shorter than the log interval.
     """
     series = read_metrics(metrics_csv)
     losses = {name: points for name, points in series.items() if name.split("/")[-1] == "loss"}
     retrieval = {name: points for name, points in series.items() if name.split("/")[-1] in _RETRIEVAL}
     if not losses:
-        raise ValueError(f"{metrics_csv}: holds no loss, only {', '.join(series) or 'nothing'}")
+        return
     panels = [(losses, "loss")] + ([(retrieval, "retrieval on held-out windows")] if retrieval else [])
     figure = Figure(figsize=(5.5 * len(panels), 3.6), layout="constrained")
     for axes, (lines, label) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
