@@ -1,0 +1,278 @@
+"""Cross-modal pretraining: an IMU encoder learns from the video of the same five seconds.
+
+    python train.py --config configs/demo/pretrain.yaml
+    torchrun --nproc_per_node=4 train.py --config configs/pretrain/ego4d.yaml
+
+Writes runs/<name>/ with config.yaml, environment.json, log.txt, metrics.csv, tensorboard/, loss.png, results.json and
+checkpoints/. SIGTERM or Ctrl-C saves and ends the run; the same command with --resume auto goes on from there, in the
+middle of an epoch if need be, with the very losses that an uninterrupted run would have had.
+"""
+
+import hashlib
+import logging
+import math
+import signal
+import sys
+import time
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+from tqdm import tqdm
+
+from configs.load import dump, parse
+from configs.schema import TrainConfig
+from datasets.held_out import hold_out_sessions
+from datasets.pairs import PairLoader
+from datasets.store import open_store
+from datasets.windows import list_windows
+from models import DualEncoder, build_model
+from models.losses import contrastive_loss
+from models.pretrained import WeightsError
+from utils import checkpoint, distributed
+from utils.plots import loss_curve
+from utils.progress import Stopwatch, describe_step, run_log
+from utils.resume import check_same_experiment, choose_checkpoint, random_state, set_random_state
+from utils.retrieval import describe_retrieval, held_out_chance, held_out_retrieval
+from utils.run import MetricsLog, commit, default_name, open_run, seed_everything, write_json
+from utils.schedule import parameter_groups, warmup_cosine
+
+log = logging.getLogger("train")
+
+# What a resumed run may set anew; anything else would make it another experiment.
+FREE_ON_RESUME = frozenset(
+    ("resume", "run_name", "runs_root", "data_root", "num_workers", "device", "max_steps")
+    + ("save_interval", "eval_interval", "log_interval")
+)
+
+
+class NonFiniteError(RuntimeError):
+    """Loss or gradient is not a number. The message names the windows; weights and buffers are as before the step."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the experiment of the command line; returns the exit status, 128 + signal where a signal ended the run."""
+    config = parse(TrainConfig, argv)
+    with ExitStack() as cleanup:
+        ranks = distributed.setup(config.device)
+        cleanup.callback(distributed.teardown)
+        name = distributed.on_first_rank(lambda: config.run_name or default_name(config.model, config.dataset))
+        cleanup.enter_context(run_log(config.runs_root / name / "log.txt" if ranks.first else None))
+        return train(config, config.runs_root / name, ranks, cleanup)
+
+
+def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: ExitStack) -> int:
+    """The experiment, from top to bottom.
+
+    Args:
+        folder: of the run.
+        cleanup: takes what must be undone when the run ends, however it ends.
+    """
+    device, on_gpu = ranks.device, ranks.device.type == "cuda"
+    started_from = distributed.on_first_rank(lambda: choose_checkpoint(config.resume, folder / "checkpoints"))
+    seed_everything(config.seed)
+
+    # Data
+    store = open_store(config.data_root, config.dataset)
+    windows = list_windows(store, needs_video=True)
+    trained, kept = hold_out_sessions(windows, config.held_out, config.max_held_out, config.seed)
+    training, held_out = windows.subset(trained), windows.subset(kept)
+    reading = {"normalize": config.normalize, "num_threads": config.num_workers, "seed": config.seed, "pin": on_gpu}
+    placed = {"rank": ranks.rank, "world_size": ranks.world_size}
+    loader = PairLoader(training, config.batch_size, config.clip_len, **reading, **placed)
+    held_out_loader = PairLoader(held_out, config.batch_size, config.clip_len, **reading, train=False)
+    steps_per_epoch = len(loader)
+    total_steps = steps_per_epoch * config.epochs
+    last_step = min(total_steps, config.max_steps or total_steps)
+
+    # Model: rank 0 alone reads published weights; DistributedDataParallel hands them to the others
+    model, video_config = build_on_first_rank(config)
+    model.to(device)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    buffers = list(model.buffers())
+    optimizer = torch.optim.AdamW(parameter_groups(model, config.weight_decay), lr=config.lr, fused=True)
+    dtype = autocast_dtype(config.precision, device)
+    scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
+
+    # Where an earlier run stopped
+    step = 0
+    digest = hashlib.sha256("\n".join(training.ids()).encode()).hexdigest()
+    facts = {"ranks": ranks.world_size, "precision": str(dtype), "digest of the training windows": digest}
+    torch.manual_seed(config.seed + ranks.rank)  # ranks share weights, not dropout
+    if started_from is not None:
+        payload = checkpoint.load(started_from, kind="pretrain")
+        check_same_experiment(payload, config.model_dump(mode="json"), facts, FREE_ON_RESUME, started_from)
+        checkpoint.load_weights(model, payload["model"], started_from)
+        optimizer.load_state_dict(payload["optimizer"])
+        scaler.load_state_dict(payload["scaler"])
+        set_random_state(payload["random_state"][ranks.rank], device)
+        step = payload["step"]
+    engine = model
+    if ranks.world_size > 1:  # batch statistics are those of all ranks already, so buffers need no broadcast
+        ids = [device.index] if on_gpu else None
+        engine = DistributedDataParallel(model, device_ids=ids, broadcast_buffers=False, gradient_as_bucket_view=True)
+
+    global_batch = config.batch_size * ranks.world_size
+    title = f"{'simulated ' if store.simulated else ''}{config.dataset}"
+    if ranks.first:
+        open_run(folder, dump(config), device, ranks.world_size)
+        metrics = MetricsLog(folder, first_step=step)
+        cleanup.callback(metrics.close)
+    log.info("run         %s", folder)
+    log.info("data        %s: %d windows to train on, %d held out", title, len(training), len(held_out))
+    if config.held_out and not len(held_out):
+        log.info("            (there is only one session, so none can be held out and no retrieval is reported)")
+    log.info("model       %s, %s, %s loss", config.imu_encoder, config.video_encoder, config.loss)
+    log.info("parameters  %.2f M, of which %.2f M are trained", millions(model.parameters()), millions(parameters))
+    log.info("batch       %d windows: %d on each of %d ranks", global_batch, config.batch_size, ranks.world_size)
+    log.info("steps       %d: %d epochs of %d", total_steps, config.epochs, steps_per_epoch)
+    log.info("device      %s, %s", torch.cuda.get_device_name(device) if on_gpu else "CPU", str(dtype).split(".")[1])
+    if started_from is not None:
+        log.info("resumed     %s, at step %d", started_from, step)
+
+    def save(*names: str) -> None:
+        """Write one checkpoint under these names; every rank adds the state of its randomness."""
+        random_states = distributed.gather_objects(random_state(device))
+        if not ranks.first:
+            return
+        payload = {"kind": "pretrain", "config": config.model_dump(mode="json"), "video_config": video_config}
+        payload |= {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "scaler": scaler.state_dict()}
+        payload |= {"step": step, "epoch": step // steps_per_epoch, "random_state": random_states, "facts": facts}
+        payload |= {"dataset": store.fingerprint(), "commit": commit()}
+        first, *others = (folder / "checkpoints" / name for name in names)
+        checkpoint.save(first, payload)
+        for other in others:
+            checkpoint.copy(first, other)
+
+    # Training
+    stopped_by: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        cleanup.callback(signal.signal, number, signal.signal(number, lambda n, _: stopped_by.append(n)))
+    stop, retrieval = 0.0, {}
+    watch, begun, first_step = Stopwatch(), time.perf_counter(), step
+    bar = tqdm(total=last_step, initial=step, unit="step", disable=not (ranks.first and sys.stderr.isatty()))
+    cleanup.callback(bar.close)
+    while step < last_step and not stop:
+        epoch = step // steps_per_epoch + 1  # counted from 1, as people do
+        model.train()
+        for batch in loader.epoch(epoch, start_batch=step % steps_per_epoch):
+            watch.data_arrived()
+            imu, video = batch.to(device)
+            lr = config.lr * warmup_cosine(step, total_steps, config.warmup)
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+            buffers_before = [buffer.clone() for buffer in buffers]
+
+            with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
+                z_imu, z_video, scale, bias = engine(imu, video)
+            loss = contrastive_loss(config.loss, z_imu, z_video, scale, bias)
+            # One sum tells every rank the mean loss, whether any is not finite, and whether any was asked to stop
+            loss_sum, stop = distributed.all_reduce_sum(torch.stack([loss, loss.new_tensor(len(stopped_by))])).tolist()
+            finite = math.isfinite(loss_sum)
+            if finite:
+                scaler.scale(loss).backward()
+                scaler.unscale_(optimizer)
+                grad_norm = torch.nn.utils.clip_grad_norm_(parameters, config.clip_grad or math.inf).item()
+                finite = math.isfinite(grad_norm) or scaler.is_enabled()  # in fp16 the scaler skips such a step
+            if not finite:
+                for buffer, before in zip(buffers, buffers_before, strict=True):
+                    buffer.copy_(before)
+                raise NonFiniteError(describe_non_finite(step, training.ids(batch.index), imu, z_imu, z_video))
+            scaler.step(optimizer)
+            scaler.update()
+            optimizer.zero_grad(set_to_none=True)
+
+            step += 1
+            epoch_ended = step % steps_per_epoch == 0
+            bar.update()
+            watch.step_done(global_batch)
+            if ranks.first and (step % config.log_interval == 0 or epoch_ended or step == last_step):
+                speed, wait = watch.look()
+                left = (time.perf_counter() - begun) / (step - first_step) * (last_step - step)
+                values = {"loss": loss_sum / ranks.world_size, "lr": lr, "scale": scale.item(), "bias": bias.item()}
+                values |= {"grad_norm": grad_norm, "windows_per_s": speed, "wait_share": wait}
+                metrics.write(step - 1, **values)  # a row carries the number of its step, counted from 0
+                log.info("%s", describe_step(epoch, config.epochs, step, total_steps, values, left))
+            if stop or step == last_step:
+                break
+
+        if epoch_ended or step == last_step:
+            if ranks.first and len(held_out) and (epoch % config.eval_interval == 0 or step == last_step):
+                retrieval = held_out_retrieval(model, held_out_loader.epoch(0), device, dtype)
+                metrics.write(step - 1, **retrieval)
+                log.info("%s", describe_retrieval(retrieval, len(held_out)))
+            keep = epoch_ended and (epoch % config.save_interval == 0 or step == total_steps)
+            save("last.pt", *([f"epoch_{epoch:04}.pt"] if keep else []))
+            if ranks.first:
+                loss_curve(folder / "metrics.csv", folder / "loss.png", f"{title}: {folder.name}")
+            watch.look()  # none of this is training speed
+        else:
+            save("last.pt")
+
+    if stop and step < last_step:
+        log.info("stopped     by a signal, after step %d; the same command with --resume auto goes on", step)
+        return 128 + max(stopped_by, default=signal.SIGTERM)
+    if ranks.first and step > first_step:
+        result = {"command": "train", "dataset": config.dataset, "simulated": store.simulated, "commit": commit()}
+        result |= {"steps": step, "total_steps": total_steps, "windows": len(training), "held_out": len(held_out)}
+        result |= {"loss": loss_sum / ranks.world_size, "retrieval": retrieval, "seed": config.seed}
+        result |= {"chance": held_out_chance(len(held_out)) if len(held_out) else {}}
+        write_json(folder / "results.json", result | {"config": config.model_dump(mode="json")})
+    log.info("done        %s", folder / "checkpoints" / "last.pt")
+    return 0
+
+
+def build_on_first_rank(config: TrainConfig) -> tuple[DualEncoder, dict]:
+    """The model, and the architecture of its video encoder. Ranks other than the first get random weights."""
+    built = []
+
+    def build() -> dict:
+        built.append(build_model(config))
+        return built[0].video_encoder.config
+
+    video_config = distributed.on_first_rank(build)
+    return (built[0] if built else build_model(config, video_config)), video_config
+
+
+def autocast_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """Number format of forward and backward; see TrainConfig.precision."""
+    if precision == "auto":
+        if device.type != "cuda":
+            return torch.float32
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+
+
+def describe_non_finite(step: int, ids: list[str], imu: Tensor, z_imu: Tensor, z_video: Tensor) -> str:
+    """What to look at after a loss or gradient that is not a number; all ranks together."""
+    rows = {
+        "IMU signal not finite in": ~imu.isfinite().flatten(1).all(1),
+        "embedding not finite for": ~(z_imu.isfinite().all(1) & z_video.isfinite().all(1)),
+    }
+    mine = {what: [ids[row] for row in bad.nonzero().flatten().tolist()] for what, bad in rows.items()}
+    everywhere = distributed.gather_objects(mine)
+    for what in rows:
+        if named := [window for rank in everywhere for window in rank[what]]:
+            break
+    else:
+        what, named = "batch", [f"of step {step}"]
+    shown = ", ".join(named[:5]) + (" ..." if len(named) > 5 else "")
+    return (
+        f"loss or gradient is not finite at step {step}: {what} {shown}. "
+        "Nothing was updated. Look at these windows; if they are sound, lower --lr, or use --precision fp32"
+    )
+
+
+def millions(parameters: Iterable[Tensor]) -> float:
+    """Number of values, in millions."""
+    return sum(p.numel() for p in parameters) / 1e6
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (OSError, ValueError, WeightsError, NonFiniteError, distributed.RankError) as problem:
+        sys.exit(f"{TrainConfig.program}: {problem}")

@@ -1,0 +1,79 @@
+"""Going on where a run stopped: which checkpoint, whether it is the same experiment, and the state of randomness."""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from utils.checkpoint import CheckpointError, newest_valid
+
+
+def choose_checkpoint(resume: str, folder: Path) -> Path | None:
+    """The checkpoint to go on from, or None to begin anew.
+
+    Args:
+        resume: ``none``, ``auto`` (the newest valid one of the folder, if there is any) or a file.
+        folder: the run's checkpoints.
+
+    Raises:
+        CheckpointError: if a run would be overwritten, or none of a run's checkpoints is whole.
+    """
+    if resume not in ("none", "auto"):
+        return Path(resume)
+    there = any(folder.glob("*.pt"))
+    if resume == "none":
+        if there:
+            raise CheckpointError(
+                f"{folder}: holds the checkpoints of an earlier run: go on with --resume auto, or choose another "
+                "--run_name"
+            )
+        return None
+    newest = newest_valid(folder)
+    if there and newest is None:
+        raise CheckpointError(f"{folder}: no checkpoint there is whole: remove the folder to begin anew")
+    return newest
+
+
+def check_same_experiment(
+    payload: dict[str, Any], config: dict[str, Any], facts: dict[str, Any], free: Collection[str], path: Path
+) -> None:
+    """Refuse to go on from a checkpoint of another experiment.
+
+    Args:
+        payload: the checkpoint, with its ``config`` and ``facts``.
+        config: settings of this run, as plain values.
+        facts: what else must agree, by name, such as the number of ranks.
+        free: names of settings that may differ.
+        path: of the checkpoint, for the message.
+
+    Raises:
+        CheckpointError: naming what differs, both values and the remedy.
+    """
+    differences = []
+    for before, now in ((payload["config"], config), (payload["facts"], facts)):
+        differences += [
+            f"{name} was {before.get(name)!r}, is {now.get(name)!r}"
+            for name in sorted(before.keys() | now.keys())
+            if name not in free and before.get(name) != now.get(name)
+        ]
+    if differences:
+        raise CheckpointError(
+            f"{path}: cannot be continued: {'; '.join(differences)}. Give the same as before, or start another run "
+            "with another --run_name"
+        )
+
+
+def random_state(device: torch.device) -> dict[str, torch.Tensor]:
+    """State of the generators that dropout draws from on this rank."""
+    state = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def set_random_state(state: dict[str, torch.Tensor], device: torch.device) -> None:
+    """Put the generators back to a state from ``random_state``; a GPU's is left alone if the run had none."""
+    torch.set_rng_state(state["cpu"])
+    if device.type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"], device)

@@ -1,0 +1,57 @@
+"""Does a window find its other half? Retrieval among held-out pairs, the number that tells a person more than a loss."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+from utils.metrics import retrieval_chance, retrieval_metrics
+
+_RECALLS = (1, 5)
+_WAYS = {"imu_to_video": "IMU->video", "video_to_imu": "video->IMU"}
+
+
+@torch.no_grad()
+def held_out_retrieval(
+    model: Any, batches: Iterable[Any], device: torch.device, dtype: torch.dtype
+) -> dict[str, float]:
+    """MRR, R@1 and R@5 of each window's video among all, and of each video's window.
+
+    Args:
+        model: with ``embed_imu`` and ``embed_video``; it is left in eval mode.
+        batches: of pairs, each with ``to(device)`` that gives IMU and video.
+        dtype: of the encoders' arithmetic.
+
+    Returns:
+        Values by name, such as ``imu_to_video/r@1``.
+    """
+    model.eval()
+    z_imu, z_video = [], []
+    with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
+        for batch in batches:
+            imu, video = batch.to(device)
+            z_imu.append(model.embed_imu(imu))
+            z_video.append(model.embed_video(video))
+    similarity = (torch.cat(z_imu).double() @ torch.cat(z_video).double().T).cpu().numpy()
+    right = torch.arange(len(similarity)).numpy()
+    found = {
+        "imu_to_video": retrieval_metrics(similarity, right, _RECALLS),
+        "video_to_imu": retrieval_metrics(similarity.T, right, _RECALLS),
+    }
+    return {f"{way}/{name}": value for way, values in found.items() for name, value in values.items()}
+
+
+def held_out_chance(count: int) -> dict[str, float]:
+    """What a random order of this many candidates gives."""
+    return retrieval_chance(count, _RECALLS)
+
+
+def describe_retrieval(retrieval: dict[str, float], count: int) -> str:
+    """Retrieval as a line, with what guessing gives."""
+    chance = held_out_chance(count)
+    ways = [
+        f"{arrow}  " + "  ".join(f"{name.upper()} {retrieval[f'{way}/{name}']:.3f}" for name in chance)
+        for way, arrow in _WAYS.items()
+    ]
+    guess = "  ".join(f"{name.upper()} {value:.3f}" for name, value in chance.items())
+    return f"  held out, 1 of {count}:  {'   '.join(ways)}   chance  {guess}"
