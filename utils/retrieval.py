@@ -1,4 +1,4 @@
-"""Does a window find its other half? Retrieval among held-out pairs, the number that tells a person more than a loss."""
+"""Does a window find its other half? Retrieval among held-out pairs tells a person more than a loss."""
 
 from collections.abc import Iterable
 from typing import Any
