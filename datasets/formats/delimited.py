@@ -1,0 +1,144 @@
+"""Numeric CSV files, read strictly: what cannot be meant as a number or a missing value is an error with its place.
+
+pandas alone would fill a row that was cut off with NaN, and read a column with one word in it as text.
+"""
+
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from datasets.recording import BadRecording
+
+MISSING = ["", "NULL", "null", "NaN", "nan", "NA", "None"]
+_BOM = b"\xef\xbb\xbf"
+
+
+def read_numbers(
+    path: Path, columns: Sequence[str], names: Sequence[str] | None = None, text_columns: Sequence[str] = ()
+) -> tuple[pd.DataFrame, int]:
+    """Read columns of a comma-separated file, gzipped or not.
+
+    Every row must have as many fields as the first line. Only the last one may be cut off, as when the battery went
+    empty; it is left out.
+
+    Args:
+        columns: the numeric columns, all of them required.
+        names: column names of a file without a header line.
+        text_columns: columns to read as text, required too; a missing value is "".
+
+    Returns:
+        The columns as float64 (missing values NaN) or text, and the number of cut-off rows left out (0 or 1).
+
+    Raises:
+        BadRecording: ``missing_csv``, ``unreadable_csv``, ``empty_csv``, ``missing_column``, ``short_row``,
+            ``long_row`` or ``text_cell``, naming the file, the line and what stands there.
+    """
+    data = _read(path)
+    starts, fields = _lines(data)
+    header = names is None
+    if len(starts) <= header:
+        raise BadRecording("empty_csv", f"{path}: holds no rows; export or copy it again")
+    there = _header(data) if header else list(names)
+    if absent := [name for name in (*columns, *text_columns) if there.count(name) != 1]:
+        raise BadRecording(
+            "missing_column",
+            f"{path}: has not exactly one column {', '.join(absent)}; its columns are {', '.join(there)}",
+        )
+    end, cut = _check_rows(path, data, starts, fields, len(there))
+    rows = data[starts[1] if header else 0 : end]
+    try:
+        table = _parse(rows, there, dict.fromkeys(columns, np.float64) | dict.fromkeys(text_columns, str))
+    except ValueError as error:
+        cell = _first_text_cell(_parse(rows, there, dict.fromkeys(columns, str)))
+        if cell is None:
+            raise BadRecording("unreadable_csv", f"{path}: {error}") from error
+        row, column, content = cell
+        raise BadRecording(
+            "text_cell",
+            f"{path}: line {_line_number(data, starts[header + row])}, column {column} holds {content!r}, "
+            f"want a number; a missing value may be empty or one of {', '.join(MISSING[1:])}",
+        ) from error
+    for name in text_columns:
+        table[name] = table[name].fillna("")
+    return table, cut
+
+
+def _read(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+        if path.suffix == ".gz":
+            data = gzip.decompress(data)
+        data = data.removeprefix(_BOM)
+        data.decode("utf-8")
+    except FileNotFoundError as error:
+        raise BadRecording("missing_csv", f"{path}: does not exist") from error
+    except UnicodeDecodeError as error:
+        raise BadRecording("unreadable_csv", f"{path}: is not UTF-8 text ({error.reason}); export it again") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadRecording("unreadable_csv", f"{path}: {error}; it may be cut off, copy it again") from error
+    return data
+
+
+def _lines(data: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Of the lines that are not blank: (first byte of each, number of comma-separated fields)."""
+    characters = np.frombuffer(data, dtype=np.uint8)
+    ends = np.append(np.flatnonzero(characters == ord("\n")), len(characters))
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    commas = np.flatnonzero(characters == ord(","))
+    fields = np.searchsorted(commas, ends) - np.searchsorted(commas, starts) + 1
+    filled = np.ones(len(starts), dtype=bool)
+    for line in np.flatnonzero(ends - starts <= 1):  # nothing, or a carriage return
+        filled[line] = bool(data[starts[line] : ends[line]].strip())
+    return starts[filled], fields[filled]
+
+
+def _header(data: bytes) -> list[str]:
+    return [name.strip() for name in next(csv.reader(io.StringIO(data.lstrip().split(b"\n", 1)[0].decode("utf-8"))))]
+
+
+def _check_rows(path: Path, data: bytes, starts: np.ndarray, fields: np.ndarray, want: int) -> tuple[int, int]:
+    """End of the usable data, and how many cut-off rows come after it; any other odd row is refused."""
+    odd = np.flatnonzero(fields != want)
+    if len(odd) == 0:
+        return len(data), 0
+    row = int(odd[0])
+    if row == len(starts) - 1 and fields[row] < want:
+        return int(starts[row]), 1
+    raise BadRecording(
+        "short_row" if fields[row] < want else "long_row",
+        f"{path}: line {_line_number(data, starts[row])} has {fields[row]} fields, want {want}; "
+        "mend or remove the line",
+    )
+
+
+def _parse(rows: bytes, names: list[str], types: dict[str, type]) -> pd.DataFrame:
+    return pd.read_csv(
+        io.BytesIO(rows),
+        header=None,
+        names=names,
+        usecols=list(types),
+        dtype=types,
+        na_values=MISSING,
+        keep_default_na=False,
+        skipinitialspace=True,
+    )[list(types)]
+
+
+def _first_text_cell(table: pd.DataFrame) -> tuple[int, str, str] | None:
+    """(row, column, content) of the first cell that is neither a number nor missing."""
+    for name in table:
+        numbers = pd.to_numeric(table[name], errors="coerce")
+        rows = np.flatnonzero(table[name].notna() & numbers.isna())
+        if len(rows):
+            return int(rows[0]), name, table[name].iloc[int(rows[0])]
+    return None
+
+
+def _line_number(data: bytes, start: int) -> int:
+    return data.count(b"\n", 0, int(start)) + 1

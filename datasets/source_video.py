@@ -1,0 +1,211 @@
+"""Frames of a source video by their time, read once from beginning to end.
+
+Frames are taken by the container's timestamps, never by number: 29.97 fps read as 30 is 1.2 s off after 20 minutes.
+Two readers stand behind one function. decord reads plain video (constant rate, no edit list, upright, a complete
+file); PyAV reads everything else and stands in where decord is not installed. Both decode in order and never seek,
+because seeking goes wrong at open GOPs and edit lists, and both hold a few frames at a time, whatever the length.
+
+A decord reader that is kept goes on decoding in the background, so it lives only as long as the loop over its frames.
+"""
+
+import importlib.util
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from datasets.mp4 import VideoTrack, video_track
+from datasets.recording import BadRecording
+
+_TIE_S = 1e-6  # 25 fps read at 10 fps meets a tie at every other frame; rounding must not decide it
+_DECORD_CODECS = {"avc1", "avc3", "mp4v"}  # sample descriptions that its FFmpeg of 2021 decodes exactly
+Frame = TypeVar("Frame")
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What the container promises; a damaged file may hold less.
+
+    Attributes:
+        start_s: presentation time of the first frame on the container's clock.
+        duration_s: from the first frame to the end of the last.
+        rate_hz: mean frame rate.
+    """
+
+    width: int
+    height: int
+    start_s: float
+    duration_s: float
+    rate_hz: float
+
+
+def probe(path: Path) -> VideoInfo:
+    """Read the container's header.
+
+    Raises:
+        BadRecording: ``missing_video``, ``empty_video`` or ``unreadable_video``.
+    """
+    import av  # only where source video is read
+
+    if not path.is_file():
+        raise BadRecording("missing_video", f"{path}: does not exist")
+    if path.stat().st_size == 0:
+        raise BadRecording("empty_video", f"{path}: holds no bytes; copy it again")
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise BadRecording("unreadable_video", f"{path}: holds no video track")
+            stream = container.streams.video[0]
+            base = stream.time_base
+            if stream.duration is not None and base is not None:
+                duration = float(stream.duration * base)
+            elif container.duration is not None:
+                duration = container.duration / 1e6
+            else:
+                raise BadRecording("unreadable_video", f"{path}: states no duration; remux it, as with ffmpeg -c copy")
+            start = float((stream.start_time or 0) * base) if base is not None else 0.0
+            rate = float(stream.average_rate or 0)
+            return VideoInfo(stream.width, stream.height, start, duration, rate)
+    except av.FFmpegError as error:
+        raise BadRecording(
+            "unreadable_video", f"{path}: cannot be opened ({error.strerror}); it may be cut off, copy it again"
+        ) from error
+
+
+def is_plain(track: VideoTrack | None) -> bool:
+    """Whether decord reads a file with this header exactly."""
+    return (
+        track is not None
+        and track.complete
+        and track.codec in _DECORD_CODECS
+        and track.constant_rate
+        and not track.edited
+        and not track.rotated
+    )
+
+
+def frames_at(path: Path, times_s: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    """Yield the frame nearest to each time, scaled and cropped to a square.
+
+    The short side is scaled to ``size``, then the middle is cut out. Fewer frames than times come out where the
+    video ends, or cannot be decoded any further, before the last time. What decord gives up on, PyAV reads.
+
+    Args:
+        times_s: (F,) increasing, seconds after the first frame.
+        size: side of the frames, pixels.
+
+    Yields:
+        (size, size, 3) uint8 RGB.
+
+    Raises:
+        BadRecording: ``missing_video``, ``empty_video`` or ``unreadable_video`` before the first frame.
+    """
+    info, track, done = probe(path), video_track(path), 0
+    if importlib.util.find_spec("decord") is not None and is_plain(track):
+        from decord import DECORDError  # not a RuntimeError
+
+        try:
+            for image in _read_with_decord(path, info, track.frame_s, times_s, size):
+                yield image
+                done += 1
+            return
+        except DECORDError:
+            pass
+    yield from _read_with_pyav(path, info, times_s[done:], size)
+
+
+def choose_nearest(frames: Iterator[tuple[float, Frame]], times_s: np.ndarray) -> Iterator[Frame]:
+    """For each time the nearest of a stream of frames, in one pass; of two equally near the earlier.
+
+    The last frame lasts as long as the one before it; later times get nothing.
+
+    Args:
+        frames: (time in seconds, frame), times increasing.
+        times_s: (F,) increasing.
+    """
+    targets = iter(times_s.tolist())
+    target = next(targets, None)
+    earlier: tuple[float, Frame] | None = None
+    period = 0.0
+    for time, frame in frames:
+        while target is not None and target <= time:
+            tie_or_nearer = earlier is not None and target - earlier[0] <= time - target + _TIE_S
+            yield earlier[1] if tie_or_nearer else frame
+            target = next(targets, None)
+        if target is None:
+            return
+        period = time - earlier[0] if earlier is not None else period
+        earlier = (time, frame)
+    while earlier is not None and target is not None and target < earlier[0] + period:
+        yield earlier[1]
+        target = next(targets, None)
+
+
+def _read_with_decord(
+    path: Path, info: VideoInfo, frame_s: float, times_s: np.ndarray, size: int
+) -> Iterator[np.ndarray]:
+    import decord
+
+    width, height = scaled_size(info.width, info.height, size)
+    reader = decord.VideoReader(str(path), width=width, height=height, num_threads=1)
+    position, image = 0, None  # position: frames decoded or skipped so far
+    # decord's own timestamps are float32, half a millisecond wide after two hours: the header's are exact
+    for index in choose_nearest(((k * frame_s, k) for k in range(len(reader))), times_s):
+        if index >= position:
+            if index > position:
+                reader.skip_frames(index - position)  # in order; asking for a number would seek
+            image, position = centre_crop(reader.next().asnumpy(), size), index + 1
+        yield image
+
+
+def _read_with_pyav(path: Path, info: VideoInfo, times_s: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    width, height = scaled_size(info.width, info.height, size)
+    shown, image = None, None
+    for frame in choose_nearest(_decode_with_pyav(path), times_s):
+        if frame is not shown:
+            pixels = frame.reformat(width, height, "rgb24", interpolation="BILINEAR").to_ndarray()
+            image = centre_crop(np.rot90(pixels, round(frame.rotation / 90)), size)
+            shown = frame
+        yield image
+
+
+def _decode_with_pyav(path: Path) -> Iterator[tuple[float, Any]]:
+    """(seconds after the first frame, av.VideoFrame) until the end, or the first packet that cannot be decoded."""
+    import av
+
+    first_s, last_s = None, -np.inf
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.thread_type, stream.codec_context.thread_count = "NONE", 1  # recordings are what runs in parallel
+        packets = container.demux(stream)
+        while True:
+            try:
+                frames = next(packets).decode()
+            except StopIteration:
+                return
+            except av.FFmpegError as error:
+                if first_s is None:
+                    raise BadRecording(
+                        "unreadable_video", f"{path}: the first frame cannot be decoded ({error.strerror})"
+                    ) from error
+                return
+            for frame in frames:
+                if frame.time is None or frame.time <= last_s:
+                    continue  # no place in time: it cannot be the nearest to anything
+                last_s = frame.time
+                first_s = last_s if first_s is None else first_s
+                yield last_s - first_s, frame
+
+
+def scaled_size(width: int, height: int, size: int) -> tuple[int, int]:
+    """Width and height with the short side at ``size``."""
+    short = min(width, height)
+    return max(size, round(width * size / short)), max(size, round(height * size / short))
+
+
+def centre_crop(image: np.ndarray, size: int) -> np.ndarray:
+    """The middle (size, size, 3) of (H, W, 3)."""
+    top, left = (image.shape[0] - size) // 2, (image.shape[1] - size) // 2
+    return image[top : top + size, left : left + size]
