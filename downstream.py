@@ -1,0 +1,293 @@
+"""Few-shot evaluation: how far a few labelled windows per class take a pretrained IMU encoder.
+
+    python downstream.py --config configs/downstream/mmea5.yaml --checkpoint runs/NAME/checkpoints/last.pt --report
+
+The protocol of the paper's section 3.3: for each of five random draws, 20 windows per class are held out, and a linear
+layer (``--mode lp``, encoder frozen) or encoder and layer (``--mode finetune``) learn from 10, 20, 50 and 100 others;
+the state after the last epoch is measured, never the best on the held-out windows. Writes runs/<name>/ with
+results.json, draws.json (the windows of every draw), confusion.png and shots.png.
+"""
+
+import hashlib
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from configs.load import dump, parse
+from configs.schema import DownstreamConfig, TrainConfig
+from datasets.splits import Draw, draw_by_group, draw_windows, groups_of, resolve_classes
+from datasets.store import open_store
+from datasets.windows import Windows, list_windows
+from models import build_imu_encoder, load_imu_encoder
+from models.probe import embed_imu, finetune, train_linear_heads
+from utils import checkpoint, distributed
+from utils.metrics import (
+    classification_chance,
+    classification_metrics,
+    confusion_matrix,
+    majority_baseline,
+    mean_and_std,
+    recall_per_class,
+)
+from utils.plots import confusion_matrix as plot_confusion
+from utils.plots import shots_curve
+from utils.results import checkpoint_facts
+from utils.run import commit, default_name, open_run, seed_everything, write_json
+from utils.tables import markdown, percent
+
+
+def main(argv: list[str] | None = None) -> Path:
+    """Run the evaluation; returns the run's folder."""
+    config = parse(DownstreamConfig, argv)
+    started = time.perf_counter()
+    device = distributed.setup(config.device).device
+    seed_everything(config.seed)
+
+    encoder, training = build_encoder(config)
+    encoder = encoder.to(device)
+    store = open_store(config.data_root, config.dataset)
+    classes = resolve_classes(config.classes, store.classes)
+    windows = list_windows(store, labelled=True, classes=classes)
+    draws, groups = draw(config, windows)
+
+    # Only the windows of some draw are read, and each once.
+    used = np.unique(np.concatenate([np.r_[d.shots.ravel(), d.test] for d in draws]))
+    imu = torch.from_numpy(windows.imu(used, config.normalize or training.normalize))
+    labels = torch.from_numpy(windows.label[used]).to(device)
+    rows = [Draw(np.searchsorted(used, d.shots), np.searchsorted(used, d.held_out)) for d in draws]
+    print(
+        f"{config.dataset}: {len(windows)} windows of {len(classes)} classes; {len(used)} are drawn, in {config.draws} "
+        f"draws x {len(config.shots)} numbers of shots, split by {groups}"
+    )
+    evaluate = linear_probes if config.mode == "lp" else finetuned
+    predictions, best = evaluate(config, encoder, imu, labels, rows, len(classes))
+
+    name = config.run_name or default_name("downstream", config.mode, config.dataset)
+    folder = open_run(config.runs_root / name, dump(config), device)
+    results = {
+        "command": "downstream",
+        "simulated": store.simulated,
+        "dataset": store.fingerprint(),
+        "checkpoint": checkpoint_facts(config.checkpoint) if config.checkpoint else None,
+        "model": training.model,
+        "encoder": "random" if config.random_weights else "pretrained",
+        "mode": config.mode,
+        "split": config.split,
+        "groups": groups,
+        "classes": list(classes),
+        "windows_per_class": np.bincount(windows.label, minlength=len(classes)).tolist(),
+        "held_out_per_class": config.val_samples,
+        "chance": classification_chance(np.full(len(classes), config.val_samples)),
+        "majority": majority_baseline(np.full(len(classes), config.val_samples)),
+        "shots": {str(n): measure(predictions[n], rows, labels.cpu().numpy(), len(classes)) for n in config.shots},
+        "draws": write_draws(folder / "draws.json", config, windows, draws),
+        "seed": config.seed,
+        "commit": commit(),
+        "config": config.model_dump(mode="json"),
+        "seconds": round(time.perf_counter() - started, 2),
+    }
+    write_json(folder / "results.json", results)
+    draw_pictures(folder, results)
+    if config.save_model:
+        save_model(config.save_model, best, training, results)
+    if config.report:
+        print(tables(results))
+    print(f"results: {folder / 'results.json'}")
+    return folder
+
+
+def build_encoder(config: DownstreamConfig) -> tuple[nn.Module, TrainConfig]:
+    """The IMU encoder and the config of its training; with ``--random_weights`` the weights are drawn anew."""
+    if config.checkpoint is None:
+        training = TrainConfig(model=config.model, dataset=config.dataset)
+    else:
+        encoder, training = load_imu_encoder(config.checkpoint)
+        if config.model not in (None, training.model):
+            raise checkpoint.CheckpointError(
+                f"{config.checkpoint}: was trained as {training.model}, not {config.model}: leave --model out"
+            )
+    return (build_imu_encoder(training) if config.random_weights else encoder), training
+
+
+def draw(config: DownstreamConfig, windows: Windows) -> tuple[list[Draw], str]:
+    """All draws, and in words what was kept apart."""
+    numbers = {"shots": max(config.shots), "held_out": config.val_samples, "draws": config.draws, "seed": config.seed}
+    if config.split == "window":
+        return draw_windows(windows.label, windows.classes, **numbers), "window"
+    groups, kind = groups_of(windows.subject, windows.session)
+    return draw_by_group(windows.label, groups, windows.classes, **numbers), kind
+
+
+Predictions = dict[int, list[np.ndarray]]  # by number of shots, for each draw (K * V,) classes of the held-out windows
+Trained = tuple[nn.Module, Tensor, Tensor]  # encoder, weight (K, D), bias (K,)
+
+
+def linear_probes(
+    config: DownstreamConfig, encoder: nn.Module, imu: Tensor, labels: Tensor, draws: list[Draw], num_classes: int
+) -> tuple[Predictions, Trained]:
+    """A linear layer on the frozen encoder for every draw and number of shots, all trained together."""
+    embeddings = embed_imu(encoder, imu)
+    cells = [(n, d) for n in config.shots for d in range(len(draws))]
+    heads = train_linear_heads(
+        embeddings,
+        labels,
+        sets=[torch.from_numpy(draws[d].train(n)) for n, d in cells],
+        seeds=[cell_seed(config.seed, d, n) for n, d in cells],
+        num_classes=num_classes,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        lr=config.lr,
+        weight_decay=config.weight_decay,
+    )
+    predictions: Predictions = {n: [] for n in config.shots}
+    for head, (n, d) in enumerate(cells):
+        held_out = embeddings[torch.from_numpy(draws[d].test).to(embeddings.device)]
+        predictions[n].append(heads.logits(head, held_out).argmax(1).cpu().numpy())
+    first = cells.index((max(config.shots), 0))
+    return predictions, (encoder, heads.weight[first], heads.bias[first])
+
+
+def finetuned(
+    config: DownstreamConfig, encoder: nn.Module, imu: Tensor, labels: Tensor, draws: list[Draw], num_classes: int
+) -> tuple[Predictions, Trained]:
+    """Encoder and linear layer trained anew for every draw and number of shots."""
+    predictions: Predictions = {n: [] for n in config.shots}
+    imu = imu.to(labels.device)
+    cells = tqdm([(n, d) for n in config.shots for d in range(len(draws))], desc="finetune", unit="run")
+    for n, d in cells:
+        train, test = torch.from_numpy(draws[d].train(n)), torch.from_numpy(draws[d].test)
+        tuned, head = finetune(
+            encoder,
+            imu[train.to(imu.device)],
+            labels[train.to(imu.device)],
+            seed=cell_seed(config.seed, d, n),
+            num_classes=num_classes,
+            epochs=config.epochs,
+            batch_size=config.batch_size,
+            lr=config.lr,
+            encoder_lr=config.encoder_lr,
+            weight_decay=config.weight_decay,
+        )
+        with torch.inference_mode():
+            logits = head(embed_imu(tuned, imu[test.to(imu.device)]))
+        predictions[n].append(logits.argmax(1).cpu().numpy())
+        if (n, d) == (max(config.shots), 0):
+            best = (tuned, head.weight.detach(), head.bias.detach())
+    return predictions, best
+
+
+def cell_seed(seed: int, draw: int, shots: int) -> int:
+    """One seed per cell of the grid: the same whichever other cells are asked for."""
+    return int(np.random.SeedSequence([seed, draw, shots]).generate_state(1)[0])
+
+
+def measure(predicted: list[np.ndarray], draws: list[Draw], labels: np.ndarray, num_classes: int) -> dict[str, Any]:
+    """Metrics over the draws of one number of shots; the confusion matrix is their sum."""
+    confusions = [confusion_matrix(labels[d.test], p, num_classes) for d, p in zip(draws, predicted, strict=True)]
+    total = sum(confusions)
+    return mean_and_std([classification_metrics(c) for c in confusions]) | {
+        "recall": recall_per_class(total),
+        "confusion": total.tolist(),
+    }
+
+
+def write_draws(path: Path, config: DownstreamConfig, windows: Windows, draws: list[Draw]) -> dict[str, str]:
+    """The windows of every draw by their ids; the first n shots of a class are its n-shot set.
+
+    Returns:
+        Name and digest of the file: results with the same digest are of the same windows.
+    """
+    content = {
+        "dataset": windows.store.fingerprint(),
+        "split": config.split,
+        "seed": config.seed,
+        "draws": [
+            {
+                "held_out_groups": list(draw.held_out_groups),
+                "shots": {c: windows.ids(row) for c, row in zip(windows.classes, draw.shots, strict=True)},
+                "held_out": {c: windows.ids(row) for c, row in zip(windows.classes, draw.held_out, strict=True)},
+            }
+            for draw in draws
+        ],
+    }
+    write_json(path, content)
+    return {"file": path.name, "sha256": hashlib.sha256(json.dumps(content).encode()).hexdigest()}
+
+
+def draw_pictures(folder: Path, results: dict[str, Any]) -> None:
+    """confusion.png (most shots, all draws) and shots.png."""
+    most = max(results["shots"], key=int)
+    what = describe(results)
+    plot_confusion(
+        np.array(results["shots"][most]["confusion"]),
+        results["classes"],
+        folder / "confusion.png",
+        f"{what}\n{most} shots, all draws",
+    )
+    line = {
+        int(n): (r["balanced_accuracy"]["mean"], r["balanced_accuracy"]["std"]) for n, r in results["shots"].items()
+    }
+    label = f"{results['encoder']} encoder"
+    shots_curve({label: line}, results["chance"]["balanced_accuracy"], folder / "shots.png", what)
+
+
+def describe(results: dict[str, Any]) -> str:
+    """One line that says what was measured, and that it is simulated where it is."""
+    mode = {"lp": "linear probe", "finetune": "finetuning"}[results["mode"]]
+    simulated = " (simulated)" if results["simulated"] else ""
+    return f"{mode}, {results['encoder']} {results['model']} encoder, {results['dataset']['name']}{simulated}"
+
+
+def tables(results: dict[str, Any]) -> str:
+    """Results by number of shots beside chance, and recall of each class."""
+    names = {"balanced_accuracy": "balanced accuracy, %", "macro_f1": "macro F1, %"}
+    rows = [
+        [f"{n} shots", *(percent(r[name]["mean"], r[name]["std"]) for name in names)]
+        for n, r in results["shots"].items()
+    ]
+    rows += [[row, *(percent(results[row][name]) for name in names)] for row in ("chance", "majority")]
+    recall = [
+        [name, *(percent(r["recall"][k]) for r in results["shots"].values())]
+        for k, name in enumerate(results["classes"])
+    ]
+    draws = len(next(iter(results["shots"].values()))["balanced_accuracy"]["values"])
+    return "\n".join(
+        [
+            f"\n{describe(results)}: mean ± std over {draws} draws, {results['held_out_per_class']} held-out windows "
+            f"per class, split by {results['groups']}\n",
+            markdown(["", *names.values()], rows),
+            "\nRecall of each class, %\n",
+            markdown(["class", *(f"{n} shots" for n in results["shots"])], recall),
+            "",
+        ]
+    )
+
+
+def save_model(path: Path, trained: Trained, training: TrainConfig, results: dict[str, Any]) -> None:
+    """Encoder and linear layer of the first draw at the most shots, to classify new recordings with."""
+    encoder, weight, bias = trained
+    payload = {
+        "kind": "classifier",
+        "config": training.model_dump(mode="json"),
+        "imu_encoder": encoder.cpu().state_dict(),
+        "head": {"weight": weight.cpu(), "bias": bias.cpu()},
+        "classes": results["classes"],
+        "normalize": results["config"]["normalize"] or training.normalize,
+        "simulated": results["simulated"],
+        "dataset": results["dataset"],
+    }
+    checkpoint.save(path, payload)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (OSError, ValueError) as problem:
+        sys.exit(f"{DownstreamConfig.program}: {problem}")

@@ -1,0 +1,104 @@
+"""Prototypes, the queries they leave, bootstraps, and class maps."""
+
+import numpy as np
+import pytest
+
+from datasets.prototypes import (
+    PrototypeError,
+    bootstrap,
+    check_class_map,
+    draw_prototypes,
+    queries_without,
+    read_class_map,
+)
+
+CLASSES = ("walking", "fall")
+
+
+def windows(recordings_per_class=8, windows_each=3):
+    recordings = np.repeat(np.arange(2 * recordings_per_class), windows_each)
+    return recordings % 2, recordings
+
+
+@pytest.mark.parametrize("leave_queries", [True, False])
+@pytest.mark.parametrize("per_class", [1, 3, 4, 7, 12])
+def test_prototypes_are_spread_over_recordings(per_class, leave_queries):
+    labels, recordings = windows()
+    chosen = draw_prototypes(labels, recordings, CLASSES, per_class, 0, leave_queries)
+    assert len(set(chosen.tolist())) == 2 * per_class
+    for k in range(2):
+        own = chosen[k * per_class : (k + 1) * per_class]
+        assert (labels[own] == k).all()
+        times = np.bincount(recordings[own])
+        times = times[times > 0]
+        assert len(times) == min(per_class, 4 if leave_queries else 8)
+        assert times.max() - times.min() <= 1
+    left = queries_without(recordings, recordings[chosen])
+    assert not set(recordings[left]) & set(recordings[chosen])
+    if leave_queries:
+        assert all((labels[left] == k).sum() >= 12 for k in range(2))  # half of the recordings, at least
+
+
+def test_every_recording_is_drawn_equally_often_and_seeded():
+    labels, recordings = windows()
+    draws = [draw_prototypes(labels, recordings, CLASSES, 2, seed, True) for seed in range(2000)]
+    times = np.bincount(np.concatenate(draws), minlength=len(labels))
+    assert np.abs(times - 2000 * 2 / 24).max() < 5 * np.sqrt(2000 * 2 / 24)
+    assert (draw_prototypes(labels, recordings, CLASSES, 2, 7, True) == draws[7]).all()
+
+
+def test_a_recording_of_two_classes_is_no_query_of_either():
+    recordings = np.array([0, 0, 1, 2, 2])  # windows of both classes lie in recordings 0 and 2
+    assert queries_without(recordings, np.array([0])).tolist() == [2, 3, 4]
+
+
+def test_too_few_windows_names_counts_and_remedy():
+    labels, recordings = windows()
+    with pytest.raises(PrototypeError, match="walking has 12 windows in 4 of its 8 recordings.*prototypes_per_class"):
+        draw_prototypes(labels, recordings, CLASSES, 13, 0, True)
+    assert len(draw_prototypes(labels, recordings, CLASSES, 13, 0, False)) == 26
+    with pytest.raises(PrototypeError, match="fall has 0 windows in 0 of its 1 recordings"):
+        draw_prototypes(np.array([0, 0, 1]), np.array([0, 1, 2]), CLASSES, 1, 0, True)
+    with pytest.raises(PrototypeError, match="fall has 0 windows in 0 of its 0 recordings"):
+        draw_prototypes(np.array([0, 0]), np.array([0, 1]), CLASSES, 1, 0, False)
+
+
+def test_bootstrap_takes_its_share_of_each_class_without_repeats():
+    labels = np.repeat([0, 1, 2], [100, 7, 1])
+    rounds = bootstrap(labels, 3, 0.8, 5, seed=0)
+    assert len({tuple(r) for r in rounds}) == 5
+    for chosen in rounds:
+        assert len(set(chosen.tolist())) == len(chosen)
+        assert np.bincount(labels[chosen]).tolist() == [80, 6, 1]
+    assert all((a == b).all() for a, b in zip(rounds, bootstrap(labels, 3, 0.8, 5, seed=0), strict=True))
+    times = np.bincount(np.concatenate(bootstrap(labels, 3, 0.8, 1000, seed=0)))[:100]
+    assert np.abs(times - 800).max() < 5 * np.sqrt(1000 * 0.8 * 0.2)
+    assert [len(r) for r in bootstrap(labels, 3, 1.0, 2, seed=0)] == [108, 108]
+
+
+def test_class_map_file(tmp_path):
+    path = tmp_path / "map.yaml"
+    path.write_text("walking: walking\nsitting: [reading, watch_TV]\n")
+    assert read_class_map(path) == {"walking": ("walking",), "sitting": ("reading", "watch_TV")}
+    for text in ("walking: 3\n", "walking: []\n", "walking: [a, 2]\n", "walking:\n", "3: walking\n"):
+        path.write_text(text)
+        with pytest.raises(PrototypeError, match="map.yaml.*is not 'class: class'"):
+            read_class_map(path)
+
+
+def check(mapping, classes=("walking", "sitting")):
+    check_class_map(mapping, classes, ("walking", "sitting", "turning"), ("walking", "reading", "watch_TV"), "map.yaml")
+
+
+def test_class_map_must_give_every_class_prototypes_of_its_own():
+    good = {"walking": ("walking",), "sitting": ("reading", "watch_TV")}
+    check(good)
+    check(good | {"turning": ("no such class",)})  # not asked for
+    with pytest.raises(PrototypeError, match="no class 'waking'; did you mean walking"):
+        check(good | {"waking": ("walking",)})
+    with pytest.raises(PrototypeError, match=r"no class 'watch_tv' \(for sitting\); did you mean watch_TV"):
+        check(good | {"sitting": ("watch_tv",)})
+    with pytest.raises(PrototypeError, match="no prototype class for turning: add a line, or leave it out"):
+        check(good, ("walking", "sitting", "turning"))
+    with pytest.raises(PrototypeError, match="walking and turning both map to walking, so nothing could tell"):
+        check(good | {"turning": ("walking",)}, ("walking", "turning"))

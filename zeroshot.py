@@ -1,0 +1,227 @@
+"""Zero-shot evaluation: each IMU window takes the class of the nearest labelled video. No IMU label is learnt from.
+
+    python zeroshot.py --config configs/zeroshot/mmea5.yaml --checkpoint runs/NAME/checkpoints/last.pt --report
+
+The protocol of the paper's section 3.3: a few labelled videos per class are embedded by the video encoder (prototypes),
+every IMU window ranks the classes by its nearest prototype, and metrics are averaged over five random 80 % of each
+class. No window of a recording that gave a prototype is asked about. A dataset without video (PD) takes its prototypes
+from another one through a class map. Writes runs/<name>/ with results.json, prototypes.json and confusion.png.
+"""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from configs.load import dump, parse
+from configs.schema import TrainConfig, ZeroshotConfig
+from datasets.pairs import PairLoader
+from datasets.prototypes import (
+    PrototypeError,
+    bootstrap,
+    check_class_map,
+    draw_prototypes,
+    queries_without,
+    read_class_map,
+)
+from datasets.splits import resolve_classes
+from datasets.store import Store, open_store
+from datasets.windows import Windows, list_windows
+from models import DualEncoder, load_dual_encoder
+from models.prototypes import class_scores
+from utils import checkpoint, distributed
+from utils.metrics import (
+    classification_chance,
+    classification_metrics,
+    confusion_matrix,
+    majority_baseline,
+    mean_and_std,
+    recall_per_class,
+    retrieval_chance,
+    retrieval_metrics,
+)
+from utils.plots import confusion_matrix as plot_confusion
+from utils.results import checkpoint_facts
+from utils.run import commit, default_name, open_run, seed_everything, write_json
+from utils.tables import markdown, percent, share
+
+RANKS = (1, 3)  # R@1 and R@3, as in Table 4 of the paper
+IMU_BATCH = 512  # windows; a video takes far more memory, hence --batch_size
+
+
+def main(argv: list[str] | None = None) -> Path:
+    """Run the evaluation; returns the run's folder."""
+    config = parse(ZeroshotConfig, argv)
+    started = time.perf_counter()
+    device = distributed.setup(config.device).device
+    seed_everything(config.seed)
+
+    model, training = load_dual_encoder(config.checkpoint)
+    if config.model not in (None, training.model):
+        raise checkpoint.CheckpointError(
+            f"{config.checkpoint}: was trained as {training.model}, not {config.model}: leave --model out"
+        )
+    model = model.to(device).eval()
+
+    # Prototypes: labelled video windows, of this dataset or of another one
+    store = open_store(config.data_root, config.dataset)
+    classes = resolve_classes(config.classes, store.classes)
+    same_dataset = config.prototypes_from in (None, config.dataset)
+    source = store if same_dataset else open_store(config.data_root, config.prototypes_from)
+    mapping = prototype_classes(config, classes, store, source)
+    names = [name for target in classes for name in mapping[target]]
+    owner = np.array([k for k, target in enumerate(classes) for _ in mapping[target]])
+    candidates = list_windows(source, needs_video=True, labelled=True, classes=names)
+    chosen = draw_prototypes(
+        owner[candidates.label],
+        candidates.recording,
+        classes,
+        config.prototypes_per_class,
+        config.seed,
+        leave_queries=same_dataset,
+    )
+    prototypes = candidates.subset(chosen)
+
+    # Queries: IMU windows of every recording that gave no prototype
+    windows = list_windows(store, labelled=True, classes=classes)
+    queries = windows.subset(queries_without(windows.recording, prototypes.recording)) if same_dataset else windows
+    support = np.bincount(queries.label, minlength=len(classes))
+    if not support.all():
+        empty = ", ".join(classes[k] for k in np.flatnonzero(support == 0))
+        raise PrototypeError(
+            f"no query is left of {empty}: its recordings gave prototypes; use fewer --prototypes_per_class, "
+            "or leave it out with --classes"
+        )
+    print(f"{config.dataset}: {len(queries)} queries of {len(classes)} classes, {len(prototypes)} video prototypes")
+
+    z_video = embed_video(model, prototypes, training, config, device)
+    z_imu = embed_imu(model, queries, training.normalize, device)
+    prototype_class = torch.from_numpy(owner[prototypes.label]).to(device)
+    scores = class_scores(z_imu, z_video, prototype_class, len(classes), config.prototype).cpu().numpy()
+    repetitions = bootstrap(queries.label, len(classes), config.bootstrap_share, config.bootstraps, config.seed)
+    confusion = confusion_matrix(queries.label, scores.argmax(1), len(classes))
+
+    name = config.run_name or default_name("zeroshot", config.dataset)
+    folder = open_run(config.runs_root / name, dump(config), device)
+    results = {
+        "command": "zeroshot",
+        "simulated": store.simulated or source.simulated,
+        "dataset": store.fingerprint(),
+        "prototypes_from": source.fingerprint(),
+        "class_map": {target: list(mapping[target]) for target in classes},
+        "checkpoint": checkpoint_facts(config.checkpoint),
+        "model": training.model,
+        "classes": list(classes),
+        "queries_per_class": support.tolist(),
+        "queries_left_out": len(windows) - len(queries),
+        "prototypes_per_class": config.prototypes_per_class,
+        "metrics": mean_and_std([measure(queries.label[r], scores[r]) for r in repetitions]),
+        "chance": classification_chance(support) | retrieval_chance(len(classes), RANKS),
+        "majority": majority_baseline(support) | {"r@1": float(support.max() / support.sum())},
+        "recall": recall_per_class(confusion),
+        "confusion": confusion.tolist(),
+        "seed": config.seed,
+        "commit": commit(),
+        "config": config.model_dump(mode="json"),
+        "seconds": round(time.perf_counter() - started, 2),
+    }
+    write_json(
+        folder / "prototypes.json",
+        {c: prototypes.ids(np.flatnonzero(owner[prototypes.label] == k)) for k, c in enumerate(classes)},
+    )
+    write_json(folder / "results.json", results)
+    plot_confusion(confusion, classes, folder / "confusion.png", describe(results))
+    if config.report:
+        print(tables(results))
+    print(f"results: {folder / 'results.json'}")
+    return folder
+
+
+def prototype_classes(
+    config: ZeroshotConfig, classes: tuple[str, ...], store: Store, source: Store
+) -> dict[str, tuple[str, ...]]:
+    """For each class of the dataset the classes that its prototypes come from; without a map, those of its name."""
+    if config.class_map is None:
+        mapping, where = {name: (name,) for name in classes}, "without --class_map"
+    else:
+        mapping, where = read_class_map(config.class_map), str(config.class_map)
+    check_class_map(mapping, classes, store.classes, source.classes, where)
+    return mapping
+
+
+def embed_imu(model: DualEncoder, windows: Windows, normalize: str, device: torch.device) -> Tensor:
+    """(Q, D) unit-norm embeddings of IMU windows."""
+    imu = torch.from_numpy(windows.imu(np.arange(len(windows)), normalize))
+    with torch.inference_mode():
+        return torch.cat([model.embed_imu(part.to(device)) for part in imu.split(IMU_BATCH)])
+
+
+def embed_video(
+    model: DualEncoder, windows: Windows, training: TrainConfig, config: ZeroshotConfig, device: torch.device
+) -> Tensor:
+    """(P, D) unit-norm embeddings of video windows, the middle frame of each chunk."""
+    loader = PairLoader(
+        windows,
+        config.batch_size,
+        training.clip_len,
+        training.normalize,
+        num_threads=config.num_workers,
+        train=False,
+        pin=device.type == "cuda",
+    )
+    with torch.inference_mode():
+        return torch.cat([model.embed_video(batch.to(device)[1]) for batch in loader.epoch(0)])
+
+
+def measure(labels: np.ndarray, scores: np.ndarray) -> dict[str, float]:
+    """Metrics of some queries from their (Q, K) class scores."""
+    confusion = confusion_matrix(labels, scores.argmax(1), scores.shape[1])
+    return classification_metrics(confusion) | retrieval_metrics(scores, labels, RANKS)
+
+
+def describe(results: dict[str, Any]) -> str:
+    """One line that says what was measured, and that it is simulated where it is."""
+    source = results["prototypes_from"]["name"]
+    prototypes = "" if source == results["dataset"]["name"] else f", prototypes from {source}"
+    simulated = " (simulated)" if results["simulated"] else ""
+    return f"zero-shot, {results['model']}, {results['dataset']['name']}{prototypes}{simulated}"
+
+
+def tables(results: dict[str, Any]) -> str:
+    """Each metric beside its chance value, and recall of each class."""
+    names = {"balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1", "mrr": "MRR", "r@1": "R@1", "r@3": "R@3"}
+    rows = [
+        [
+            label,
+            share(results["metrics"][name]["mean"], results["metrics"][name]["std"]),
+            share(results["chance"][name]),
+        ]
+        for name, label in names.items()
+    ]
+    recall = [
+        [name, str(n), percent(value)]
+        for name, n, value in zip(results["classes"], results["queries_per_class"], results["recall"], strict=True)
+    ]
+    repetitions = len(results["metrics"]["mrr"]["values"])
+    share_drawn = results["config"]["bootstrap_share"]
+    return "\n".join(
+        [
+            f"\n{describe(results)}: {sum(results['queries_per_class'])} queries, {results['prototypes_per_class']} "
+            f"prototypes per class; mean ± std over {repetitions} random {100 * share_drawn:g} % of each class\n",
+            markdown(["metric", "result", "chance"], rows),
+            "\nRecall of each class (all queries), %\n",
+            markdown(["class", "queries", "recall"], recall),
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (OSError, ValueError) as problem:
+        sys.exit(f"{ZeroshotConfig.program}: {problem}")
