@@ -53,11 +53,8 @@ def test_text_never_becomes_markup(markup):
     assert "script" not in {name for name, _ in outline.elements}
     for name, attributes in outline.elements:
         assert name != "img" or attributes["src"].startswith("data:")
-    assert (
-        HOSTILE in outline.text
-        or HOSTILE in str([a for _, a in outline.elements])
-        or any(HOSTILE in attributes.values() for _, attributes in outline.elements)
-    )
+    attributes = [value for _, found in outline.elements for value in found.values()]
+    assert HOSTILE in outline.text or HOSTILE in attributes  # shown as it is
 
 
 def test_markup_is_nested_and_none_is_left_out():
