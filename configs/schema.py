@@ -85,6 +85,31 @@ class PrepareConfig(Config):
     frame_size: int = setting(224, ge=16, multiple_of=2, help="side of the stored square frames, pixels")
     jpeg_quality: int = setting(90, ge=1, le=100, help="JPEG quality of the stored frames")
     num_workers: int = setting(0, ge=0, help="processes; 0 takes every core")
+    max_rejected_share: Share = setting(0.5, help="fail if more than this share of the recordings is left out whole")
+    subset: list[str] | None = setting(None, help="classyglass: datasets to take, such as Dataset_1A; default: all")
+    imu_columns: list[str] | None = setting(
+        None,
+        min_length=6,
+        max_length=6,
+        help="pd: columns of acceleration x y z, angular rate x y z; default: acc_x ...",
+    )
+    time_column: str | None = setting(None, help="pd: column of the time, seconds or time of day; default: time")
+    acc_unit: Literal["m/s2", "g"] | None = setting(None, help="pd: unit of the acceleration; default: m/s2")
+    gyro_unit: Literal["rad/s", "deg/s"] | None = setting(None, help="pd: unit of the angular rate; default: rad/s")
+
+    @model_validator(mode="after")
+    def _check(self) -> "PrepareConfig":
+        for names, wanted in (
+            (("subset",), "classyglass"),
+            (("imu_columns", "time_column", "acc_unit", "gyro_unit"), "pd"),
+        ):
+            given = [name for name in names if getattr(self, name) is not None]
+            if given and self.format != wanted:
+                raise ValueError(f"{', '.join(given)} only serves with format {wanted}, not {self.format}")
+        out, raw = self.out.resolve(), self.raw.resolve()
+        if out == raw or raw in out.parents or out in raw.parents:
+            raise ValueError(f"out {self.out} and raw {self.raw} must not lie in one another: raw is only read")
+        return self
 
 
 class TrainConfig(Config):

@@ -104,8 +104,14 @@ class Source:
 
 @dataclass(frozen=True)
 class Found:
-    """What a format found in a raw folder. ``classes`` is in the order in which labels are numbered."""
+    """What a format found in a raw folder.
+
+    Attributes:
+        classes: in the order in which labels are numbered.
+        notes: what was decided over the whole folder, for ``dataset.json``.
+    """
 
     sources: tuple[Source, ...]
     rejected: tuple[Rejection, ...] = ()
     classes: tuple[str, ...] = ()
+    notes: dict[str, str | float | int] = field(default_factory=dict)

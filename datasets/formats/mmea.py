@@ -70,7 +70,8 @@ def find(raw: Path) -> Found:
         split = splits[stem][0] if stem in splits else ""
         job = partial(parse, id_from(stem), sensor, video, label, split, scale)
         sources.append(Source(id_from(stem), (sensor, video), job))
-    return Found(tuple(sources), tuple(rejected), tuple(sorted(classes, key=classes.get)))
+    notes = {"acc_lsb_per_g": scale, "gyro_lsb_per_deg_s": GYRO_LSB_PER_DEG_S}
+    return Found(tuple(sources), tuple(rejected), tuple(sorted(classes, key=classes.get)), notes)
 
 
 def _read_lists(raw: Path) -> dict[str, tuple[str, int]]:

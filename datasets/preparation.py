@@ -1,0 +1,226 @@
+"""One source recording to the files of a prepared dataset: what a worker does.
+
+Reading and processing may fail for a recording, and the reason becomes a row of ``rejected.csv``. Writing may not: a
+full disk stops the work.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from configs.constants import FRAME_RATE_HZ, IMU_RATE_HZ, WINDOW_S, WINDOW_SAMPLES
+from datasets.fingerprint import fingerprint, hash_files
+from datasets.frames import FrameWriter, index_path
+from datasets.recording import BadRecording, Recording, Rejection, Segment, Source
+from datasets.signals import Part, Processed, process
+from datasets.source_video import frames_at, probe
+from datasets.store import PreparedRecording, frames_path, imu_path, journal_path, read_journal, write_source
+
+VERSION = 1  # of the signal path and the frames: raised when the same files would be prepared differently
+_SAMPLES_PER_FRAME = IMU_RATE_HZ // FRAME_RATE_HZ
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a source."""
+
+    source_id: str
+    status: Literal["prepared", "kept", "rejected"]
+
+
+def prepare_source(source: Source, raw: Path, root: Path, frame_size: int, jpeg_quality: int) -> Outcome:
+    """Prepare one source, unless its journal entry says that this was done with these files and settings.
+
+    Args:
+        raw: folder of the raw recordings; messages name files within it.
+        root: folder of the prepared dataset.
+        frame_size: side of the stored frames, pixels.
+        jpeg_quality: 1 to 100.
+
+    Raises:
+        OSError: if the dataset cannot be written.
+    """
+    settings = {"version": VERSION, "frame_size": frame_size, "jpeg_quality": jpeg_quality}
+    recordings: list[PreparedRecording] = []
+    begun = _start_note(root, source.id)
+    begun.parent.mkdir(parents=True, exist_ok=True)
+    begun.touch()
+    try:
+        source_hash = hash_files(source.files)
+        mark = fingerprint(source, source_hash, settings)
+        entry = read_journal(root, source.id)
+        if entry is not None and entry["fingerprint"] == mark and _all_there(root, entry):
+            begun.unlink()
+            return Outcome(source.id, "kept")
+        recording, processed, rejected = _read(source)
+    except BadRecording as error:
+        rejected = [Rejection(source.id, error.reason, error.message)]
+    except OSError as error:  # it may lie in the machine: without a fingerprint, the next call tries again
+        mark, rejected = "", [Rejection(source.id, "unreadable_file", f"{error}")]
+    except Exception as error:  # one recording must not end the work on thousands; the table names it
+        mark, rejected = "", [_unexpected(source.id, error)]
+    else:
+        stored, more = _store_parts(source, recording, processed, root, frame_size, jpeg_quality, source_hash)
+        recordings += stored
+        rejected += more
+    if not recordings and not rejected:
+        rejected = [Rejection(source.id, "no_samples", "no stretch where both sensors and the video run")]
+    write_source(root, source.id, mark, recordings, [without_folder(r, raw) for r in rejected])
+    begun.unlink()
+    return Outcome(source.id, "prepared" if recordings else "rejected")
+
+
+def without_folder(rejection: Rejection, raw: Path) -> Rejection:
+    """The prepared dataset travels: where the raw files lay on somebody's disk stays out of it."""
+    return replace(rejection, detail=rejection.detail.replace(f"{raw}/", ""))
+
+
+def is_started(source: Source, root: Path) -> bool:
+    """Whether a process has begun with this source and not ended."""
+    return _start_note(root, source.id).exists()
+
+
+def _start_note(root: Path, source_id: str) -> Path:
+    return journal_path(root, source_id).with_suffix(".started")
+
+
+def reject_crashed(source: Source, root: Path) -> Outcome:
+    """Record a source whose worker process died."""
+    detail = "the process died while preparing it (damaged video, or out of memory); the next call tries again"
+    write_source(root, source.id, "", [], [Rejection(source.id, "crashed", detail)])
+    return Outcome(source.id, "rejected")
+
+
+def _all_there(root: Path, entry: dict[str, Any]) -> bool:
+    for row in entry["recordings"]:
+        mjpeg = frames_path(root, row["id"])
+        files = [imu_path(root, row["id"])] + ([mjpeg, index_path(mjpeg)] if row["frames"] else [])
+        if not all(file.is_file() for file in files):
+            return False
+    return True
+
+
+def _unexpected(source_id: str, error: Exception) -> Rejection:
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    place = f"{Path(last.tb_frame.f_code.co_filename).name}:{last.tb_lineno}" if last is not None else "?"
+    return Rejection(source_id, "unexpected_error", f"{type(error).__name__} at {place}: {error}")
+
+
+def _read(source: Source) -> tuple[Recording, Processed, list[Rejection]]:
+    """Parse and process; with a video, only where it runs."""
+    recording = source.parse()
+    start_s, end_s = (0.0, probe(recording.video).duration_s) if recording.video else (-np.inf, np.inf)
+    processed = process(recording, start_s, end_s)
+    rejected = [
+        Rejection(
+            source.id,
+            "too_short",
+            f"{s.end_s - s.start_s:.2f} s without a gap over 0.1 s, want {WINDOW_S:g} s",
+            s.start_s,
+            s.end_s,
+        )
+        for s in processed.too_short
+    ]
+    first, last = float(np.nanmin(recording.acc_time_s)), float(np.nanmax(recording.acc_time_s))
+    for begin, end in ((first, min(start_s, last)), (max(end_s, first), last)):
+        if end - begin >= WINDOW_S:
+            detail = f"{end - begin:.1f} s of IMU outside the video, which lasts {end_s:.1f} s"
+            rejected.append(Rejection(source.id, "outside_video", detail, begin, end))
+    return recording, processed, rejected
+
+
+def _store_parts(
+    source: Source,
+    recording: Recording,
+    processed: Processed,
+    root: Path,
+    frame_size: int,
+    jpeg_quality: int,
+    source_hash: str,
+) -> tuple[list[PreparedRecording], list[Rejection]]:
+    """Write the frames of all parts in one pass over the video."""
+    stored: list[PreparedRecording] = []
+    rejected: list[Rejection] = []
+    frames = None
+    if recording.video and processed.parts:
+        times = np.concatenate([_frame_times(part) for part in processed.parts])
+        frames = _decoded(frames_at(recording.video, times, frame_size), recording.video)
+    for number, part in enumerate(processed.parts, start=1):
+        part_id = source.id if number == 1 else f"{source.id}_part{number}"
+        samples, count = len(part.imu), 0
+        if frames is not None:
+            try:
+                count = _write_frames(frames, len(_frame_times(part)), frames_path(root, part_id), jpeg_quality)
+            except BadRecording as error:
+                rejected.append(Rejection(source.id, error.reason, error.message, part.start_s, part.end_s))
+                break
+            samples = min(samples, count * _SAMPLES_PER_FRAME)
+            if len(part.imu) - samples > IMU_RATE_HZ or samples < WINDOW_SAMPLES:
+                begin = part.start_s + samples / IMU_RATE_HZ
+                detail = f"the video can be decoded up to {begin:.1f} s only; it is cut off or damaged"
+                rejected.append(Rejection(source.id, "truncated_video", detail, begin, part.end_s))
+            if samples < WINDOW_SAMPLES:
+                continue
+        notes = dict(recording.notes)
+        split = str(notes.pop("split", ""))
+        notes |= {"start_s": round(part.start_s, 6), "gyro_rate_hz": round(processed.gyro_rate_hz, 3)}
+        stored.append(
+            PreparedRecording(
+                id=part_id,
+                source=source.id,
+                imu=part.imu[:samples],
+                subject=recording.subject,
+                session=recording.session or source.id,
+                label=recording.label,
+                source_rate_hz=round(processed.acc_rate_hz, 3),
+                source_hash=source_hash,
+                frames=count,
+                split=split,
+                segments=_segments_of(recording, part, samples),
+                dropped_samples=processed.dropped if number == 1 else 0,
+                interpolated_samples=part.interpolated,
+                notes=notes | (processed.counts if number == 1 else {}),
+            )
+        )
+    return stored, rejected
+
+
+def _frame_times(part: Part) -> np.ndarray:
+    """(F,) times of the part's frames on the recording's clock: one for every 5 samples, the first with the first."""
+    return part.start_s + np.arange((len(part.imu) - 1) // _SAMPLES_PER_FRAME + 1) / FRAME_RATE_HZ
+
+
+def _decoded(frames: Iterator[np.ndarray], video: Path) -> Iterator[np.ndarray]:
+    """Whatever a decoder raises is the recording's fault, and told apart from errors of writing."""
+    try:
+        yield from frames
+    except BadRecording:
+        raise
+    except Exception as error:
+        raise BadRecording("unreadable_video", f"{video}: {type(error).__name__}: {error}") from error
+
+
+def _write_frames(frames: Iterator[np.ndarray], count: int, mjpeg: Path, jpeg_quality: int) -> int:
+    """Write the next ``count`` frames, or as many as there are."""
+    mjpeg.parent.mkdir(parents=True, exist_ok=True)
+    with FrameWriter(mjpeg, jpeg_quality) as writer:
+        for _ in range(count):
+            if (frame := next(frames, None)) is None:
+                break
+            writer.write(frame)
+        return len(writer)
+
+
+def _segments_of(recording: Recording, part: Part, samples: int) -> tuple[Segment, ...]:
+    """Labelled stretches on the part's clock, cut at its ends."""
+    length = samples / IMU_RATE_HZ
+    moved = [
+        Segment(max(s.start_s - part.start_s, 0.0), min(s.end_s - part.start_s, length), s.label)
+        for s in recording.segments
+    ]
+    return tuple(segment for segment in moved if segment.end_s > segment.start_s)

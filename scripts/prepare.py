@@ -1,0 +1,212 @@
+"""Raw recordings to a prepared dataset: ``python -m scripts.prepare --format mmea --raw DIR --out data/mmea``.
+
+Every recording is prepared by itself, in parallel, and noted when it is complete. A second call does only what is
+missing, or whose files or settings have changed; so the same command goes on after any interruption.
+"""
+
+import errno
+import importlib.metadata
+import json
+import multiprocessing
+import os
+import platform
+import re
+import sys
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+from tqdm import tqdm
+
+from configs.load import parse
+from configs.schema import PrepareConfig
+from datasets.formats import FORMATS
+from datasets.formats.listing import NOT_ON_DISK
+from datasets.preparation import Outcome, is_started, prepare_source, reject_crashed, without_folder
+from datasets.recording import Found, Source
+from datasets.store import Store, finish, read_journal, write_text
+from datasets.windows import list_windows
+from utils.tables import markdown
+
+SIMULATED_NOTE = "SIMULATED.txt"  # lies in a raw folder that no person recorded
+_PACKAGES = ("numpy", "scipy", "pandas", "av", "decord", "simplejpeg")
+_SUBJECTS_SHOWN = 40
+
+
+def main(argv: list[str] | None = None) -> None:
+    cfg = parse(PrepareConfig, argv)
+    try:
+        check_out(cfg)
+        found = find(cfg)
+        outcomes = prepare_all(cfg, found)
+        close(cfg, found)
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(f"prepare: {error}")
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        sys.exit(
+            f"prepare: no space left for {cfg.out}: make room and give the same command again, it goes on from here"
+        )
+    counts = Counter(outcome.status for outcome in outcomes)
+    print(f"\n{counts['prepared']} prepared, {counts['kept']} kept from before, {counts['rejected']} left out\n")
+    print(summary(Store(cfg.out)))
+    check_share(cfg, found)
+
+
+def check_out(cfg: PrepareConfig) -> None:
+    """Refuse a folder that holds something else, because stray files in a prepared dataset are removed."""
+    if (cfg.out / "dataset.json").is_file():
+        there = json.loads((cfg.out / "dataset.json").read_text(encoding="utf-8"))["settings"]["format"]
+        if there != cfg.format:
+            raise ValueError(f"{cfg.out} holds a dataset of format {there}, not {cfg.format}: choose another --out")
+    elif cfg.out.exists() and not (cfg.out / ".journal").is_dir() and any(cfg.out.iterdir()):
+        raise ValueError(f"{cfg.out} is no prepared dataset and not empty: choose another --out")
+
+
+def find(cfg: PrepareConfig) -> Found:
+    """List the recordings.
+
+    Raises:
+        FileNotFoundError, ValueError: if the raw folder is not as the format wants it, or two recordings share an id.
+    """
+    module = FORMATS[cfg.format]
+    found = module.find(cfg.raw, **{name: getattr(cfg, name) for name in module.OPTIONS})
+    ids = Counter([source.id for source in found.sources] + [rejection.id for rejection in found.rejected])
+    twice = {i for i, count in ids.items() if count > 1}
+    twice |= {i for i in ids if (whole := re.sub(r"_part\d+$", "", i)) != i and whole in ids}
+    if twice:
+        raise ValueError(
+            f"{cfg.raw}: several recordings share the id {', '.join(sorted(twice)[:5])}: rename their files"
+        )
+    return found
+
+
+def prepare_all(cfg: PrepareConfig, found: Found) -> list[Outcome]:
+    """Prepare every source. One whose process dies is tried again alone, and then left out."""
+    workers = min(cfg.num_workers or os.cpu_count() or 1, max(len(found.sources), 1))
+    settings = (cfg.raw, cfg.out, cfg.frame_size, cfg.jpeg_quality)
+    left = {source.id: source for source in found.sources}
+    outcomes: list[Outcome] = []
+    with tqdm(total=len(left), desc=f"prepare {cfg.out.name}", unit="recording") as bar:
+
+        def note(outcome: Outcome) -> None:
+            outcomes.append(outcome)
+            del left[outcome.source_id]
+            bar.update()
+
+        while left:
+            jobs = (delayed(prepare_source)(source, *settings) for source in list(left.values()))
+            try:
+                for outcome in Parallel(n_jobs=workers, return_as="generator_unordered")(jobs):
+                    note(outcome)
+            except TerminatedWorkerError:
+                for source in [s for s in left.values() if is_started(s, cfg.out)]:
+                    note(_alone(source, *settings))
+    return outcomes
+
+
+def _alone(source: Source, raw: Path, out: Path, frame_size: int, jpeg_quality: int) -> Outcome:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            return pool.submit(prepare_source, source, raw, out, frame_size, jpeg_quality).result()
+        except BrokenProcessPool:
+            return reject_crashed(source, out)
+
+
+def close(cfg: PrepareConfig, found: Found) -> None:
+    """Write the tables.
+
+    Raises:
+        ValueError: if not one recording could be prepared; ``rejected.csv`` says why.
+    """
+    rejected = [without_folder(rejection, cfg.raw) for rejection in found.rejected]
+    journal = [entry for source in found.sources if (entry := read_journal(cfg.out, source.id))]
+    if not any(entry["recordings"] for entry in journal):
+        rows = [asdict(r) for r in rejected] + [r for entry in journal for r in entry["rejected"]]
+        write_text(cfg.out / "rejected.csv", pd.DataFrame(rows).to_csv(index=False))
+        reasons = ", ".join(f"{reason} {count}" for reason, count in Counter(r["reason"] for r in rows).most_common())
+        raise ValueError(f"nothing could be prepared from {cfg.raw} ({reasons}); see {cfg.out / 'rejected.csv'}")
+    options = {name: getattr(cfg, name) for name in FORMATS[cfg.format].OPTIONS}
+    info = {
+        "name": cfg.out.name,
+        "simulated": (cfg.raw / SIMULATED_NOTE).is_file(),
+        "frame_size": cfg.frame_size,
+        "settings": {"format": cfg.format, "frame_size": cfg.frame_size, "jpeg_quality": cfg.jpeg_quality} | options,
+        "notes": found.notes,
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
+    }
+    finish(cfg.out, [source.id for source in found.sources], rejected, found.classes, info)
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "absent"
+
+
+def check_share(cfg: PrepareConfig, found: Found) -> None:
+    """End with an error if too many recordings were left out whole; what is only listed somewhere does not count."""
+    lost = sum(rejection.reason != NOT_ON_DISK for rejection in found.rejected)
+    total = lost + len(found.sources)
+    for source in found.sources:
+        entry = read_journal(cfg.out, source.id)
+        lost += not (entry and entry["recordings"])
+    if lost > cfg.max_rejected_share * total:
+        sys.exit(
+            f"prepare: {lost} of {total} recordings were left out whole, more than --max_rejected_share "
+            f"{cfg.max_rejected_share:g}: see {cfg.out / 'rejected.csv'}, mend the cause or raise the share"
+        )
+
+
+def summary(store: Store) -> str:
+    """What was prepared and what was left out, as Markdown tables."""
+    table = store.recordings
+    note = " (simulated)" if store.simulated else ""
+    lines = [
+        f"{store.root}{note}: {len(table)} recordings, {table['duration_s'].sum() / 3600:.2f} h, "
+        f"{(table['frames'] > 0).sum()} with video"
+    ]
+    try:
+        windows = list_windows(store)
+    except ValueError:
+        return "\n\n".join([*lines, "no 5 s window"])
+    names = np.array([*store.classes, "(no label)"])[windows.label]  # -1, no label, is the last
+    counted = pd.DataFrame({"label": names, "subject": windows.subject, "session": windows.session})
+    counted["subject"] = counted["subject"].replace("", "(unknown)")
+    lines.append(
+        markdown(
+            ("class", "windows", "hours", "subjects", "sessions"),
+            [
+                (
+                    name,
+                    f"{len(g)}",
+                    f"{len(g) * 5 / 3600:.2f}",
+                    f"{g['subject'].nunique()}",
+                    f"{g['session'].nunique()}",
+                )
+                for name, g in [*counted.groupby("label"), ("all", counted)]
+            ],
+        )
+    )
+    subjects = counted.groupby("subject")
+    rows = [(name, f"{len(g)}", f"{g['label'].nunique()}") for name, g in list(subjects)[:_SUBJECTS_SHOWN]]
+    if len(subjects) > len(rows):
+        rows.append((f"... {len(subjects) - len(rows)} more", "", ""))
+    lines.append(markdown(("subject", "windows", "classes"), rows))
+    rejected = pd.read_csv(store.root / "rejected.csv", dtype={"id": str}, keep_default_na=False)
+    if len(rejected):
+        rows = [(reason, f"{len(g)}", g["id"].iloc[0]) for reason, g in rejected.groupby("reason")]
+        lines.append(markdown(("left out because of", "times", "such as"), rows))
+    return "\n\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
