@@ -106,13 +106,14 @@ class ConvGRUEncoder(nn.Module):
     def forward(self, imu: Tensor) -> Tensor:
         """(B, 6, 250) -> (B, dim)."""
         _check_window(imu)
-        steps = self.output_norm(self.blocks(self.input_norm(imu)))  # (B, width, 7)
+        steps = self.output_norm(self.blocks(self.input_norm(imu)))  # (B, width, 8)
         _, state = self.gru(steps.transpose(1, 2))
         return state[0]
 
 
 def _conv_block(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv1d(inputs, outputs, kernel), nn.ReLU(), nn.MaxPool1d(3))
+    # ceil_mode: the last samples of a window count as well
+    return nn.Sequential(nn.Conv1d(inputs, outputs, kernel), nn.ReLU(), nn.MaxPool1d(3, ceil_mode=True))
 
 
 def _check_window(imu: Tensor) -> None:

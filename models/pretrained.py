@@ -15,6 +15,7 @@ import torch
 import transformers
 from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
+from safetensors import SafetensorError
 from transformers import PreTrainedConfig, PreTrainedModel
 
 Model = TypeVar("Model", bound=PreTrainedModel)
@@ -51,17 +52,30 @@ def weights_folder(name: str) -> Path:
     if name.count("/") > 1 or name.startswith((".", "/", "~")):
         raise WeightsError(f"video_weights: there is no folder {name}. {_WAYS_OUT}")
     for file in _WEIGHT_FILES:
-        config, weights = try_to_load_from_cache(name, "config.json"), try_to_load_from_cache(name, file)
-        if isinstance(config, str) and isinstance(weights, str):
-            return Path(config).parent
+        config, weights = _cached(name, "config.json"), _cached(name, file)
+        if config and weights:
+            return config.parent
     if constants.HF_HUB_OFFLINE:
         raise WeightsError(f"video_weights: {name} is not on this machine and HF_HUB_OFFLINE is set. {_WAYS_OUT}")
-    if problem := _unreachable(f"{constants.ENDPOINT}/{name}/resolve/main/config.json"):
+    if problem := _unreachable(f"{_endpoint()}/{name}/resolve/main/config.json"):
         raise WeightsError(
-            f"video_weights: {name} is not on this machine and {constants.ENDPOINT} cannot be reached ({problem}). "
+            f"video_weights: {name} is not on this machine and {_endpoint()} cannot be reached ({problem}). "
             + _WAYS_OUT
         )
     return _download(name)
+
+
+def _endpoint() -> str:
+    return constants.ENDPOINT
+
+
+def _cache() -> Path:
+    return Path(constants.HF_HUB_CACHE)
+
+
+def _cached(name: str, file: str) -> Path | None:
+    path = try_to_load_from_cache(name, file, cache_dir=_cache())
+    return Path(path) if isinstance(path, str) else None
 
 
 def _unreachable(url: str) -> str | None:
@@ -90,11 +104,12 @@ def _unreachable(url: str) -> str | None:
 
 
 def _download(name: str) -> Path:
+    place = {"cache_dir": _cache(), "endpoint": _endpoint()}
     try:
-        config = hf_hub_download(name, "config.json")
+        config = hf_hub_download(name, "config.json", **place)
         for file in _WEIGHT_FILES:
             try:
-                hf_hub_download(name, file)
+                hf_hub_download(name, file, **place)
                 return Path(config).parent
             except EntryNotFoundError:
                 continue
@@ -111,13 +126,17 @@ def load_checked(model_class: type[Model], config: PreTrainedConfig, folder: Pat
     Raises:
         WeightsError: if parameters are missing or of another shape, or VideoMAE's query biases are all zero.
     """
+    verbosity = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity_error()  # it warns of a decoder that is not needed; what matters is checked below
     try:
         model, report = model_class.from_pretrained(
             folder, config=config, dtype=torch.float32, local_files_only=True, output_loading_info=True
         )
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:300]
         raise WeightsError(f"video_weights: {folder} does not load ({reason}). {_WAYS_OUT}") from error
+    finally:
+        transformers.logging.set_verbosity(verbosity)
     advice = (
         "These are not the weights of this architecture, or this transformers reads them wrongly (5.8 to 5.17 do so "
         f"with VideoMAE, this is {transformers.__version__}): pip install -U 'transformers>=5.18'"

@@ -1,0 +1,194 @@
+"""IMU encoders: what every one of them promises, and PatchTST against a slow implementation of our own."""
+
+import math
+
+import pytest
+import torch
+
+from configs.schema import TrainConfig
+from models import IMU_ENCODERS, build_imu_encoder
+from models.imu import PatchTSTEncoder
+
+SMALL = {"imu_dim": 16, "imu_heads": 2, "imu_layers": 2, "imu_ffn": 24}
+
+
+def encoder_of(name: str, **settings):
+    torch.manual_seed(0)
+    config = TrainConfig(dataset="x", imu_encoder=name, **(SMALL | settings))
+    return build_imu_encoder(config).double().eval()
+
+
+def windows(count: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(count, 6, 250, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture(params=sorted(IMU_ENCODERS))
+def encoder(request):
+    return encoder_of(request.param)
+
+
+class TestEveryEncoder:
+    def test_shape(self, encoder):
+        assert encoder(windows(3)).shape == (3, encoder.dim)
+
+    def test_a_window_does_not_depend_on_its_batch(self, encoder):
+        imu = windows(4)
+        torch.testing.assert_close(encoder(imu)[2:3], encoder(imu[2:3]), rtol=1e-9, atol=1e-12)
+
+    def test_eval_repeats_itself(self, encoder):
+        imu = windows(2)
+        assert torch.equal(encoder(imu), encoder(imu))
+
+    def test_every_sample_of_every_channel_matters(self, encoder):
+        imu = windows(1).requires_grad_()
+        encoder(imu).square().sum().backward()
+        assert (imu.grad[0].abs() > 0).all()
+
+    def test_every_parameter_is_trained(self, encoder):
+        encoder.train()(windows(4)).square().sum().backward()
+        idle = [n for n, p in encoder.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
+        # what precedes a batch normalisation of the batch's own mean cannot feel a constant
+        assert not [name for name in idle if not name.endswith("k_proj.bias")]
+
+    @pytest.mark.parametrize("shape", [(2, 250, 6), (2, 6, 249), (2, 3, 250), (6, 250)])
+    def test_other_shapes_are_refused(self, encoder, shape):
+        with pytest.raises(ValueError, match=r"want \(batch, 6, 250\)"):
+            encoder(torch.zeros(shape, dtype=torch.float64))
+
+    def test_weights_travel(self, encoder):
+        name = next(n for n, kind in IMU_ENCODERS.items() if isinstance(encoder, kind))
+        torch.manual_seed(1)
+        other = build_imu_encoder(TrainConfig(dataset="x", imu_encoder=name, **SMALL)).double().eval()
+        assert not torch.equal(other(windows(2)), encoder(windows(2)))
+        other.load_state_dict(encoder.state_dict())
+        assert torch.equal(other(windows(2)), encoder(windows(2)))
+
+
+def test_the_papers_sizes():
+    encoder = PatchTSTEncoder()
+    assert encoder.num_patches == math.floor((250 - 16) / 16) + 2 == 16
+    assert encoder.model.patchifier.num_patches == 16
+    assert encoder.dim == 768
+    assert encoder.padding == 6
+    assert sum(p.numel() for p in encoder.parameters() if p.requires_grad) == 597_120
+
+
+@pytest.mark.parametrize("patch", [7, 16, 25, 125, 250])
+def test_patch_count_is_the_papers_and_nothing_is_skipped(patch):
+    encoder = encoder_of("patchtst", imu_patch=patch)
+    assert encoder.num_patches == (250 - patch) // patch + 2
+    patchify = encoder.model.patchifier
+    assert patchify.num_patches == encoder.num_patches
+    assert patchify.sequence_start == 0  # otherwise the first samples would be ignored
+
+
+@pytest.mark.parametrize("patch", [0, 251])
+def test_impossible_patches_are_refused(patch):
+    with pytest.raises(ValueError, match=f"imu_patch {patch}"):
+        PatchTSTEncoder(patch=patch)
+
+
+def slow_patchtst(encoder: PatchTSTEncoder, imu: torch.Tensor, patch: int, heads: int) -> torch.Tensor:
+    """PatchTST as its paper describes it: one window, one channel, one head, one token at a time."""
+    weights = encoder.model.state_dict()
+    outputs = []
+    for window in imu:
+        for channel in window:
+            values = channel.tolist()
+            while len(values) < encoder.num_patches * patch:
+                values.append(values[-1])
+            position = weights["encoder.positional_encoder.position_enc"]
+            tokens = [weights["encoder.positional_encoder.cls_token"].flatten() + position[0]]
+            for k in range(encoder.num_patches):
+                piece = torch.tensor(values[k * patch : (k + 1) * patch], dtype=torch.float64)
+                embedded = weights["encoder.embedder.input_embedding.weight"] @ piece
+                tokens.append(embedded + weights["encoder.embedder.input_embedding.bias"] + position[k + 1])
+            for layer in range(len(encoder.model.encoder.layers)):
+                tokens = slow_layer(weights, f"encoder.layers.{layer}.", tokens, heads)
+            outputs.append(tokens[0])
+    return torch.stack(outputs).view(len(imu), -1)
+
+
+def slow_layer(weights, prefix, tokens, heads):
+    def linear(name, x):
+        return weights[f"{prefix}{name}.weight"] @ x + weights[f"{prefix}{name}.bias"]
+
+    def norm(name, x):
+        w = {
+            key: weights[f"{prefix}{name}.batchnorm.{key}"] for key in ("running_mean", "running_var", "weight", "bias")
+        }
+        return (x - w["running_mean"]) / torch.sqrt(w["running_var"] + 1e-5) * w["weight"] + w["bias"]
+
+    normed = [norm("norm_sublayer1", token) for token in tokens]
+    q, k, v = ([linear(f"self_attn.{n}_proj", x) for x in normed] for n in "qkv")
+    size = len(q[0]) // heads
+    attended = []
+    for query in q:
+        mixed = []
+        for head in range(heads):
+            part = slice(head * size, (head + 1) * size)
+            logits = [float(query[part] @ key[part]) / math.sqrt(size) for key in k]
+            exponentials = [math.exp(logit - max(logits)) for logit in logits]
+            mixed.append(sum(e / sum(exponentials) * value[part] for e, value in zip(exponentials, v, strict=True)))
+        attended.append(linear("self_attn.out_proj", torch.cat(mixed)))
+    tokens = [token + more for token, more in zip(tokens, attended, strict=True)]
+    return [
+        token + linear("ff.3", torch.nn.functional.gelu(linear("ff.0", norm("norm_sublayer3", token))))
+        for token in tokens
+    ]
+
+
+def test_matches_a_slow_implementation():
+    encoder = encoder_of("patchtst", imu_patch=50, imu_dim=8)
+    with torch.no_grad():  # running statistics away from 0 and 1
+        encoder.train()(windows(8, seed=3))
+    encoder.eval()
+    imu = windows(2)
+    torch.testing.assert_close(encoder(imu), slow_patchtst(encoder, imu, 50, heads=2), rtol=1e-10, atol=1e-12)
+
+
+def test_channels_do_not_mix():
+    encoder = encoder_of("patchtst")
+    imu = windows(1)
+    changed = imu.clone()
+    changed[0, 4] += 1
+    same = (encoder(imu) == encoder(changed)).view(6, 16).all(1)
+    assert same.tolist() == [True, True, True, True, False, True]
+
+
+def test_std_scaling_erases_amplitude_and_gravity_and_none_does_not():
+    imu = windows(2)
+
+    def change(scaling: str) -> float:
+        encoder = encoder_of("patchtst", imu_scaling=scaling)
+        return (encoder(20 * imu + 9.81) - encoder(imu)).abs().max().item()
+
+    assert change("std") < 1e-6  # not 0: the scaler adds 1e-5 under its root
+    assert change("none") > 1e-2
+
+
+def test_nothing_is_masked_while_encoding():
+    encoder = encoder_of("patchtst").train()
+    assert encoder.model.do_mask_input is False
+    assert encoder.model(past_values=torch.zeros(2, 256, 6, dtype=torch.float64)).mask is None
+
+
+@pytest.mark.parametrize("norm", ["batchnorm", "layernorm"])
+def test_batch_statistics_only_where_asked_for(norm):
+    encoder = encoder_of("patchtst", imu_norm=norm)
+    has = any(isinstance(m, torch.nn.BatchNorm1d) for m in encoder.modules())
+    assert has == (norm == "batchnorm")
+    before = {name: b.clone() for name, b in encoder.named_buffers()}
+    encoder.eval()(windows(4))
+    assert all(torch.equal(b, before[name]) for name, b in encoder.named_buffers())
+    encoder.train()(windows(4))
+    assert all(torch.equal(b, before[name]) for name, b in encoder.named_buffers()) == (norm == "layernorm")
+
+
+def test_conv_gru_does_not_feel_the_amplitude_of_a_sensor():
+    encoder = encoder_of("conv_gru")
+    imu = windows(2)
+    louder = imu.clone()
+    louder[:, :3] *= 50
+    assert (encoder(louder) - encoder(imu)).abs().max() < 1e-5  # not 0: the norm adds 1e-5 under its root
+    assert (encoder(windows(2, seed=1)) - encoder(imu)).abs().max() > 1e-2

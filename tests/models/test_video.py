@@ -1,0 +1,130 @@
+"""Video encoders against transformers' own forward, and what every one of them promises."""
+
+import numpy as np
+import pytest
+import torch
+from transformers import VideoMAEConfig, VideoMAEModel
+
+from configs.schema import TrainConfig
+from models import VIDEO_ENCODERS, build_video_encoder
+from models.video import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD, FrameNormalizer, VideoMAEEncoder
+
+SMALL = {"video_dim": 16, "video_heads": 2, "video_layers": 2, "video_ffn": 24, "video_patch": 8, "image_size": 16}
+
+
+def encoder_of(name: str, **settings):
+    torch.manual_seed(0)
+    config = TrainConfig(dataset="x", video_encoder=name, video_weights="none", **(SMALL | {"clip_len": 4} | settings))
+    encoder = build_video_encoder(config).eval()
+    with torch.no_grad():  # fresh biases are zero, which would hide a bias that is left out
+        for name, parameter in encoder.named_parameters():
+            if name.endswith("bias"):
+                parameter.normal_(std=0.1)
+    return encoder
+
+
+def clips(count: int, frames: int = 4, side: int = 16, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (count, frames, side, side, 3), dtype=torch.uint8, generator=generator)
+
+
+def normalized(frames: torch.Tensor, mean, std) -> torch.Tensor:
+    """Image processing as its authors describe it: to 0..1, minus mean, over std, colours first."""
+    values = (frames.numpy().astype(np.float64) / 255 - np.array(mean)) / np.array(std)
+    return torch.from_numpy(np.moveaxis(values, -1, 2))
+
+
+@pytest.fixture(params=sorted(VIDEO_ENCODERS))
+def encoder(request):
+    return encoder_of(request.param).double()
+
+
+class TestEveryEncoder:
+    def test_shape(self, encoder):
+        assert encoder(clips(3)).shape == (3, encoder.dim)
+
+    def test_a_clip_does_not_depend_on_its_batch(self, encoder):
+        video = clips(3)
+        torch.testing.assert_close(encoder(video)[1:2], encoder(video[1:2]), rtol=1e-9, atol=1e-12)
+
+    def test_stored_frames_of_another_size_are_resized(self, encoder):
+        flat = torch.full((1, 4, 40, 40, 3), 77, dtype=torch.uint8)
+        torch.testing.assert_close(encoder(flat), encoder(flat[:, :, :16, :16]), rtol=1e-9, atol=1e-9)
+
+    @pytest.mark.parametrize("bad", [torch.zeros(1, 4, 16, 16, 3), torch.zeros(1, 4, 3, 16, 16, dtype=torch.uint8)])
+    def test_other_inputs_are_refused(self, encoder, bad):
+        with pytest.raises(ValueError, match="want uint8"):
+            encoder(bad)
+
+    def test_rebuilds_from_its_own_config_without_files(self, encoder):
+        again = type(encoder).from_config(encoder.config).double().eval()
+        again.load_state_dict(encoder.state_dict())
+        assert torch.equal(again(clips(2)), encoder(clips(2)))
+
+    def test_every_parameter_is_trained(self, encoder):
+        encoder.train()(clips(2)).square().sum().backward()
+        idle = [n for n, p in encoder.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
+        assert not idle
+
+
+@pytest.mark.parametrize("pooled", [True, False])
+def test_videomae_is_the_mean_of_transformers_tokens(pooled):
+    encoder = encoder_of("videomae")
+    config = VideoMAEConfig.from_dict(encoder.config | {"use_mean_pooling": pooled})
+    model = VideoMAEModel(config).double().eval()
+    model.load_state_dict(encoder.model.state_dict(), strict=False)
+    video = clips(2)
+    tokens = model(normalized(video, IMAGENET_MEAN, IMAGENET_STD)).last_hidden_state
+    assert tokens.shape == (2, 2 * 2 * 2, 16)  # 4 frames in pairs, 16 pixels in patches of 8
+    torch.testing.assert_close(VideoMAEEncoder(model).double()(video), tokens.mean(1), rtol=1e-6, atol=1e-7)
+
+
+def test_videomae_of_the_paper_has_980_tokens():
+    config = VideoMAEConfig(num_frames=10)
+    assert config.num_frames // config.tubelet_size * (config.image_size // config.patch_size) ** 2 == 980
+
+
+def test_clip_sees_the_middle_frame_alone():
+    encoder = encoder_of("clip").double()
+    video = clips(2)
+    expected = encoder.model(normalized(video, CLIP_MEAN, CLIP_STD)[:, 2]).image_embeds
+    torch.testing.assert_close(encoder(video), expected, rtol=1e-6, atol=1e-7)
+    for frame in (0, 1, 3):
+        changed = video.clone()
+        changed[:, frame] = 0
+        assert torch.equal(encoder(changed), encoder(video))
+
+
+def test_videomae_sees_every_frame():
+    encoder = encoder_of("videomae").double()
+    for frame in range(4):
+        changed = clips(1)
+        changed[:, frame] = 0
+        assert not torch.allclose(encoder(changed), encoder(clips(1)))
+
+
+@pytest.mark.parametrize("frames", [2, 6])
+def test_another_clip_length_is_refused(frames):
+    with pytest.raises(ValueError, match=f"clips have {frames} frames, the encoder was built for 4"):
+        encoder_of("videomae")(clips(1, frames=frames))
+
+
+def test_an_odd_clip_is_refused():
+    config = encoder_of("videomae").config | {"num_frames": 5}
+    with pytest.raises(ValueError, match="clip_len 5 must be a multiple of 2"):
+        VideoMAEEncoder.from_config(config)
+
+
+def test_normalizer_matches_image_processing():
+    frames = clips(2, side=16)
+    ours = FrameNormalizer(16, IMAGENET_MEAN, IMAGENET_STD).double()(frames)
+    torch.testing.assert_close(ours, normalized(frames, IMAGENET_MEAN, IMAGENET_STD), rtol=1e-6, atol=1e-6)
+
+
+def test_resizing_averages_over_pixels():
+    stripes = torch.zeros(1, 1, 64, 64, 3, dtype=torch.uint8)
+    stripes[:, :, :, ::2] = 200  # finer than the target can show: without anti-aliasing they would beat
+    small = FrameNormalizer(16, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))(stripes)
+    assert small.shape == (1, 1, 3, 16, 16)
+    inside = 255 * small[..., 1:-1]
+    torch.testing.assert_close(inside, torch.full_like(inside, 100), rtol=0, atol=2)
