@@ -25,7 +25,7 @@ GIVEN = {
     DownstreamConfig: {"checkpoint": "checkpoint.pt", "dataset": "mmea"},
     ZeroshotConfig: {"checkpoint": "checkpoint.pt", "dataset": "mmea"},
     SimulateConfig: {},
-    PrepareConfig: {"raw": "raw", "out": "data/x"},
+    PrepareConfig: {"format": "mmea", "raw": "raw", "out": "data/x"},
 }
 
 
