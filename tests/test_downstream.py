@@ -1,0 +1,198 @@
+"""The few-shot protocol as a whole: what it writes, what it refuses, and that an answer known beforehand comes out."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import downstream
+from configs.schema import TrainConfig
+from datasets.store import open_store
+from datasets.windows import list_windows
+from models import build_imu_encoder
+from tests.prepared import write_dataset
+from tests.pretrained import CONFIG, write_checkpoint
+from utils import checkpoint
+
+CLASSES = ["fall", "standing", "walking"]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """24 recordings of 3 classes and 5 people, 4 windows each, and a checkpoint."""
+    root = tmp_path_factory.mktemp("downstream")
+    store = write_dataset(root / "data" / "toy", CLASSES * 8, seconds=20, video=False, subjects=5)
+    write_checkpoint(root / "last.pt", store)
+    return root
+
+
+def command(world, tmp_path, *words):
+    """Flags that every call needs, and then some; settings that learn quickly."""
+    flags = f"--dataset toy --data_root {world}/data --runs_root {tmp_path} --run_name run --val_samples 8 --lr 0.05"
+    return [*flags.split(), *" ".join(map(str, words)).split()]
+
+
+def run(world, tmp_path, *words):
+    folder = downstream.main(command(world, tmp_path, *words))
+    return folder, json.loads((folder / "results.json").read_text())
+
+
+class Spectrum(nn.Module):
+    """An encoder that knows: the toy classes are sines of different frequency."""
+
+    dim = 20
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+
+    def forward(self, imu):
+        return torch.fft.rfft(imu[:, 2]).abs()[:, 1:21] / 50 * self.weight
+
+
+@pytest.fixture
+def knowing(monkeypatch):
+    monkeypatch.setattr(downstream, "load_imu_encoder", lambda path: (Spectrum(), CONFIG))
+
+
+def test_results_hold_all_that_is_needed(world, tmp_path, capsys):
+    flags = f"--checkpoint {world}/last.pt --shots 2 5 --draws 4 --seed 3 --report"
+    folder, results = run(world, tmp_path, flags)
+    assert {p.name for p in folder.iterdir()} == {
+        *("results.json", "draws.json", "config.yaml", "environment.json", "confusion.png", "shots.png")
+    }
+    assert results["simulated"] is True and results["dataset"]["name"] == "toy"
+    assert results["checkpoint"]["file"] == "last.pt" and results["checkpoint"]["epoch"] == 1
+    assert results["checkpoint"]["sha256"] == (world / "last.pt.sha256").read_text().split()[0]
+    assert results["classes"] == CLASSES and results["windows_per_class"] == [32, 32, 32]
+    assert results["chance"]["balanced_accuracy"] == pytest.approx(1 / 3)
+    assert results["majority"]["macro_f1"] == pytest.approx(1 / 6)  # precision 1/3 and recall 1 of one class in three
+    assert results["config"]["seed"] == results["seed"] == 3
+    for n in ("2", "5"):
+        row = results["shots"][n]
+        confusion = np.array(row["confusion"])
+        assert confusion.sum(axis=1).tolist() == [4 * 8] * 3
+        assert row["recall"] == pytest.approx((np.diag(confusion) / 32).tolist())
+        assert len(row["balanced_accuracy"]["values"]) == 4
+        assert row["balanced_accuracy"]["mean"] == pytest.approx(np.mean(row["recall"]))  # equally many in every draw
+    printed = capsys.readouterr().out
+    assert "toy (simulated)" in printed and "chance" in printed and "5 shots" in printed
+    assert str(world) not in (folder / "draws.json").read_text()
+
+
+def test_draws_on_file_are_nested_and_disjoint(world, tmp_path):
+    folder, _ = run(world, tmp_path, f"--checkpoint {world}/last.pt --shots 2 5 --split group --draws 3 --epochs 1")
+    content = json.loads((folder / "draws.json").read_text())
+    store = open_store(world / "data", "toy")
+    table = store.recordings.set_index("id")
+    assert len(content["draws"]) == 3
+    for draw in content["draws"]:
+        people = {}
+        for side, size in (("shots", 5), ("held_out", 8)):
+            assert list(draw[side]) == CLASSES
+            recordings = {c: [window.split("@")[0] for window in ids] for c, ids in draw[side].items()}
+            assert all(len(ids) == size for ids in recordings.values())
+            assert all(table.loc[r, "label"] == c for c, ids in recordings.items() for r in ids)
+            people[side] = {table.loc[r, "subject"] for ids in recordings.values() for r in ids}
+        assert not people["shots"] & people["held_out"]
+        assert {f"subject {p}" for p in people["held_out"]} <= set(draw["held_out_groups"])
+
+
+def test_an_encoder_that_knows_gets_everything_right(world, tmp_path, knowing):
+    _, results = run(world, tmp_path, f"--checkpoint {world}/last.pt --shots 5 --split group")
+    assert results["shots"]["5"]["balanced_accuracy"]["mean"] == 1.0
+    assert results["groups"] == "subject"
+
+
+def test_shuffled_labels_give_chance(world, tmp_path, knowing, monkeypatch):
+    """Nothing may tell the labels but the signal: the same knowing encoder with labels dealt out at random."""
+
+    def shuffled(*args, **kwargs):
+        windows = list_windows(*args, **kwargs)
+        return replace(windows, label=np.random.default_rng(0).permutation(windows.label))
+
+    monkeypatch.setattr(downstream, "list_windows", shuffled)
+    _, results = run(world, tmp_path, f"--checkpoint {world}/last.pt --shots 10 --draws 20")
+    values = results["shots"]["10"]["balanced_accuracy"]["values"]
+    # 20 draws of 24 windows, overlapping: twice the standard error of 480 independent guesses is 0.043
+    assert abs(np.mean(values) - 1 / 3) < 0.1
+
+
+def test_same_seed_same_result_whatever_the_other_cells(world, tmp_path):
+    one = run(world, tmp_path / "a", f"--checkpoint {world}/last.pt --shots 2 5 --draws 3 --epochs 3")[1]
+    two = run(world, tmp_path / "b", f"--checkpoint {world}/last.pt --shots 5 --draws 2 --epochs 3")[1]
+    assert one["shots"]["5"]["macro_f1"]["values"][:2] == two["shots"]["5"]["macro_f1"]["values"]
+    other = run(world, tmp_path / "c", f"--checkpoint {world}/last.pt --shots 5 --draws 2 --epochs 3 --seed 1")[1]
+    assert other["draws"]["sha256"] != two["draws"]["sha256"]
+
+
+def test_saved_probe_is_the_frozen_encoder_and_the_measured_head(world, tmp_path):
+    file = tmp_path / "model.pt"
+    folder, results = run(world, tmp_path, f"--checkpoint {world}/last.pt --shots 2 6 --draws 2 --save_model {file}")
+    saved = checkpoint.load(file, kind="classifier")
+    original = checkpoint.load(world / "last.pt")["model"]
+    assert all(torch.equal(v, original[f"imu_encoder.{k}"]) for k, v in saved["imu_encoder"].items())
+
+    encoder = build_imu_encoder(TrainConfig(**saved["config"])).eval()
+    checkpoint.load_weights(encoder, saved["imu_encoder"], file)
+    windows = list_windows(open_store(world / "data", "toy"), labelled=True)
+    held_out = json.loads((folder / "draws.json").read_text())["draws"][0]["held_out"]
+    position = {name: i for i, name in enumerate(windows.ids())}
+    recalls = []
+    for k, name in enumerate(saved["classes"]):
+        imu = torch.from_numpy(windows.imu(np.array([position[i] for i in held_out[name]]), saved["normalize"]))
+        with torch.no_grad():
+            logits = encoder(imu) @ saved["head"]["weight"].T + saved["head"]["bias"]
+        recalls.append((logits.argmax(1) == k).double().mean().item())
+    assert results["shots"]["6"]["balanced_accuracy"]["values"][0] == pytest.approx(np.mean(recalls))
+
+
+def test_finetuning_changes_the_encoder(world, tmp_path):
+    file = tmp_path / "model.pt"
+    flags = f"--checkpoint {world}/last.pt --shots 2 --draws 2 --epochs 2 --mode finetune --save_model {file}"
+    _, results = run(world, tmp_path, flags)
+    assert results["mode"] == "finetune" and len(results["shots"]["2"]["macro_f1"]["values"]) == 2
+    original = checkpoint.load(world / "last.pt")["model"]
+    tuned = checkpoint.load(file, kind="classifier")["imu_encoder"]
+    learnt = [k for k in tuned if tuned[k].is_floating_point() and not k.endswith(("running_mean", "running_var"))]
+    assert any(not torch.equal(tuned[k], original[f"imu_encoder.{k}"]) for k in learnt)
+
+
+def test_random_weights_are_a_control(world, tmp_path):
+    flags = f"--checkpoint {world}/last.pt --shots 5 --draws 2 --epochs 3 --save_model {tmp_path}/model.pt"
+    trained = run(world, tmp_path / "a", flags)[1]
+    control = run(world, tmp_path / "b", flags, "--random_weights")[1]
+    assert (trained["encoder"], control["encoder"]) == ("pretrained", "random")
+    assert trained["draws"] == control["draws"]  # compared on the same windows
+    original = checkpoint.load(world / "last.pt")["model"]
+    weights = checkpoint.load(tmp_path / "model.pt")["imu_encoder"]
+    matrices = [k for k, v in weights.items() if v.ndim > 1]
+    assert matrices and all(not torch.equal(weights[k], original[f"imu_encoder.{k}"]) for k in matrices)
+    alone = run(world, tmp_path / "c", "--random_weights --model imu_video_cross --shots 2 --draws 1 --epochs 1")[1]
+    assert alone["checkpoint"] is None and alone["model"] == "imu_video_cross"
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        ("--shots 30", "fall has 32, standing has 32, walking has 32; .*at most --shots 24"),
+        ("--classes walking waking", "no 'waking'; did you mean walking"),
+        ("--classes mmea5", "no 'sit_stand'"),
+        ("--model imu2clip", "was trained as imu_video_cross, not imu2clip"),
+        ("--dataset toi", "no dataset 'toi' under .*there is toy"),
+        ("--checkpoint nowhere.pt", "nowhere.pt: no such checkpoint"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_a_run_is_opened(world, tmp_path, flags, message):
+    with pytest.raises((ValueError, OSError), match=message):
+        downstream.main(command(world, tmp_path, f"--checkpoint {world}/last.pt --shots 5", flags))
+    assert not (tmp_path / "run").exists()
+
+
+def test_group_split_without_people_is_by_session(world, tmp_path):
+    write_dataset(tmp_path / "data" / "toy", CLASSES * 8, seconds=20, video=False, subjects=0)
+    flags = f"--data_root {tmp_path}/data --checkpoint {world}/last.pt --shots 2 --split group --epochs 1"
+    assert run(world, tmp_path, flags)[1]["groups"] == "session"
