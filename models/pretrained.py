@@ -127,7 +127,7 @@ def load_checked(model_class: type[Model], config: PreTrainedConfig, folder: Pat
         WeightsError: if parameters are missing or of another shape, or VideoMAE's query biases are all zero.
     """
     verbosity = transformers.logging.get_verbosity()
-    transformers.logging.set_verbosity_error()  # it warns of a decoder that is not needed; what matters is checked below
+    transformers.logging.set_verbosity_error()  # what matters of its warnings is checked below
     try:
         model, report = model_class.from_pretrained(
             folder, config=config, dtype=torch.float32, local_files_only=True, output_loading_info=True
