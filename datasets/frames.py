@@ -2,11 +2,13 @@
 
 Any player opens ``<id>.mjpeg``; ``<id>.idx.npy`` says where frame k begins, so that a window decodes exactly the
 frames it uses. Reading keeps no file open and no state, which makes it safe across threads and forks.
+``datasets.raw_frames`` stores pixels instead: 13 times the bytes, read many times faster.
 """
 
 import os
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import numpy as np
 import simplejpeg
@@ -15,20 +17,67 @@ _OFFSET_BYTES = 8  # int64
 
 
 class FrameError(ValueError):
-    """Stored frames that cannot be read; the message names the file and the frame."""
-
-
-class FrameWriter:
-    """Writes the two files of a recording; they appear under their names only when ``close`` succeeds.
+    """Stored frames that cannot be read.
 
     Args:
-        mjpeg: path of the stream; the offsets go beside it as ``<stem>.idx.npy``.
+        path: the file.
+        problem: what is wrong with it, which frame, and what would mend it.
+    """
+
+    def __init__(self, path: Path, problem: str):
+        super().__init__(path, problem)  # both, so that the error survives pickling between processes
+        self.path, self.problem = path, problem
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.problem}"
+
+
+class FrameFileWriter:
+    """A file of frames on its way: it gets its name only when ``close`` succeeds. What both kinds of store share.
+
+    Args:
+        path: where the frames go; they are written to a temporary file beside it.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._stream = open(temporary(path), "wb")  # noqa: SIM115 - closed by close() or abort()
+
+    def close(self) -> None:
+        """Flush to disk, then rename into place."""
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        self._stream.close()
+        temporary(self.path).replace(self.path)
+
+    def abort(self) -> None:
+        """Drop what was written."""
+        self._stream.close()
+        temporary(self.path).unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+
+class FrameWriter(FrameFileWriter):
+    """Writes the two files of a recording's JPEG frames.
+
+    Args:
+        path: of the stream; the offsets go beside it as ``<stem>.idx.npy``.
         quality: JPEG quality, 1 to 100.
     """
 
-    def __init__(self, mjpeg: Path, quality: int):
-        self.mjpeg, self.quality = mjpeg, quality
-        self._stream = open(_temporary(mjpeg), "wb")  # noqa: SIM115 - closed by close() or abort()
+    def __init__(self, path: Path, quality: int):
+        super().__init__(path)
+        self.quality = quality
         self._offsets = [0]
 
     def __len__(self) -> int:
@@ -41,53 +90,38 @@ class FrameWriter:
         self._offsets.append(self._offsets[-1] + len(data))
 
     def close(self) -> None:
-        """Flush to disk, then rename both files into place."""
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
-        self._stream.close()
-        index = index_path(self.mjpeg)
-        with open(_temporary(index), "wb") as file:
+        """Flush to disk, then rename both files into place, the stream last."""
+        index = index_path(self.path)
+        with open(temporary(index), "wb") as file:
             np.save(file, np.array(self._offsets, dtype=np.int64), allow_pickle=False)
             file.flush()
             os.fsync(file.fileno())
-        _temporary(index).replace(index)
-        _temporary(self.mjpeg).replace(self.mjpeg)
+        temporary(index).replace(index)
+        super().close()
 
     def abort(self) -> None:
         """Drop what was written."""
-        self._stream.close()
-        _temporary(self.mjpeg).unlink(missing_ok=True)
-        _temporary(index_path(self.mjpeg)).unlink(missing_ok=True)
-
-    def __enter__(self) -> "FrameWriter":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
+        super().abort()
+        temporary(index_path(self.path)).unlink(missing_ok=True)
 
 
 class FrameStream:
-    """The stored frames of one recording.
+    """The stored JPEG frames of one recording.
 
     Args:
-        mjpeg: path of the stream.
+        path: of the stream.
         frames: number of frames, as the dataset's table says.
         size: side of the square frames, pixels.
     """
 
-    def __init__(self, mjpeg: Path, frames: int, size: int):
-        self.mjpeg, self.frames, self.size = mjpeg, frames, size
+    def __init__(self, path: Path, frames: int, size: int):
+        self.path, self.frames, self.size = path, frames, size
 
     def __len__(self) -> int:
         return self.frames
 
     def read_into(self, indices: np.ndarray, out: np.ndarray) -> None:
-        """Decode frames into a buffer.
+        """Decode frames into a buffer. The interpreter lock is free while it decodes.
 
         Args:
             indices: (F,) frame numbers, any order.
@@ -96,31 +130,16 @@ class FrameStream:
         Raises:
             FrameError: if a file is missing, shorter than the table says, or a frame is no JPEG of that size.
         """
-        low, high = int(indices.min()), int(indices.max())
-        if low < 0 or high >= self.frames:
-            raise FrameError(f"{self.mjpeg}: frames {low}..{high} asked for, has {self.frames}")
-        try:
-            offsets = self._offsets(low, high + 2)
-            file = os.open(self.mjpeg, os.O_RDONLY)
-            try:
-                encoded = [
-                    os.pread(file, offsets[k - low + 1] - offsets[k - low], offsets[k - low]) for k in indices.tolist()
-                ]
-            finally:
-                os.close(file)
-        except OSError as error:
-            raise FrameError(f"{self.mjpeg}: cannot be read ({error.strerror}); prepare it again") from error
-        for position, data in enumerate(encoded):
+        numbers = checked_range(self.path, indices, self.frames)
+        for position, data in enumerate(self._encoded(numbers)):
             try:
                 frame = simplejpeg.decode_jpeg(data, "RGB", buffer=out[position])
             except ValueError as error:
                 raise FrameError(
-                    f"{self.mjpeg}: frame {indices[position]} is damaged ({error}); prepare it again"
+                    self.path, f"frame {numbers[position]} is damaged ({error}); prepare it again"
                 ) from error
             if frame.shape != (self.size, self.size, 3):
-                raise FrameError(
-                    f"{self.mjpeg}: frame {indices[position]} has shape {frame.shape}, want side {self.size}"
-                )
+                raise FrameError(self.path, f"frame {numbers[position]} has shape {frame.shape}, want side {self.size}")
 
     def read(self, indices: np.ndarray) -> np.ndarray:
         """Decode frames into a new (F, size, size, 3) uint8 array; see ``read_into``."""
@@ -128,16 +147,39 @@ class FrameStream:
         self.read_into(np.asarray(indices), out)
         return out
 
+    def _encoded(self, numbers: list[int]) -> list[bytes]:
+        first = min(numbers)
+        offsets = self._offsets(first, max(numbers) + 2)
+        try:
+            file = os.open(self.path, os.O_RDONLY)
+            try:
+                size = os.fstat(file).st_size
+                encoded = []
+                for k in numbers:
+                    begin, end = offsets[k - first], offsets[k - first + 1]
+                    if not 0 <= begin < end <= size:
+                        raise FrameError(self.path, f"frame {k} is damaged (not within the file); prepare it again")
+                    encoded.append(os.pread(file, end - begin, begin))
+                return encoded
+            finally:
+                os.close(file)
+        except OSError as error:
+            raise FrameError(self.path, f"cannot be read ({error.strerror}); prepare it again") from error
+
     def _offsets(self, first: int, end: int) -> list[int]:
         """Byte offsets ``first`` to ``end - 1``: they are the last bytes of the npy file, whatever its header."""
-        file = os.open(index_path(self.mjpeg), os.O_RDONLY)
+        index = index_path(self.path)
         try:
-            start = os.fstat(file).st_size - (self.frames + 1 - first) * _OFFSET_BYTES
-            data = os.pread(file, (end - first) * _OFFSET_BYTES, max(start, 0))
-        finally:
-            os.close(file)
+            file = os.open(index, os.O_RDONLY)
+            try:
+                start = os.fstat(file).st_size - (self.frames + 1 - first) * _OFFSET_BYTES
+                data = os.pread(file, (end - first) * _OFFSET_BYTES, max(start, 0))
+            finally:
+                os.close(file)
+        except OSError as error:
+            raise FrameError(index, f"cannot be read ({error.strerror}); prepare it again") from error
         if start < 0 or len(data) != (end - first) * _OFFSET_BYTES:
-            raise FrameError(f"{index_path(self.mjpeg)}: too short for {self.frames} frames; prepare it again")
+            raise FrameError(index, f"too short for {self.frames} frames; prepare it again")
         return np.frombuffer(data, dtype=np.int64).tolist()
 
 
@@ -146,8 +188,21 @@ def index_path(mjpeg: Path) -> Path:
     return mjpeg.with_name(mjpeg.name.removesuffix(".mjpeg") + ".idx.npy")
 
 
-def _temporary(path: Path) -> Path:
+def temporary(path: Path) -> Path:
+    """Where a file is written before it gets its name."""
     return path.with_name(path.name + ".tmp")
+
+
+def checked_range(path: Path, indices: np.ndarray, frames: int) -> list[int]:
+    """Frame numbers as a list.
+
+    Raises:
+        FrameError: if one of them is not among the file's ``frames``.
+    """
+    numbers = indices.tolist()
+    if min(numbers) < 0 or max(numbers) >= frames:
+        raise FrameError(path, f"frames {min(numbers)}..{max(numbers)} asked for, has {frames}")
+    return numbers
 
 
 def draw_frames(count: int, clip_len: int, rng: np.random.Generator | None = None) -> np.ndarray:

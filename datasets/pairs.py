@@ -3,22 +3,31 @@
 Decoding releases the interpreter lock, so threads inside the training process beat worker processes: nothing is
 copied between processes and frames stay uint8. What a batch holds follows from (seed, epoch, window) alone, not from
 threads, ranks or where a run was interrupted.
+
+In training, a window whose frames cannot be read gives way to another, which follows from the same three, so that one
+damaged file does not end a run of days. Evaluation never replaces anything.
 """
 
-from collections import deque
+import logging
+import math
+import threading
+from collections import Counter, deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from configs.constants import WINDOW_FRAMES, WINDOW_SAMPLES
-from datasets.frames import draw_frames
+from datasets.filling import Filling, FillingThreads
+from datasets.frames import FrameError, draw_frames
 from datasets.windows import Windows
 
-_PREFETCH = 2  # batches decoded ahead of the one in use
+_SLOTS = 4  # one batch in use, three on their way
+_FEW_UNREADABLE = 3  # so many are allowed in a small dataset, whatever the share
+_LOG = logging.getLogger(__name__)
 
 
 class _Slot:
@@ -72,10 +81,13 @@ class PairLoader:
         normalize: z-score of the IMU, see ``Windows.imu``.
         seed: decides order and frames, together with the epoch.
         num_threads: threads that decode.
-        train: shuffle, draw frames at random and drop an uneven last global batch; otherwise keep the order, take
-            middle frames and keep the last batch.
+        train: shuffle, draw frames at random, drop an uneven last global batch and replace unreadable windows;
+            otherwise keep the order, take middle frames, keep the last batch and raise ``FrameError``.
         rank, world_size: which part of each global batch is this process's.
         pin: page-locked buffers, for fast copies to a GPU.
+        max_unreadable: share of the windows, found by this process, that may be unreadable in training; three of
+            them always may.
+        timeout_s: an epoch raises ``TimeoutError`` if it waits so long without any window being read.
     """
 
     def __init__(
@@ -90,10 +102,16 @@ class PairLoader:
         rank: int = 0,
         world_size: int = 1,
         pin: bool = False,
+        max_unreadable: float = 0.01,
+        timeout_s: float = 300.0,
     ):
         self.windows, self.batch_size, self.clip_len, self.normalize = windows, batch_size, clip_len, normalize
         self.seed, self.num_threads, self.train = seed, num_threads, train
         self.rank, self.world_size, self.pin = rank, world_size, pin
+        self.max_unreadable, self.timeout_s = max_unreadable, timeout_s
+        self._slots: list[_Slot] = []
+        self._unreadable: dict[int, Path] = {}  # window -> file
+        self._lock = threading.Lock()
         if train and len(self) == 0:
             raise ValueError(
                 f"{len(windows)} windows do not fill one batch of {batch_size} x {world_size} ranks: "
@@ -102,61 +120,136 @@ class PairLoader:
 
     def __len__(self) -> int:
         """Batches per epoch."""
-        total = self.batch_size * self.world_size
-        return len(self.windows) // total if self.train else -(-len(self.windows) // total)
+        return len(self.windows) // self._global_batch if self.train else -(-len(self.windows) // self._global_batch)
+
+    @property
+    def _global_batch(self) -> int:
+        return self.batch_size * self.world_size
+
+    @property
+    def unreadable(self) -> dict[Path, int]:
+        """Files that could not be read so far, with the number of windows that were replaced because of each."""
+        with self._lock:
+            return dict(Counter(self._unreadable.values()))
 
     def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[Batch]:
-        """Yield the batches of an epoch, from ``start_batch`` on."""
+        """Yield the batches of an epoch, from ``start_batch`` on.
+
+        Raises:
+            FrameError: if frames cannot be read, and may not be replaced.
+            TimeoutError: if a read hangs.
+        """
         order = np.arange(len(self.windows))
         if self.train:
             np.random.default_rng([self.seed, epoch]).shuffle(order)
-        size = int(self.windows.store.info["frame_size"])
-        free = [_Slot(self.batch_size, self.clip_len, size, self.pin) for _ in range(_PREFETCH + 2)]
-        queue: deque[tuple[_Slot, np.ndarray, list[Future]]] = deque()
+        slots, self._slots = self._slots or self._new_slots(), []  # kept for the next epoch: fresh memory is slow
+        free, ahead, used = list(slots), deque[_Fill](), None
         numbers = iter(range(start_batch, len(self)))
-        used: _Slot | None = None
-        with ThreadPoolExecutor(self.num_threads, thread_name_prefix="decode") as pool:
-            try:
-                while True:
-                    while len(queue) <= _PREFETCH and (number := next(numbers, None)) is not None:
-                        rows = self._rows(order, number)
-                        slot = free.pop()
-                        slot.wait()
-                        queue.append((slot, rows, self._submit(pool, slot, rows, epoch)))
-                    if not queue:
-                        return
-                    slot, rows, parts = queue.popleft()
-                    for part in parts:
-                        part.result()
-                    if used is not None:
-                        free.append(used)
-                    used = slot
-                    n = len(rows)
-                    yield Batch(slot.imu[:n], slot.video[:n], torch.from_numpy(rows), slot)
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+        threads = FillingThreads(self.num_threads, self.timeout_s)
+        try:
+            while True:
+                while free and (number := next(numbers, None)) is not None:
+                    ahead.append(_Fill(self, free.pop(), order, number, epoch))
+                    threads.submit(ahead[-1])
+                if not ahead:
+                    return
+                fill = ahead.popleft()
+                threads.wait(fill)
+                if used is not None:
+                    free.append(used)
+                used, n = fill.slot, len(fill.rows)
+                yield Batch(used.imu[:n], used.video[:n], torch.from_numpy(fill.rows), used)
+        finally:
+            if threads.close():
+                self._slots = slots
 
-    def _rows(self, order: np.ndarray, number: int) -> np.ndarray:
-        """This rank's positions in global batch ``number``."""
-        total = self.batch_size * self.world_size
-        first = number * total + self.rank * self.batch_size
-        return order[first : min(first + self.batch_size, (number + 1) * total)]
+    def _new_slots(self) -> list[_Slot]:
+        size = int(self.windows.store.info["frame_size"])
+        return [_Slot(self.batch_size, self.clip_len, size, self.pin) for _ in range(min(_SLOTS, len(self) + 1))]
 
-    def _submit(self, pool: ThreadPoolExecutor, slot: _Slot, rows: np.ndarray, epoch: int) -> list[Future]:
-        edges = np.linspace(0, len(rows), self.num_threads + 1).astype(int)
-        return [
-            pool.submit(self._fill, slot, rows, first, end, epoch)
-            for first, end in zip(edges[:-1], edges[1:], strict=True)
-            if end > first
-        ]
+    def read_video(self, index: int, epoch: int, out: np.ndarray) -> None:
+        """Decode the frames that a window shows in an epoch into (F, S, S, 3) uint8."""
+        rng = np.random.default_rng([self.seed, epoch, index]) if self.train else None
+        self.windows.read_frames(index, draw_frames(WINDOW_FRAMES, self.clip_len, rng), out)
 
-    def _fill(self, slot: _Slot, rows: np.ndarray, first: int, end: int, epoch: int) -> None:
-        """Read windows ``first`` to ``end`` of a batch into its buffers."""
-        slot.imu.numpy()[first:end] = self.windows.imu(rows[first:end], self.normalize)
-        if self.clip_len == 0:
+    def note_unreadable(self, index: int, error: FrameError) -> None:
+        """Count a window that cannot be read; its file is named once.
+
+        Raises:
+            FrameError: if there are now too many of them.
+        """
+        allowed = max(_FEW_UNREADABLE, math.floor(self.max_unreadable * len(self.windows)))
+        with self._lock:
+            first_of_file = error.path not in self._unreadable.values()
+            self._unreadable[index] = error.path
+            files = Counter(path.name for path in self._unreadable.values())
+        if first_of_file:
+            _LOG.warning("%s: its unreadable windows are replaced by others in training", error)
+        if files.total() > allowed:
+            raise FrameError(
+                error.path.parent,
+                f"{files.total()} of {len(self.windows)} windows cannot be read, {allowed} may be: "
+                + ", ".join(f"{name} ({count})" for name, count in files.most_common(20))
+                + "; prepare these recordings again",
+            )
+
+
+class _Fill(Filling):
+    """A batch of a loader on its way, one window at a time.
+
+    Attributes:
+        rows: (B,) int64 windows; one that is replaced changes here.
+    """
+
+    def __init__(self, loader: PairLoader, slot: _Slot, order: np.ndarray, number: int, epoch: int):
+        total = loader.batch_size * loader.world_size
+        self.loader, self.slot, self.order, self.epoch = loader, slot, order, epoch
+        self.batch = range(number * total, (number + 1) * total)  # positions in the order, of all ranks
+        self.first = self.batch.start + loader.rank * loader.batch_size
+        self.rows = order[self.first : min(self.first + loader.batch_size, self.batch.stop)].copy()
+        slot.wait()
+        super().__init__(tasks=len(self.rows) if loader.clip_len and len(self.rows) else 1)
+
+    def fill(self, task: int) -> None:
+        """Read the frames of one window, or of the first that can stand in for it."""
+        if self.loader.clip_len == 0 or len(self.rows) == 0:
             return
-        video = slot.video.numpy()
-        for position in range(first, end):
-            index = int(rows[position])
-            rng = np.random.default_rng([self.seed, epoch, index]) if self.train else None
-            self.windows.read_frames(index, draw_frames(WINDOW_FRAMES, self.clip_len, rng), video[position])
+        out = self.slot.video.numpy()[task]
+        index, substitutes = int(self.rows[task]), self._substitutes(self.first + task)
+        while True:
+            try:
+                self.loader.read_video(index, self.epoch, out)
+                break
+            except FrameError as error:
+                if not self.loader.train:
+                    raise
+                self.loader.note_unreadable(index, error)
+                index = next(substitutes, None)
+                if index is None:
+                    raise FrameError(
+                        error.path, f"{error.problem}; no window outside its batch is there to replace it"
+                    ) from error
+        self.rows[task] = index
+
+    def finish(self) -> None:
+        """Read the IMU, of the windows that are really in the batch."""
+        self.slot.imu.numpy()[: len(self.rows)] = self.loader.windows.imu(self.rows, self.loader.normalize)
+
+    def describe(self, task: int) -> str:
+        if len(self.rows) == 0:
+            return "nothing"
+        windows, index = self.loader.windows, int(self.rows[task])
+        name = windows.ids(np.array([index]))[0]
+        return f"{name} ({windows.store.frames(int(windows.recording[index])).path})" if self.loader.clip_len else name
+
+    def _substitutes(self, position: int) -> Iterator[int]:
+        """Windows that may replace the one at a position, in an order that depends on nothing else.
+
+        None is of the same global batch, where it would be its own negative; two windows of a batch begin with
+        different ones.
+        """
+        count = len(self.order)
+        for step in range(count):
+            candidate = (position + len(self.batch) + step) % count
+            if candidate not in self.batch:
+                yield int(self.order[candidate])

@@ -3,7 +3,8 @@
     dataset.json     format version, name, classes in order, totals, preparation settings, tool versions
     recordings.csv   a row per recording       segments.csv   labelled stretches       rejected.csv   what was left out
     imu/<id>.npy     (T, 6) float32 at 50 Hz, m/s² and rad/s, median-filtered, not z-scored
-    frames/<id>.mjpeg, <id>.idx.npy            10 fps, square JPEG frames
+    frames/<id>.mjpeg, <id>.idx.npy            10 fps, square JPEG frames; or, as dataset.json's ``store`` says,
+    frames/<id>.npy                            their pixels
     .journal/        one JSON per source, written last: what a killed preparation had finished
 
 Any number of processes may write different sources at once. A source counts as prepared when its journal entry
@@ -22,10 +23,12 @@ import numpy as np
 import pandas as pd
 
 from configs.constants import CHANNELS
-from datasets.frames import FrameStream
+from datasets.frames import FrameStream, FrameWriter, index_path
+from datasets.raw_frames import RawFrameStream, RawFrameWriter
 from datasets.recording import ID_PATTERN, Rejection, Segment
 
 FORMAT_VERSION = 1
+FRAME_STREAMS = {"jpeg": FrameStream, "raw": RawFrameStream}  # by dataset.json's ``store``
 RECORDING_COLUMNS = (
     ["id", "source", "subject", "session", "label", "split", "duration_s", "source_rate_hz", "samples", "frames"]
     + [f"mean_{c}" for c in CHANNELS]
@@ -74,8 +77,26 @@ def imu_path(root: Path, recording_id: str) -> Path:
     return root / "imu" / f"{_checked(recording_id)}.npy"
 
 
-def frames_path(root: Path, recording_id: str) -> Path:
-    return root / "frames" / f"{_checked(recording_id)}.mjpeg"
+def frames_path(root: Path, recording_id: str, store: str = "jpeg") -> Path:
+    return root / "frames" / f"{_checked(recording_id)}{'.npy' if store == 'raw' else '.mjpeg'}"
+
+
+def frame_files(root: Path, recording_id: str, store: str = "jpeg") -> list[Path]:
+    """All files that the frames of a recording take."""
+    path = frames_path(root, recording_id, store)
+    return [path] if store == "raw" else [path, index_path(path)]
+
+
+def open_frame_writer(root: Path, recording_id: str, store: str, jpeg_quality: int) -> FrameWriter | RawFrameWriter:
+    """A writer of the frames of one recording, for ``with``.
+
+    Args:
+        store: ``jpeg`` or ``raw``; ``dataset.json`` must say the same.
+        jpeg_quality: 1 to 100; pixels are stored as they are.
+    """
+    path = frames_path(root, recording_id, store)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return RawFrameWriter(path) if store == "raw" else FrameWriter(path, jpeg_quality)
 
 
 def journal_path(root: Path, source_id: str) -> Path:
@@ -137,7 +158,7 @@ def finish(
         rejected: sources that were refused before they could be read.
         classes: labels in order; labels that the recordings add come after them, sorted.
         info: what ``dataset.json`` holds beside totals: name, format, settings, versions, ``simulated``,
-            ``frame_size``.
+            ``frame_size``, ``store`` (how frames are stored).
     """
     ids = list(source_ids)
     entries = [entry for entry in (read_journal(root, source) for source in ids) if entry is not None]
@@ -146,7 +167,7 @@ def finish(
     segments = pd.DataFrame([s for e in entries for s in e["segments"]], columns=["id", "start_s", "end_s", "label"])
     refused = [asdict(r) for r in rejected] + [r for e in entries for r in e["rejected"]]
     table = pd.DataFrame(refused, columns=["id", "reason", "detail", "start_s", "end_s"])
-    _remove_strangers(root, ids, rows)
+    _remove_strangers(root, ids, rows, frame_store(info))
 
     found = (set(rows["label"]) | set(segments["label"])) - {""}
     known = [name for name in classes if name in found]
@@ -163,12 +184,21 @@ def finish(
     write_text(root / "dataset.json", json.dumps(info, indent=2, default=str) + "\n")
 
 
-def _remove_strangers(root: Path, source_ids: list[str], rows: pd.DataFrame) -> None:
+def frame_store(info: dict[str, Any]) -> str:
+    """How a dataset's frames are stored: ``jpeg`` (also where ``dataset.json`` does not say) or ``raw``."""
+    name = info.get("store", "jpeg")
+    if name not in FRAME_STREAMS:
+        raise ValueError(
+            f"dataset.json: store {name!r} must be {' or '.join(FRAME_STREAMS)}: prepare the dataset again"
+        )
+    return name
+
+
+def _remove_strangers(root: Path, source_ids: list[str], rows: pd.DataFrame, store: str) -> None:
     """Delete files of sources that are no longer there, and leftovers of a killed run."""
     keep = {imu_path(root, i) for i in rows["id"]} | {journal_path(root, s) for s in source_ids}
     for recording_id in rows.loc[rows["frames"] > 0, "id"]:
-        path = frames_path(root, recording_id)
-        keep |= {path, path.with_name(f"{recording_id}.idx.npy")}
+        keep |= set(frame_files(root, recording_id, store))
     for folder in ("imu", "frames", ".journal"):
         for path in (root / folder).glob("*"):
             if path not in keep:
@@ -250,10 +280,16 @@ class Store:
             raise ValueError(f"{path}: holds {signal.dtype} {signal.shape}, the table says {row['samples']} samples")
         return signal
 
-    def frames(self, recording: int) -> FrameStream:
+    def frames(self, recording: int) -> FrameStream | RawFrameStream:
         """The stored frames of one recording; it has none if ``len`` is 0."""
-        row = self.recordings.iloc[recording]
-        return FrameStream(frames_path(self.root, row["id"]), int(row["frames"]), int(self.info["frame_size"]))
+        return self._frame_streams[recording]
+
+    @cached_property
+    def _frame_streams(self) -> list[FrameStream | RawFrameStream]:
+        # made once: looking a row up in a table takes as long as reading a frame's bytes
+        kind, size = frame_store(self.info), int(self.info["frame_size"])
+        rows = zip(self.recordings["id"], self.recordings["frames"].tolist(), strict=True)
+        return [FRAME_STREAMS[kind](frames_path(self.root, name, kind), frames, size) for name, frames in rows]
 
     def fingerprint(self) -> dict[str, Any]:
         """What a result should say of the data that it was computed on."""

@@ -1,9 +1,12 @@
-"""Stored frames: what is written is read, damage is named, and frames are drawn as the paper says."""
+"""Stored frames, JPEG or pixels: what is written is read, damage is named, frames are drawn as the paper says."""
+
+import pickle
 
 import numpy as np
 import pytest
 
 from datasets.frames import FrameError, FrameStream, FrameWriter, draw_frames, index_path
+from datasets.raw_frames import RawFrameStream, RawFrameWriter
 
 SIZE = 48
 
@@ -14,52 +17,111 @@ def picture(k: int) -> np.ndarray:
     return np.clip(ramp[:, None, None] + ramp[None, :, None] + 3 * k + np.zeros(3), 0, 255).astype(np.uint8)
 
 
-@pytest.fixture
-def stream(tmp_path):
-    with FrameWriter(tmp_path / "a.mjpeg", quality=95) as writer:
+def write_jpeg(folder):
+    with FrameWriter(folder / "a.mjpeg", quality=95) as writer:
         for k in range(50):
             writer.write(picture(k))
-    return FrameStream(tmp_path / "a.mjpeg", 50, SIZE)
+    return FrameStream(folder / "a.mjpeg", 50, SIZE)
 
 
-def test_any_frames_in_any_order_come_back(stream):
+def write_raw(folder):
+    with RawFrameWriter(folder / "a.npy") as writer:
+        for k in range(50):
+            writer.write(picture(k))
+    return RawFrameStream(folder / "a.npy", 50, SIZE)
+
+
+@pytest.fixture
+def stream(tmp_path):
+    return write_jpeg(tmp_path)
+
+
+@pytest.fixture
+def raw(tmp_path):
+    return write_raw(tmp_path)
+
+
+def test_any_frames_in_any_order_come_back(stream, raw):
     indices = np.array([49, 0, 7, 7, 31])
+    exact = np.stack([picture(k) for k in indices])
     frames = stream.read(indices)
-    for frame, k in zip(frames, indices, strict=True):
-        assert np.abs(frame.astype(int) - picture(k)).max() <= 4  # JPEG at quality 95; neighbours differ by 3
-        assert abs(frame.mean() - picture(k).mean()) < 0.5
+    assert np.abs(frames.astype(int) - exact).max() <= 4  # JPEG at quality 95; neighbours differ by 3
+    assert np.abs(frames.mean((1, 2, 3)) - exact.mean((1, 2, 3))).max() < 0.5
+    np.testing.assert_array_equal(raw.read(indices), exact)
 
 
-def test_no_half_written_file_is_ever_seen(tmp_path):
-    with pytest.raises(RuntimeError, match="stop"), FrameWriter(tmp_path / "b.mjpeg", 90) as writer:
-        writer.write(picture(0))
-        assert not (tmp_path / "b.mjpeg").exists()
+def test_raw_frames_are_a_plain_numpy_array(raw):
+    array = np.load(raw.path, mmap_mode="r", allow_pickle=False)
+    assert array.shape == (50, SIZE, SIZE, 3)
+    np.testing.assert_array_equal(array[31], picture(31))
+
+
+@pytest.mark.parametrize("writer", [lambda folder: FrameWriter(folder / "b", 90), lambda f: RawFrameWriter(f / "b")])
+def test_no_half_written_file_is_ever_seen(tmp_path, writer):
+    with pytest.raises(RuntimeError, match="stop"), writer(tmp_path) as frames:
+        frames.write(picture(0))
+        assert not frames.path.exists()
         raise RuntimeError("stop")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_damage_is_named(stream):
+def test_damaged_jpeg_frames_are_named(stream):
     with pytest.raises(FrameError, match=r"a\.mjpeg: frames 3\.\.50 asked for, has 50"):
         stream.read(np.array([3, 50]))
-    content = bytearray(stream.mjpeg.read_bytes())
-    offsets = np.load(index_path(stream.mjpeg))
+    content = bytearray(stream.path.read_bytes())
+    offsets = np.load(index_path(stream.path))
     content[offsets[5] : offsets[5] + 40] = bytes(40)
-    stream.mjpeg.write_bytes(content)
+    stream.path.write_bytes(content)
     stream.read(np.array([4, 6]))
     with pytest.raises(FrameError, match=r"a\.mjpeg: frame 5 is damaged"):
         stream.read(np.array([4, 5]))
-    stream.mjpeg.write_bytes(content[: offsets[20]])
-    with pytest.raises(FrameError, match="frame 30"):
+    stream.path.write_bytes(content[: offsets[20]])
+    with pytest.raises(FrameError, match=r"a\.mjpeg: frame 30 is damaged \(not within the file\)"):
         stream.read(np.array([30]))
-    index_path(stream.mjpeg).write_bytes(b"")
+    stream.path.unlink()
+    with pytest.raises(FrameError, match=r"a\.mjpeg: cannot be read \(No such file"):
+        stream.read(np.array([30]))
+
+
+def test_damaged_offsets_are_named(stream):
+    offsets = np.load(index_path(stream.path))
+    offsets[30] = 2**60  # would be read as a frame of exabytes
+    np.save(index_path(stream.path), offsets)
+    with pytest.raises(FrameError, match=r"a\.mjpeg: frame 29 is damaged \(not within the file\)"):
+        stream.read(np.array([29]))
+    index_path(stream.path).write_bytes(b"")
     with pytest.raises(FrameError, match=r"a\.idx\.npy: too short"):
         stream.read(np.array([30]))
+    index_path(stream.path).unlink()
+    with pytest.raises(FrameError, match=r"a\.idx\.npy: cannot be read"):
+        stream.read(np.array([30]))
 
 
-def test_a_picture_of_another_size_is_refused(tmp_path, stream):
-    wrong = FrameStream(stream.mjpeg, 50, SIZE * 2)
+def test_damaged_raw_frames_are_named(raw):
+    with pytest.raises(FrameError, match=r"a\.npy: frames -1\.\.3 asked for, has 50"):
+        raw.read(np.array([3, -1]))
+    content = raw.path.read_bytes()
+    raw.path.write_bytes(content[:-1000])
+    with pytest.raises(FrameError, match=r"a\.npy: does not hold 50 frames of side 48"):
+        raw.read(np.array([3]))
+    raw.path.unlink()
+    with pytest.raises(FrameError, match=r"a\.npy: cannot be read \(No such file"):
+        raw.read(np.array([3]))
+
+
+def test_a_picture_of_another_size_is_refused(stream, raw):
     with pytest.raises(FrameError, match="has shape"):
-        wrong.read(np.array([0]))
+        FrameStream(stream.path, 50, SIZE * 2).read(np.array([0]))
+    with pytest.raises(FrameError, match="does not hold 50 frames of side 96"):
+        RawFrameStream(raw.path, 50, SIZE * 2).read(np.array([0]))
+    with pytest.raises(ValueError, match="frame 1 is uint8"), RawFrameWriter(raw.path) as writer:
+        writer.write(picture(0))
+        writer.write(picture(0)[:16])
+
+
+def test_a_frame_error_survives_pickling(stream):
+    error = pickle.loads(pickle.dumps(FrameError(stream.path, "is damaged")))
+    assert (error.path, str(error)) == (stream.path, f"{stream.path}: is damaged")
 
 
 @pytest.mark.parametrize("count, clip_len", [(50, 10), (50, 8), (50, 16), (7, 7), (50, 1)])
