@@ -35,7 +35,7 @@ def write_checkpoint(path: Path, store: Store, seed: int = 0) -> DualEncoder:
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:
-                parameter.mul_(5)
+                parameter.mul_(15)
     payload = {
         "kind": "pretrain",
         "config": CONFIG.model_dump(mode="json"),
