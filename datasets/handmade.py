@@ -73,7 +73,7 @@ def _time_domain(signals: np.ndarray) -> list[np.ndarray]:
     """The features of ``_TIME``, each (n, S), from (n, S, T)."""
     mean = signals.mean(axis=2)
     centred = signals - mean[..., None]
-    above = np.where(np.abs(centred) > _CONSTANT, centred, 0) >= 0
+    above = centred >= 0
     return [
         mean,
         signals.std(axis=2),
@@ -101,8 +101,7 @@ def _frequency_domain(signals: np.ndarray) -> list[np.ndarray]:
 def _correlations(channels: np.ndarray) -> np.ndarray:
     """Pearson's correlation of every two channels: (n, 15) from (n, C, T)."""
     centred = channels - channels.mean(axis=2, keepdims=True)
-    std = channels.std(axis=2)
-    unit = np.where(std > _CONSTANT, centred.transpose(2, 0, 1) / np.maximum(std, _CONSTANT), 0).transpose(1, 2, 0)
+    unit = centred / np.maximum(channels.std(axis=2, keepdims=True), _CONSTANT)
     every = unit @ unit.transpose(0, 2, 1) / channels.shape[2]  # (n, C, C)
     first, second = zip(*_PAIRS, strict=True)
     return every[:, first, second]
