@@ -87,18 +87,32 @@ def facts(values: Mapping[str, Any]) -> Html:
     return tag("dl", pairs, class_="facts")
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[Any]], numeric: Iterable[str] = ()) -> Html:
+def more(number: int, noun: str, remark: str = "") -> Html | None:
+    """What a list leaves out: ``and 12 rows more``; nothing if it is complete."""
+    return tag("p", f"and {plural(number, noun)} more{remark}", class_="muted") if number > 0 else None
+
+
+def table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    numeric: Iterable[str] = (),
+    most: int | None = None,
+    noun: str = "row",
+) -> Html:
     """A table that scrolls by itself where it is wider than the page.
 
     Args:
         rows: each as long as ``header``.
         numeric: columns that are set flush right.
+        most: rows shown; below them stands how many more ``noun`` there are.
     """
     right = set(numeric)
     classes = ["n" if name in right else None for name in header]
     head = tag("tr", [tag("th", name, class_=c, scope="col") for name, c in zip(header, classes, strict=True)])
-    body = [tag("tr", [tag("td", cell, class_=c) for cell, c in zip(row, classes, strict=True)]) for row in rows]
-    return tag("div", tag("table", tag("thead", head), tag("tbody", body)), class_="scroll")
+    shown = rows[:most]
+    body = [tag("tr", [tag("td", cell, class_=c) for cell, c in zip(row, classes, strict=True)]) for row in shown]
+    element = tag("div", tag("table", tag("thead", head), tag("tbody", body)), class_="scroll")
+    return join(element, more(len(rows) - len(shown), noun))
 
 
 def bars(values: Sequence[tuple[str, int, str]]) -> Html:
@@ -108,7 +122,7 @@ def bars(values: Sequence[tuple[str, int, str]]) -> Html:
         tag(
             "tr",
             tag("th", name, scope="row", title=name),
-            tag("td", tag("div", class_="bar", style=f"width:{100 * number / largest:.4g}%"), class_="track"),
+            tag("td", tag("div", class_="bar", style=f"width:{100 * number / largest:.4g}%") if number else None),
             tag("td", count(number), class_="n"),
             tag("td", remark, class_="remark"),
         )

@@ -11,7 +11,7 @@ import numpy as np
 
 from utils.html import Html, tag
 
-_DECADES = 6  # a logarithmic axis shows at most so many below its largest value
+_DECADES = 8  # a logarithmic axis shows at most so many below its largest value
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 

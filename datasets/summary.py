@@ -1,0 +1,197 @@
+"""What a prepared dataset holds, counted: windows by class and subject, sizes, quality, spectra, offsets.
+
+Letters: W windows, C = 6 channels, T = 250 samples, K frequencies.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.signal import welch
+
+from configs.constants import IMU_RATE_HZ, WINDOW_SAMPLES
+from datasets.store import Store, frames_path, imu_path
+from datasets.windows import Windows, list_windows
+
+ACC_UNIT, GYRO_UNIT = "m/s²", "rad/s"
+SYNC_COLUMNS = ("id", "offset_s", "confidence", "verdict")
+_POPULATIONS = {  # of the people whose recordings come in a format, where the format says so
+    "ego4d": "general",
+    "mmea": "general",
+    "pd": "Parkinson's disease",
+    "stanford_fog": "Parkinson's disease",
+}
+_ABSOLUTE = r"(?:[A-Za-z]:[\\/]|\\\\|~?/|\.{1,2}[\\/])"
+
+
+def _path_pattern(character: str, before: str, after: str) -> re.Pattern[str]:
+    """An absolute path, or folder/file.extension, of these characters between two contexts; not a unit like m/s."""
+    return re.compile(
+        rf"(?P<before>{before})(?:{_ABSOLUTE}{character}*?|{character}+?[/\\]{character}*?\.\w{{1,6}})(?={after})"
+    )
+
+
+# Blanks belong to a path where quotes, or the colon of a message that begins with a file, say where it ends.
+_PATHS = (
+    _path_pattern(r"[^'\"\n]", r"['\"]", r"['\"]"),
+    _path_pattern(r"[^:\n]", r"^", r": |$"),
+    _path_pattern(r"[^\s'\"|;,()\[\]]", r"^|[\s'\"|;,()\[\]=]", r"[\s'\"|;,:()\[\]]|\.?$"),
+)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Counts of one dataset; computed from its tables, so that 800 hours take seconds.
+
+    ``windows`` are cut from the beginning of each recording; ``labelled`` are those that evaluations use (within
+    the segments of a recording that changes activity); ``with_video`` those that have all their frames. Each is None
+    where there is no such window.
+    """
+
+    store: Store
+    windows: Windows | None
+    labelled: Windows | None
+    with_video: Windows | None
+
+    @property
+    def name(self) -> str:
+        return self.store.name
+
+    @property
+    def hours(self) -> float:
+        return float(self.store.recordings["duration_s"].sum()) / 3600
+
+    @property
+    def modalities(self) -> str:
+        return "video / IMU" if (self.store.recordings["frames"] > 0).any() else "IMU"
+
+    @property
+    def population(self) -> str:
+        """Who was recorded, as far as the format tells; empty where it does not."""
+        if self.store.simulated:
+            return "simulated"
+        return _POPULATIONS.get(str(self.store.info["settings"].get("format")), "")
+
+    @cached_property
+    def per_class(self) -> pd.DataFrame:
+        """windows, subjects, recordings of each class, in the order of the dataset's classes."""
+        return _counts(self.labelled, len(self.store.classes), lambda w: w.label).set_axis(self.store.classes)
+
+    def per(self, column: str) -> pd.DataFrame:
+        """windows, subjects, recordings of each value of ``subject`` or ``session``, sorted by value."""
+        names = sorted(set(self.store.recordings[column]))
+        return _counts(self.windows, len(names), lambda w: np.searchsorted(names, getattr(w, column))).set_axis(names)
+
+    @cached_property
+    def rejected(self) -> pd.DataFrame:
+        """Rows of ``rejected.csv`` as text: id, reason, detail, start_s, end_s."""
+        return pd.read_csv(self.store.root / "rejected.csv", dtype=str, keep_default_na=False)
+
+    @cached_property
+    def notes(self) -> dict[str, list[Any]]:
+        """What preparation noted of recordings: by name, the values."""
+        found: dict[str, list[Any]] = {}
+        for text in self.store.recordings["notes"]:
+            for name, value in json.loads(text or "{}").items():
+                found.setdefault(name, []).append(value)
+        return dict(sorted(found.items()))
+
+    @cached_property
+    def bytes(self) -> int:
+        """Size of signals and frames on disk."""
+        rows = self.store.recordings
+        files = [imu_path(self.store.root, i) for i in rows["id"]]
+        files += [frames_path(self.store.root, i) for i in rows.loc[rows["frames"] > 0, "id"]]
+        return sum(path.stat().st_size for path in files if path.exists())
+
+    @cached_property
+    def offsets(self) -> pd.DataFrame | None:
+        """Rows of ``sync.csv`` that belong to recordings of the dataset, or None if synchrony was not checked.
+
+        Raises:
+            ValueError: if the file lacks a column, or has text where a number should be.
+        """
+        path = self.store.root / "sync.csv"
+        if not path.exists():
+            return None
+        table = pd.read_csv(path, dtype={"id": str, "verdict": str})
+        remedy = f"write it anew: python -m scripts.check_sync {self.store.root}"
+        if missing := sorted(set(SYNC_COLUMNS) - set(table.columns)):
+            raise ValueError(f"{path}: has no column {', '.join(missing)}; {remedy}")
+        for column in ("offset_s", "confidence"):
+            try:
+                table[column] = pd.to_numeric(table[column])
+            except ValueError as error:
+                raise ValueError(f"{path}: column {column}: {error}; {remedy}") from error
+        table["verdict"] = table["verdict"].fillna("")
+        return table[table["id"].isin(set(self.store.recordings["id"]))].reset_index(drop=True)
+
+
+def summarize(store: Store) -> Summary:
+    """Count the windows of a dataset."""
+    return Summary(
+        store,
+        _windows_or_none(store),
+        _windows_or_none(store, labelled=True),
+        _windows_or_none(store, needs_video=True),
+    )
+
+
+def _windows_or_none(store: Store, **wanted: bool) -> Windows | None:
+    try:
+        return list_windows(store, **wanted)
+    except ValueError as error:  # an empty list is no mistake here, anything else is
+        if "has no usable 5 s window" not in str(error):
+            raise
+        return None
+
+
+def _counts(windows: Windows | None, groups: int, group_of) -> pd.DataFrame:
+    if windows is None:
+        return pd.DataFrame(0, index=range(groups), columns=["windows", "subjects", "recordings"])
+    group = group_of(windows)
+    table = pd.DataFrame({"group": group, "recording": windows.recording, "subject": windows.subject})
+    by_group = table.groupby("group")
+    counted = pd.DataFrame(
+        {
+            "windows": by_group.size(),
+            "subjects": table[table["subject"] != ""].groupby("group")["subject"].nunique(),
+            "recordings": by_group["recording"].nunique(),
+        }
+    )
+    return counted.reindex(range(groups)).fillna(0).astype(int)
+
+
+def read_windows(windows: Windows, indices: np.ndarray) -> np.ndarray:
+    """(n, C, T) float64 of a few windows, m/s² and rad/s, without loading the whole dataset as ``imu`` does."""
+    store = windows.store
+    places = zip(windows.recording[indices].tolist(), windows.start[indices].tolist(), strict=True)
+    signal = np.stack([store.imu(recording)[start : start + WINDOW_SAMPLES] for recording, start in places])
+    return signal.transpose(0, 2, 1).astype(np.float64)
+
+
+def mean_spectrum(signal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Power spectral density of each channel, by Welch's method with the windows as its segments.
+
+    Welch 1967 (https://doi.org/10.1109/TAU.1967.1161901): each window is centred, weighted by a Hann window, and the
+    periodograms are averaged over windows.
+
+    Args:
+        signal: (n, C, T) at 50 Hz.
+
+    Returns:
+        frequency (K,) Hz and density (C, K), in the square of the signal's unit per Hz.
+    """
+    frequency, density = welch(signal, fs=IMU_RATE_HZ, window="hann", nperseg=signal.shape[-1], detrend="constant")
+    return frequency, density.mean(0)
+
+
+def without_paths(text: str) -> str:
+    """Text with paths of files replaced: a page must not carry the names of people or folders in the raw data."""
+    for pattern in _PATHS:
+        text = pattern.sub(r"\g<before>[file]", text)
+    return text

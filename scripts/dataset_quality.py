@@ -1,0 +1,180 @@
+"""Tables on a dataset's page: what was left out, dropped or interpolated, the channels' scales, the offsets.
+
+Every list is cut at a length that a reader can take in, and says how much it leaves out.
+"""
+
+import json
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from configs.constants import ACC, CHANNELS
+from datasets.summary import ACC_UNIT, GYRO_UNIT, Summary, without_paths
+from utils.html import Html, bars, count, facts, join, plural, table, tag
+
+MOST_ROWS = 30
+MOST_VALUES = 5
+
+
+def quality(summary: Summary) -> Html:
+    """What was left out and mended, and what the channels and recordings look like as numbers."""
+    rows = summary.store.recordings
+    if rows.empty:
+        return _rejected(summary.rejected)
+    dropped, filled = int(rows["dropped_samples"].sum()), int(rows["interpolated_samples"].sum())
+    head = facts(
+        {
+            "samples of the source dropped": count(dropped),
+            "stored samples interpolated": f"{count(filled)} ({100 * filled / int(rows['samples'].sum()):.2g} %)",
+            "source rate, Hz": _range(rows["source_rate_hz"]),
+            "recording length, s": _range(rows["duration_s"]),
+        }
+    )
+    return join(head, _rejected(summary.rejected), _channels(rows), _worst(rows), _notes(summary))
+
+
+def _rejected(rejected: pd.DataFrame) -> Html:
+    if rejected.empty:
+        return join(tag("h3", "Left out"), tag("p", "Nothing was left out."))
+    seconds = pd.to_numeric(rejected["end_s"]) - pd.to_numeric(rejected["start_s"])
+    reasons = pd.DataFrame({"reason": rejected["reason"], "stretch": seconds.notna(), "seconds": seconds.fillna(0)})
+    grouped = reasons.groupby("reason").agg(n=("stretch", "size"), stretches=("stretch", "sum"), s=("seconds", "sum"))
+    grouped = grouped.sort_values("n", ascending=False)
+    by_reason = [
+        (row.Index, count(row.n - row.stretches), count(row.stretches), f"{row.s:,.1f}" if row.stretches else "")
+        for row in grouped.itertuples()
+    ]
+    header = ("reason", "recordings", "stretches", "seconds of stretches")
+    each = [(row.id, row.reason, without_paths(row.detail), row.start_s, row.end_s) for row in rejected.itertuples()]
+    return join(
+        tag("h3", "Left out, by reason"),
+        table(header, by_reason, header[1:], MOST_ROWS, "reason"),
+        tag("h3", "Left out, the first of them"),
+        table(("id", "reason", "detail", "from s", "to s"), each, ("from s", "to s"), MOST_ROWS),
+    )
+
+
+def _channels(rows: pd.DataFrame) -> Html:
+    """Means and standard deviations; a wrong unit or a dead channel is seen here first."""
+    weight = rows["samples"] / rows["samples"].sum()
+    body = []
+    for channel in CHANNELS:
+        mean, std = rows[f"mean_{channel}"], rows[f"std_{channel}"]
+        overall = float((weight * mean).sum())
+        spread = float(np.sqrt(max((weight * (std**2 + mean**2)).sum() - overall**2, 0)))
+        unit = ACC_UNIT if channel in ACC else GYRO_UNIT
+        body.append((channel, unit, f"{overall:.3f}", f"{spread:.3f}", f"{std.min():.3f}", f"{std.max():.3f}"))
+    header = ("channel", "unit", "mean", "std", "smallest std of a recording", "largest")
+    norm = np.linalg.norm(rows[[f"mean_{c}" for c in ACC]], axis=1)
+    return join(
+        tag("h3", "Channels"),
+        table(header, body, numeric=header[2:]),
+        tag(
+            "p",
+            f"Length of a recording's mean acceleration: median {np.median(norm):.2f}, from {norm.min():.2f} to "
+            f"{norm.max():.2f} {ACC_UNIT}. Gravity alone gives 9.81; turning during the recording makes it shorter.",
+            class_="muted",
+        ),
+    )
+
+
+def _worst(rows: pd.DataFrame) -> Html:
+    order = (-(rows["dropped_samples"] + rows["interpolated_samples"])).argsort(kind="stable")
+    body = [
+        (
+            row.id,
+            row.subject,
+            row.session,
+            row.label,
+            f"{row.duration_s:.1f}",
+            f"{row.source_rate_hz:.4g}",
+            count(row.frames),
+            count(row.dropped_samples),
+            count(row.interpolated_samples),
+            text_of(json.loads(row.notes or "{}")),
+        )
+        for row in rows.iloc[order].itertuples()
+    ]
+    numbers = ("seconds", "source Hz", "frames", "dropped", "interpolated")
+    return join(
+        tag("h3", "Recordings, those with the most dropped and interpolated samples first"),
+        table(("id", "subject", "session", "label", *numbers, "notes"), body, numbers, MOST_ROWS, "recording"),
+    )
+
+
+def _notes(summary: Summary) -> Html | None:
+    if not summary.notes:
+        return None
+    body = [(name, count(len(values)), _values(values)) for name, values in summary.notes.items()]
+    return join(
+        tag("h3", "Notes on recordings"),
+        table(("note", "recordings", "values (recordings)"), body, ("recordings",), MOST_ROWS, "note"),
+    )
+
+
+def _values(values: list[Any]) -> str:
+    """The commonest values, or the range of numbers that nearly all differ."""
+    common = Counter(text_of(value) for value in values)
+    if len(common) > MOST_VALUES and all(isinstance(value, int | float) for value in values):
+        return f"{min(values):.6g} to {max(values):.6g}, median {np.median(values):.6g}"
+    shown = ", ".join(f"{value} ({count(n)})" for value, n in common.most_common(MOST_VALUES))
+    rest = len(common) - MOST_VALUES
+    return shown + (f" and {plural(rest, 'other value')}" if rest > 0 else "")
+
+
+def offsets(summary: Summary) -> Html:
+    """What the synchrony check found, if it was made."""
+    checked = summary.offsets
+    if checked is None:
+        return tag("p", f"Not checked: python -m scripts.check_sync data/{summary.name} estimates it.", class_="muted")
+    found = checked[np.isfinite(checked["offset_s"])]
+    verdicts = [(name or "(none)", count(n)) for name, n in checked["verdict"].value_counts().items()]
+    order = (-found["offset_s"].abs()).argsort(kind="stable")
+    largest = [
+        (row.id, f"{row.offset_s:+.2f}", f"{row.confidence:.2f}", row.verdict) for row in found.iloc[order].itertuples()
+    ]
+    header = ("id", "offset, s", "confidence", "verdict")
+    return join(
+        tag("p", f"Of {plural(len(checked), 'recording')} checked, {count(len(found))} have an estimate."),
+        tag(
+            "div",
+            tag("div", tag("h3", "Recordings by offset"), _offset_bars(found["offset_s"].to_numpy())),
+            tag(
+                "div",
+                tag("h3", "Recordings by verdict"),
+                table(("verdict", "recordings"), verdicts, ("recordings",), MOST_ROWS, "verdict"),
+            ),
+            class_="columns",
+        ),
+        tag("h3", "Largest offsets") if largest else None,
+        table(header, largest, header[1:3], MOST_ROWS, "recording") if largest else None,
+    )
+
+
+def _offset_bars(offsets: np.ndarray) -> Html:
+    if not len(offsets):
+        return tag("p", "No offset was found.", class_="muted")
+    width = next(w for w in (0.1, 0.2, 0.5, 1.0, 5.0, 60.0, np.inf) if np.ptp(offsets) / w <= 20)
+    if not np.isfinite(width):
+        return tag("p", "The offsets differ by more than 20 minutes.", class_="muted")
+    bins = np.floor(offsets / width + 0.5).astype(int)  # centred on multiples of the width
+    values = [
+        (f"{k * width:+.1f} s", int((bins == k).sum()), f"± {width / 2:g} s") for k in range(bins.min(), bins.max() + 1)
+    ]
+    return bars(values)
+
+
+def _range(values: pd.Series) -> str:
+    low, high = values.min(), values.max()
+    return f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
+
+
+def text_of(value: Any) -> str:
+    """A value of a JSON file in words, without paths."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {text_of(content)}" for name, content in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(text_of, value))
+    return without_paths("–" if value is None else str(value))
