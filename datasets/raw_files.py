@@ -63,7 +63,7 @@ def _rng(seed: int, population: str, stream: int, number: int = 0) -> np.random.
     return np.random.default_rng([seed, POPULATION_NUMBERS[population], stream, number])
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=MMEA_SESSIONS)  # 3 MB a room
 def take_room(population: str, room: int, seed: int) -> Room:
     """The room of this number."""
     return build_room(POPULATIONS[population].rooms, int(_rng(seed, population, ROOM, room).integers(2**63)))
@@ -91,7 +91,7 @@ def film(
 def write_video(path: Path, frames: np.ndarray, rate_hz: int) -> None:
     """(n, S, S, 3) uint8 -> H.264 mp4. One thread, so that the bytes do not depend on the machine's cores."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=rate_hz, options={"preset": "veryfast", "crf": "20", "bf": "0"})
+        stream = container.add_stream("libx264", rate=rate_hz, options={"preset": "ultrafast", "crf": "18"})
         stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"
         stream.codec_context.thread_count = 1
         for picture in frames:

@@ -16,8 +16,10 @@ TEXELS_PER_M = 16
 TEXTURE = 128  # texels per side; textures repeat every 8 m
 BLUR = (0.0, 1.0, 2.5)  # texels; blurrier copies for far surfaces, so that they do not flicker
 FLOOR, STAIRS, CEILING, WALL_X0, WALL_X1, WALL_Y0, WALL_Y1, BOX = range(8)
-BOX_STYLES = 3  # each with three shades: faces across x, across y, and the top
+BOX_STYLES = 3
+BOX_SHADES = (0.75, 0.95, 1.2)  # faces across x, across y, and the top: three surfaces in this order
 SURFACES = BOX + 3 * BOX_STYLES
+SURFACE_AXIS = np.array([2, 2, 2, 0, 0, 1, 1, *range(3), *range(3), *range(3)], np.int8)  # that it is square to
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def _colour(hue: float, saturation: float, value: float) -> np.ndarray:
 
 def _atlas(rng: np.random.Generator, style: RoomStyle) -> np.ndarray:
     hue, contrast = rng.uniform(*style.hue), rng.uniform(*style.contrast)
-    textures = np.empty((SURFACES, TEXTURE, TEXTURE, 3))
+    textures = np.empty((SURFACES, TEXTURE, TEXTURE, 3), np.float32)
     textures[FLOOR] = _floor(rng, contrast)
     textures[STAIRS] = _stairs(rng, contrast)
     textures[CEILING] = _ceiling(rng)
@@ -113,8 +115,8 @@ def _atlas(rng: np.random.Generator, style: RoomStyle) -> np.ndarray:
         textures[surface] = _wall(rng, hue, contrast) * (0.85 if surface in (WALL_X0, WALL_X1) else 1.0)
     for box in range(BOX_STYLES):
         side = _cupboard(rng, contrast)
-        for shade, light in enumerate((0.75, 0.95, 1.2)):
-            textures[BOX + 3 * box + shade] = side * light
+        for face, shade in enumerate(BOX_SHADES):
+            textures[BOX + 3 * box + face] = side * shade
     levels = []
     for sigma in BLUR:
         blurred = gaussian_filter(textures, (0, sigma, sigma, 0), mode="wrap") if sigma else textures

@@ -54,21 +54,21 @@ class Population:
 POPULATIONS = {
     "ego4d": Population(
         height_m=(1.56, 1.88), step_hz=(1.65, 2.05), step_m=(0.60, 0.76), bounce=(0.8, 1.25), vigour=(0.8, 1.15),
-        tempo=(0.8, 1.15), stoop=(0, 9), gaze=(-2, 14), recline=(4, 16), tremor_hz=(4, 9), tremor=(0, 0.1),
+        tempo=(0.8, 1.15), stoop=(0, 9), gaze=(-2, 14), recline=(4, 16), tremor_hz=(4, 9), tremor=(0, 0.04),
         chest_share=0.3, device_pitch=(-8, 8), device_roll=(-5, 5), sensor_tilt=15, field_of_view=(80, 104),
         acc_range_g=16, gyro_range_dps=2000,
         rooms=RoomStyle((7.0, 9.5), (6.5, 9.0), (2.6, 3.4), (26, 36), (0.0, 0.7), (0.55, 1.0)),
     ),
     "mmea": Population(
         height_m=(1.60, 1.80), step_hz=(1.75, 2.10), step_m=(0.62, 0.72), bounce=(0.85, 1.2), vigour=(0.8, 1.1),
-        tempo=(0.9, 1.15), stoop=(0, 7), gaze=(0, 12), recline=(4, 12), tremor_hz=(4, 9), tremor=(0, 0.05),
+        tempo=(0.9, 1.15), stoop=(0, 7), gaze=(0, 12), recline=(4, 12), tremor_hz=(4, 9), tremor=(0, 0.02),
         chest_share=0.0, device_pitch=(-2, 10), device_roll=(-4, 4), sensor_tilt=7, field_of_view=(76, 84),
         acc_range_g=4, gyro_range_dps=2000,
         rooms=RoomStyle((8.0, 11.0), (7.5, 10.0), (2.9, 3.8), (28, 38), (0.6, 1.0), (0.45, 0.9)),
     ),
     "pd": Population(
         height_m=(1.52, 1.78), step_hz=(1.45, 1.80), step_m=(0.35, 0.52), bounce=(0.5, 0.85), vigour=(0.6, 0.95),
-        tempo=(0.6, 0.85), stoop=(4, 16), gaze=(5, 15), recline=(6, 20), tremor_hz=(4, 6), tremor=(0.1, 0.6),
+        tempo=(0.6, 0.85), stoop=(4, 16), gaze=(5, 15), recline=(6, 20), tremor_hz=(4, 6), tremor=(0.08, 0.35),
         chest_share=1.0, device_pitch=(-10, 10), device_roll=(-6, 6), sensor_tilt=10, field_of_view=(80, 100),
         acc_range_g=8, gyro_range_dps=1000,
         rooms=RoomStyle((6.5, 8.0), (6.0, 7.5), (2.4, 2.8), (18, 26), (0.0, 1.0), (0.3, 0.8)),
