@@ -9,7 +9,6 @@ results.json, draws.json (the windows of every draw), confusion.png and shots.pn
 """
 
 import hashlib
-import json
 import sys
 import time
 from pathlib import Path
@@ -40,7 +39,7 @@ from utils.plots import confusion_matrix as plot_confusion
 from utils.plots import shots_curve
 from utils.results import checkpoint_facts
 from utils.run import commit, default_name, open_run, seed_everything, write_json
-from utils.tables import markdown, percent
+from utils.tables import few_shot_method, few_shot_tables, few_shot_title
 
 
 def main(argv: list[str] | None = None) -> Path:
@@ -98,7 +97,7 @@ def main(argv: list[str] | None = None) -> Path:
     if config.save_model:
         save_model(config.save_model, best, training, results)
     if config.report:
-        print(tables(results))
+        print(few_shot_tables(results))
     print(f"results: {folder / 'results.json'}")
     return folder
 
@@ -199,32 +198,17 @@ def measure(predicted: list[np.ndarray], draws: list[Draw], labels: np.ndarray, 
 
 
 def write_draws(path: Path, config: DownstreamConfig, windows: Windows, draws: list[Draw]) -> dict[str, str]:
-    """The windows of every draw by their ids; the first n shots of a class are its n-shot set.
-
-    Returns:
-        Name and digest of the file: results with the same digest are of the same windows.
-    """
-    content = {
-        "dataset": windows.store.fingerprint(),
-        "split": config.split,
-        "seed": config.seed,
-        "draws": [
-            {
-                "held_out_groups": list(draw.held_out_groups),
-                "shots": {c: windows.ids(row) for c, row in zip(windows.classes, draw.shots, strict=True)},
-                "held_out": {c: windows.ids(row) for c, row in zip(windows.classes, draw.held_out, strict=True)},
-            }
-            for draw in draws
-        ],
-    }
+    """Write the windows of every draw; name and digest of the file: equal digests, equal windows."""
+    content = {"dataset": windows.store.fingerprint(), "split": config.split, "seed": config.seed}
+    content["draws"] = [draw.named(windows.classes, windows.ids()) for draw in draws]
     write_json(path, content)
-    return {"file": path.name, "sha256": hashlib.sha256(json.dumps(content).encode()).hexdigest()}
+    return {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
 def draw_pictures(folder: Path, results: dict[str, Any]) -> None:
     """confusion.png (most shots, all draws) and shots.png."""
     most = max(results["shots"], key=int)
-    what = describe(results)
+    what = few_shot_title(results)
     plot_confusion(
         np.array(results["shots"][most]["confusion"]),
         results["classes"],
@@ -234,40 +218,8 @@ def draw_pictures(folder: Path, results: dict[str, Any]) -> None:
     line = {
         int(n): (r["balanced_accuracy"]["mean"], r["balanced_accuracy"]["std"]) for n, r in results["shots"].items()
     }
-    label = f"{results['encoder']} encoder"
+    label = few_shot_method(results)
     shots_curve({label: line}, results["chance"]["balanced_accuracy"], folder / "shots.png", what)
-
-
-def describe(results: dict[str, Any]) -> str:
-    """One line that says what was measured, and that it is simulated where it is."""
-    mode = {"lp": "linear probe", "finetune": "finetuning"}[results["mode"]]
-    simulated = " (simulated)" if results["simulated"] else ""
-    return f"{mode}, {results['encoder']} {results['model']} encoder, {results['dataset']['name']}{simulated}"
-
-
-def tables(results: dict[str, Any]) -> str:
-    """Results by number of shots beside chance, and recall of each class."""
-    names = {"balanced_accuracy": "balanced accuracy, %", "macro_f1": "macro F1, %"}
-    rows = [
-        [f"{n} shots", *(percent(r[name]["mean"], r[name]["std"]) for name in names)]
-        for n, r in results["shots"].items()
-    ]
-    rows += [[row, *(percent(results[row][name]) for name in names)] for row in ("chance", "majority")]
-    recall = [
-        [name, *(percent(r["recall"][k]) for r in results["shots"].values())]
-        for k, name in enumerate(results["classes"])
-    ]
-    draws = len(next(iter(results["shots"].values()))["balanced_accuracy"]["values"])
-    return "\n".join(
-        [
-            f"\n{describe(results)}: mean ± std over {draws} draws, {results['held_out_per_class']} held-out windows "
-            f"per class, split by {results['groups']}\n",
-            markdown(["", *names.values()], rows),
-            "\nRecall of each class, %\n",
-            markdown(["class", *(f"{n} shots" for n in results["shots"])], recall),
-            "",
-        ]
-    )
 
 
 def save_model(path: Path, trained: Trained, training: TrainConfig, results: dict[str, Any]) -> None:

@@ -11,7 +11,6 @@ from another one through a class map. Writes runs/<name>/ with results.json, pro
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -47,7 +46,7 @@ from utils.metrics import (
 from utils.plots import confusion_matrix as plot_confusion
 from utils.results import checkpoint_facts
 from utils.run import commit, default_name, open_run, seed_everything, write_json
-from utils.tables import markdown, percent, share
+from utils.tables import zero_shot_tables, zero_shot_title
 
 RANKS = (1, 3)  # R@1 and R@3, as in Table 4 of the paper
 IMU_BATCH = 512  # windows; a video takes far more memory, hence --batch_size
@@ -134,9 +133,9 @@ def main(argv: list[str] | None = None) -> Path:
         {c: prototypes.ids(np.flatnonzero(owner[prototypes.label] == k)) for k, c in enumerate(classes)},
     )
     write_json(folder / "results.json", results)
-    plot_confusion(confusion, classes, folder / "confusion.png", describe(results))
+    plot_confusion(confusion, classes, folder / "confusion.png", zero_shot_title(results))
     if config.report:
-        print(tables(results))
+        print(zero_shot_tables(results))
     print(f"results: {folder / 'results.json'}")
     return folder
 
@@ -181,43 +180,6 @@ def measure(labels: np.ndarray, scores: np.ndarray) -> dict[str, float]:
     """Metrics of some queries from their (Q, K) class scores."""
     confusion = confusion_matrix(labels, scores.argmax(1), scores.shape[1])
     return classification_metrics(confusion) | retrieval_metrics(scores, labels, RANKS)
-
-
-def describe(results: dict[str, Any]) -> str:
-    """One line that says what was measured, and that it is simulated where it is."""
-    source = results["prototypes_from"]["name"]
-    prototypes = "" if source == results["dataset"]["name"] else f", prototypes from {source}"
-    simulated = " (simulated)" if results["simulated"] else ""
-    return f"zero-shot, {results['model']}, {results['dataset']['name']}{prototypes}{simulated}"
-
-
-def tables(results: dict[str, Any]) -> str:
-    """Each metric beside its chance value, and recall of each class."""
-    names = {"balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1", "mrr": "MRR", "r@1": "R@1", "r@3": "R@3"}
-    rows = [
-        [
-            label,
-            share(results["metrics"][name]["mean"], results["metrics"][name]["std"]),
-            share(results["chance"][name]),
-        ]
-        for name, label in names.items()
-    ]
-    recall = [
-        [name, str(n), percent(value)]
-        for name, n, value in zip(results["classes"], results["queries_per_class"], results["recall"], strict=True)
-    ]
-    repetitions = len(results["metrics"]["mrr"]["values"])
-    share_drawn = results["config"]["bootstrap_share"]
-    return "\n".join(
-        [
-            f"\n{describe(results)}: {sum(results['queries_per_class'])} queries, {results['prototypes_per_class']} "
-            f"prototypes per class; mean ± std over {repetitions} random {100 * share_drawn:g} % of each class\n",
-            markdown(["metric", "result", "chance"], rows),
-            "\nRecall of each class (all queries), %\n",
-            markdown(["class", "queries", "recall"], recall),
-            "",
-        ]
-    )
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Letters: W windows, K classes, S most shots, V held-out windows per class, G gro
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -45,6 +46,14 @@ class Draw:
     def test(self) -> np.ndarray:
         """(K * V,) positions of the held-out windows, class by class."""
         return self.held_out.ravel()
+
+    def named(self, classes: Sequence[str], ids: Sequence[str]) -> dict[str, Any]:
+        """The draw with window ids, to be written to a file: the first n shots of a class are its n-shot set."""
+        return {
+            "held_out_groups": list(self.held_out_groups),
+            "shots": {name: [ids[i] for i in row] for name, row in zip(classes, self.shots, strict=True)},
+            "held_out": {name: [ids[i] for i in row] for name, row in zip(classes, self.held_out, strict=True)},
+        }
 
 
 def resolve_classes(names: Sequence[str] | None, available: Sequence[str]) -> tuple[str, ...]:

@@ -16,11 +16,9 @@ from typing import Any
 from configs.load import parse
 from configs.schema import ReportConfig
 from utils.plots import shots_curve
-from utils.tables import markdown, percent, share
+from utils.tables import METRICS, encoder_origin, few_shot_method, markdown, marked, percent, share
 
 COMMANDS = ("train", "downstream", "zeroshot")
-MODES = {"lp": "linear probe", "finetune": "finetuning"}
-METRICS = {"balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1", "mrr": "MRR", "r@1": "R@1", "r@3": "R@3"}
 RETRIEVAL = {"r@1": "R@1", "r@5": "R@5", "mrr": "MRR"}
 
 
@@ -36,8 +34,8 @@ class Run:
         """Name of the dataset that the run was about, and whether it is simulated."""
         value = self.results["dataset"]
         if isinstance(value, str):
-            return _marked(value, self.results["simulated"])
-        return _marked(value["name"], value["simulated"])  # a zero-shot result is simulated if its prototypes are
+            return marked(value, self.results["simulated"])
+        return marked(value["name"], value["simulated"])  # a zero-shot result is simulated if its prototypes are
 
 
 def main(argv: list[str] | None = None) -> Path:
@@ -92,7 +90,9 @@ def notice(runs: list[Run]) -> str:
             "> **Everything on this page is simulated**: people, rooms, sensors and video come from a program. It "
             "shows that the software works from end to end, and says nothing about patients."
         )
-    if any(simulated) or any("(simulated)" in _pretrained(run) for run in runs):
+    if any(simulated) or any(
+        run.results["command"] != "train" and "(simulated)" in encoder_origin(run.results) for run in runs
+    ):
         return "> Whatever is marked *simulated* was not measured on people."
     return "Chance is what guessing gives."
 
@@ -116,17 +116,22 @@ def few_shot(runs: list[Run], out: Path) -> list[str]:
         shots = sorted({int(n) for run in members for n in run.results["shots"]})
         for name in ("balanced_accuracy", "macro_f1"):
             header = [f"{METRICS[name]}, %", *(f"{n} shots" for n in shots)]
-            rows = [[_method(run), *(_cell(run.results["shots"].get(str(n)), name) for n in shots)] for run in members]
+            rows = [
+                [few_shot_method(run.results), *(_cell(run.results["shots"].get(str(n)), name) for n in shots)]
+                for run in members
+            ]
             first = members[0].results  # equal classes and held-out windows: equal chance
             rows += [[row, *[percent(first[row][name])] * len(shots)] for row in ("chance", "majority")]
             parts.append(markdown(header, rows))
         curve = out / f"shots_{number}.png"
-        lines = {_method(run): _line(run) for run in members}
+        lines = {few_shot_method(run.results): _line(run) for run in members}
         shots_curve(lines, members[0].results["chance"]["balanced_accuracy"], curve, f"{dataset}, few-shot")
         parts.append(f"![Balanced accuracy against shots, {dataset}]({curve.name})")
         for run in members:
             if run.results["encoder"] != "random":
-                parts.append(_picture(run, "confusion.png", f"Confusion matrix, {dataset}, {_method(run)}", out))
+                parts.append(
+                    _picture(run, "confusion.png", f"Confusion matrix, {dataset}, {few_shot_method(run.results)}", out)
+                )
     return parts
 
 
@@ -144,7 +149,9 @@ def zero_shot(runs: list[Run], out: Path) -> list[str]:
             for cell in (share(r["metrics"][name]["mean"], r["metrics"][name]["std"]), share(r["chance"][name]))
         ]
         size = [str(len(r["classes"])), str(sum(r["queries_per_class"]))]
-        rows.append([run.dataset, f"{r['model']}, {_pretrained(run)}", _marked(source["name"], source["simulated"])])
+        rows.append(
+            [run.dataset, f"{r['model']}, {encoder_origin(run.results)}", marked(source["name"], source["simulated"])]
+        )
         rows[-1] += size + cells
     header = ["dataset", "method", "prototypes from", "classes", "queries"]
     header += [cell for label in METRICS.values() for cell in (label, "chance")]
@@ -207,24 +214,6 @@ def provenance(runs: list[Run], unfinished: list[Path]) -> list[str]:
 def _short(commit: str) -> str:
     """Enough of a commit to find it, and whether files differed from it."""
     return commit[:12] + ("+changes" if commit.endswith("+changes") else "")
-
-
-def _marked(name: str, simulated: bool) -> str:
-    return f"{name} (simulated)" if simulated else name
-
-
-def _pretrained(run: Run) -> str:
-    """Where an evaluated encoder comes from."""
-    if run.results.get("encoder") == "random":
-        return "random weights"
-    if run.results.get("checkpoint") is None:
-        return ""
-    dataset = run.results["checkpoint"]["dataset"]
-    return f"pretrained on {_marked(dataset['name'], dataset['simulated'])}"
-
-
-def _method(run: Run) -> str:
-    return f"{MODES[run.results['mode']]}, {run.results['model']}, {_pretrained(run)}"
 
 
 def _cell(row: dict | None, name: str) -> str:

@@ -1,6 +1,10 @@
 """Results as Markdown tables, one way of writing a number everywhere."""
 
 from collections.abc import Sequence
+from typing import Any
+
+MODES = {"lp": "linear probe", "finetune": "finetuning"}
+METRICS = {"balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1", "mrr": "MRR", "r@1": "R@1", "r@3": "R@3"}
 
 
 def percent(mean: float | None, std: float | None = None) -> str:
@@ -35,3 +39,89 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
     rule = "|" + "|".join("-" * (w + 2) if c == 0 else "-" * (w + 1) + ":" for c, w in enumerate(widths)) + "|"
     return "\n".join([line(cells[0]), rule, *map(line, cells[1:])])
+
+
+def marked(name: str, simulated: bool) -> str:
+    """A dataset's name, and that it is simulated where it is."""
+    return f"{name} (simulated)" if simulated else name
+
+
+def encoder_origin(results: dict[str, Any]) -> str:
+    """Where an evaluated encoder comes from."""
+    if results["command"] == "downstream" and results["encoder"] == "random":
+        return "random weights"
+    dataset = results["checkpoint"]["dataset"]
+    return f"pretrained on {marked(dataset['name'], dataset['simulated'])}"
+
+
+def few_shot_method(results: dict[str, Any]) -> str:
+    """How the classes were learnt, without the dataset that they were learnt on."""
+    return f"{MODES[results['mode']]}, {results['model']}, {encoder_origin(results)}"
+
+
+def few_shot_title(results: dict[str, Any]) -> str:
+    """One line that says what was measured, and what of it is simulated."""
+    return f"{marked(results['dataset']['name'], results['simulated'])}: {few_shot_method(results)}"
+
+
+def few_shot_tables(results: dict[str, Any]) -> str:
+    """Results by number of shots beside chance, and recall of each class."""
+    names = ("balanced_accuracy", "macro_f1")
+    rows = [
+        [f"{n} shots", *(percent(r[name]["mean"], r[name]["std"]) for name in names)]
+        for n, r in results["shots"].items()
+    ]
+    rows += [[row, *(percent(results[row][name]) for name in names)] for row in ("chance", "majority")]
+    recall = [
+        [name, *(percent(r["recall"][k]) for r in results["shots"].values())]
+        for k, name in enumerate(results["classes"])
+    ]
+    draws = len(next(iter(results["shots"].values()))["balanced_accuracy"]["values"])
+    return "\n".join(
+        [
+            f"\n{few_shot_title(results)}",
+            f"mean ± std over {draws} draws, {results['held_out_per_class']} held-out windows per class, "
+            f"split by {results['groups']}\n",
+            markdown(["", *(f"{METRICS[name]}, %" for name in names)], rows),
+            "\nRecall of each class, %\n",
+            markdown(["class", *(f"{n} shots" for n in results["shots"])], recall),
+            "",
+        ]
+    )
+
+
+def zero_shot_title(results: dict[str, Any]) -> str:
+    """One line that says what was measured, and what of it is simulated."""
+    target, source = results["dataset"], results["prototypes_from"]
+    name = marked(target["name"], target["simulated"])
+    prototypes = "" if source == target else f", prototypes from {marked(source['name'], source['simulated'])}"
+    return f"{name}: zero-shot, {results['model']}, {encoder_origin(results)}{prototypes}"
+
+
+def zero_shot_tables(results: dict[str, Any]) -> str:
+    """Each metric beside its chance value, and recall of each class."""
+    rows = [
+        [
+            label,
+            share(results["metrics"][name]["mean"], results["metrics"][name]["std"]),
+            share(results["chance"][name]),
+        ]
+        for name, label in METRICS.items()
+    ]
+    recall = [
+        [name, str(n), percent(value)]
+        for name, n, value in zip(results["classes"], results["queries_per_class"], results["recall"], strict=True)
+    ]
+    repetitions = len(results["metrics"]["mrr"]["values"])
+    share_drawn = results["config"]["bootstrap_share"]
+    return "\n".join(
+        [
+            f"\n{zero_shot_title(results)}",
+            f"{sum(results['queries_per_class'])} queries, {results['prototypes_per_class']} prototypes per class; "
+            f"mean ± std over {repetitions} random {100 * share_drawn:g} % of each class\n",
+            markdown(["metric", "result", "chance"], rows),
+            "\nRecall of each class (all queries), %\n",
+            markdown(["class", "queries", "recall"], recall),
+            "",
+        ]
+    )
