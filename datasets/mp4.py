@@ -11,9 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+
 _CONTAINERS = {b"trak", b"mdia", b"minf", b"stbl", b"edts"}
 _UPRIGHT = (1.0, 0.0, 0.0, 1.0)
 _MAX_HEADER_BYTES = 1 << 28
+_MAX_SAMPLES = 1 << 24  # two days at 90 frames a second
+_DAMAGED = (struct.error, KeyError, IndexError, ZeroDivisionError, ValueError)
 Boxes = dict[bytes, bytes]  # name -> content
 
 
@@ -26,6 +30,8 @@ class VideoTrack:
         codec: four-letter code of the sample description, such as ``avc1``.
         constant_rate: every frame but the last lasts equally long.
         frame_s: how long the first frame lasts, seconds.
+        open_gops: frames are shown before the key frame that they are stored after, so that decoding cannot begin
+            at that key frame.
         edited: an edit list cuts frames away or shifts the beginning.
         rotated: frames must be turned or mirrored for display.
     """
@@ -34,6 +40,7 @@ class VideoTrack:
     codec: str
     constant_rate: bool
     frame_s: float
+    open_gops: bool
     edited: bool
     rotated: bool
 
@@ -59,7 +66,7 @@ def video_track(path: Path) -> VideoTrack | None:
         for track in _tracks(header):
             if track[b"hdlr"][8:12] == b"vide":
                 return _video_track(track, _timescale(dict(_boxes(header))[b"mvhd"]), complete)
-    except (struct.error, KeyError, IndexError, ZeroDivisionError):
+    except _DAMAGED:
         pass  # damaged: the decoder's own message will say more
     return None
 
@@ -79,7 +86,7 @@ def track_samples(path: Path, codec: str) -> list[Sample]:
             for track in _tracks(header):
                 if track[b"stsd"][12:16] == codec.encode("latin-1"):
                     return list(_read_samples(file, track))
-        except (struct.error, KeyError, IndexError, ZeroDivisionError) as error:
+        except _DAMAGED as error:
             raise ValueError(f"{path}: its mp4 header is damaged ({error!r}); copy it again") from error
         except EOFError as error:
             raise ValueError(f"{path}: {error}; the file is cut off, copy it again") from error
@@ -135,10 +142,10 @@ def _timescale(header_box: bytes) -> int:
     return struct.unpack_from(">I", header_box, 20 if header_box[0] == 1 else 12)[0]
 
 
-def _runs(table: bytes) -> list[tuple[int, int]]:
+def _runs(table: bytes, form: str = "I") -> list[tuple[int, int]]:
     """Run-length table of ``stts`` and ``ctts``: (number of samples, value)."""
     count = struct.unpack_from(">I", table, 4)[0]
-    return [struct.unpack_from(">II", table, 8 + 8 * i) for i in range(count)]
+    return [struct.unpack_from(f">I{form}", table, 8 + 8 * i) for i in range(count)]
 
 
 def _video_track(track: Boxes, movie_ticks_per_s: int, complete: bool) -> VideoTrack | None:
@@ -148,7 +155,7 @@ def _video_track(track: Boxes, movie_ticks_per_s: int, complete: bool) -> VideoT
     ticks_per_s = _timescale(track[b"mdhd"])
     durations = {delta for _, delta in (runs if runs[-1][0] > 1 else runs[:-1])}  # the last frame may differ
     frame_s = runs[0][1] / ticks_per_s
-    first_shown = _runs(track[b"ctts"])[0][1] if b"ctts" in track else 0
+    first_shown = _runs(track[b"ctts"], "i")[0][1] if b"ctts" in track else 0
     media_s = sum(count * delta for count, delta in runs) / ticks_per_s
     matrix = struct.unpack_from(">9i", track[b"tkhd"], 52 if track[b"tkhd"][0] == 1 else 40)
     return VideoTrack(
@@ -156,9 +163,38 @@ def _video_track(track: Boxes, movie_ticks_per_s: int, complete: bool) -> VideoT
         codec=track[b"stsd"][12:16].decode("latin-1"),
         constant_rate=len(durations) <= 1,
         frame_s=frame_s,
+        open_gops=_open_gops(track),
         edited=b"elst" in track and _cuts(track[b"elst"], first_shown, media_s - 1.5 * frame_s, movie_ticks_per_s),
         rotated=tuple(matrix[i] / 65536 for i in (0, 1, 3, 4)) != _UPRIGHT,
     )
+
+
+def _open_gops(track: Boxes) -> bool:
+    if b"ctts" not in track or b"stss" not in track:
+        return False  # shown in the order of storage, or nothing but key frames
+    durations = _per_sample(track, b"stts", "I")
+    shown = durations.cumsum() - durations + _per_sample(track, b"ctts", "i")
+    count = struct.unpack_from(">I", track[b"stss"], 4)[0]
+    keys = np.array(struct.unpack_from(f">{count}I", track[b"stss"], 8), dtype=np.int64) - 1
+    first_shown_later = np.minimum.accumulate(shown[::-1])[::-1]  # of this frame and all after it
+    return bool((first_shown_later[keys] < shown[keys]).any())
+
+
+def _per_sample(track: Boxes, name: bytes, form: str) -> np.ndarray:
+    """A run-length table as one int64 per sample."""
+    counts, values = np.array(_runs(track[name], form), dtype=np.int64).T
+    if counts.sum() != len(_sizes(track)):  # a damaged count could ask for all memory there is
+        raise ValueError(f"{name!r} speaks of {counts.sum()} samples, there are {len(_sizes(track))}")
+    return np.repeat(values, counts)
+
+
+def _sizes(track: Boxes) -> np.ndarray:
+    """Bytes of each sample."""
+    table = track[b"stsz"]
+    one_size, count = struct.unpack_from(">II", table, 4)
+    if count > _MAX_SAMPLES:
+        raise ValueError(f"{count} samples in a track")
+    return np.full(count, one_size) if one_size else np.frombuffer(table, ">u4", count, 12).astype(np.int64)
 
 
 def _cuts(edit_list: bytes, first_shown: int, needed_s: float, movie_ticks_per_s: int) -> bool:
@@ -174,9 +210,7 @@ def _cuts(edit_list: bytes, first_shown: int, needed_s: float, movie_ticks_per_s
 
 def _read_samples(file: BinaryIO, track: Boxes) -> Iterator[Sample]:
     ticks_per_s = _timescale(track[b"mdhd"])
-    durations = [delta for count, delta in _runs(track[b"stts"]) for _ in range(count)]
-    one_size, count = struct.unpack_from(">II", track[b"stsz"], 4)
-    sizes = [one_size] * count if one_size else struct.unpack_from(f">{count}I", track[b"stsz"], 12)
+    durations, sizes = _per_sample(track, b"stts", "I").tolist(), _sizes(track).tolist()
     now = 0
     for duration, size, offset in zip(durations, sizes, _offsets(track, sizes), strict=True):
         file.seek(offset)
@@ -195,7 +229,7 @@ def _offsets(track: Boxes, sizes: list[int]) -> Iterator[int]:
     rules = [struct.unpack_from(">III", track[b"stsc"], 8 + 12 * i) for i in range(entries)]
     sample = 0
     for number, offset in enumerate(chunks, start=1):
-        for _ in range(next(per_chunk for first, per_chunk, _ in reversed(rules) if first <= number)):
+        for _ in range([per_chunk for first, per_chunk, _ in rules if first <= number][-1]):
             if sample < len(sizes):
                 yield offset
                 offset += sizes[sample]

@@ -22,7 +22,7 @@ MIN_RATE_HZ = 20.0  # below it, two samples in a row would already be a gap, or 
 MEDIAN_SAMPLES = 5
 _ZERO_CROSSINGS = 25  # of the sinc, on each side: transition band +-10 % of the cutoff
 _KAISER_BETA = 7.857  # 80 dB in the stop band (Kaiser 1974: 0.1102 (80 - 8.7))
-_CHUNK = 1 << 21  # filter weights made at a time: memory does not grow with the recording
+_CHUNK = 1 << 16  # filter weights made at a time: memory does not grow with the recording
 _EPSILON_S = 1e-6  # float64 seconds since 1970 still resolve 0.2 us
 
 

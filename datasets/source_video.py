@@ -1,9 +1,9 @@
 """Frames of a source video by their time, read once from beginning to end.
 
 Frames are taken by the container's timestamps, never by number: 29.97 fps read as 30 is 1.2 s off after 20 minutes.
-Two readers stand behind one function. decord reads plain video (constant rate, no edit list, upright, a complete
-file); PyAV reads everything else and stands in where decord is not installed. Both decode in order and never seek,
-because seeking goes wrong at open GOPs and edit lists, and both hold a few frames at a time, whatever the length.
+Two readers stand behind one function. decord reads plain video (a complete file, constant rate, closed GOPs, no edit
+list, upright); PyAV reads everything else, frame by frame without ever seeking, and stands in where decord is not
+installed. Both hold a few frames at a time, whatever the length.
 
 A decord reader that is kept goes on decoding in the background, so it lives only as long as the loop over its frames.
 """
@@ -20,6 +20,7 @@ from datasets.mp4 import VideoTrack, video_track
 from datasets.recording import BadRecording
 
 _TIE_S = 1e-6  # 25 fps read at 10 fps meets a tie at every other frame; rounding must not decide it
+_DECORD_MIN_WIDTH = 64  # narrower rows are padded to 64 bytes, and decord takes the padding for pixels
 _DECORD_CODECS = {"avc1", "avc3", "mp4v"}  # sample descriptions that its FFmpeg of 2021 decodes exactly
 Frame = TypeVar("Frame")
 
@@ -81,6 +82,7 @@ def is_plain(track: VideoTrack | None) -> bool:
         and track.complete
         and track.codec in _DECORD_CODECS
         and track.constant_rate
+        and not track.open_gops
         and not track.edited
         and not track.rotated
     )
@@ -103,7 +105,8 @@ def frames_at(path: Path, times_s: np.ndarray, size: int) -> Iterator[np.ndarray
         BadRecording: ``missing_video``, ``empty_video`` or ``unreadable_video`` before the first frame.
     """
     info, track, done = probe(path), video_track(path), 0
-    if importlib.util.find_spec("decord") is not None and is_plain(track):
+    wide_enough = scaled_size(info.width, info.height, size)[0] >= _DECORD_MIN_WIDTH
+    if importlib.util.find_spec("decord") is not None and wide_enough and is_plain(track):
         from decord import DECORDError  # not a RuntimeError
 
         try:
@@ -155,7 +158,7 @@ def _read_with_decord(
     for index in choose_nearest(((k * frame_s, k) for k in range(len(reader))), times_s):
         if index >= position:
             if index > position:
-                reader.skip_frames(index - position)  # in order; asking for a number would seek
+                reader.skip_frames(index - position)  # jumps to a key frame on the way: exact where GOPs are closed
             image, position = centre_crop(reader.next().asnumpy(), size), index + 1
         yield image
 

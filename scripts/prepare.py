@@ -37,6 +37,7 @@ from utils.tables import markdown
 SIMULATED_NOTE = "SIMULATED.txt"  # lies in a raw folder that no person recorded
 _PACKAGES = ("numpy", "scipy", "pandas", "av", "decord", "simplejpeg")
 _SUBJECTS_SHOWN = 40
+_UNKNOWN = "(unknown)"
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -102,7 +103,9 @@ def prepare_all(cfg: PrepareConfig, found: Found) -> list[Outcome]:
             bar.update()
 
         while left:
-            jobs = (delayed(prepare_source)(source, *settings) for source in list(left.values()))
+            # longest first, so that no worker is left alone with a long one at the end
+            queue = sorted(left.values(), key=_bytes, reverse=True)
+            jobs = (delayed(prepare_source)(source, *settings) for source in queue)
             try:
                 for outcome in Parallel(n_jobs=workers, return_as="generator_unordered")(jobs):
                     note(outcome)
@@ -110,6 +113,10 @@ def prepare_all(cfg: PrepareConfig, found: Found) -> list[Outcome]:
                 for source in [s for s in left.values() if is_started(s, cfg.out)]:
                     note(_alone(source, *settings))
     return outcomes
+
+
+def _bytes(source: Source) -> int:
+    return sum(path.stat().st_size for path in source.files if path.is_file())
 
 
 def _alone(source: Source, raw: Path, out: Path, frame_size: int, jpeg_quality: int) -> Outcome:
@@ -180,7 +187,7 @@ def summary(store: Store) -> str:
         return "\n\n".join([*lines, "no 5 s window"])
     names = np.array([*store.classes, "(no label)"])[windows.label]  # -1, no label, is the last
     counted = pd.DataFrame({"label": names, "subject": windows.subject, "session": windows.session})
-    counted["subject"] = counted["subject"].replace("", "(unknown)")
+    counted["subject"] = counted["subject"].replace("", _UNKNOWN)
     lines.append(
         markdown(
             ("class", "windows", "hours", "subjects", "sessions"),
@@ -206,6 +213,12 @@ def summary(store: Store) -> str:
         rows = [(reason, f"{len(g)}", g["id"].iloc[0]) for reason, g in rejected.groupby("reason")]
         lines.append(markdown(("left out because of", "times", "such as"), rows))
     return "\n\n".join(lines)
+
+
+def _people(subjects: pd.Series) -> str:
+    """How many there are; who is unknown may be one person or many."""
+    known = subjects[subjects != _UNKNOWN].nunique()
+    return f"{known or '?'}" if known == subjects.nunique() or not known else f"{known} + ?"
 
 
 if __name__ == "__main__":
