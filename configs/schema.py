@@ -4,6 +4,7 @@ One flat, frozen model per command. A field's help says what it does and in whic
 refused here, before any data, checkpoint or network is touched.
 """
 
+import warnings
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -321,3 +322,25 @@ class InspectConfig(Config):
         if self.out is not None and len(self.data) > 1:
             raise ValueError(f"out is one file and {len(self.data)} datasets have a page each: drop it or name one")
         return self
+
+
+with warnings.catch_warnings():
+    # the name hides a deprecated method of pydantic's, which nothing calls
+    warnings.filterwarnings("ignore", 'Field name "json"')
+
+    class BenchmarkConfig(Config):
+        """python -m scripts.benchmark"""
+
+        program = "python -m scripts.benchmark"
+        summary = "Measure speed against the authors' way and other ways to do the same, as ratios within one run."
+        positional = ("benchmark",)
+
+        benchmark: Literal["prepare", "loader"] = setting(help="what to measure")
+        json: bool = setting(False, help="print one JSON object of the figures instead of the table")
+        repeats: PositiveInt = setting(5, help="times that each contender runs, in turn; the median counts")
+        video_s: float = setting(15.0, ge=5, help="length of each source video, seconds")
+        recording_min: float = setting(10.0, ge=1, help="length of each recording that the loader reads, minutes")
+        csv_min: float = setting(20.0, ge=1, help="length of the recording whose csv the authors' way reads, minutes")
+        frame_size: int = setting(224, ge=16, multiple_of=2, help="side of the stored frames, pixels")
+        batch_size: PositiveInt = setting(32, help="windows per batch")
+        clip_len: int = setting(10, ge=1, le=50, help="frames per window")

@@ -13,7 +13,7 @@ from queue import SimpleQueue
 
 
 class Filling:
-    """A batch on its way, in ``tasks`` parts that are filled independently.
+    """A batch on its way, in ``tasks`` parts that are filled independently; it may have none.
 
     Attributes:
         ready: set when every part has been filled, or has failed.
@@ -59,6 +59,8 @@ class FillingThreads:
 
     def submit(self, filling: Filling) -> None:
         """Begin to fill a batch."""
+        if filling.tasks == 0:
+            filling.ready.set()
         for task in range(filling.tasks):
             self._tasks.put((filling, task))
 
@@ -118,4 +120,4 @@ class FillingThreads:
         try:
             work()
         except Exception as error:  # belongs to whoever waits for the batch
-            filling.error = error
+            filling.error = filling.error or error

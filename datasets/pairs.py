@@ -143,6 +143,10 @@ class PairLoader:
         if self.train:
             np.random.default_rng([self.seed, epoch]).shuffle(order)
         slots, self._slots = self._slots or self._new_slots(), []  # kept for the next epoch: fresh memory is slow
+        if self.clip_len == 0:
+            yield from self._imu_batches(slots, order, range(start_batch, len(self)))
+            self._slots = slots
+            return
         free, ahead, used = list(slots), deque[_Fill](), None
         numbers = iter(range(start_batch, len(self)))
         threads = FillingThreads(self.num_threads, self.timeout_s)
@@ -162,6 +166,19 @@ class PairLoader:
         finally:
             if threads.close():
                 self._slots = slots
+
+    def _imu_batches(self, slots: list[_Slot], order: np.ndarray, numbers: range) -> Iterator[Batch]:
+        """Batches without video: they are in memory already, so no thread is needed."""
+        for number in numbers:
+            slot, rows = slots[number % len(slots)], order[self.positions(number)]
+            slot.wait()
+            slot.imu.numpy()[: len(rows)] = self.windows.imu(rows, self.normalize)
+            yield Batch(slot.imu[: len(rows)], slot.video[: len(rows)], torch.from_numpy(rows), slot)
+
+    def positions(self, number: int) -> slice:
+        """Where in an epoch's order this rank's windows of global batch ``number`` stand."""
+        first = number * self._global_batch + self.rank * self.batch_size
+        return slice(first, first + self.batch_size)
 
     def _new_slots(self) -> list[_Slot]:
         size = int(self.windows.store.info["frame_size"])
@@ -205,15 +222,13 @@ class _Fill(Filling):
         total = loader.batch_size * loader.world_size
         self.loader, self.slot, self.order, self.epoch = loader, slot, order, epoch
         self.batch = range(number * total, (number + 1) * total)  # positions in the order, of all ranks
-        self.first = self.batch.start + loader.rank * loader.batch_size
-        self.rows = order[self.first : min(self.first + loader.batch_size, self.batch.stop)].copy()
+        self.first = loader.positions(number).start
+        self.rows = order[loader.positions(number)].copy()
         slot.wait()
-        super().__init__(tasks=len(self.rows) if loader.clip_len and len(self.rows) else 1)
+        super().__init__(tasks=len(self.rows))
 
     def fill(self, task: int) -> None:
         """Read the frames of one window, or of the first that can stand in for it."""
-        if self.loader.clip_len == 0 or len(self.rows) == 0:
-            return
         out = self.slot.video.numpy()[task]
         index, substitutes = int(self.rows[task]), self._substitutes(self.first + task)
         while True:
@@ -236,11 +251,8 @@ class _Fill(Filling):
         self.slot.imu.numpy()[: len(self.rows)] = self.loader.windows.imu(self.rows, self.loader.normalize)
 
     def describe(self, task: int) -> str:
-        if len(self.rows) == 0:
-            return "nothing"
         windows, index = self.loader.windows, int(self.rows[task])
-        name = windows.ids(np.array([index]))[0]
-        return f"{name} ({windows.store.frames(int(windows.recording[index])).path})" if self.loader.clip_len else name
+        return f"{windows.ids(np.array([index]))[0]} ({windows.store.frames(int(windows.recording[index])).path})"
 
     def _substitutes(self, position: int) -> Iterator[int]:
         """Windows that may replace the one at a position, in an order that depends on nothing else.

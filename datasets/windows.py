@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from configs.constants import FRAME_RATE_HZ, IMU_RATE_HZ, WINDOW_FRAMES, WINDOW_SAMPLES
 from datasets.store import Store
@@ -19,8 +20,8 @@ _LOADING = threading.Lock()
 class _Signals:
     """The IMU of all recordings, end to end, in memory: 4 MB an hour."""
 
-    samples: np.ndarray  # (sum of T, C) float32
-    first: np.ndarray  # (R,) row at which each recording begins
+    at: np.ndarray  # (C, sum of T - 249, 250) float32: the window that begins at a sample; a view, nothing is copied
+    first: np.ndarray  # (R,) sample at which each recording begins
 
 
 @dataclass(frozen=True)
@@ -73,25 +74,28 @@ class Windows:
         """
         signals = self._signals()
         rows = signals.first[self.recording[indices]] + self.start[indices]
-        window = signals.samples[rows[:, None] + np.arange(WINDOW_SAMPLES)]  # (n, T, C)
-        if normalize != "none":
-            mean, std = self._moments(indices, window, normalize)
-            window = (window - mean) / np.where(std > 1e-8, std, 1.0)
-        return np.ascontiguousarray(window.transpose(0, 2, 1), dtype=np.float32)
+        window = signals.at[:, rows].transpose(1, 0, 2)  # (n, C, T)
+        if normalize == "none":
+            return np.ascontiguousarray(window)
+        mean, std = self._moments(indices, window, normalize)
+        out = np.empty(window.shape, np.float32)
+        np.subtract(window, mean, out=out)
+        return np.divide(out, np.where(std > 1e-8, std, np.float32(1)), out=out)
 
     def _moments(self, indices: np.ndarray, window: np.ndarray, normalize: str) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of each channel, float32, to broadcast over (n, C, T)."""
         if normalize == "window":
-            return window.mean(1, keepdims=True), window.std(1, keepdims=True)
+            return window.mean(2, keepdims=True), window.std(2, keepdims=True)
         if normalize == "recording":
             chosen = self.recording[indices]
-            return _float32(self.store.means[chosen, None]), _float32(self.store.stds[chosen, None])
+            return _float32(self.store.means[chosen, :, None]), _float32(self.store.stds[chosen, :, None])
         if normalize != "dataset":
             raise ValueError(f"normalize {normalize!r} must be recording, dataset, window or none")
         weight = self.store.recordings["samples"].to_numpy(np.float64)
         weight = weight[:, None] / weight.sum()
         mean = (weight * self.store.means).sum(0)
         square = (weight * (self.store.stds**2 + self.store.means**2)).sum(0)
-        return _float32(mean), _float32(np.sqrt(np.maximum(square - mean**2, 0)))
+        return _float32(mean[:, None]), _float32(np.sqrt(np.maximum(square - mean**2, 0))[:, None])
 
     def _signals(self) -> _Signals:
         with _LOADING:  # the loader's threads may ask at once
@@ -99,10 +103,10 @@ class Windows:
                 return self._cache["signals"]
             lengths = self.store.recordings["samples"].to_numpy()
             first = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
-            samples = np.empty((int(lengths.sum()), 6), dtype=np.float32)
+            samples = np.empty((6, int(lengths.sum())), dtype=np.float32)
             for recording, start in enumerate(first):
-                samples[start : start + lengths[recording]] = self.store.imu(recording)
-            self._cache["signals"] = _Signals(samples, first)
+                samples[:, start : start + lengths[recording]] = self.store.imu(recording).T
+            self._cache["signals"] = _Signals(sliding_window_view(samples, WINDOW_SAMPLES, axis=1), first)
             return self._cache["signals"]
 
     def read_frames(self, index: int, chosen: np.ndarray, out: np.ndarray) -> None:

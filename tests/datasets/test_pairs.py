@@ -78,10 +78,28 @@ def test_evaluation_keeps_order_middle_frames_and_the_last_batch(windows):
     assert torch.allclose(first, 5.0 * torch.arange(2, 50, 5), atol=1.5)
 
 
+@pytest.mark.parametrize("clip_len", [0, 4])
+def test_a_rank_without_windows_in_the_last_batch_gets_an_empty_one(windows, clip_len):
+    first, second = (
+        collect(PairLoader(windows, 20, clip_len, "none", train=False, rank=r, world_size=2)) for r in (0, 1)
+    )
+    assert [len(batch[2]) for batch in first + second] == [20, 10]
+    (empty,) = collect(PairLoader(windows, 30, clip_len, "none", train=False, rank=1, world_size=2))
+    assert [part.shape for part in empty] == [(0, 6, 250), (0, clip_len, 32, 32, 3), (0,)]
+
+
 def test_without_video_no_frame_is_read(tmp_path):
-    store = write_dataset(tmp_path / "d", ["walking"], video=False)
-    (batch,) = collect(PairLoader(list_windows(store), 3, 0, "recording"))
-    assert batch[1].shape == (3, 0, 32, 32, 3)
+    store = write_dataset(tmp_path / "d", ["walking"], video=False, seconds=30)
+    windows = list_windows(store)
+    loader = PairLoader(windows, 3, 0, "recording", seed=2)
+    batches = collect(loader, 4)
+    order = np.arange(6)
+    np.random.default_rng([2, 4]).shuffle(order)
+    for number, (imu, video, index) in enumerate(batches):
+        assert video.shape == (3, 0, 32, 32, 3)
+        assert index.tolist() == order[3 * number : 3 * number + 3].tolist()
+        np.testing.assert_array_equal(imu, windows.imu(index.numpy(), "recording"))
+    assert same(batches[1:], collect(loader, 4, start=1))
 
 
 def test_raw_frames_are_read_where_dataset_json_says_so(tmp_path):
@@ -178,10 +196,10 @@ def test_too_many_unreadable_windows_are_an_error_that_lists_the_files(tmp_path)
     with pytest.raises(
         FrameError, match=r"9 of 40 windows cannot be read, 8 may be: rec.*\(\d\), rec.*\(\d\)"
     ) as raised:
-        collect(data.loader(max_unreadable=0.2))
+        collect(data.loader(max_unreadable=0.2, num_threads=1))
     assert all(name in str(raised.value) for name in data.lost)
     with pytest.raises(FrameError, match="4 of 40 windows cannot be read, 3 may be"):  # three always may
-        collect(data.loader(max_unreadable=0.0))
+        collect(data.loader(max_unreadable=0.0, num_threads=1))
 
 
 def test_nothing_is_left_to_replace_an_unreadable_window(tmp_path):

@@ -1,0 +1,218 @@
+"""Reading windows for training: our loader against the authors' way and against worker processes.
+
+CPU time where the question is what a window costs, time by the clock where it is how fast batches reach the training
+process. All contenders of a ratio run in turn, several times.
+"""
+
+import itertools
+import multiprocessing
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from configs.constants import CHANNELS, FRAME_RATE_HZ, GYRO, IMU_RATE_HZ, WINDOW_FRAMES, WINDOW_S
+from configs.schema import BenchmarkConfig
+from datasets.pairs import PairLoader
+from datasets.source_video import frames_at
+from datasets.store import PreparedRecording, Store, finish, imu_path, open_frame_writer, write_source
+from datasets.windows import Windows, list_windows
+from scripts.benchmarks import authors_way, videos
+from scripts.benchmarks.measure import (
+    Report,
+    cpu_ratio,
+    in_turn,
+    per_cpu_s,
+    per_wall_s,
+    progress,
+    spread,
+    wall_ratio,
+)
+
+SOURCE_RATE_HZ = 200  # of the csv, as Ego4D's
+CACHED_WINDOWS = 16  # npz files, 7.5 MB each at 224 pixels
+BEST_CASE_BATCHES = 2  # so many of the authors' best case are timed at a time
+IMU_EPOCHS = 20  # an epoch of IMU alone is too short to time
+
+
+def run(cfg: BenchmarkConfig) -> Report:
+    """Make the data, run everything, fill the table."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+            return _run(cfg, Path(folder))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _run(cfg: BenchmarkConfig, folder: Path) -> Report:
+    report = Report(
+        f"Reading windows of {cfg.clip_len} frames at {cfg.frame_size} pixels, batches of {cfg.batch_size}, "
+        f"{cfg.repeats} rounds"
+    )
+    sources = {}
+    for name, size in videos.SIZES.items():
+        progress(f"make a video, {name}")
+        sources[name] = folder / f"{name}.mp4"
+        videos.write_video(sources[name], size, cfg.video_s)
+    store = prepare(folder / "data", sources, cfg)
+    report.note(_sizes(store, sources, cfg))
+
+    memory = peak_rss_mib(store.root, cfg)
+    by_clock = in_turn(clock_contenders(store, folder, cfg), cfg.repeats)
+    by_cpu = in_turn(cpu_contenders(store, sources, folder, cfg), cfg.repeats)
+
+    ours = [
+        type(first)(first.amount + second.amount, first.cpu_s + second.cpu_s, first.wall_s + second.wall_s)
+        for first, second in zip(*(by_cpu[f"ours, {name}"] for name in sources), strict=True)
+    ]
+    report.add("windows per CPU-second, ours", per_cpu_s(ours), "350", "windows_per_cpu_s")
+    for name, target in zip(sources, ("200", "1500"), strict=True):
+        report.add(f"windows per CPU-second, authors' way, {name}", per_cpu_s(by_cpu[f"authors, {name}"]))
+        ratio = cpu_ratio(by_cpu[f"ours, {name}"], by_cpu[f"authors, {name}"])
+        report.add("  ours is so many times faster", ratio, target, f"ratio_vs_authors_{name}")
+    report.add("IMU windows per CPU-second, ours", per_cpu_s(by_cpu["ours, imu"]))
+    report.add(f"IMU windows per CPU-second, authors' csv, {cfg.csv_min:g} min", per_cpu_s(by_cpu["authors, imu"]))
+    ratio = cpu_ratio(by_cpu["ours, imu"], by_cpu["authors, imu"])
+    report.add("  ours is so many times faster", ratio, "20,000", "ratio_vs_authors_imu")
+
+    report.add("windows per second, ours, one thread", per_wall_s(by_clock["one thread"]))
+    report.add("windows per second, authors' best case, one worker", per_wall_s(by_clock["best case"]))
+    ratio = wall_ratio(by_clock["one thread"], by_clock["best case"])
+    report.add("  ours is so many times faster", ratio, "10", "ratio_vs_authors_best")
+    report.add("windows per second, ours, two threads", per_wall_s(by_clock["two threads"]))
+    report.add("windows per second, two worker processes, same store", per_wall_s(by_clock["two workers"]))
+    ratio = wall_ratio(by_clock["two threads"], by_clock["two workers"])
+    report.add("  ours is so many times faster", ratio, "1.6", "ratio_vs_worker_processes")
+    report.add("peak memory of a process that loads, MiB", spread([memory]), "under 1024", "peak_rss_mib")
+    return report
+
+
+def prepare(root: Path, sources: dict[str, Path], cfg: BenchmarkConfig) -> Store:
+    """A prepared dataset with a recording per source video, whose frames are repeated up to its length."""
+    rng = np.random.default_rng(0)
+    count = round(cfg.recording_min * 60 * FRAME_RATE_HZ)
+    for name, video in sources.items():
+        progress(f"prepare {name}")
+        times = np.arange(int(cfg.video_s * FRAME_RATE_HZ)) / FRAME_RATE_HZ
+        pictures = list(frames_at(video, times, cfg.frame_size))
+        with open_frame_writer(root, name, "jpeg", jpeg_quality=90) as writer:
+            for _, picture in zip(range(count), itertools.cycle(pictures), strict=False):
+                writer.write(picture)
+        imu = rng.standard_normal((count * IMU_RATE_HZ // FRAME_RATE_HZ, len(CHANNELS))).astype(np.float32)
+        recording = PreparedRecording(
+            id=name,
+            source=name,
+            imu=imu,
+            subject="",
+            session=name,
+            label="",
+            source_rate_hz=SOURCE_RATE_HZ,
+            source_hash="",
+            frames=count,
+        )
+        write_source(root, name, "", [recording])
+    info = {"name": "benchmark", "simulated": True, "frame_size": cfg.frame_size, "store": "jpeg"}
+    finish(root, list(sources), [], [], info | {"settings": {}, "versions": {}})
+    return Store(root)
+
+
+def clock_contenders(store: Store, folder: Path, cfg: BenchmarkConfig) -> dict:
+    """What is timed by the clock; each runs an epoch, or a part of one, and returns the number of windows."""
+    windows = list_windows(store, needs_video=True)
+    best_case = authors_way.CachedWindows(
+        write_cache(store, folder),
+        imu_path(store.root, store.recordings["id"][0]),
+        BEST_CASE_BATCHES * cfg.batch_size,
+        cfg.clip_len,
+        authors_way.image_processor(cfg.frame_size),
+    )
+    workers = authors_way.worker_loader(authors_way.StoreWindows(windows, cfg.clip_len), cfg.batch_size, 2)
+    best_worker = authors_way.worker_loader(best_case, cfg.batch_size, 1)
+    return {
+        "one thread": epochs_of(windows, cfg, num_threads=1),
+        "best case": lambda: sum(len(batch[0]) for batch in best_worker),
+        "two threads": epochs_of(windows, cfg, num_threads=2),
+        "two workers": lambda: sum(len(batch[0]) for batch in workers),
+    }
+
+
+def cpu_contenders(store: Store, sources: dict[str, Path], folder: Path, cfg: BenchmarkConfig) -> dict:
+    """What is measured in CPU time; each returns the number of windows that it read."""
+    windows, contenders = list_windows(store, needs_video=True), {}
+    processor = authors_way.image_processor(cfg.frame_size)
+    starts = itertools.cycle(np.arange(int(cfg.video_s / WINDOW_S)) * WINDOW_S)
+    for recording, name in enumerate(store.recordings["id"]):
+        contenders[f"ours, {name}"] = epochs_of(windows.subset(windows.recording == recording), cfg, num_threads=1)
+
+        def authors(video: Path = sources[name]) -> int:
+            authors_way.frames_from_video(video, next(starts), cfg.clip_len, processor)
+            return 1
+
+        contenders[f"authors, {name}"] = authors
+    csv = folder / "imu.csv"
+    write_csv(csv, cfg.csv_min)
+
+    def authors_imu() -> int:
+        authors_way.imu_from_csv(csv, cfg.csv_min * 30, SOURCE_RATE_HZ)
+        return 1
+
+    imu_only = {"clip_len": 0, "num_threads": 1, "epochs": IMU_EPOCHS}
+    return contenders | {"ours, imu": epochs_of(windows, cfg, **imu_only), "authors, imu": authors_imu}
+
+
+def epochs_of(windows: Windows, cfg: BenchmarkConfig, num_threads: int, clip_len: int | None = None, epochs: int = 1):
+    """A contender: our loader, whole epochs of it."""
+    clip_len = cfg.clip_len if clip_len is None else clip_len
+    loader = PairLoader(windows, cfg.batch_size, clip_len, "recording", num_threads=num_threads)
+    numbers = itertools.count()
+    return lambda: sum(len(batch.index) for _ in range(epochs) for batch in loader.epoch(next(numbers)))
+
+
+def write_cache(store: Store, folder: Path) -> list[Path]:
+    """The decoded frames of some windows of the first recording as npz files, not compressed, which is fastest."""
+    frames = store.frames(0)
+    paths = [folder / f"{k}.npz" for k in range(min(CACHED_WINDOWS, len(frames) // WINDOW_FRAMES))]
+    for k, path in enumerate(paths):
+        np.savez(path, frames.read(np.arange(k * WINDOW_FRAMES, (k + 1) * WINDOW_FRAMES)))
+    return paths
+
+
+def write_csv(path: Path, minutes: float) -> None:
+    """A recording's IMU as Ego4D's csv, angular rate first."""
+    progress("write a csv")
+    rng = np.random.default_rng(0)
+    time_ms = np.arange(round(minutes * 60 * SOURCE_RATE_HZ)) * 1000 / SOURCE_RATE_HZ
+    columns = ["gyro_x", "gyro_y", "gyro_z", "accl_x", "accl_y", "accl_z"]
+    table = pd.DataFrame(rng.standard_normal((len(time_ms), len(GYRO) * 2)), columns=columns)
+    table.insert(0, "canonical_timestamp_ms", time_ms)
+    table.insert(0, "component_timestamp_ms", time_ms)
+    table.insert(0, "component_idx", 0)
+    table.to_csv(path, index=False, float_format="%.6f")
+
+
+def peak_rss_mib(root: Path, cfg: BenchmarkConfig) -> float:
+    """Peak resident memory of a fresh process that reads an epoch with two threads, torch and all included."""
+    progress("measure memory")
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_read_epoch, (root, cfg.batch_size, cfg.clip_len))
+
+
+def _read_epoch(root: Path, batch_size: int, clip_len: int) -> float:
+    windows = list_windows(Store(root), needs_video=True)
+    for _ in PairLoader(windows, batch_size, clip_len, "recording", num_threads=2).epoch(0):
+        pass
+    status = Path("/proc/self/status").read_text()  # getrusage would count the parent's memory too
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def _sizes(store: Store, sources: dict[str, Path], cfg: BenchmarkConfig) -> str:
+    parts = []
+    for recording, name in enumerate(store.recordings["id"]):
+        frames = store.frames(recording)
+        rate = sources[name].stat().st_size * 8 / cfg.video_s / 1e6
+        parts.append(f"{name} {rate:.1f} Mbit/s, {frames.path.stat().st_size / len(frames) / 1e3:.1f} kB a frame")
+    return f"H.264 and its JPEG frames: {'; '.join(parts)}"

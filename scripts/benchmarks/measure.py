@@ -1,0 +1,131 @@
+"""Measuring on a machine that others use too: contenders in turn, CPU time beside wall time, medians and ranges."""
+
+import os
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from utils.tables import markdown
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What some work took.
+
+    Attributes:
+        amount: how much was done, such as windows.
+        cpu_s: user and system time of the process and of its children that have ended.
+        wall_s: time by the clock.
+    """
+
+    amount: float
+    cpu_s: float
+    wall_s: float
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A figure measured several times."""
+
+    median: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{number(self.median)} ({number(self.low)} to {number(self.high)})"
+
+
+def cpu_seconds() -> float:
+    """User and system time of this process, all its threads, and its ended children."""
+    usages = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def measure(work: Callable[[], float]) -> Cost:
+    """Do some work, which returns how much it did."""
+    cpu, wall = cpu_seconds(), time.perf_counter()
+    amount = work()
+    return Cost(amount, cpu_seconds() - cpu, time.perf_counter() - wall)
+
+
+def in_turn(contenders: dict[str, Callable[[], float]], repeats: int) -> dict[str, list[Cost]]:
+    """Let contenders work in turn, so that what disturbs the machine disturbs all; a first round is not counted."""
+    costs: dict[str, list[Cost]] = {name: [] for name in contenders}
+    for round_number in range(repeats + 1):
+        for name, work in contenders.items():
+            progress(f"round {round_number} of {repeats}: {name}")
+            cost = measure(work)
+            if round_number > 0:
+                costs[name].append(cost)
+    return costs
+
+
+def spread(figures: list[float]) -> Spread:
+    return Spread(statistics.median(figures), min(figures), max(figures))
+
+
+def per_cpu_s(costs: list[Cost]) -> Spread:
+    """Amount done per second of CPU time."""
+    return spread([cost.amount / cost.cpu_s for cost in costs])
+
+
+def per_wall_s(costs: list[Cost]) -> Spread:
+    """Amount done per second by the clock."""
+    return spread([cost.amount / cost.wall_s for cost in costs])
+
+
+def cpu_ratio(fast: list[Cost], slow: list[Cost]) -> Spread:
+    """How many times more per CPU-second one contender does than another, round by round."""
+    pairs = zip(fast, slow, strict=True)
+    return spread([(f.amount / f.cpu_s) / (s.amount / s.cpu_s) for f, s in pairs])
+
+
+def wall_ratio(fast: list[Cost], slow: list[Cost]) -> Spread:
+    """How many times faster by the clock one contender is than another, round by round."""
+    pairs = zip(fast, slow, strict=True)
+    return spread([(f.amount / f.wall_s) / (s.amount / s.wall_s) for f, s in pairs])
+
+
+@dataclass
+class Report:
+    """A benchmark's table and figures.
+
+    Attributes:
+        values: what ``--json`` prints.
+    """
+
+    title: str
+    values: dict[str, float] = field(default_factory=dict)
+    _rows: list[tuple[str, str, str]] = field(default_factory=list)
+    _notes: list[str] = field(default_factory=list)
+    _load: float = field(default_factory=lambda: os.getloadavg()[0])
+
+    def add(self, what: str, figure: Spread, target: str = "", key: str | None = None) -> None:
+        """A line of the table; with a key, its median is a figure of the JSON object too."""
+        self._rows.append((what, str(figure), target))
+        if key is not None:
+            self.values[key] = figure.median
+
+    def note(self, text: str) -> None:
+        """A line under the table."""
+        self._notes.append(text)
+
+    def table(self) -> str:
+        load = (
+            f"{os.cpu_count()} cores; load average {self._load:.1f} at the start, {os.getloadavg()[0]:.1f} at the end"
+        )
+        table = markdown(("", "median (range)", "target"), self._rows)
+        return "\n".join([self.title, "", table, "", *self._notes, load])
+
+
+def number(value: float) -> str:
+    """Three significant digits or whole numbers, whichever is more."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def progress(text: str) -> None:
+    """Say on standard error what is being done."""
+    print(text, file=sys.stderr, flush=True)
