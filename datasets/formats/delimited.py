@@ -99,7 +99,8 @@ def _lines(data: bytes) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _header(data: bytes) -> list[str]:
-    return [name.strip() for name in next(csv.reader(io.StringIO(data.lstrip().split(b"\n", 1)[0].decode("utf-8")), skipinitialspace=True))]
+    line = data.lstrip().split(b"\n", 1)[0].decode("utf-8")
+    return [name.strip() for name in next(csv.reader([line], skipinitialspace=True))]
 
 
 def _check_rows(path: Path, data: bytes, starts: np.ndarray, fields: np.ndarray, want: int) -> tuple[int, int]:

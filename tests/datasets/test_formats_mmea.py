@@ -1,0 +1,134 @@
+"""UESTC-MMEA-CL: pairs, lists, and the accelerometer's scale."""
+
+import numpy as np
+import pytest
+
+from datasets.formats import mmea
+from datasets.formats.listing import NOT_ON_DISK
+from datasets.recording import BadRecording
+
+STAMP = "2021_01_13_15_02_{:02d}"
+
+
+def write_table(path, lsb_per_g=16384, rows=180, restless=0.0, seed=0):
+    """Gravity on y, a slow turn about z; ``restless`` in g."""
+    rng = np.random.default_rng(seed)
+    acc = np.array([0, 1, 0]) + restless * rng.standard_normal((rows, 3)) + 0.002 * rng.standard_normal((rows, 3))
+    gyro = np.tile([0, 0, 10], (rows, 1))
+    counts = np.round(np.concatenate([acc * lsb_per_g, gyro * 16.4], axis=1)).clip(-32768, 32767).astype(int)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(",".join(map(str, row)) + "\n" for row in counts))
+
+
+@pytest.fixture
+def raw(tmp_path):
+    for number, name in ((4, "fall"), (12, "standing"), (2, "downstairs")):
+        for second in range(3):
+            stem = f"{number}_{name}/{number}_{name}_{STAMP.format(second)}"
+            write_table(tmp_path / "sensor" / f"{stem}.csv", restless=0.6 if name == "fall" else 0.0)
+            (tmp_path / "video" / stem).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "video" / f"{stem}.mp4").write_bytes(b"")
+    return tmp_path
+
+
+def write_list(raw, split, lines):
+    (raw / f"{split}.txt").write_bytes("".join(f"{line}\r\n" for line in lines).encode())
+
+
+def test_find_reads_classes_in_the_order_of_their_numbers(raw):
+    found = mmea.find(raw)
+    assert found.classes == ("downstairs", "fall", "standing") and len(found.sources) == 9 and not found.rejected
+    recording = next(s for s in found.sources if s.id.startswith("4_fall")).parse()
+    assert (recording.label, recording.session, recording.subject) == ("fall", "2021_01_13", "")
+    assert recording.video.name == f"{recording.id}.mp4"
+
+
+@pytest.mark.parametrize("lsb_per_g", [8192, 16384])
+def test_the_scale_is_decided_by_gravity_at_rest(raw, lsb_per_g):
+    for number, path in enumerate(sorted((raw / "sensor").glob("*/*.csv"))):
+        write_table(path, lsb_per_g, restless=0.6 if "fall" in path.name else 0.0, seed=number)
+    found = mmea.find(raw)
+    assert found.notes["acc_lsb_per_g"] == lsb_per_g
+    recording = next(s for s in found.sources if "standing" in s.id).parse()
+    assert recording.notes["acc_lsb_per_g"] == lsb_per_g
+    assert np.linalg.norm(recording.acc, axis=1).mean() == pytest.approx(9.80665, rel=0.01)
+    np.testing.assert_allclose(recording.gyro[:, 2], np.radians(10))
+    np.testing.assert_allclose(np.diff(recording.acc_time_s), 1 / 25)
+
+
+def test_a_scale_that_nobody_knows_is_an_error(raw):
+    for path in (raw / "sensor").glob("*/*.csv"):
+        write_table(path, 11585)  # halfway between 8192 and 16384
+    with pytest.raises(ValueError, match="reads 115.. at rest"):
+        mmea.find(raw)
+
+
+def test_lists_give_the_split_and_may_end_in_crlf(raw):
+    stems = sorted(path.stem for path in (raw / "sensor").glob("*/*.csv"))
+    number = {"fall": 3, "standing": 11, "downstairs": 1}
+    lines = [f"yourdataset_path/data/{s.rsplit('_', 6)[0]}/{s} 180 180 {number[s.split('_')[1]]}" for s in stems]
+    for split, part in (("train", lines[:5]), ("val", lines[5:7]), ("test", [*lines[7:8], ""])):
+        write_list(raw, split, part)
+    splits = {s.id: s.parse().notes.get("split", "") for s in mmea.find(raw).sources}
+    assert [splits[stem] for stem in stems] == ["train"] * 5 + ["val"] * 2 + ["test", ""]
+
+
+@pytest.mark.parametrize(
+    "lines, says",
+    [
+        ([f"a/4_fall_{STAMP.format(0)} 180 180 4"], "label 4 in its list, want 3"),  # 1-based: not these lists
+        (["a/4_fall 180"], "line 1"),
+        ([f"a/4_fall_{STAMP.format(0)} 180 180 three"], "line 1"),
+    ],
+)
+def test_lists_that_contradict_are_errors(raw, lines, says):
+    write_list(raw, "val", lines)
+    with pytest.raises(ValueError, match=says):
+        mmea.find(raw)
+
+
+def test_one_recording_in_two_lists_is_an_error(raw):
+    for split in ("train", "test"):
+        write_list(raw, split, [f"a/4_fall_{STAMP.format(0)} 180 180 3"])
+    with pytest.raises(ValueError, match=r"train\.txt too"):
+        mmea.find(raw)
+
+
+def test_what_has_no_partner_is_rejected(raw):
+    (raw / "video/4_fall" / f"4_fall_{STAMP.format(0)}.mp4").unlink()
+    (raw / "sensor/4_fall" / f"4_fall_{STAMP.format(1)}.csv").unlink()
+    write_list(raw, "val", ["a/9_writing_2021_01_13_15_02_01 180 180 8"])
+    write_table(raw / "sensor" / "extra" / "x.csv")
+    assert {r.id: r.reason for r in mmea.find(raw).rejected} == {
+        f"4_fall_{STAMP.format(0)}": "missing_video",
+        f"4_fall_{STAMP.format(1)}": "missing_csv",
+        "9_writing_2021_01_13_15_02_01": NOT_ON_DISK,
+        "x": "unknown_class",
+    }
+
+
+def test_dirty_tables_are_refused_one_by_one(raw):
+    path = raw / "sensor/12_standing" / f"12_standing_{STAMP.format(1)}.csv"
+    for content, reason in (
+        ("", "empty_csv"),
+        ("1,2,3,4,5,6\n1,2\n1,2,3,4,5,6\n", "short_row"),
+        ("1,2,3,4,5,six\n", "text_cell"),
+    ):
+        path.write_text(content)
+        source = next(s for s in mmea.find(raw).sources if s.id == path.stem)
+        with pytest.raises(BadRecording, match=reason):
+            source.parse()
+
+
+def test_missing_folders_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        mmea.find(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match="video"):
+        mmea.find(tmp_path)
+
+
+def test_the_real_list(real_data, raw):
+    """The published validation list: its labels fit the folders, and everything in it is missing here."""
+    (raw / "val.txt").write_bytes((real_data / "mmea_ego4d_lists/UESTC-MMEA-CL/val.txt").read_bytes())
+    found = mmea.find(raw)
+    assert sum(r.reason == NOT_ON_DISK for r in found.rejected) == 653
