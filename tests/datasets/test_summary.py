@@ -33,6 +33,12 @@ def test_windows_are_counted_per_class_subject_and_session(tmp_path):
     assert summary.modalities == "video / IMU"
 
 
+def test_a_class_without_windows_is_counted_as_none(tmp_path):
+    store = write_dataset(tmp_path / "d", ["a", "b", "c"], video=False)
+    store.recordings.loc[store.recordings["label"] == "b", "samples"] = 249
+    assert summarize(store).per_class["windows"].to_dict() == {"a": 3, "b": 0, "c": 3}
+
+
 def test_windows_of_segments_lie_within_them(tmp_path):
     segments = (Segment(2, 9, "walk"), Segment(9, 20, "sit"))
     summary = summarize(write_dataset(tmp_path / "d", ["a", "b"], 20, False, segments=segments))

@@ -31,6 +31,7 @@ def test_points_lie_where_the_axis_numbers_say():
     [[points]] = paths(markup)
     marks = grid(markup)
     zero, two = marks["0"], marks["2"]
+    assert two < zero  # upwards
     for (px, py), a, b in zip(points, x, values, strict=True):
         assert px == pytest.approx(40 + 200 * a / 5, abs=0.051)
         assert py == pytest.approx(zero + (two - zero) / 2 * b, abs=0.15)  # both are rounded to 0.1
