@@ -153,8 +153,8 @@ def sign_flip_test(differences: np.ndarray, seed: int, patterns: int = 99_999) -
     Smyth 2010, https://arxiv.org/abs/1603.05766), which is never 0 and never too small on average.
 
     Units must be independent. **Draws are not**, as they share windows and people, and five of them cannot give less
-    than 2 / 2^5 = 1/16: say of a test over draws that it describes these draws, and take ``compare``, over
-    groups, for a claim.
+    than 2 / 2^5 = 1/16. For two equal methods, five draws of 3 of 11 simulated people reach that 1/16 in 20 % of
+    studies. So a test over draws only describes these draws; for a claim take ``compare``, over groups.
 
     Args:
         differences: (n,) method a minus method b, one per unit.

@@ -169,6 +169,18 @@ class TestSignFlip:
         test = sign_flip_test(np.array([0.2, 0.3, 0.25, 0.4, 0.1]), seed=0)
         assert test.p_value == test.smallest_p == 1 / 16
 
+    def test_draws_that_share_people_are_no_units(self):
+        """Five draws of 3 of 11 people, methods equal on average: p <= 1/16 comes far too often over draws."""
+        rng, trials, over_draws, over_people = np.random.default_rng(0), 1000, 0, 0
+        for _ in range(trials):
+            difference = rng.normal(size=11)
+            draws = [rng.choice(11, 3, replace=False) for _ in range(5)]
+            times = np.bincount(np.concatenate(draws), minlength=11)
+            over_draws += sign_flip_test(np.array([difference[d].mean() for d in draws]), 0).p_value <= 1 / 16
+            over_people += sign_flip_test(difference * times, 0).p_value <= 1 / 16
+        assert 0.16 < over_draws / trials < 0.25
+        assert abs(over_people / trials - 1 / 16) < 0.025
+
     def test_no_difference_at_all(self):
         test = sign_flip_test(np.zeros(7), seed=0)
         assert (test.p_value, test.smallest_p, test.units) == (1, 1, 0)
