@@ -15,6 +15,7 @@ from datasets.summary import ACC_UNIT, GYRO_UNIT, Summary, without_paths
 from utils.html import Html, bars, count, facts, join, plural, table, tag
 
 MOST_ROWS = 30
+MOST_RECORDINGS = 12
 MOST_VALUES = 5
 
 
@@ -100,7 +101,7 @@ def _worst(rows: pd.DataFrame) -> Html:
     numbers = ("seconds", "source Hz", "frames", "dropped", "interpolated")
     return join(
         tag("h3", "Recordings, those with the most dropped and interpolated samples first"),
-        table(("id", "subject", "session", "label", *numbers, "notes"), body, numbers, MOST_ROWS, "recording"),
+        table(("id", "subject", "session", "label", *numbers, "notes"), body, numbers, MOST_RECORDINGS, "recording"),
     )
 
 
