@@ -111,9 +111,9 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
         set_random_state(payload["random_state"][ranks.rank], device)
         step = payload["step"]
     engine = model
-    if ranks.world_size > 1:  # batch statistics are those of all ranks already, so buffers need no broadcast
+    if ranks.world_size > 1:
         ids = [device.index] if on_gpu else None
-        engine = DistributedDataParallel(model, device_ids=ids, broadcast_buffers=False, gradient_as_bucket_view=True)
+        engine = DistributedDataParallel(model, device_ids=ids, gradient_as_bucket_view=True)
 
     global_batch = config.batch_size * ranks.world_size
     title = f"{'simulated ' if store.simulated else ''}{config.dataset}"

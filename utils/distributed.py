@@ -47,7 +47,7 @@ def setup(device: str) -> Ranks:
     Raises:
         ValueError: if CUDA is asked for and absent, the device is of another kind, or there are more ranks than GPUs.
     """
-    if device != "auto" and torch.device(device).type not in ("cpu", "cuda"):
+    if device.split(":")[0] not in ("auto", "cpu", "cuda"):
         raise ValueError(f"device {device!r} must be auto, cpu, cuda or cuda:N")
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     use_gpu = gpus > 0 if device == "auto" else torch.device(device).type == "cuda"

@@ -1,0 +1,205 @@
+"""train.py in one process: what it writes, how it stops, and how it goes on."""
+
+import json
+import logging
+import os
+import signal
+import time
+
+import pytest
+import torch
+
+import train
+from models import load_dual_encoder, load_imu_encoder
+from models.pretrained import WeightsError
+from tests.training import command, losses, make_data, spoil
+from utils import checkpoint
+from utils.checkpoint import CheckpointError
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return make_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def whole(data, tmp_path_factory):
+    """A run that nothing disturbed: 2 epochs of 5 steps."""
+    runs = tmp_path_factory.mktemp("runs")
+    assert train.main(command(data, runs, "whole", "--save_interval", "1")) == 0
+    return runs / "whole"
+
+
+def test_the_run_folder(whole):
+    there = {str(path.relative_to(whole)) for path in whole.rglob("*") if path.is_file()}
+    expected = {"config.yaml", "environment.json", "log.txt", "metrics.csv", "loss.png", "results.json"}
+    names = ("last.pt", "epoch_0001.pt", "epoch_0002.pt")
+    assert expected | {f"checkpoints/{name}" for name in names} <= there
+    assert any(path.startswith("tensorboard/") for path in there)
+    assert sorted(losses(whole)) == list(range(10))
+    log = (whole / "log.txt").read_text()
+    for words in ("simulated tiny: 21 windows to train on, 3 held out", "steps       10: 2 epochs of 5", "chance  MRR"):
+        assert words in log
+    results = json.loads((whole / "results.json").read_text())
+    assert results["simulated"] is True
+    assert results["held_out"] == 3
+    assert results["chance"]["r@1"] == pytest.approx(1 / 3)
+    assert set(results["retrieval"]) == {
+        f"{w}/{n}" for w in ("imu_to_video", "video_to_imu") for n in ("mrr", "r@1", "r@5")
+    }
+
+
+def test_the_checkpoint_feeds_the_evaluations(whole):
+    path = whole / "checkpoints" / "last.pt"
+    encoder, config = load_imu_encoder(path)
+    assert encoder(torch.zeros(1, 6, 250)).shape == (1, encoder.dim)
+    model, _ = load_dual_encoder(path)
+    assert model.embed_video(torch.zeros(1, 2, 16, 16, 3, dtype=torch.uint8)).shape == (1, config.embed_dim)
+    assert checkpoint.load(path)["step"] == 10
+    assert checkpoint.load(whole / "checkpoints" / "epoch_0001.pt")["step"] == 5
+
+
+def test_the_loss_falls(data, tmp_path):
+    train.main(command(data, tmp_path, "long", "--epochs", "6", "--head_dropout", "0", "--imu_dropout", "0"))
+    values = [float.fromhex(value) for value in losses(tmp_path / "long").values()]
+    assert values[-1] < 0.5 * values[0]
+
+
+@pytest.mark.parametrize("options", ["--model imu2clip --embed_dim 512", "--loss softmax", "--precision bf16"])
+def test_two_steps_of_other_settings(data, tmp_path, options):
+    assert train.main(command(data, tmp_path, "two", "--max_steps", "2", *options.split())) == 0
+    assert len(losses(tmp_path / "two")) == 2
+
+
+@pytest.mark.parametrize("stop_at", [3, 5, 7])
+def test_a_resumed_run_repeats_the_losses_to_the_bit(data, whole, tmp_path, stop_at):
+    """In the middle of an epoch and at its end, with dropout and frames drawn at random."""
+    train.main(command(data, tmp_path, "a", "--max_steps", str(stop_at)))
+    assert sorted(losses(tmp_path / "a")) == list(range(stop_at))
+    assert train.main(command(data, tmp_path, "a", "--resume", "auto", "--save_interval", "1")) == 0
+    assert losses(tmp_path / "a") == losses(whole)
+    mine = checkpoint.load(tmp_path / "a" / "checkpoints" / "last.pt")["model"]
+    theirs = checkpoint.load(whole / "checkpoints" / "last.pt")["model"]
+    assert all(torch.equal(mine[name], theirs[name]) for name in theirs)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_the_same_command_continues(data, whole, tmp_path, monkeypatch, number):
+    original = train.contrastive_loss
+    calls = []
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) == 7:
+            os.kill(os.getpid(), number)
+        return original(*arguments)
+
+    before = signal.getsignal(number)
+    monkeypatch.setattr(train, "contrastive_loss", interrupted)
+    arguments = command(data, tmp_path, "a", "--resume", "auto", "--save_interval", "1")
+    assert train.main(arguments) == 128 + number
+    assert signal.getsignal(number) is before
+    assert checkpoint.load(tmp_path / "a" / "checkpoints" / "last.pt")["step"] == 7
+    assert train.main(arguments) == 0
+    assert losses(tmp_path / "a") == losses(whole)
+
+
+def test_a_damaged_newest_checkpoint_is_passed_over(data, whole, tmp_path, caplog):
+    arguments = command(data, tmp_path, "a", "--save_interval", "1", "--resume", "auto")
+    train.main([*arguments, "--max_steps", "7"])
+    last = tmp_path / "a" / "checkpoints" / "last.pt"
+    last.write_bytes(last.read_bytes()[:-10])
+    with caplog.at_level(logging.WARNING):
+        assert train.main(arguments) == 0
+    assert "last.pt: does not match its checksum" in caplog.text
+    assert losses(tmp_path / "a") == losses(whole)
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (["--lr", "0.02"], "lr was 0.01, is 0.02"),
+        (["--batch_size", "2"], "batch_size was 4, is 2"),
+        (["--precision", "bf16"], "precision was 'torch.float32', is 'torch.bfloat16'"),
+        (["--held_out", "0"], "digest of the training windows was"),
+    ],
+)
+def test_another_experiment_is_not_continued(data, whole, change, words):
+    with pytest.raises(CheckpointError, match="cannot be continued") as problem:
+        train.main(command(data, whole.parent, "whole", "--resume", "auto", *change))
+    assert words in str(problem.value)
+
+
+def test_an_earlier_run_is_not_overwritten(data, whole):
+    with pytest.raises(CheckpointError, match=r"holds the checkpoints of an earlier run: go on with --resume auto"):
+        train.main(command(data, whole.parent, "whole"))
+
+
+def test_a_finished_run_has_nothing_left_to_do(data, whole):
+    before = losses(whole)
+    assert train.main(command(data, whole.parent, "whole", "--resume", "auto", "--save_interval", "1")) == 0
+    assert losses(whole) == before
+
+
+@pytest.mark.parametrize("poisoned", ["data", "gradient"])
+def test_what_is_not_a_number_never_reaches_the_weights(tmp_path, monkeypatch, poisoned):
+    data = make_data(tmp_path / "data")
+    models = []
+    original_build, original_loss = train.build_on_first_rank, train.contrastive_loss
+
+    def build(config):
+        model, video_config = original_build(config)
+        models.append((model, {name: value.clone() for name, value in model.state_dict().items()}))
+        return model, video_config
+
+    monkeypatch.setattr(train, "build_on_first_rank", build)
+    if poisoned == "data":
+        spoil(data, "rec003", second=7)
+    else:  # a finite loss whose gradient is not: the root's slope at 0 is infinite
+        monkeypatch.setattr(
+            train, "contrastive_loss", lambda *a: original_loss(*a) + (a[1] * 0).sum().sqrt() * a[1].sum()
+        )
+    with pytest.raises(train.NonFiniteError) as problem:
+        train.main(command(data, tmp_path, "a", "--batch_size", "21" if poisoned == "data" else "4"))
+    model, before = models[0]
+    after = model.state_dict()
+    assert any("running_mean" in name for name in before)
+    assert all(torch.equal(after[name], before[name]) for name in before)
+    assert not list((tmp_path / "a").glob("checkpoints/*"))
+    if poisoned == "data":
+        assert "IMU signal not finite in rec003@5. Nothing was updated" in str(problem.value)
+    else:
+        assert "not finite at step 0" in str(problem.value)
+
+
+def test_published_weights_out_of_reach_end_the_run_at_once(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("models.pretrained._endpoint", lambda: "http://no-such-host.invalid")
+    monkeypatch.setattr("models.pretrained._cache", lambda: tmp_path / "cache")
+    start = time.perf_counter()
+    with pytest.raises(WeightsError, match=r"videomae-base-ssv2.*local folder.*--video_weights none"):
+        train.main(command(data, tmp_path, "a", "--video_weights", "auto"))
+    assert time.perf_counter() - start < 10
+
+
+@pytest.mark.parametrize(
+    "options, error, words",
+    [
+        ("--dataset absent", FileNotFoundError, r"no dataset 'absent'.*there is tiny"),
+        ("--batch_size 50", ValueError, r"21 windows do not fill one batch of 50"),
+        ("--device cuda:99", ValueError, r"cuda:99"),
+        ("--device tpu", ValueError, r"'tpu' must be auto, cpu, cuda or cuda:N"),
+        ("--resume nowhere.pt", CheckpointError, r"nowhere\.pt: no such checkpoint"),
+    ],
+)
+def test_mistakes_are_named(data, tmp_path, options, error, words):
+    with pytest.raises(error, match=words):
+        train.main([*command(data, tmp_path, "a"), *options.split()])
+
+
+def test_one_session_cannot_be_held_out(tmp_path):
+    from tests.prepared import write_dataset
+
+    write_dataset(tmp_path / "tiny", ["walking"], seconds=25, frame_size=16)
+    assert train.main(command(tmp_path, tmp_path, "a", "--max_steps", "1")) == 0
+    assert "only one session" in (tmp_path / "a" / "log.txt").read_text()
+    assert json.loads((tmp_path / "a" / "results.json").read_text())["retrieval"] == {}

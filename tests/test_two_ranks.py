@@ -1,0 +1,103 @@
+"""Two ranks train what one process trains: loss, every gradient, batch statistics; and they stop and go on together."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.training import make_data, spoil
+from tests.two_ranks import CASES
+from utils import checkpoint
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def free_ports(count: int) -> list[str]:
+    servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [str(server.getsockname()[1]) for server in servers]
+    for server in servers:
+        server.close()
+    return ports
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ranks")
+    data, spoilt, runs = make_data(folder / "data"), make_data(folder / "spoilt"), folder / "runs"
+    spoil(spoilt, "rec003", second=7)
+    runs.mkdir()
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    process = subprocess.Popen(
+        [*launcher, "-m", "tests.two_ranks", str(data), str(spoilt), str(runs), *free_ports(5)],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    log = runs / "long" / "log.txt"
+    deadline = time.monotonic() + 200
+    while process.poll() is None and time.monotonic() < deadline:
+        if log.exists() and "step 3/" in log.read_text():
+            process.send_signal(signal.SIGTERM)
+            break
+        time.sleep(0.1)
+    try:
+        output, _ = process.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        process.terminate()  # torchrun ends its ranks, by force if need be
+        output = process.communicate()[0]
+    found = [json.loads(path.read_text()) for path in sorted(runs.glob("rank*.json"))]
+    assert len(found) == 2, output[-5000:]
+    return found, runs, output
+
+
+def test_rows_are_gathered_in_rank_order_with_gradients(ranks):
+    for rank, found in enumerate(ranks[0]):
+        assert found["rank"] == rank
+        assert found["gather"]["rows"] == [1, 1, 2, 2]
+        assert found["gather"]["gradient is right"]
+        assert found["gather"]["objects"] == ["rank 0", "rank 1"]
+        total, poisoned = found["gather"]["sum"]
+        assert total == 3
+        assert poisoned != poisoned  # not a number on one rank is so for both
+
+
+def test_the_first_ranks_result_and_error_reach_all(ranks):
+    first, second = (found["first"] for found in ranks[0])
+    assert first["result"] == second["result"] == "done"
+    assert (first["error"], first["message"]) == ("ValueError", "no such thing")
+    assert (second["error"], second["message"]) == ("RankError", "ValueError on rank 0: no such thing")
+
+
+@pytest.mark.parametrize("case", ["-".join(case) for case in CASES])
+def test_loss_gradients_and_batch_statistics_are_those_of_one_process(ranks, case):
+    for found in ranks[0]:
+        assert found["differences"][case] < 1e-10
+
+
+def test_one_bad_window_on_one_rank_stops_both_before_the_update(ranks):
+    for found in ranks[0]:
+        assert found["not a number"]["stopped"]
+        assert "IMU signal not finite in rec003@5" in found["not a number"]["message"]
+        assert found["not a number"]["unchanged"]
+    assert not list((ranks[1] / "spoilt").glob("checkpoints/*.pt"))
+
+
+def test_a_resumed_run_repeats_the_losses_to_the_bit(ranks):
+    whole, parts = ranks[0][0]["losses"]
+    assert len(whole) == 10
+    assert parts == whole
+
+
+def test_sigterm_to_torchrun_saves_once_and_ends(ranks):
+    _, runs, output = ranks
+    assert [(runs / f"status{rank}").read_text() for rank in (0, 1)] == ["143", "143"], output[-3000:]
+    assert checkpoint.load(runs / "long" / "checkpoints" / "last.pt")["step"] >= 3
+    assert "the same command with --resume auto goes on" in (runs / "long" / "log.txt").read_text()

@@ -1,0 +1,165 @@
+"""What two ranks must do together. Started by torchrun from tests/test_two_ranks.py; writes what it found as JSON.
+
+Everything is in one start, since starting ranks takes longer than all checks.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import torch
+from torch.nn.parallel import DistributedDataParallel
+
+import train
+from configs.load import read_yaml
+from configs.schema import TrainConfig
+from models import build_model
+from models.losses import contrastive_loss
+from tests.training import SIZES, command, losses
+from utils import distributed
+
+PAIRS = 6  # in all; 3 on each rank
+
+
+def pairs() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    video = torch.randint(0, 256, (PAIRS, 2, 16, 16, 3), dtype=torch.uint8, generator=generator)
+    return torch.randn(PAIRS, 6, 250, dtype=torch.float64, generator=generator), video
+
+
+def small_model(loss: str, encoder: str, norm: str):
+    torch.manual_seed(0)
+    values = {word.removeprefix("--"): value for word, value in zip(SIZES[::2], SIZES[1::2], strict=True)}
+    values |= {"imu_dropout": 0, "head_dropout": 0, "imu_encoder": encoder, "imu_norm": norm, "loss": loss}
+    return build_model(TrainConfig(dataset="x", **values)).double().train()
+
+
+CASES = [
+    (loss, encoder, norm)
+    for loss in ("sigmoid", "softmax")
+    for encoder, norm in (("patchtst", "batchnorm"), ("patchtst", "layernorm"), ("conv_gru", "batchnorm"))
+]
+
+
+def one_process(case) -> dict[str, torch.Tensor]:
+    """Loss, gradients and buffers of the whole batch; called before the ranks have joined."""
+    model = small_model(*case)
+    loss = contrastive_loss(case[0], *model(*pairs()))
+    loss.backward()
+    return {"loss": loss.detach()} | snapshot(model)
+
+
+def snapshot(model) -> dict[str, torch.Tensor]:
+    gradients = {f"grad {name}": p.grad for name, p in model.named_parameters() if p.requires_grad}
+    return gradients | {f"buffer {name}": b.clone() for name, b in model.named_buffers()}
+
+
+def both_ranks(case, rank: int) -> dict[str, torch.Tensor]:
+    model = small_model(*case)
+    engine = DistributedDataParallel(model)
+    imu, video = (rows[rank * PAIRS // 2 : (rank + 1) * PAIRS // 2] for rows in pairs())
+    loss = contrastive_loss(case[0], *engine(imu, video))
+    loss.backward()
+    return {"loss": distributed.all_reduce_sum(loss) / 2} | snapshot(model)
+
+
+def largest_difference(expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor]) -> float:
+    """Relative to the largest value of each tensor."""
+    assert expected.keys() == found.keys()
+    return max(
+        float((expected[name] - found[name]).abs().max() / expected[name].abs().max().clamp(min=1e-6))
+        for name in expected
+    )
+
+
+def gathered(rank: int) -> dict:
+    """Rows in rank order; a row's gradient is what all ranks together want of it."""
+    rows = torch.full((2, 3), float(rank + 1), dtype=torch.float64, requires_grad=True)
+    everything = distributed.gather(rows)
+    weight = torch.arange(12.0, dtype=torch.float64).view(4, 3) * (10 if rank else 1)
+    (everything * weight).sum().backward()
+    total = torch.arange(12.0, dtype=torch.float64).view(4, 3) * 11
+    return {
+        "rows": everything[:, 0].tolist(),
+        "gradient is right": torch.equal(rows.grad, total[2 * rank : 2 * rank + 2]),
+        "objects": distributed.gather_objects(f"rank {rank}"),
+        "sum": distributed.all_reduce_sum(torch.tensor([rank + 1.0, float("nan") if rank else 0.0])).tolist(),
+    }
+
+
+def on_first_rank(rank: int) -> dict:
+    def work() -> str:
+        assert rank == 0
+        return "done"
+
+    def fail() -> None:
+        raise ValueError("no such thing")
+
+    result = {"result": distributed.on_first_rank(work)}
+    try:
+        distributed.on_first_rank(fail)
+    except (ValueError, distributed.RankError) as error:
+        result |= {"error": type(error).__name__, "message": str(error)}
+    return result
+
+
+def not_a_number(ports: list[str], data: Path, runs: Path) -> dict:
+    """One window of one rank is spoilt: both ranks must stop, neither may change."""
+    models = []
+    build = train.build_on_first_rank
+
+    def remember(config):
+        model, video_config = build(config)
+        models.append(model)
+        return model, video_config
+
+    train.build_on_first_rank = remember
+    try:
+        run(ports, command(data, runs, "spoilt", "--batch_size", "10"))
+        return {"stopped": False}
+    except train.NonFiniteError as error:
+        state = models[0].state_dict()
+        torch.manual_seed(0)
+        fresh = build_model(TrainConfig(**read_yaml(runs / "spoilt" / "config.yaml"))).state_dict()
+        same = all(torch.equal(state[name], fresh[name]) for name in fresh)
+        return {"stopped": True, "message": str(error), "unchanged": same}
+    finally:
+        train.build_on_first_rank = build
+
+
+def run(ports: list[str], arguments: list[str]) -> int:
+    """train.py, with a meeting point of its own: a second group at the same one may find the first one's traces."""
+    os.environ |= {"MASTER_PORT": ports.pop(), "TORCHELASTIC_USE_AGENT_STORE": "False"}
+    return train.main(arguments)
+
+
+def main() -> None:
+    data, spoilt, runs = map(Path, sys.argv[1:4])
+    ports = sys.argv[4:]
+    torch.set_num_threads(1)
+    references = [one_process(case) for case in CASES]
+    ranks = distributed.setup("cpu")
+    found = {"rank": ranks.rank, "gather": gathered(ranks.rank), "first": on_first_rank(ranks.rank)}
+    found["differences"] = {
+        "-".join(case): largest_difference(reference, both_ranks(case, ranks.rank))
+        for case, reference in zip(CASES, references, strict=True)
+    }
+    distributed.teardown()
+
+    found["not a number"] = not_a_number(ports, spoilt, runs)
+    run(ports, command(data, runs, "whole", "--batch_size", "2"))
+    run(ports, command(data, runs, "parts", "--batch_size", "2", "--max_steps", "3"))
+    run(ports, command(data, runs, "parts", "--batch_size", "2", "--resume", "auto"))
+    found["losses"] = [losses(runs / name) for name in ("whole", "parts")]
+    (runs / f"rank{ranks.rank}.json").write_text(json.dumps(found))
+    # torchrun is sent SIGTERM while this goes on; it passes it to the ranks
+    status = train.main(
+        command(data, runs, "long", "--batch_size", "2", "--epochs", "100000", "--save_interval", "9999")
+    )
+    (runs / f"status{ranks.rank}").write_text(str(status))
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""Choosing a device, and one process standing for all. What several ranks do is in tests/test_two_ranks.py."""
+
+import pytest
+import torch
+
+from utils import distributed
+
+
+@pytest.fixture
+def gpus(monkeypatch):
+    """Pretend that there are this many GPUs."""
+
+    def pretend(count: int) -> None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+        monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+
+    monkeypatch.delenv("RANK", raising=False)
+    return pretend
+
+
+@pytest.mark.parametrize(
+    "asked, count, expected",
+    [
+        ("auto", 0, "cpu"),
+        ("cpu", 4, "cpu"),
+        ("auto", 2, "cuda:0"),
+        ("cuda", 2, "cuda:0"),
+        ("cuda:1", 2, "cuda:1"),
+    ],
+)
+def test_the_device_of_a_single_process(gpus, asked, count, expected):
+    gpus(count)
+    ranks = distributed.setup(asked)
+    assert (ranks.rank, ranks.world_size, ranks.first) == (0, 1, True)
+    assert str(ranks.device) == expected
+
+
+@pytest.mark.parametrize(
+    "asked, count, words",
+    [("cuda", 0, "sees no CUDA device"), ("cuda:2", 2, "only 2 GPUs"), ("mps", 0, "must be auto, cpu, cuda or cuda:N")],
+)
+def test_impossible_devices_are_named(gpus, asked, count, words):
+    gpus(count)
+    with pytest.raises(ValueError, match=words):
+        distributed.setup(asked)
+
+
+def test_more_ranks_than_gpus_are_refused_before_they_meet(gpus, monkeypatch):
+    gpus(1)
+    for name, value in {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match="local rank 1 has no GPU, there are 1"):
+        distributed.setup("auto")
+
+
+def test_one_process_stands_for_all():
+    rows = torch.ones(2, 3, requires_grad=True)
+    assert distributed.gather(rows) is rows
+    assert distributed.gather_objects("a") == ["a"]
+    assert distributed.all_reduce_sum(rows.sum()).item() == 6
+    assert not distributed.all_reduce_sum(rows).requires_grad
+    assert distributed.on_first_rank(lambda: 5) == 5
+    assert (distributed.rank(), distributed.world_size()) == (0, 1)
+    distributed.teardown()

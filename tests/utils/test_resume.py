@@ -1,0 +1,44 @@
+"""Whether and from where a run goes on."""
+
+import pytest
+import torch
+
+from utils.checkpoint import CheckpointError, save
+from utils.resume import check_same_experiment, choose_checkpoint, random_state, set_random_state
+
+CPU = torch.device("cpu")
+
+
+def test_a_fresh_folder_begins_anew(tmp_path):
+    assert choose_checkpoint("none", tmp_path) is None
+    assert choose_checkpoint("auto", tmp_path / "absent") is None
+    assert str(choose_checkpoint("some/file.pt", tmp_path)) == "some/file.pt"
+
+
+def test_a_folder_with_checkpoints(tmp_path):
+    save(tmp_path / "last.pt", {"kind": "pretrain"})
+    assert choose_checkpoint("auto", tmp_path) == tmp_path / "last.pt"
+    with pytest.raises(CheckpointError, match="--resume auto, or choose another --run_name"):
+        choose_checkpoint("none", tmp_path)
+    (tmp_path / "last.pt").write_bytes(b"")
+    with pytest.raises(CheckpointError, match="no checkpoint there is whole: remove the folder"):
+        choose_checkpoint("auto", tmp_path)
+
+
+def test_differences_are_listed(tmp_path):
+    payload = {"config": {"lr": 1.0, "epochs": 5, "seed": 0}, "facts": {"ranks": 2}}
+    check_same_experiment(payload, {"lr": 1.0, "epochs": 9, "seed": 0}, {"ranks": 2}, {"epochs"}, tmp_path)
+    with pytest.raises(CheckpointError) as problem:
+        check_same_experiment(payload, {"lr": 2.0, "epochs": 5, "added": 1}, {"ranks": 4}, set(), tmp_path)
+    for words in ("lr was 1.0, is 2.0", "seed was 0, is None", "added was None, is 1", "ranks was 2, is 4"):
+        assert words in str(problem.value)
+    assert "epochs" not in str(problem.value)
+
+
+def test_randomness_goes_on_where_it_was():
+    torch.rand(3)
+    state = random_state(CPU)
+    expected = torch.rand(5)
+    torch.manual_seed(99)
+    set_random_state(state, CPU)
+    assert torch.equal(torch.rand(5), expected)
