@@ -200,9 +200,9 @@ def test_five_thousand_recordings_stay_readable(tmp_path):
     sync = "".join(f"{i},{n / 1000 - 2},1,found\n" for n, i in enumerate(table["id"]))
     write_text(store.root / "sync.csv", "id,offset_s,confidence,verdict\n" + sync)
 
-    start = time.monotonic()
+    start = time.process_time()  # not wall time: the machine may be busy
     reader = inspect(Store(store.root))
-    assert time.monotonic() - start < 30
+    assert time.process_time() - start < 30
     check_totals(reader, Store(store.root))
     assert reader.tiles["windows of 5 s"] == "15,000"
     text = {name: content.replace("\n", " ") for name, content in reader.sections.items()}
