@@ -115,7 +115,7 @@ def _read(source: Source) -> tuple[Recording, Processed, list[Rejection]]:
     """Parse and process; with a video, only where it runs."""
     recording = source.parse()
     start_s, end_s = (0.0, probe(recording.video).duration_s) if recording.video else (-np.inf, np.inf)
-    processed = process(recording, start_s, end_s)
+    processed = process(recording, start_s, end_s - 1 / IMU_RATE_HZ)  # the last sample, too, lasts within the video
     rejected = [
         Rejection(
             source.id,

@@ -141,7 +141,7 @@ def choose_nearest(frames: Iterator[tuple[float, Frame]], times_s: np.ndarray) -
             return
         period = time - earlier[0] if earlier is not None else period
         earlier = (time, frame)
-    while earlier is not None and target is not None and target < earlier[0] + period:
+    while earlier is not None and target is not None and target < earlier[0] + period - _TIE_S:
         yield earlier[1]
         target = next(targets, None)
 

@@ -40,17 +40,19 @@ def write_video(
     options: dict[str, str] | None = None,
     ticks: Sequence[int] | None = None,
     magnify: int = 1,
+    front: bool = False,
 ) -> Path:
     """Write numbered frames.
 
     Args:
         ticks: presentation time of each frame in milliseconds, for a variable rate; default: even.
         magnify: side of the picture, in units of 64 pixels.
+        front: put the header before the frames, as for streaming.
         options: of the encoder; a key frame every 12 frames and two B-frames if not given.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     given = {"preset": "ultrafast", "g": "12", "bf": "2", "crf": "18"} if codec == "libx264" else {"g": "12"}
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options={"movflags": "faststart"} if front else {}) as container:
         stream = container.add_stream(codec, rate=rate, options=given | (options or {}))
         stream.width = stream.height = SIDE * magnify
         stream.pix_fmt = "yuv420p"

@@ -200,19 +200,12 @@ def test_choose_nearest_matches_its_definition():
 
 def test_a_video_cut_in_the_middle_gives_what_there_is(tmp_path):
     """Header first, then half of the data, as a broken download leaves it."""
-    whole = write_video(tmp_path / "whole.mp4", 250, 25, options={"movflags": "faststart"})
-    moved = tmp_path / "fast.mp4"
-    with av.open(str(whole)) as source, av.open(str(moved), "w", options={"movflags": "faststart"}) as target:
-        stream = target.add_stream_from_template(source.streams.video[0])
-        for packet in source.demux(video=0):
-            if packet.dts is not None:
-                packet.stream = stream
-                target.mux(packet)
-    data = moved.read_bytes()
-    moved.write_bytes(data[: len(data) * 6 // 10])
-    assert not video_track(moved).complete
+    path = write_video(tmp_path / "v.mp4", 250, 25, front=True)
+    assert video_track(path).complete
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    assert not video_track(path).complete
     times = np.arange(100) / 10
-    numbers = read(moved, times)
+    numbers = read(path, times)
     assert 30 < len(numbers) < 90
     assert numbers[:-3] == oracle(np.arange(250) / 25, times, 1 / 25)[: len(numbers) - 3]
 
