@@ -144,6 +144,7 @@ def linear_probes(
         batch_size=config.batch_size,
         lr=config.lr,
         weight_decay=config.weight_decay,
+        standardize=config.standardize,
     )
     predictions: Predictions = {n: [] for n in config.shots}
     for head, (n, d) in enumerate(cells):

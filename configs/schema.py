@@ -247,6 +247,10 @@ class DownstreamConfig(EvaluationConfig):
     lr: float = setting(1e-3, gt=0, help="AdamW rate of the linear layer")
     encoder_lr: float = setting(1e-6, gt=0, help="AdamW rate of the encoder, with --mode finetune")
     weight_decay: float = setting(0.01, ge=0, help="AdamW decay")
+    standardize: bool = setting(
+        False,
+        help="z-score embeddings by mean and std of the shots, with --mode lp: fairer where encoders differ in scale",
+    )
     normalize: Normalization | None = setting(None, help="z-score of the windows; default: as in pretraining")
     save_model: Path | None = setting(None, help="file for the encoder and head of the first draw at the most shots")
 
@@ -266,6 +270,8 @@ class DownstreamConfig(EvaluationConfig):
             raise ValueError("checkpoint is missing: give --checkpoint FILE, or --random_weights with --model NAME")
         if len(set(self.shots)) != len(self.shots):
             raise ValueError(f"shots {self.shots} names a number twice")
+        if self.standardize and self.mode == "finetune":
+            raise ValueError("standardize is for a frozen encoder, and mode finetune moves it: drop one of them")
         return self
 
 

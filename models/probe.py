@@ -58,6 +58,7 @@ def train_linear_heads(
     batch_size: int,
     lr: float,
     weight_decay: float,
+    standardize: bool = False,
 ) -> LinearHeads:
     """Train a linear layer on each set of windows, all of them at once.
 
@@ -71,6 +72,9 @@ def train_linear_heads(
         labels: (W,) int64 classes in 0..K-1.
         sets: for each head the positions of its windows, (n,) int64; the sizes may differ.
         seeds: for each head the seed of its initial weights and of its batches.
+        standardize: z-score each dimension by the mean and standard deviation of the head's own windows. An encoder
+            whose embeddings hardly vary, as one with random weights, learns next to nothing without. What is returned
+            takes embeddings as they are all the same.
     """
     device = embeddings.device
     order = sorted(range(len(sets)), key=lambda h: -len(sets[h]))  # the longest first: those still learning are [:A]
@@ -83,6 +87,7 @@ def train_linear_heads(
     share = (share / share.sum(dim=2, keepdim=True).clamp(min=1)).to(device)
     plan = plan.clamp(min=0).to(device)
 
+    scale, shift = _moments(embeddings, [sets[h] for h in order], standardize)
     # a column of ones makes the bias one more weight
     rows = torch.cat([embeddings, embeddings.new_ones(len(embeddings), 1)], dim=1)
     one_hot = torch.eye(num_classes, device=device, dtype=rows.dtype)[labels]
@@ -101,10 +106,14 @@ def train_linear_heads(
                 heads[learning].grad = None  # done: the optimizer passes over it
             batch = plan[:learning, step]  # (A, B)
             x = rows[batch]  # (A, B, D + 1)
+            if standardize:
+                x = (x - shift[:learning, None]) / scale[:learning, None]
             error = torch.softmax(torch.bmm(x, weight[:learning].mT), dim=2) - one_hot[batch]  # (A, B, K)
             error *= share[:learning, step, :, None]
             torch.bmm(error.mT, x, out=gradient[:learning])
             optimizer.step()
+    weight /= scale[:, None]  # w (x - shift) / scale + b = (w / scale) x + (b - (w / scale) shift)
+    weight[:, :, -1] -= (weight @ shift[:, :, None])[:, :, 0]
     back = torch.empty_like(weight)
     back[torch.tensor(order, device=device)] = weight
     return LinearHeads(weight=back[:, :, :-1].contiguous(), bias=back[:, :, -1].contiguous())
@@ -152,6 +161,18 @@ def finetune(
         loss.backward()
         optimizer.step()
     return encoder.eval(), head
+
+
+def _moments(embeddings: Tensor, sets: Sequence[Tensor], standardize: bool) -> tuple[Tensor, Tensor]:
+    """(H, D + 1) scale and shift of each head's input; 1 and 0 for the column of ones, and where nothing is asked."""
+    scale = embeddings.new_ones(len(sets), embeddings.shape[1] + 1)
+    shift = torch.zeros_like(scale)
+    if standardize:
+        for h, own in enumerate(sets):
+            rows = embeddings[own.to(embeddings.device)]
+            shift[h, :-1] = rows.mean(dim=0)
+            scale[h, :-1] = rows.std(dim=0, correction=0).clamp(min=1e-6)  # a dimension may be constant
+    return scale, shift
 
 
 def _initial_weight(num_classes: int, dim: int, seed: int) -> Tensor:

@@ -56,7 +56,8 @@ def encoder_origin(results: dict[str, Any]) -> str:
 
 def few_shot_method(results: dict[str, Any]) -> str:
     """How the classes were learnt, without the dataset that they were learnt on."""
-    return f"{MODES[results['mode']]}, {results['model']}, {encoder_origin(results)}"
+    standardized = " on standardised embeddings" if results["config"]["standardize"] else ""
+    return f"{MODES[results['mode']]}{standardized}, {results['model']}, {encoder_origin(results)}"
 
 
 def few_shot_title(results: dict[str, Any]) -> str:

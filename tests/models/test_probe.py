@@ -43,6 +43,21 @@ def test_heads_trained_together_are_what_each_alone_would_be():
         torch.testing.assert_close(heads.logits(h, embeddings), layer(embeddings).data, rtol=1e-10, atol=1e-12)
 
 
+def test_standardised_heads_take_plain_embeddings():
+    embeddings, labels = data()
+    embeddings = embeddings * torch.tensor([1e-3, 1, 5, 100, 1, 0]) + torch.tensor(
+        [0, 7, -3, 0, 1e3, 2]
+    )  # one constant
+    sets, seeds = [torch.arange(8), torch.arange(5, 45), torch.arange(13)], [1, 2, 3]
+    heads = train_linear_heads(embeddings, labels, sets, seeds, standardize=True, **SETTINGS)
+    for h, (windows, seed) in enumerate(zip(sets, seeds, strict=True)):
+        own = embeddings[windows]
+        z = (embeddings - own.mean(0)) / own.std(0, correction=0).clamp(min=1e-6)
+        layer = alone(z, labels, windows, seed, **SETTINGS)
+        # the product undoes offsets of 1,000 standard deviations, and with them three digits
+        torch.testing.assert_close(heads.logits(h, embeddings), layer(z).data, rtol=1e-7, atol=1e-8)
+
+
 def test_company_changes_nothing():
     embeddings, labels = data()
     sets, seeds = [torch.arange(20), torch.arange(60)], [1, 2]

@@ -41,6 +41,7 @@ def few_shot(simulated=True, encoder="pretrained", accuracy=(0.5, 0.75), pretrai
         "majority": {"balanced_accuracy": 0.5, "macro_f1": 1 / 3},
         "shots": shots,
         "draws": DRAWS,
+        "config": {"standardize": False},
         "seed": 0,
         "commit": "a" * 40 + "+changes",
     } | changes
@@ -127,7 +128,9 @@ def test_other_draws_classes_and_missing_shots_are_told_apart(tmp_path):
     one_shot = few_shot(draws={"file": "draws.json", "sha256": "d2"})
     del one_shot["shots"]["10"]
     write(tmp_path / "runs", a=few_shot(), b=one_shot, c=few_shot(classes=["walking", "fall", "sitting"]))
+    write(tmp_path / "runs", d=few_shot(config={"standardize": True}))
     text = page(tmp_path)
+    assert len(rows(text, "linear probe on standardised embeddings, imu_video_cross, pretrained on ego")) == 2
     assert "**Not all rows are of the same draws of windows.**" in text
     assert ["-", "75.0 ± 1.0"] in [row[1:] for row in rows(text, "linear probe")]
     assert "3 classes" in text and "2 classes" in text
