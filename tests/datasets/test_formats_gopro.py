@@ -3,6 +3,7 @@
 import shutil
 import struct
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -188,3 +189,11 @@ def test_telemetry_without_a_gyroscope_is_refused(real_data, tmp_path):
     path.write_bytes(path.read_bytes().replace(b"GYRO", b"GYR?"))
     with pytest.raises(BadRecording, match="missing_gyro"):
         gopro.parse("v", path)
+
+
+def test_the_clock_begins_with_the_first_frame(real_data, monkeypatch):
+    path = real_data / "gopro" / "max-heromode.mp4"
+    late = replace(gopro.probe(path), start_s=0.25)
+    monkeypatch.setattr(gopro, "probe", lambda _: late)
+    recording = gopro.parse("walk", path)
+    assert recording.acc_time_s[0] == recording.gyro_time_s[0] == -0.25

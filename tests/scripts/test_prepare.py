@@ -249,6 +249,16 @@ def test_video_without_table_and_the_reverse(tmp_path):
     assert store.frames(0).read(np.array([0, 71])).shape == (2, 64, 64, 3)
 
 
+def test_what_is_only_listed_is_named_but_is_no_failure(tmp_path):
+    raw, stem = tmp_path / "raw", "1_upstairs_2021_01_13_15_02_00"
+    (raw / "sensor/1_upstairs").mkdir(parents=True)
+    (raw / f"sensor/1_upstairs/{stem}.csv").write_text("0,16384,0,0,0,164\n" * 180)
+    write_video(raw / f"video/1_upstairs/{stem}.mp4", 180, 25)
+    (raw / "val.txt").write_text("".join(f"a/1_upstairs_2022_01_13_15_02_{k:02d} 180 180 0\n" for k in range(9)))
+    run(raw, tmp_path / "out", "--frame_size", "64", format="mmea")
+    assert pd.read_csv(tmp_path / "out" / "rejected.csv")["reason"].tolist() == ["not_on_disk"] * 9
+
+
 def test_the_real_walk_gives_two_windows(real_data, tmp_path, capsys):
     run(real_data / "gopro", tmp_path / "walk", format="gopro")
     store = Store(tmp_path / "walk")
