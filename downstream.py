@@ -5,9 +5,10 @@
 The protocol of the paper's section 3.3: for each of five random draws, 20 windows per class are held out, and a linear
 layer (``--mode lp``, encoder frozen) or encoder and layer (``--mode finetune``) learn from 10, 20, 50 and 100 others;
 the state after the last epoch is measured, never the best on the held-out windows. Writes runs/<name>/ with
-results.json, draws.json (the windows of every draw), confusion.png and shots.png.
+results.json, draws.json (the windows of every draw), answers.csv (the answer to each), confusion.png and shots.png.
 """
 
+import csv
 import hashlib
 import sys
 import time
@@ -27,14 +28,7 @@ from datasets.windows import Windows, list_windows
 from models import build_imu_encoder, load_imu_encoder
 from models.probe import embed_imu, finetune, train_linear_heads
 from utils import checkpoint, distributed
-from utils.metrics import (
-    classification_chance,
-    classification_metrics,
-    confusion_matrix,
-    majority_baseline,
-    mean_and_std,
-    recall_per_class,
-)
+from utils.metrics import classification_chance, majority_baseline, metrics_over_draws
 from utils.plots import confusion_matrix as plot_confusion
 from utils.plots import shots_curve
 from utils.results import checkpoint_facts
@@ -68,6 +62,7 @@ def main(argv: list[str] | None = None) -> Path:
     evaluate = linear_probes if config.mode == "lp" else finetuned
     predictions, best = evaluate(config, encoder, imu, labels, rows, len(classes))
 
+    truth = [windows.label[d.test] for d in draws]
     name = config.run_name or default_name("downstream", config.mode, config.dataset)
     folder = open_run(config.runs_root / name, dump(config), device)
     results = {
@@ -85,13 +80,14 @@ def main(argv: list[str] | None = None) -> Path:
         "held_out_per_class": config.val_samples,
         "chance": classification_chance(np.full(len(classes), config.val_samples)),
         "majority": majority_baseline(np.full(len(classes), config.val_samples)),
-        "shots": {str(n): measure(predictions[n], rows, labels.cpu().numpy(), len(classes)) for n in config.shots},
+        "shots": {str(n): metrics_over_draws(truth, predictions[n], len(classes)) for n in config.shots},
         "draws": write_draws(folder / "draws.json", config, windows, draws),
         "seed": config.seed,
         "commit": commit(),
         "config": config.model_dump(mode="json"),
         "seconds": round(time.perf_counter() - started, 2),
     }
+    write_answers(folder / "answers.csv", windows, draws, truth, predictions)
     write_json(folder / "results.json", results)
     draw_pictures(folder, results)
     if config.save_model:
@@ -188,22 +184,27 @@ def cell_seed(seed: int, draw: int, shots: int) -> int:
     return int(np.random.SeedSequence([seed, draw, shots]).generate_state(1)[0])
 
 
-def measure(predicted: list[np.ndarray], draws: list[Draw], labels: np.ndarray, num_classes: int) -> dict[str, Any]:
-    """Metrics over the draws of one number of shots; the confusion matrix is their sum."""
-    confusions = [confusion_matrix(labels[d.test], p, num_classes) for d, p in zip(draws, predicted, strict=True)]
-    total = sum(confusions)
-    return mean_and_std([classification_metrics(c) for c in confusions]) | {
-        "recall": recall_per_class(total),
-        "confusion": total.tolist(),
-    }
-
-
 def write_draws(path: Path, config: DownstreamConfig, windows: Windows, draws: list[Draw]) -> dict[str, str]:
     """Write the windows of every draw; name and digest of the file: equal digests, equal windows."""
     content = {"dataset": windows.store.fingerprint(), "split": config.split, "seed": config.seed}
     content["draws"] = [draw.named(windows.classes, windows.ids()) for draw in draws]
     write_json(path, content)
     return {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+def write_answers(
+    path: Path, windows: Windows, draws: list[Draw], truth: list[np.ndarray], predictions: Predictions
+) -> None:
+    """Write what was answered to every held-out window of every draw, for statistics over people and windows."""
+    ids = windows.ids()
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["shots", "draw", "window", "subject", "session", "truth", "predicted"])
+        for shots, by_draw in predictions.items():
+            for number, (draw, true, predicted) in enumerate(zip(draws, truth, by_draw, strict=True)):
+                for i, t, p in zip(draw.test, true, predicted, strict=True):
+                    names = (windows.subject[i], windows.session[i], windows.classes[t], windows.classes[p])
+                    table.writerow([shots, number, ids[i], *names])
 
 
 def draw_pictures(folder: Path, results: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -62,7 +63,7 @@ def test_results_hold_all_that_is_needed(world, tmp_path, capsys):
     flags = f"--checkpoint {world}/last.pt --shots 2 5 --draws 4 --seed 3 --report"
     folder, results = run(world, tmp_path, flags)
     assert {p.name for p in folder.iterdir()} == {
-        *("results.json", "draws.json", "config.yaml", "environment.json", "confusion.png", "shots.png")
+        *("results.json", "draws.json", "answers.csv", "config.yaml", "environment.json", "confusion.png", "shots.png")
     }
     assert results["simulated"] is True and results["dataset"]["name"] == "toy"
     assert results["checkpoint"]["file"] == "last.pt" and results["checkpoint"]["epoch"] == 1
@@ -78,6 +79,15 @@ def test_results_hold_all_that_is_needed(world, tmp_path, capsys):
         assert row["recall"] == pytest.approx((np.diag(confusion) / 32).tolist())
         assert len(row["balanced_accuracy"]["values"]) == 4
         assert row["balanced_accuracy"]["mean"] == pytest.approx(np.mean(row["recall"]))  # equally many in every draw
+    answers = pd.read_csv(folder / "answers.csv")
+    assert len(answers) == 2 * 4 * 3 * 8
+    held_out = json.loads((folder / "draws.json").read_text())["draws"][2]["held_out"]
+    third = answers[(answers.shots == 5) & (answers.draw == 2)]
+    assert {c: third[third.truth == c].window.tolist() for c in CLASSES} == held_out
+    recalls = [(third[third.truth == c].predicted == c).mean() for c in CLASSES]
+    assert results["shots"]["5"]["balanced_accuracy"]["values"][2] == pytest.approx(np.mean(recalls))
+    people = open_store(world / "data", "toy").recordings.set_index("id").subject
+    assert (people[third.window.str.split("@").str[0]].to_numpy() == third.subject.to_numpy()).all()
     printed = capsys.readouterr().out
     assert "toy (simulated)" in printed and "chance" in printed and "5 shots" in printed
     assert str(world) not in (folder / "draws.json").read_text()

@@ -133,6 +133,21 @@ def mean_and_std(repetitions: Sequence[Mapping[str, float]]) -> dict[str, dict]:
     return summary
 
 
+def metrics_over_draws(truth: Sequence[np.ndarray], predicted: Sequence[np.ndarray], num_classes: int) -> dict:
+    """Balanced accuracy and macro F1 of each draw, summarised; recall and confusion of all draws together.
+
+    Args:
+        truth: for each draw (Q,) classes in 0..K-1; ``predicted`` alike.
+
+    Returns:
+        ``mean_and_std`` of each metric, ``recall`` (K,) and ``confusion`` (K, K) as lists.
+    """
+    confusions = [confusion_matrix(t, p, num_classes) for t, p in zip(truth, predicted, strict=True)]
+    total = sum(confusions)
+    together = {"recall": recall_per_class(total), "confusion": total.tolist()}
+    return mean_and_std([classification_metrics(confusion) for confusion in confusions]) | together
+
+
 def _harmonic_numbers(largest: int) -> np.ndarray:
     """(largest + 1,) H_0 = 0, H_1 = 1, H_2 = 1.5, ..."""
     return np.concatenate(([0.0], np.cumsum(1 / np.arange(1, largest + 1))))

@@ -13,6 +13,7 @@ from utils.metrics import (
     confusion_matrix,
     majority_baseline,
     mean_and_std,
+    metrics_over_draws,
     recall_per_class,
     retrieval_chance,
     retrieval_metrics,
@@ -141,3 +142,14 @@ def test_mean_and_sample_std():
     assert summary["a"]["std"] == pytest.approx(7**0.5)  # ((-2)^2 + (-1)^2 + 3^2) / 2
     assert summary["a"]["values"] == [1.0, 2.0, 6.0]
     assert mean_and_std([{"a": 1.0}])["a"]["std"] is None
+
+
+def test_draws_are_measured_one_by_one_and_counted_together():
+    truth = [np.array([0, 1, 1, 2]), np.array([0, 0, 1, 2])]
+    predicted = [np.array([0, 1, 0, 2]), np.array([1, 1, 1, 1])]
+    summary = metrics_over_draws(truth, predicted, 3)
+    by_hand = [classification_oracle(t.tolist(), p.tolist()) for t, p in zip(truth, predicted, strict=True)]
+    assert summary["balanced_accuracy"]["values"] == pytest.approx([accuracy for accuracy, _ in by_hand])
+    assert summary["macro_f1"]["mean"] == pytest.approx(sum(f1 for _, f1 in by_hand) / 2)
+    assert summary["confusion"] == [[1, 2, 0], [1, 2, 0], [0, 1, 1]]
+    assert summary["recall"] == pytest.approx([1 / 3, 2 / 3, 1 / 2])
