@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,14 +17,6 @@ from utils import checkpoint
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def free_ports(count: int) -> list[str]:
-    servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [str(server.getsockname()[1]) for server in servers]
-    for server in servers:
-        server.close()
-    return ports
-
-
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranks")
@@ -34,7 +25,7 @@ def ranks(tmp_path_factory):
     runs.mkdir()
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     process = subprocess.Popen(
-        [*launcher, "-m", "tests.two_ranks", str(data), str(spoilt), str(runs), *free_ports(5)],
+        [*launcher, "-m", "tests.two_ranks", str(data), str(spoilt), str(runs)],
         cwd=ROOT,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,

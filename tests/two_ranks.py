@@ -4,7 +4,6 @@ Everything is in one start, since starting ranks takes longer than all checks.
 """
 
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -104,7 +103,7 @@ def on_first_rank(rank: int) -> dict:
     return result
 
 
-def not_a_number(ports: list[str], data: Path, runs: Path) -> dict:
+def not_a_number(data: Path, runs: Path) -> dict:
     """One window of one rank is spoilt: both ranks must stop, neither may change."""
     models = []
     build = train.build_on_first_rank
@@ -116,7 +115,7 @@ def not_a_number(ports: list[str], data: Path, runs: Path) -> dict:
 
     train.build_on_first_rank = remember
     try:
-        run(ports, command(data, runs, "spoilt", "--batch_size", "10"))
+        train.main(command(data, runs, "spoilt", "--batch_size", "10"))
         return {"stopped": False}
     except train.NonFiniteError as error:
         state = models[0].state_dict()
@@ -128,15 +127,8 @@ def not_a_number(ports: list[str], data: Path, runs: Path) -> dict:
         train.build_on_first_rank = build
 
 
-def run(ports: list[str], arguments: list[str]) -> int:
-    """train.py, with a meeting point of its own: a second group at the same one may find the first one's traces."""
-    os.environ |= {"MASTER_PORT": ports.pop(), "TORCHELASTIC_USE_AGENT_STORE": "False"}
-    return train.main(arguments)
-
-
 def main() -> None:
-    data, spoilt, runs = map(Path, sys.argv[1:4])
-    ports = sys.argv[4:]
+    data, spoilt, runs = map(Path, sys.argv[1:])
     torch.set_num_threads(1)
     references = [one_process(case) for case in CASES]
     ranks = distributed.setup("cpu")
@@ -145,12 +137,12 @@ def main() -> None:
         "-".join(case): largest_difference(reference, both_ranks(case, ranks.rank))
         for case, reference in zip(CASES, references, strict=True)
     }
-    distributed.teardown()
 
-    found["not a number"] = not_a_number(ports, spoilt, runs)
-    run(ports, command(data, runs, "whole", "--batch_size", "2"))
-    run(ports, command(data, runs, "parts", "--batch_size", "2", "--max_steps", "3"))
-    run(ports, command(data, runs, "parts", "--batch_size", "2", "--resume", "auto"))
+    distributed.teardown = lambda: None  # the ranks stay together from run to run
+    found["not a number"] = not_a_number(spoilt, runs)
+    train.main(command(data, runs, "whole", "--batch_size", "2"))
+    train.main(command(data, runs, "parts", "--batch_size", "2", "--max_steps", "3"))
+    train.main(command(data, runs, "parts", "--batch_size", "2", "--resume", "auto"))
     found["losses"] = [losses(runs / name) for name in ("whole", "parts")]
     (runs / f"rank{ranks.rank}.json").write_text(json.dumps(found))
     # torchrun is sent SIGTERM while this goes on; it passes it to the ranks

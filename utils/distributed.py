@@ -39,7 +39,7 @@ class Ranks:
 
 
 def setup(device: str) -> Ranks:
-    """Join the other ranks if torchrun started this process, and choose its device.
+    """Join the other ranks if torchrun started this process (once), and choose its device.
 
     Args:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; under torchrun each rank takes the GPU of its local rank.
@@ -67,7 +67,8 @@ def setup(device: str) -> Ranks:
     chosen = torch.device("cuda", local_rank) if use_gpu else torch.device("cpu")
     if use_gpu:
         torch.cuda.set_device(chosen)
-    dist.init_process_group("nccl" if use_gpu else "gloo", device_id=chosen if use_gpu else None)
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if use_gpu else "gloo", device_id=chosen if use_gpu else None)
     return Ranks(dist.get_rank(), dist.get_world_size(), chosen)
 
 
