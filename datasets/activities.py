@@ -24,6 +24,15 @@ CHANNELS = (
     "nod",  # pitch of the neck against the trunk
     "look",  # yaw of the neck
     "tilt",  # roll of the neck
+    # what stepping legs add to the channels of the same name; it fades where the feet are held up, as before a wall
+    "step_lower",
+    "step_fore",
+    "step_side",
+    "step_lean",
+    "step_roll",
+    "step_twist",
+    "step_nod",
+    "step_look",
 )
 Motion = dict[str, np.ndarray]
 
@@ -79,13 +88,13 @@ def bump(turns: np.ndarray, start: float, rise: float, hold: float, fall: float)
 def _upright(t: np.ndarray, person: Person, rng: np.random.Generator, sway: float = 1.0) -> Motion:
     """Quiet standing: slow sway and small glances around a habitual posture."""
     return {
-        "fore": drift(t, rng, 0.010 * sway, 0.1, 1.0),
-        "side": drift(t, rng, 0.008 * sway, 0.1, 1.0),
-        "lean": person.stoop + drift(t, rng, 0.012 * sway, 0.1, 1.0),
-        "roll": drift(t, rng, 0.010 * sway, 0.1, 1.0),
-        "nod": person.gaze - person.stoop + drift(t, rng, 0.03, 0.05, 0.6),
-        "look": drift(t, rng, 0.08, 0.05, 0.4),
-        "tilt": drift(t, rng, 0.015, 0.05, 0.5),
+        "fore": drift(t, rng, 0.008 * sway, 0.1, 1.0),
+        "side": drift(t, rng, 0.006 * sway, 0.1, 1.0),
+        "lean": person.stoop + drift(t, rng, 0.008 * sway, 0.1, 1.0),
+        "roll": drift(t, rng, 0.006 * sway, 0.1, 1.0),
+        "nod": person.gaze - person.stoop + drift(t, rng, 0.012, 0.05, 0.6),
+        "look": drift(t, rng, 0.03, 0.05, 0.4),
+        "tilt": drift(t, rng, 0.008, 0.05, 0.5),
     }
 
 
@@ -114,14 +123,14 @@ def _gait(t: np.ndarray, person: Person, rng: np.random.Generator, step_hz: floa
         + strike * (0.10 * np.cos(3 * phase + 1.7) + 0.05 * np.cos(4 * phase + 2.6))
     )
     return {
-        "lower": -height * rise,
-        "fore": 0.012 * bounce * np.sin(phase + 0.4),
-        "side": 0.022 * np.sin(phase / 2),
-        "roll": 0.025 * np.sin(phase / 2 + 0.5),
-        "twist": 0.06 * np.sin(phase / 2 + 1.3),
-        "lean": 0.018 * bounce * np.cos(phase + 0.8),
-        "nod": -0.012 * bounce * np.cos(phase + 0.3),
-        "look": -0.03 * np.sin(phase / 2 + 1.3),
+        "step_lower": -height * rise,
+        "step_fore": 0.012 * bounce * np.sin(phase + 0.4),
+        "step_side": 0.022 * np.sin(phase / 2),
+        "step_roll": 0.025 * np.sin(phase / 2 + 0.5),
+        "step_twist": 0.06 * np.sin(phase / 2 + 1.3),
+        "step_lean": 0.018 * bounce * np.cos(phase + 0.8),
+        "step_nod": -0.012 * bounce * np.cos(phase + 0.3),
+        "step_look": -0.03 * np.sin(phase / 2 + 1.3),
     }
 
 
@@ -148,13 +157,13 @@ def _on_stairs(t, person, rng, step_hz, bounce, lean, gaze):
 
 
 def upstairs(t, person, rng):
-    motion = _on_stairs(t, person, rng, person.step_hz * rng.uniform(0.78, 0.88), 1.2, 0.22, 0.05)
-    return _add(motion, roll=0.03 * np.sin(np.pi * cycle(t, rng, 1 / person.step_hz)))
+    """Slower steps than on the level, leaning into the climb, eyes on what lies ahead."""
+    return _on_stairs(t, person, rng, person.step_hz * rng.uniform(0.78, 0.88), 1.2, 0.22, 0.05)
 
 
 def downstairs(t, person, rng):
     """Faster and harder steps than upwards, eyes on the treads."""
-    return _on_stairs(t, person, rng, person.step_hz * rng.uniform(0.95, 1.05), 1.7, -0.02, rng.uniform(0.42, 0.58))
+    return _on_stairs(t, person, rng, person.step_hz * rng.uniform(0.95, 1.05), 1.7, -0.02, rng.uniform(0.32, 0.45))
 
 
 def fall(t, person, rng):
@@ -200,7 +209,7 @@ def reading(t, person, rng):
     line = cycle(t, rng, rng.uniform(1.8, 2.8))
     scan = rng.uniform(0.08, 0.14) * (0.5 - line % 1.0 + step((line % 1.0 - 0.85) / 0.15))
     motion = _seated(t, person, rng)
-    return _add(motion, nod=np.full(len(t), rng.uniform(0.50, 0.70)), lean=np.full(len(t), 0.15), look=scan)
+    return _add(motion, nod=np.full(len(t), rng.uniform(0.35, 0.50)), lean=np.full(len(t), 0.15), look=scan)
 
 
 def watch_tv(t, person, rng):
@@ -218,11 +227,11 @@ def sweep_floor(t, person, rng):
         motion,
         speed=0.18 * (1 + np.sin(stroke / 2)),
         turn=drift(t, rng, 0.15, 0.03, 0.2),
-        twist=0.30 * size * np.sin(stroke),
+        twist=0.42 * size * np.sin(stroke),
         roll=0.06 * size * np.sin(stroke + 0.6),
         side=0.06 * size * np.sin(stroke + 0.3),
-        lean=np.full(len(t), rng.uniform(0.28, 0.40)),
-        nod=np.full(len(t), rng.uniform(0.28, 0.40)) + 0.04 * np.cos(2 * stroke),
+        lean=np.full(len(t), rng.uniform(0.25, 0.35)),
+        nod=np.full(len(t), rng.uniform(0.20, 0.30)) + 0.04 * np.cos(2 * stroke),
         lower=0.03 + 0.02 * np.cos(2 * stroke),
     )
 
@@ -234,11 +243,11 @@ def wash_hand(t, person, rng):
     motion = _upright(t, person, rng)
     return _add(
         motion,
-        lean=rng.uniform(0.25, 0.38) + 0.014 * size * np.sin(rub),
-        nod=rng.uniform(0.40, 0.55) + 0.010 * size * np.sin(rub + 1.0),
+        lean=rng.uniform(0.28, 0.40) + 0.014 * size * np.sin(rub),
+        nod=rng.uniform(0.50, 0.65) + 0.010 * size * np.sin(rub + 1.0),
         roll=0.012 * size * np.sin(rub + 0.7),
-        twist=0.022 * size * np.sin(rub / 2),
-        side=0.004 * size * np.sin(rub / 2),
+        twist=0.05 * size * np.sin(rub / 2),
+        side=0.010 * size * np.sin(rub / 2),
     )
 
 

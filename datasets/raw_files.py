@@ -111,16 +111,30 @@ def plan_ego4d(hours: float, seed: int) -> list[Take]:
     dirt = {0: "null_stamps", 1: "non_monotonic", 2: "gap"}
     takes = []
     for number, duration_s in enumerate([*durations, 20.0]):
-        script, now = [], 0.0
-        while now < duration_s - 4:
-            choices = [name for name in EGO4D_POOL if not script or name != script[-1][0]]
-            script.append((str(rng.choice(choices)), round(now, 2)))
-            now += rng.uniform(8, 25)
+        script = _ego4d_script(duration_s, rng)
         uid = str(uuid.UUID(bytes=rng.bytes(16), version=4))
         kinds = ("no_imu",) if number == count else tuple(k for at, k in dirt.items() if at % count == number)
         person = int(rng.integers(EGO4D_PEOPLE))
-        takes.append(Take("ego4d", number, person, number, number, tuple(script), float(duration_s), uid, kinds))
+        takes.append(Take("ego4d", number, person, person, number, script, float(duration_s), uid, kinds))
     return takes
+
+
+def _ego4d_script(duration_s: float, rng: np.random.Generator) -> Script:
+    """One activity after another; whoever went up can next go only down, and walks to the stairs first."""
+    script: list[tuple[str, float]] = []
+    now, way = 0.0, int(rng.choice([1, -1]))
+    while now < duration_s - 4:
+        last = script[-1][0] if script else ""
+        activity = str(rng.choice([name for name in EGO4D_POOL if name != last]))
+        if activity in STAIRS:
+            if last != "walking":
+                script.append(("walking", now))
+                now = round(now + rng.uniform(8, 10), 2)
+            activity = next(name for name, direction in STAIRS.items() if direction == way)
+            way = -way
+        script.append((activity, now))
+        now = round(now + (rng.uniform(18, 25) if activity in STAIRS else rng.uniform(8, 25)), 2)
+    return tuple(script)
 
 
 def write_ego4d(folder: Path, take: Take, seed: int, frame_size: int, fps: int) -> dict:
@@ -160,7 +174,7 @@ def _ego4d_table(take: Take, device: Device, trajectory: Trajectory, rng: np.ran
     true_rate_hz = rng.uniform(197.6, 201.2)
     time_s = np.arange(int((take.duration_s - 0.01) * true_rate_hz)) / true_rate_hz
     acc, gyro = device.sensor.measure(trajectory, time_s, rng)
-    stamp_ms = 1000 * time_s + np.clip(rng.normal(0, 0.25, len(time_s)), -1, 1)
+    stamp_ms = np.abs(1000 * time_s + np.clip(rng.normal(0, 0.25, len(time_s)), -1, 1))
     keep = np.ones(len(time_s), bool)
     if "gap" in take.dirt:
         first = int(len(time_s) * rng.uniform(0.3, 0.6))
@@ -201,7 +215,7 @@ def plan_mmea(windows_per_class: int, seed: int) -> list[Take]:
     people = rng.permutation(np.arange(MMEA_SESSIONS) % MMEA_PEOPLE)
     takes: list[Take] = []
     for class_number, name in MMEA_CLASSES.items():
-        longest = 3 if name in STAIRS else 2 if name == "fall" else 6  # windows; a staircase has an end
+        longest = 2 if name in STAIRS or name == "fall" else 6  # windows; a staircase has an end
         left, order = windows_per_class, iter(())
         while left > 0:
             session = next(order, None)

@@ -138,14 +138,14 @@ def _floor(rng: np.random.Generator, contrast: float) -> np.ndarray:
         pattern = rng.uniform(0, 1, (TEXTURE // 8, 4))[row, (u + 11 * row) % TEXTURE // 32]
     else:
         pattern = rng.uniform(0, 1, (TEXTURE // tile, TEXTURE // tile))[v // tile, u // tile]
-    base = _colour(rng.uniform(), rng.uniform(0.1, 0.5), rng.uniform(0.3, 0.45))
+    base = _colour(rng.uniform(), rng.uniform(0.0, 0.15), rng.uniform(0.30, 0.36))
     return base * (1 + contrast * 1.3 * (pattern - 0.5))[..., None]
 
 
 def _stairs(rng: np.random.Generator, contrast: float) -> np.ndarray:
     """Bright treads and dark edges, four texels a step along x."""
     step = np.array([1.0, 0.75, 0.6, -0.6])[np.arange(TEXTURE) % 4]
-    base = _colour(rng.uniform(), rng.uniform(0.0, 0.4), rng.uniform(0.35, 0.5))
+    base = _colour(rng.uniform(), rng.uniform(0.0, 0.15), rng.uniform(0.36, 0.42))
     return np.broadcast_to(base * (1 + contrast * 0.9 * step)[None, :, None], (TEXTURE, TEXTURE, 3))
 
 
@@ -155,14 +155,14 @@ def _ceiling(rng: np.random.Generator) -> np.ndarray:
     panel = int(rng.choice([8, 16, 32]))
     light = np.where((u % panel == 0) | (v % panel == 0), 0.7, 0.86)
     light[(u % 32 >= 12) & (u % 32 < 18) & (v % 64 >= 20) & (v % 64 < 44)] = 1.05
-    return _colour(rng.uniform(), rng.uniform(0.0, 0.12), 0.92) * light[..., None]
+    return _colour(rng.uniform(), rng.uniform(0.0, 0.06), 0.92) * light[..., None]
 
 
 def _wall(rng: np.random.Generator, hue: float, contrast: float) -> np.ndarray:
     """A dark skirting, a panelled lower third, and doors, windows and pictures. Row 0 is the floor line."""
     v, u = np.indices((TEXTURE, TEXTURE))
     wall = np.empty((TEXTURE, TEXTURE, 3))
-    wall[:] = _colour(hue + rng.uniform(-0.06, 0.06), rng.uniform(0.1, 0.5), rng.uniform(0.55, 0.75))
+    wall[:] = _colour(hue + rng.uniform(-0.06, 0.06), rng.uniform(0.0, 0.15), rng.uniform(0.60, 0.68))
     stripe = int(rng.choice([4, 8, 16]))
     wall *= (1 + contrast * 0.25 * ((u // stripe % 2) - 0.5))[..., None]
     wall[v < int(rng.integers(12, 18))] *= rng.uniform(0.65, 0.85)
@@ -173,7 +173,7 @@ def _wall(rng: np.random.Generator, hue: float, contrast: float) -> np.ndarray:
         kind = rng.integers(4)
         if kind == 0:  # door
             wide = 14
-            wall[0:34, left : left + wide] = _colour(rng.uniform(), 0.5, rng.uniform(0.2, 0.4))
+            wall[0:34, left : left + wide] = _colour(rng.uniform(), 0.2, rng.uniform(0.25, 0.35))
             wall[15:17, left + 2 : left + 4] = 230
         elif kind == 1:  # window
             wall[15:36, left : left + wide] = 250
@@ -182,7 +182,7 @@ def _wall(rng: np.random.Generator, hue: float, contrast: float) -> np.ndarray:
         else:  # picture
             bottom, tall = int(rng.integers(17, 26)), int(rng.integers(6, 14))
             wall[bottom : bottom + tall, left : left + wide] = 30
-            picture = _colour(rng.uniform(), rng.uniform(0.2, 0.9), rng.uniform(0.4, 1.0))
+            picture = _colour(rng.uniform(), rng.uniform(0.1, 0.4), rng.uniform(0.4, 1.0))
             wall[bottom + 1 : bottom + tall - 1, left + 1 : left + wide - 1] = picture
         left += wide + int(rng.integers(3, 18))
     return wall
@@ -191,7 +191,7 @@ def _wall(rng: np.random.Generator, hue: float, contrast: float) -> np.ndarray:
 def _cupboard(rng: np.random.Generator, contrast: float) -> np.ndarray:
     """Doors of 0.5 m and shelves of 0.5 m with dark joints."""
     v, u = np.indices((TEXTURE, TEXTURE))
-    base = _colour(rng.uniform(), rng.uniform(0.2, 0.8), rng.uniform(0.35, 0.75))
+    base = _colour(rng.uniform(), rng.uniform(0.0, 0.2), rng.uniform(0.42, 0.5))
     patch = rng.uniform(-1, 1, (16, 16))[v // 8, u // 8]
     joint = np.where((u % 8 == 0) | (v % 8 == 0), 0.45, 1.0)
     return base * ((1 + contrast * 0.5 * patch) * joint)[..., None]

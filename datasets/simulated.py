@@ -54,24 +54,24 @@ class Population:
 POPULATIONS = {
     "ego4d": Population(
         height_m=(1.56, 1.88), step_hz=(1.65, 2.05), step_m=(0.60, 0.76), bounce=(0.8, 1.25), vigour=(0.8, 1.15),
-        tempo=(0.8, 1.15), stoop=(0, 9), gaze=(-2, 14), recline=(4, 16), tremor_hz=(4, 9), tremor=(0, 0.04),
-        chest_share=0.3, device_pitch=(-8, 8), device_roll=(-5, 5), sensor_tilt=15, field_of_view=(80, 104),
+        tempo=(0.8, 1.15), stoop=(0, 9), gaze=(0, 11), recline=(4, 16), tremor_hz=(4, 9), tremor=(0, 0.04),
+        chest_share=0.3, device_pitch=(-6, 6), device_roll=(-5, 5), sensor_tilt=15, field_of_view=(82, 98),
         acc_range_g=16, gyro_range_dps=2000,
-        rooms=RoomStyle((7.0, 9.5), (6.5, 9.0), (2.6, 3.4), (26, 36), (0.0, 0.7), (0.55, 1.0)),
+        rooms=RoomStyle((8.5, 11.5), (8.0, 10.5), (2.6, 3.4), (26, 36), (0.0, 0.7), (0.75, 1.0)),
     ),
     "mmea": Population(
         height_m=(1.60, 1.80), step_hz=(1.75, 2.10), step_m=(0.62, 0.72), bounce=(0.85, 1.2), vigour=(0.8, 1.1),
         tempo=(0.9, 1.15), stoop=(0, 7), gaze=(0, 12), recline=(4, 12), tremor_hz=(4, 9), tremor=(0, 0.02),
         chest_share=0.0, device_pitch=(-2, 10), device_roll=(-4, 4), sensor_tilt=7, field_of_view=(76, 84),
         acc_range_g=4, gyro_range_dps=2000,
-        rooms=RoomStyle((8.0, 11.0), (7.5, 10.0), (2.9, 3.8), (28, 38), (0.6, 1.0), (0.45, 0.9)),
+        rooms=RoomStyle((9.5, 12.5), (9.0, 11.5), (2.9, 3.8), (28, 38), (0.6, 1.0), (0.7, 0.95)),
     ),
     "pd": Population(
         height_m=(1.52, 1.78), step_hz=(1.45, 1.80), step_m=(0.35, 0.52), bounce=(0.5, 0.85), vigour=(0.6, 0.95),
         tempo=(0.6, 0.85), stoop=(4, 16), gaze=(5, 15), recline=(6, 20), tremor_hz=(4, 6), tremor=(0.08, 0.35),
         chest_share=1.0, device_pitch=(-10, 10), device_roll=(-6, 6), sensor_tilt=10, field_of_view=(80, 100),
         acc_range_g=8, gyro_range_dps=1000,
-        rooms=RoomStyle((6.5, 8.0), (6.0, 7.5), (2.4, 2.8), (18, 26), (0.0, 1.0), (0.3, 0.8)),
+        rooms=RoomStyle((7.0, 9.0), (6.5, 8.0), (2.4, 2.8), (18, 26), (0.0, 1.0), (0.3, 0.8)),
     ),
 }  # fmt: skip
 
@@ -109,11 +109,11 @@ def draw_device(population: Population, rng: np.random.Generator) -> Device:
     """A device of the population, put on once: it stays where it is for a whole session."""
     p = population
     pitch, roll = rng.uniform(*p.device_pitch), rng.uniform(*p.device_roll)
-    tilt = Rotation.from_euler("xyz", rng.uniform(-p.sensor_tilt, p.sensor_tilt, 3), degrees=True)
+    tilt = np.clip(rng.normal(0.0, p.sensor_tilt / 3, 3), -p.sensor_tilt, p.sensor_tilt)
     sensor = Sensor(
-        rotation=SENSOR_AXES @ tilt.as_matrix(),
-        acc_bias=rng.normal(0, 0.06, 3),
-        gyro_bias=rng.normal(0, 0.008, 3),
+        rotation=SENSOR_AXES @ Rotation.from_euler("xyz", tilt, degrees=True).as_matrix(),
+        acc_bias=rng.normal(0, 0.04, 3),
+        gyro_bias=rng.normal(0, 0.005, 3),
         acc_noise=rng.uniform(0.03, 0.07),
         gyro_noise=rng.uniform(0.002, 0.006),
         acc_range=p.acc_range_g * 9.80665,
@@ -123,7 +123,7 @@ def draw_device(population: Population, rng: np.random.Generator) -> Device:
         chest=bool(rng.uniform() < p.chest_share),
         mounting=Rotation.from_euler("yx", [pitch, roll], degrees=True),
         field_of_view=rng.uniform(*p.field_of_view),
-        gain=rng.uniform(0.75, 1.15),
+        gain=rng.uniform(0.92, 1.08),
         sensor=sensor,
     )
 
@@ -158,62 +158,62 @@ def body_motion(script: Script, duration_s: float, person: Person, rng: np.rando
 
 def walk(
     room: Room, script: Script, motion: dict[str, np.ndarray], rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Steer the feet through the room: along the stairs for the stairs, else freely on one level, away from walls.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Steer the feet: along the stairs for the stairs and to their foot just before, else freely, away from walls.
 
     Returns:
-        (K, 2) path of the feet in m and (K,) heading in rad, at KNOT_HZ.
+        (K, 2) path of the feet in m, (K,) heading in rad, and (K,) the share of the wanted speed that was possible,
+        at KNOT_HZ.
     """
-    every = KNOT_HZ // PATH_HZ
-    dt = 1 / PATH_HZ
+    every, dt = KNOT_HZ // PATH_HZ, 1 / PATH_HZ
     knots = len(motion["speed"])
-    speeds = np.append(motion["speed"][::every], [motion["speed"][-1]] * 8)
-    turns = np.append(motion["turn"][::every], [motion["turn"][-1]] * 8)
-    begin = [start for _, start in script]
-    level = {1: "low", -1: "high"}.get(STAIRS.get(script[0][0]), rng.choice(["low", "high"]))
-    regions = {
-        "low": (MARGIN_M, room.stairs_start - 0.4),
-        "high": (room.stairs_end + 0.4, room.length - MARGIN_M),
-    }
-    low, high = regions[level]
+    speeds, turns = (np.append(motion[name][::every], [motion[name][-1]] * 8) for name in ("speed", "turn"))
+    activities = [name for name, _ in script]
+    number = np.maximum(np.searchsorted([start for _, start in script], np.arange(len(speeds)) * dt, "right") - 1, 0)
     across = (MARGIN_M, room.width - MARGIN_M)
-    x, y, heading = rng.uniform(low, high), rng.uniform(*across), rng.uniform(-np.pi, np.pi)
-    if script[0][0] in STAIRS:
-        up = STAIRS[script[0][0]]
-        x, heading = (room.stairs_start - 0.5, 0.0) if up == 1 else (room.stairs_end + 0.5, np.pi)
-    rate, rate_lag, speed = 0.0, 0.0, float(speeds[0])
-    path = np.empty((len(speeds), 3))
+    levels = {1: (MARGIN_M, room.stairs_start - 0.4), -1: (room.stairs_end + 0.4, room.length - MARGIN_M)}
+    edges = {1: room.stairs_start - 0.3, -1: room.stairs_end + 0.3}  # where the way up and the way down begin
+
+    # start on the level from which the first stairs lead, in front of them if they come at once
+    climbs = [STAIRS[name] for name in activities if name in STAIRS]
+    way = climbs[0] if climbs else int(rng.choice([1, -1]))
+    x, y, heading = rng.uniform(*levels[way]), rng.uniform(*across), rng.uniform(-np.pi, np.pi)
+    if activities[0] in STAIRS:
+        x, heading = edges[way], 0.0 if way == 1 else np.pi
+    rate, rate_lag, speed, free = 0.0, 0.0, float(speeds[0]), 1.0
+    path = np.empty((len(speeds), 4))
     for k in range(len(speeds)):
-        path[k] = x, y, heading
-        now = k * dt
-        current = script[max(i for i in range(len(begin)) if begin[i] <= now or i == 0)][0]
-        wanted_speed, wanted_rate = speeds[k], turns[k]
-        ahead = max(1.0, 0.9 * wanted_speed)
+        path[k] = x, y, heading, free
+        current = activities[number[k]]
+        following = activities[min(number[k] + 1, len(activities) - 1)]
+        wanted_rate, possible = turns[k], 1.0
         if current in STAIRS:
-            # whoever stands above can only go down, and the other way round; beyond the end, walk on, on the level
-            goal = (x + 3.0 * STAIRS[current], np.clip(y, *across))
-            left = (room.stairs_end + 0.6 * MARGIN_M - x) if STAIRS[current] == 1 else x - room.stairs_start + 1.0
-            wanted_speed *= np.clip(left / 0.8, 0, 1)
-            wanted_rate = _towards(goal, x, y, heading)
-        else:
-            low, high = regions["low" if x < (room.stairs_start + room.stairs_end) / 2 else "high"]
-            to_x, to_y = x + ahead * np.cos(heading), y + ahead * np.sin(heading)
-            if wanted_speed > 0.05 and not (low <= to_x <= high and across[0] <= to_y <= across[1]):
-                goal = ((low + high) / 2, (across[0] + across[1]) / 2)
+            way = STAIRS[current]
+            wanted_rate = _towards((x + 2.0 * way, np.clip(y, *across)), x, y, heading)
+            possible = np.clip(way * (edges[-way] + 0.5 * way - x) / 0.6, 0, 1)
+        elif current == "walking" and following in STAIRS:
+            goal = (edges[STAIRS[following]], np.clip(y, *across))
+            distance = np.hypot(goal[0] - x, goal[1] - y)
+            if distance > 0.4:
                 wanted_rate = _towards(goal, x, y, heading)
-            free = min(
-                _room_ahead(x, np.cos(heading), low, high), _room_ahead(y, np.sin(heading), across[0], across[1])
-            )
-            wanted_speed *= np.clip((free + 0.9) / 0.9, 0.0, 1.0)
+            possible = np.clip((distance - 0.1) / 0.6, 0, 1)
+        elif speeds[k] > 0.05:
+            low, high = levels[1 if x < (room.stairs_start + room.stairs_end) / 2 else -1]
+            ahead = max(1.0, 0.9 * speeds[k])
+            to_x, to_y = x + ahead * np.cos(heading), y + ahead * np.sin(heading)
+            if not (low <= to_x <= high and across[0] <= to_y <= across[1]):
+                wanted_rate = _towards(((low + high) / 2, room.width / 2), x, y, heading)
+            limit = min(_room_ahead(x, np.cos(heading), low, high), _room_ahead(y, np.sin(heading), *across))
+            possible = np.clip((limit + 0.9) / 0.9, 0, 1)
         rate_lag += (wanted_rate - rate_lag) * dt / 0.15
         rate += (rate_lag - rate) * dt / 0.15
-        speed += (wanted_speed - speed) * dt / 0.2
+        free += (possible - free) * dt / 0.3
+        speed += (speeds[k] * possible - speed) * dt / 0.2
         heading += rate * dt
         x += speed * np.cos(heading) * dt
         y += speed * np.sin(heading) * dt
-    spline = make_interp_spline(np.arange(len(path)) * dt, path, k=5)
-    fine = spline(np.arange(knots) / KNOT_HZ)
-    return fine[:, :2], fine[:, 2]
+    fine = make_interp_spline(np.arange(len(path)) * dt, path, k=5)(np.arange(knots) / KNOT_HZ)
+    return fine[:, :2], fine[:, 2], fine[:, 3]
 
 
 def _towards(goal: tuple[float, float], x: float, y: float, heading: float) -> float:
@@ -232,14 +232,20 @@ def _room_ahead(at: float, direction: float, low: float, high: float) -> float:
 
 
 def wear(
-    room: Room, person: Person, device: Device, motion: dict[str, np.ndarray], path: np.ndarray, heading: np.ndarray
+    room: Room,
+    person: Person,
+    device: Device,
+    motion: dict[str, np.ndarray],
+    path: np.ndarray,
+    heading: np.ndarray,
+    stride: np.ndarray,
 ) -> Trajectory:
     """The trajectory of the device: feet - pelvis - trunk - neck - head, a chain of rigid links.
 
     Args:
-        motion: {channel: (K,)}; path: (K, 2) m; heading: (K,) rad; all at KNOT_HZ.
+        motion: {channel: (K,)}; path: (K, 2) m; heading: (K,) rad; stride: (K,) share of the steps; all at KNOT_HZ.
     """
-    m = motion
+    m = {name: motion[name] + stride * motion.get(f"step_{name}", 0.0) for name in motion}
     forward = np.stack([np.cos(heading), np.sin(heading)], axis=1)
     left = np.stack([-forward[:, 1], forward[:, 0]], axis=1)
     pelvis = np.empty((len(heading), 3))
@@ -260,5 +266,4 @@ def simulate(
 ) -> Trajectory:
     """The trajectory of a device during a recording: the one source of its IMU signal and its video."""
     motion = body_motion(script, duration_s, person, rng)
-    path, heading = walk(room, script, motion, rng)
-    return wear(room, person, device, motion, path, heading)
+    return wear(room, person, device, motion, *walk(room, script, motion, rng))
