@@ -23,8 +23,14 @@ from datasets.windows import Windows
 def image_processor(size: int) -> Any:
     """VideoMAE's: scale the short side, cut out the middle, to floats, ImageNet mean and std."""
     from transformers import VideoMAEImageProcessor  # slow to import, and only some benchmarks need it
+    from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
-    return VideoMAEImageProcessor(size={"shortest_edge": size}, crop_size={"height": size, "width": size})
+    return VideoMAEImageProcessor(
+        size={"shortest_edge": size},
+        crop_size={"height": size, "width": size},
+        image_mean=IMAGENET_DEFAULT_MEAN,
+        image_std=IMAGENET_DEFAULT_STD,
+    )
 
 
 def draw(frames: np.ndarray, clip_len: int) -> np.ndarray:
