@@ -152,48 +152,50 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
     for number in (signal.SIGTERM, signal.SIGINT):
         cleanup.callback(signal.signal, number, signal.signal(number, lambda n, _: stopped_by.append(n)))
     stop, retrieval = 0.0, {}
-    watch, begun, first_step = Stopwatch(), time.perf_counter(), step
+    watch, begun, first_step = Stopwatch(device), time.perf_counter(), step
     bar = tqdm(total=last_step, initial=step, unit="step", disable=not (ranks.first and sys.stderr.isatty()))
     cleanup.callback(bar.close)
     while step < last_step and not stop:
         epoch = step // steps_per_epoch + 1  # counted from 1, as people do
         model.train()
-        for batch in loader.epoch(epoch, start_batch=step % steps_per_epoch):
-            watch.data_arrived()
+        for batch in watch.waiting(loader.epoch(epoch, start_batch=step % steps_per_epoch)):
             imu, video = batch.to(device)
             lr = config.lr * warmup_cosine(step, total_steps, config.warmup)
             for group in optimizer.param_groups:
                 group["lr"] = lr
             buffers_before = [buffer.clone() for buffer in buffers]
 
-            with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
-                z_imu, z_video, scale, bias = engine(imu, video)
-            loss = contrastive_loss(config.loss, z_imu, z_video, scale, bias)
+            with watch.phase("forward"):
+                with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
+                    z_imu, z_video, scale, bias = engine(imu, video)
+                loss = contrastive_loss(config.loss, z_imu, z_video, scale, bias)
             # One sum tells every rank the mean loss, whether any is not finite, and whether any was asked to stop
             loss_sum, stop = distributed.all_reduce_sum(torch.stack([loss, loss.new_tensor(len(stopped_by))])).tolist()
             finite = math.isfinite(loss_sum)
             if finite:
-                scaler.scale(loss).backward()
-                scaler.unscale_(optimizer)
-                grad_norm = torch.nn.utils.clip_grad_norm_(parameters, config.clip_grad or math.inf).item()
+                with watch.phase("backward"):
+                    scaler.scale(loss).backward()
+                with watch.phase("optimizer"):
+                    scaler.unscale_(optimizer)
+                    grad_norm = torch.nn.utils.clip_grad_norm_(parameters, config.clip_grad or math.inf).item()
                 finite = math.isfinite(grad_norm) or scaler.is_enabled()  # in fp16 the scaler skips such a step
             if not finite:
                 for buffer, before in zip(buffers, buffers_before, strict=True):
                     buffer.copy_(before)
                 raise NonFiniteError(describe_non_finite(step, training.ids(batch.index), imu, z_imu, z_video))
-            scaler.step(optimizer)
-            scaler.update()
-            optimizer.zero_grad(set_to_none=True)
+            with watch.phase("optimizer"):
+                scaler.step(optimizer)
+                scaler.update()
+                optimizer.zero_grad(set_to_none=True)
 
             step += 1
             epoch_ended = step % steps_per_epoch == 0
             bar.update()
             watch.step_done(global_batch)
             if ranks.first and (step % config.log_interval == 0 or epoch_ended or step == last_step):
-                speed, wait = watch.look()
                 left = (time.perf_counter() - begun) / (step - first_step) * (last_step - step)
                 values = {"loss": loss_sum / ranks.world_size, "lr": lr, "scale": scale.item(), "bias": bias.item()}
-                values |= {"grad_norm": grad_norm, "windows_per_s": speed, "wait_share": wait}
+                values |= {"grad_norm": grad_norm} | watch.look()
                 metrics.write(step - 1, **values)  # a row carries the number of its step, counted from 0
                 log.info("%s", describe_step(epoch, config.epochs, step, total_steps, values, left))
             if stop or step == last_step:

@@ -2,11 +2,19 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
+import torch
 from tqdm import tqdm
+
+PHASES = ("wait", "forward", "backward", "optimizer")
+_MAX_OPEN = 400  # events of a GPU that are kept until they are read
+
+Item = TypeVar("Item")
+Moment = float | torch.cuda.Event
 
 
 class _Screen(logging.Handler):
@@ -44,30 +52,70 @@ def run_log(path: Path | None) -> Iterator[None]:
 
 
 class Stopwatch:
-    """Speed since the last look, and how much of that time went into waiting for data."""
+    """Speed since the last look, and the share of that time that went into waiting for data and into each phase.
 
-    def __init__(self) -> None:
-        self._since = self._mark = time.perf_counter()
-        self._waited = 0.0
-        self._windows = 0
+    On a GPU a moment is an event in its queue of work: measuring makes nobody wait, and waiting for data counts only
+    where the GPU had nothing else to do.
 
-    def data_arrived(self) -> None:
-        """A batch is there; the time since ``step_done`` was spent waiting for it."""
-        self._waited += time.perf_counter() - self._mark
+    Args:
+        device: where the phases run.
+    """
+
+    def __init__(self, device: torch.device):
+        self._on_gpu = device.type == "cuda"
+        self._begin()
+
+    def _begin(self) -> None:
+        self._since, self._windows = time.perf_counter(), 0
+        self._seconds = dict.fromkeys(PHASES, 0.0)
+        self._open: list[tuple[str, Moment, Moment]] = []  # of the step that goes on
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Count the time inside as this phase; a name of ``PHASES``."""
+        begun = self._now()
+        yield
+        self._open.append((name, begun, self._now()))
+
+    def waiting(self, batches: Iterable[Item]) -> Iterator[Item]:
+        """The same batches; the time until each is there counts as ``wait``."""
+        batches = iter(batches)
+        while True:
+            with self.phase("wait"):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
 
     def step_done(self, windows: int) -> None:
         """A step over this many windows (of all ranks) has ended."""
         self._windows += windows
-        self._mark = time.perf_counter()
+        if not self._on_gpu or len(self._open) > _MAX_OPEN:
+            self._settle()
 
-    def look(self) -> tuple[float, float]:
-        """Windows per second and share of time waited, since the last look."""
-        now = time.perf_counter()
-        elapsed = max(now - self._since, 1e-9)
-        speed, wait = self._windows / elapsed, self._waited / elapsed
-        self._since = self._mark = now
-        self._waited, self._windows = 0.0, 0
-        return speed, wait
+    def look(self) -> dict[str, float]:
+        """``windows_per_s``, and ``<phase>_share`` of the time since the last look; the rest of 1 went elsewhere."""
+        self._settle()
+        elapsed = max(time.perf_counter() - self._since, 1e-9)
+        shares = {f"{name}_share": seconds / elapsed for name, seconds in self._seconds.items()}
+        found = {"windows_per_s": self._windows / elapsed} | shares
+        self._begin()
+        return found
+
+    def _now(self) -> Moment:
+        if not self._on_gpu:
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    def _settle(self) -> None:
+        """Add up what was measured since the last time; on a GPU, once it has done it."""
+        for name, begun, ended in self._open:
+            if self._on_gpu:
+                ended.synchronize()
+            self._seconds[name] += begun.elapsed_time(ended) / 1000 if self._on_gpu else ended - begun
+        self._open.clear()
 
 
 def duration(seconds: float) -> str:

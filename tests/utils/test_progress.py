@@ -4,6 +4,7 @@ import logging
 import time
 
 import pytest
+import torch
 
 from utils.progress import Stopwatch, describe_step, duration, run_log
 
@@ -30,22 +31,87 @@ def test_other_ranks_show_warnings_only(tmp_path, capsys):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_stopwatch_tells_speed_and_waiting(monkeypatch):
-    now = [0.0]
-    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
-    watch = Stopwatch()
-    for _ in range(4):
-        now[0] += 0.5  # waiting
-        watch.data_arrived()
-        now[0] += 1.5  # working
+class Clock:
+    """Time that passes when told to."""
+
+    def __init__(self, monkeypatch):
+        self.now = 0.0
+        monkeypatch.setattr(time, "perf_counter", lambda: self.now)
+
+    def batches(self, count: int, seconds: float):
+        for number in range(count):
+            self.now += seconds
+            yield number
+
+    def step(self, watch: Stopwatch) -> None:
+        for name, seconds in (("forward", 0.5), ("optimizer", 0.1), ("backward", 1.0), ("optimizer", 0.15)):
+            with watch.phase(name):
+                self.now += seconds
+        self.now += 0.25  # in no phase
         watch.step_done(32)
-    assert watch.look() == pytest.approx((16.0, 0.25))
-    now[0] += 100.0  # an evaluation
+
+
+def test_the_stopwatch_tells_speed_and_where_time_goes(monkeypatch):
+    clock = Clock(monkeypatch)
+    watch = Stopwatch(torch.device("cpu"))
+    for _ in watch.waiting(clock.batches(4, seconds=0.5)):
+        clock.step(watch)
+    found = watch.look()
+    assert found == pytest.approx(
+        {"windows_per_s": 12.8, "wait_share": 0.2, "forward_share": 0.2, "backward_share": 0.4, "optimizer_share": 0.1}
+    )
+    clock.now += 100.0  # an evaluation
     watch.look()
-    watch.data_arrived()
-    now[0] += 2.0
-    watch.step_done(32)
-    assert watch.look() == pytest.approx((16.0, 0.0))
+    for _ in watch.waiting(clock.batches(1, seconds=0.0)):
+        clock.step(watch)
+    found = watch.look()
+    assert found["windows_per_s"] == pytest.approx(16.0)
+    assert found["wait_share"] == 0
+
+
+def test_on_a_gpu_the_stopwatch_reads_events_once_they_have_happened(monkeypatch):
+    """The host runs ahead: an event has its time only when it is waited for."""
+    clock, waits = Clock(monkeypatch), []
+
+    class Event:
+        def __init__(self, enable_timing):
+            assert enable_timing
+
+        def record(self):
+            self.ms, self.done = 1000 * clock.now, False
+
+        def synchronize(self):
+            waits.append(clock.now)
+            self.done = True
+
+        def elapsed_time(self, other):
+            assert other.done
+            return other.ms - self.ms
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    watch = Stopwatch(torch.device("cuda"))
+    for _ in watch.waiting(clock.batches(4, seconds=0.5)):
+        clock.step(watch)
+    assert waits == []
+    assert watch.look()["backward_share"] == pytest.approx(0.4)
+    for _ in watch.waiting(clock.batches(1000, seconds=0.5)):  # a rank that nobody looks at
+        clock.step(watch)
+        assert len(watch._open) <= 420
+    assert watch.look()["backward_share"] == pytest.approx(0.4)
+
+
+def test_leaving_early_closes_the_batches():
+    closed = []
+
+    def batches():
+        try:
+            yield from range(5)
+        finally:
+            closed.append(True)
+
+    for _ in Stopwatch(torch.device("cpu")).waiting(batches()):
+        break
+    assert closed
 
 
 @pytest.mark.parametrize("seconds, text", [(0, "0:00"), (59.6, "1:00"), (754, "12:34"), (3723, "1:02:03")])
