@@ -42,8 +42,13 @@ def save(path: Path, payload: dict[str, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         _put_in_place(temporary, path, _digest(temporary))
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        # torch.save turns an error of the disk into one of its own that does not tell
+        if isinstance(cause := error.__context__ if isinstance(error, RuntimeError) else error, OSError):
+            raise OSError(
+                cause.errno, f"{cause.strerror}: cannot save the checkpoint; make room, then --resume auto", str(path)
+            ) from error
         raise
 
 
