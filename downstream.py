@@ -33,7 +33,7 @@ from utils.plots import confusion_matrix as plot_confusion
 from utils.plots import shots_curve
 from utils.results import checkpoint_facts
 from utils.run import commit, default_name, open_run, seed_everything, write_json
-from utils.tables import few_shot_method, few_shot_tables, few_shot_title
+from utils.tables import few_shot_method, few_shot_tables, marked
 
 
 def main(argv: list[str] | None = None) -> Path:
@@ -209,19 +209,13 @@ def write_answers(
 
 def draw_pictures(folder: Path, results: dict[str, Any]) -> None:
     """confusion.png (most shots, all draws) and shots.png."""
+    dataset, method = marked(results["dataset"]["name"], results["simulated"]), few_shot_method(results)
     most = max(results["shots"], key=int)
-    what = few_shot_title(results)
-    plot_confusion(
-        np.array(results["shots"][most]["confusion"]),
-        results["classes"],
-        folder / "confusion.png",
-        f"{what}\n{most} shots, all draws",
-    )
-    line = {
-        int(n): (r["balanced_accuracy"]["mean"], r["balanced_accuracy"]["std"]) for n, r in results["shots"].items()
-    }
-    label = few_shot_method(results)
-    shots_curve({label: line}, results["chance"]["balanced_accuracy"], folder / "shots.png", what)
+    confusion = np.array(results["shots"][most]["confusion"])
+    plot_confusion(confusion, results["classes"], folder / "confusion.png", f"{dataset}, {most} shots\n{method}")
+    accuracy = {int(n): row["balanced_accuracy"] for n, row in results["shots"].items()}
+    line = {n: (value["mean"], value["std"]) for n, value in accuracy.items()}
+    shots_curve({method: line}, results["chance"]["balanced_accuracy"], folder / "shots.png", f"{dataset}, few-shot")
 
 
 def save_model(path: Path, trained: Trained, training: TrainConfig, results: dict[str, Any]) -> None:

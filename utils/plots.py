@@ -1,6 +1,7 @@
 """Pictures of a run: loss curve, confusion matrix, results against shots. PNG files, drawn without a display."""
 
 import csv
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -98,7 +99,7 @@ def shots_curve(
     Args:
         results: for each line its name and, by number of shots, mean and standard deviation (None: a single draw).
     """
-    figure = Figure(figsize=(5.5, 3.8), layout="constrained")
+    figure = Figure(figsize=(6, 4.2), layout="constrained")
     axes = figure.subplots()
     for number, (name, by_shots) in enumerate(results.items()):
         shots = sorted(by_shots)
@@ -114,12 +115,13 @@ def shots_curve(
     axes.minorticks_off()
     axes.set(xlabel="labelled windows per class", ylabel=ylabel, ylim=(0, 1))
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    figure.legend(loc="outside lower center", fontsize=8)  # below: names are long and lines anywhere
     _save(figure, png, title)
 
 
 def _save(figure: Figure, png: Path, title: str) -> None:
     if title:
-        figure.suptitle(title, fontsize=10)
+        width = int(13 * figure.get_figwidth())  # characters of this size that fit
+        figure.suptitle("\n".join(textwrap.fill(line, width) for line in title.splitlines()), fontsize=10)
     FigureCanvasAgg(figure)  # Figure without pyplot: no global state, no display, safe in any thread
     figure.savefig(png, dpi=120)

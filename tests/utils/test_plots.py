@@ -72,3 +72,5 @@ def test_shots_curve_has_every_point_and_chance(tmp_path, drawn):
     assert lines(axes)["chance"] == [[0, 0.2], [1, 0.2]]
     assert [t.get_text() for t in axes.get_xticklabels()] == ["10", "100"]
     assert drawn[0].get_suptitle() == "mmea, simulated"
+    plots.shots_curve(results, 0.2, tmp_path / "shots.png", "many words " * 20)
+    assert max(map(len, drawn[1].get_suptitle().splitlines())) <= 13 * drawn[1].get_figwidth()
