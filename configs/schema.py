@@ -80,7 +80,9 @@ class PrepareConfig(Config):
     program = "python -m scripts.prepare"
     summary = "Turn raw recordings into a prepared dataset: 50 Hz IMU arrays, 10 fps JPEG frames, one table."
 
-    format: Literal["ego4d", "mmea", "pd", "gopro", "classyglass"] = setting(help="layout of the raw folder")
+    format: Literal["ego4d", "mmea", "pd", "gopro", "classyglass", "stanford_fog", "table"] = setting(
+        help="layout of the raw folder"
+    )
     raw: Path = setting(help="folder with the raw recordings; it is only read")
     out: Path = setting(help="folder of the prepared dataset, such as data/mmea; a second call does the rest")
     frame_size: int = setting(224, ge=16, multiple_of=2, help="side of the stored square frames, pixels")
@@ -97,16 +99,29 @@ class PrepareConfig(Config):
     time_column: str | None = setting(None, help="pd: column of the time, seconds or time of day; default: time")
     acc_unit: Literal["m/s2", "g"] | None = setting(None, help="pd: unit of the acceleration; default: m/s2")
     gyro_unit: Literal["rad/s", "deg/s"] | None = setting(None, help="pd: unit of the angular rate; default: rad/s")
+    uids: Path | None = setting(
+        None, help="ego4d: file with the video uids to take, one per line, first column; default: all with IMU"
+    )
+    video_size: Literal["full_scale", "video_540ss"] | None = setting(
+        None, help="ego4d: folder of the videos; default: full_scale where it is there, else video_540ss"
+    )
+    sensor: Literal["chest", "head"] | None = setting(None, help="stanford_fog: sensor to take; default: chest")
+    table: Path | None = setting(None, help="table: YAML that describes the files, see configs/table.py")
 
     @model_validator(mode="after")
     def _check(self) -> "PrepareConfig":
         for names, wanted in (
             (("subset",), "classyglass"),
             (("imu_columns", "time_column", "acc_unit", "gyro_unit"), "pd"),
+            (("uids", "video_size"), "ego4d"),
+            (("sensor",), "stanford_fog"),
+            (("table",), "table"),
         ):
             given = [name for name in names if getattr(self, name) is not None]
             if given and self.format != wanted:
                 raise ValueError(f"{', '.join(given)} only serves with format {wanted}, not {self.format}")
+        if self.format == "table" and self.table is None:
+            raise ValueError("table is missing: format table needs --table FILE.yaml that describes the files")
         out, raw = self.out.resolve(), self.raw.resolve()
         if out == raw or raw in out.parents or out in raw.parents:
             raise ValueError(f"out {self.out} and raw {self.raw} must not lie in one another: raw is only read")

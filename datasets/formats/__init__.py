@@ -5,7 +5,7 @@
 
 from types import ModuleType
 
-from datasets.formats import classyglass, ego4d, gopro, mmea, pd
+from datasets.formats import classyglass, ego4d, gopro, mmea, pd, stanford_fog, table
 
 FORMATS: dict[str, ModuleType] = {
     "ego4d": ego4d,
@@ -13,4 +13,6 @@ FORMATS: dict[str, ModuleType] = {
     "pd": pd,
     "gopro": gopro,
     "classyglass": classyglass,
+    "stanford_fog": stanford_fog,
+    "table": table,
 }

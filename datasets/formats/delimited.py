@@ -20,9 +20,14 @@ _BOM = b"\xef\xbb\xbf"
 
 
 def read_numbers(
-    path: Path, columns: Sequence[str], names: Sequence[str] | None = None, text_columns: Sequence[str] = ()
+    path: Path,
+    columns: Sequence[str],
+    names: Sequence[str] | None = None,
+    text_columns: Sequence[str] = (),
+    separator: str = ",",
+    decimal: str = ".",
 ) -> tuple[pd.DataFrame, int]:
-    """Read columns of a comma-separated file, gzipped or not.
+    """Read columns of a delimited text file, gzipped or not.
 
     Every row must have as many fields as the first line. Only the last one may be cut off, as when the battery went
     empty; it is left out.
@@ -31,6 +36,8 @@ def read_numbers(
         columns: the numeric columns, all of them required.
         names: column names of a file without a header line.
         text_columns: columns to read as text, required too; a missing value is "".
+        separator: one character between fields; a space stands for any run of spaces and tabs.
+        decimal: decimal point of numbers.
 
     Returns:
         The columns as float64 (missing values NaN) or text, and the number of cut-off rows left out (0 or 1).
@@ -40,11 +47,13 @@ def read_numbers(
             ``long_row`` or ``text_cell``, naming the file, the line and what stands there.
     """
     data = _read(path)
-    starts, fields = _lines(data)
+    if separator == " ":
+        data = b"\n".join(b" ".join(line.split()) for line in data.split(b"\n"))
+    starts, fields = _lines(data, separator)
     header = names is None
     if len(starts) <= header:
         raise BadRecording("empty_csv", f"{path}: holds no rows; export or copy it again")
-    there = _header(data) if header else list(names)
+    there = _header(data, separator) if header else list(names)
     if absent := [name for name in (*columns, *text_columns) if there.count(name) != 1]:
         raise BadRecording(
             "missing_column",
@@ -52,10 +61,11 @@ def read_numbers(
         )
     end, cut = _check_rows(path, data, starts, fields, len(there))
     rows = data[starts[1] if header else 0 : end]
+    numbers, texts = dict.fromkeys(columns, np.float64), dict.fromkeys(text_columns, str)
     try:
-        table = _parse(rows, there, dict.fromkeys(columns, np.float64) | dict.fromkeys(text_columns, str))
+        table = _parse(rows, there, numbers | texts, separator, decimal)
     except ValueError as error:
-        cell = _first_text_cell(_parse(rows, there, dict.fromkeys(columns, str)))
+        cell = _first_text_cell(_parse(rows, there, dict.fromkeys(columns, str), separator, decimal), decimal)
         if cell is None:
             raise BadRecording("unreadable_csv", f"{path}: {error}") from error
         row, column, content = cell
@@ -85,22 +95,22 @@ def _read(path: Path) -> bytes:
     return data
 
 
-def _lines(data: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Of the lines that are not blank: (first byte of each, number of comma-separated fields)."""
+def _lines(data: bytes, separator: str) -> tuple[np.ndarray, np.ndarray]:
+    """Of the lines that are not blank: (first byte of each, number of fields)."""
     characters = np.frombuffer(data, dtype=np.uint8)
     ends = np.append(np.flatnonzero(characters == ord("\n")), len(characters))
     starts = np.concatenate([[0], ends[:-1] + 1])
-    commas = np.flatnonzero(characters == ord(","))
-    fields = np.searchsorted(commas, ends) - np.searchsorted(commas, starts) + 1
+    between = np.flatnonzero(characters == ord(separator))
+    fields = np.searchsorted(between, ends) - np.searchsorted(between, starts) + 1
     filled = np.ones(len(starts), dtype=bool)
     for line in np.flatnonzero(ends - starts <= 1):  # nothing, or a carriage return
         filled[line] = bool(data[starts[line] : ends[line]].strip())
     return starts[filled], fields[filled]
 
 
-def _header(data: bytes) -> list[str]:
+def _header(data: bytes, separator: str) -> list[str]:
     line = data.lstrip().split(b"\n", 1)[0].decode("utf-8")
-    return [name.strip() for name in next(csv.reader([line], skipinitialspace=True))]
+    return [name.strip() for name in next(csv.reader([line], delimiter=separator, skipinitialspace=True))]
 
 
 def _check_rows(path: Path, data: bytes, starts: np.ndarray, fields: np.ndarray, want: int) -> tuple[int, int]:
@@ -118,23 +128,27 @@ def _check_rows(path: Path, data: bytes, starts: np.ndarray, fields: np.ndarray,
     )
 
 
-def _parse(rows: bytes, names: list[str], types: dict[str, type]) -> pd.DataFrame:
-    return pd.read_csv(
+def _parse(rows: bytes, names: list[str], types: dict[str, type], separator: str, decimal: str) -> pd.DataFrame:
+    places = {name: names.index(name) for name in types}  # by place: other columns may share a name
+    table = pd.read_csv(
         io.BytesIO(rows),
         header=None,
-        names=names,
-        usecols=list(types),
-        dtype=types,
+        names=range(len(names)),
+        usecols=sorted(places.values()),
+        dtype={places[name]: kind for name, kind in types.items()},
         na_values=MISSING,
         keep_default_na=False,
         skipinitialspace=True,
-    )[list(types)]
+        sep=separator,
+        decimal=decimal,
+    )
+    return table[list(places.values())].set_axis(list(places), axis=1)
 
 
-def _first_text_cell(table: pd.DataFrame) -> tuple[int, str, str] | None:
+def _first_text_cell(table: pd.DataFrame, decimal: str) -> tuple[int, str, str] | None:
     """(row, column, content) of the first cell that is neither a number nor missing."""
     for name in table:
-        numbers = pd.to_numeric(table[name], errors="coerce")
+        numbers = pd.to_numeric(table[name].str.replace(decimal, ".", regex=False), errors="coerce")
         rows = np.flatnonzero(table[name].notna() & numbers.isna())
         if len(rows):
             return int(rows[0]), name, table[name].iloc[int(rows[0])]

@@ -13,15 +13,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from configs.constants import CHANNELS, STANDARD_GRAVITY
+from configs.constants import CHANNELS
 from datasets.formats.delimited import read_numbers
 from datasets.formats.listing import id_from, need_folder
+from datasets.formats.units import ACC_UNITS, GYRO_UNITS
 from datasets.recording import BadRecording, Found, Recording, Rejection, Source
 
 OPTIONS = ("imu_columns", "time_column", "acc_unit", "gyro_unit")
 CLASSES = ("walking", "turning", "bending", "standing", "sitting")
-ACC_UNITS = {"m/s2": 1.0, "g": STANDARD_GRAVITY}
-GYRO_UNITS = {"rad/s": 1.0, "deg/s": np.pi / 180}
 
 
 def find(
