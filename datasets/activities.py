@@ -120,7 +120,7 @@ def _gait(t: np.ndarray, person: Person, rng: np.random.Generator, step_hz: floa
     rise = (
         np.cos(phase)
         + 0.25 * np.cos(2 * phase + 0.9)
-        + strike * (0.10 * np.cos(3 * phase + 1.7) + 0.05 * np.cos(4 * phase + 2.6))
+        + strike * (0.06 * np.cos(3 * phase + 1.7) + 0.03 * np.cos(4 * phase + 2.6))
     )
     return {
         "step_lower": -height * rise,
@@ -163,7 +163,7 @@ def upstairs(t, person, rng):
 
 def downstairs(t, person, rng):
     """Faster and harder steps than upwards, eyes on the treads."""
-    return _on_stairs(t, person, rng, person.step_hz * rng.uniform(0.95, 1.05), 1.7, -0.02, rng.uniform(0.32, 0.45))
+    return _on_stairs(t, person, rng, person.step_hz * rng.uniform(0.95, 1.05), 1.4, -0.02, rng.uniform(0.32, 0.45))
 
 
 def fall(t, person, rng):
