@@ -5,11 +5,13 @@
     train.txt val.txt test.txt     optional: <path> <frames> <rows> <label from 0>; the folder's number is from 1
 
 A stem such as ``4_fall_2021_01_13_15_02_01`` tells the day, which serves as session; subjects are unknown. Sources
-disagree on the accelerometer's scale, so it is decided for the whole dataset: at rest it reads 1 g.
+disagree on the accelerometer's scale, so it is decided for the whole dataset: at rest it reads 1 g. The decision stands
+in ``dataset.json``. The gyroscope has 16.4 counts per deg/s. Axes are those of the glasses' sensor, as stored.
 """
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -59,36 +61,57 @@ def find(raw: Path) -> Found:
     on_disk = {name.split("/")[1] for name in files["video"].keys() | files["sensor"].keys()}
     absent = sorted(splits.keys() - on_disk)
     rejected += [
-        Rejection(id_from(stem), NOT_ON_DISK, f"{stem}: listed in {splits[stem][0]}.txt only") for stem in absent
+        Rejection(id_from(stem), NOT_ON_DISK, f"{stem}: listed in {splits[stem].split}.txt only") for stem in absent
     ]
     for stem, label, _, _ in pairs:
-        if stem in splits and splits[stem][1] + 1 != classes[label]:
-            raise ValueError(f"{raw}: {stem} has label {splits[stem][1]} in its list, want {classes[label] - 1}")
+        if stem in splits:
+            _check_label(splits[stem], stem, classes[label])
     scale = decide_acc_scale([sensor for _, _, sensor, _ in pairs]) if pairs else 0
     sources = []
     for stem, label, sensor, video in pairs:
-        split = splits[stem][0] if stem in splits else ""
+        split = splits[stem].split if stem in splits else ""
         job = partial(parse, id_from(stem), sensor, video, label, split, scale)
         sources.append(Source(id_from(stem), (sensor, video), job))
     notes = {"acc_lsb_per_g": scale, "gyro_lsb_per_deg_s": GYRO_LSB_PER_DEG_S}
     return Found(tuple(sources), tuple(rejected), tuple(sorted(classes, key=classes.get)), notes)
 
 
-def _read_lists(raw: Path) -> dict[str, tuple[str, int]]:
-    """stem -> (split, label from 0)."""
-    found: dict[str, tuple[str, int]] = {}
+@dataclass(frozen=True)
+class _Listed:
+    """A line of a list."""
+
+    split: str
+    label: int  # from 0
+    place: str  # file and line
+
+
+def _read_lists(raw: Path) -> dict[str, _Listed]:
+    """What the official lists say of each stem; every line's label must fit the class folder in its path."""
+    found: dict[str, _Listed] = {}
     for split in SPLITS:
         path = raw / f"{split}.txt"
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines() if path.is_file() else (), start=1):
+        lines = path.read_text(encoding="utf-8-sig").splitlines() if path.is_file() else ()
+        for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             words = line.rsplit(maxsplit=3)
             if len(words) != 4 or not words[3].isdigit():
                 raise ValueError(f"{path}: line {number} is {line!r}, want <path> <frames> <rows> <label>")
-            stem = PurePosixPath(words[0].replace("\\", "/")).name
-            if found.setdefault(stem, (split, int(words[3])))[0] != split:
-                raise ValueError(f"{path}: line {number}: {stem} is in {found[stem][0]}.txt too; keep it in one list")
+            place = PurePosixPath(words[0].replace("\\", "/"))
+            listed = _Listed(split, int(words[3]), f"{path}: line {number}")
+            if folder := _CLASS.fullmatch(place.parent.name):
+                _check_label(listed, place.name, int(folder[1]))
+            if (first := found.setdefault(place.name, listed)).split != split:
+                raise ValueError(f"{listed.place}: {place.name} is in {first.split}.txt too; keep it in one list")
     return found
+
+
+def _check_label(listed: _Listed, stem: str, class_number: int) -> None:
+    if listed.label + 1 != class_number:
+        raise ValueError(
+            f"{listed.place}: {stem} has the label {listed.label}, want {class_number - 1}: lists count classes from "
+            "0 and folders from 1; take the lists that were published with these folders"
+        )
 
 
 def decide_acc_scale(sensor_files: Sequence[Path]) -> int:

@@ -76,7 +76,9 @@ def test_lists_give_the_split_and_may_end_in_crlf(raw):
 @pytest.mark.parametrize(
     "lines, says",
     [
-        ([f"a/4_fall_{STAMP.format(0)} 180 180 4"], "label 4 in its list, want 3"),  # 1-based: not these lists
+        # counted from 1: not these lists. Checked against the folder on the disk, and in the list's own path
+        (["", f"a/4_fall_{STAMP.format(0)} 180 180 4"], r"val\.txt: line 2: 4_fall_.* has the label 4, want 3"),
+        (["", "", "data/9_writing/9_writing_x 180 180 9"], r"val\.txt: line 3: 9_writing_x has the label 9, want 8"),
         (["a/4_fall 180"], "line 1"),
         ([f"a/4_fall_{STAMP.format(0)} 180 180 three"], "line 1"),
     ],
@@ -129,6 +131,27 @@ def test_missing_folders_are_named(tmp_path):
 
 def test_the_real_list(real_data, raw):
     """The published validation list: its labels fit the folders, and everything in it is missing here."""
-    (raw / "val.txt").write_bytes((real_data / "mmea_ego4d_lists/UESTC-MMEA-CL/val.txt").read_bytes())
+    published = (real_data / "mmea_ego4d_lists/UESTC-MMEA-CL/val.txt").read_bytes()
+    assert published.count(b"\r\n") == 652
+    (raw / "val.txt").write_bytes(published)
     found = mmea.find(raw)
     assert sum(r.reason == NOT_ON_DISK for r in found.rejected) == 653
+    lines = published.split(b"\r\n")
+    lines[499] = lines[499][: lines[499].rindex(b" ")] + b" 31"
+    (raw / "val.txt").write_bytes(b"\r\n".join(lines))
+    with pytest.raises(ValueError, match=r"val\.txt: line 500: .*has the label 31, want"):
+        mmea.find(raw)
+
+
+def test_a_listed_recording_that_is_there_has_its_real_split(real_data, raw):
+    published = (real_data / "mmea_ego4d_lists/UESTC-MMEA-CL/val.txt").read_text().splitlines()
+    path, _, _, label = published[0].split()
+    folder, stem = path.split("/")[-2:]
+    write_table(raw / "sensor" / folder / f"{stem}.csv")
+    (raw / "video" / folder).mkdir(parents=True)
+    (raw / "video" / folder / f"{stem}.mp4").write_bytes(b"")
+    (raw / "val.txt").write_text("\n".join(published))
+    found = mmea.find(raw)
+    recording = next(source for source in found.sources if source.id == stem).parse()
+    assert recording.notes["split"] == "val" and folder == f"{int(label) + 1}_{recording.label}"
+    assert recording.session == "_".join(stem.split("_")[-6:-3])
