@@ -6,6 +6,7 @@ Letters: B rows of one rank, R ranks, N = R * B rows of all ranks.
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
@@ -68,7 +69,8 @@ def setup(device: str) -> Ranks:
     if use_gpu:
         torch.cuda.set_device(chosen)
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if use_gpu else "gloo", device_id=chosen if use_gpu else None)
+        patience = timedelta(minutes=30)  # the others wait while rank 0 fetches weights
+        dist.init_process_group("nccl" if use_gpu else "gloo", device_id=chosen if use_gpu else None, timeout=patience)
     return Ranks(dist.get_rank(), dist.get_world_size(), chosen)
 
 
