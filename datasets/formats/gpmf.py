@@ -2,11 +2,16 @@
 
 A payload (about one second) is a tree of records: a four-letter key, a type, the size of one item and their number,
 then the items, padded to four bytes. Within a stream (``STRM``) the data come last; records before them say how to
-read them: ``SCAL`` divides the integers, ``SIUN`` is the unit after that, ``ORIN`` or the text of ``STNM`` name the
-axes. Format: https://github.com/gopro/gpmf-parser (``docs``).
+read them: ``SCAL`` divides the integers, ``SIUN`` is the unit after that. Format: https://github.com/gopro/gpmf-parser
+(``docs``). Acceleration is in m/s², angular rate in rad/s.
 
-Axes come out in one order for all cameras, the camera's own X, Y, Z as its records name them: X right/left, Y
-forward/back, Z up/down; an upright camera at rest reads +9.8 m/s² on Z.
+Axes come out in one order for all cameras, the camera's own X, Y, Z: X right/left, Y forward/back, Z up/down; an
+upright camera at rest reads +9.8 m/s² on Z. How the stored ones lie is said by, in this order,
+
+* ``ORIN``: the axis of each stored value, a lower-case letter for its negative (Hero8 and later, Max);
+* ``MTRX`` and ``ORIO``: a matrix to apply, and the axes that it gives (Max has all three);
+* the text of ``STNM``: ``Gyroscope (z,x,y)`` (Hero5, Hero6);
+* the name of the camera, of which GoPro's page tells the order (Fusion, and Hero6 and Hero7 where STNM is mute).
 """
 
 import re
@@ -20,6 +25,7 @@ from datasets.recording import BadRecording
 
 UNITS = {"ACCL": "m/s²", "GYRO": "rad/s"}
 _TYPES = {"b": "i1", "B": "u1", "s": ">i2", "S": ">u2", "l": ">i4", "L": ">u4", "f": ">f4", "d": ">f8", "j": ">i8"}
+_AXES_OF_CAMERA = {"fusion": "yXZ", "hero6": "YxZ", "hero7": "YxZ"}  # by the beginning of its name (DVNM)
 _AXES_IN_WORDS = {"up/down": "Z", "right/left": "X", "forward/back": "Y"}
 
 
@@ -68,12 +74,15 @@ def read_payload(payload: bytes, where: str) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
     try:
         for device in records(payload):
+            camera = ""
             for stream in records(device.data) if device.key == "DEVC" else ():
+                if stream.key == "DVNM":
+                    camera = _text(stream)
                 if stream.key != "STRM":
                     continue
                 stated = {record.key: record for record in records(stream.data)}
                 for key in UNITS.keys() & stated.keys() - found.keys():
-                    found[key] = _sensor(key, stated, where)
+                    found[key] = _sensor(key, stated, camera, where)
     except ValueError as error:
         if isinstance(error, BadRecording):
             raise
@@ -81,7 +90,7 @@ def read_payload(payload: bytes, where: str) -> dict[str, np.ndarray]:
     return found
 
 
-def _sensor(key: str, stated: dict[str, Record], where: str) -> np.ndarray:
+def _sensor(key: str, stated: dict[str, Record], camera: str, where: str) -> np.ndarray:
     record = stated[key]
     raw = _numbers(record)
     if raw.shape[1] != 3:
@@ -92,25 +101,61 @@ def _sensor(key: str, stated: dict[str, Record], where: str) -> np.ndarray:
     scale = _numbers(stated["SCAL"]).ravel() if "SCAL" in stated else np.ones(1)
     if len(scale) not in (1, 3) or not scale.all():
         raise ValueError(f"{key} has the scale {scale.tolist()}, want one number or three, none of them 0")
-    axes = axis_order(_text(stated["ORIN"]) if "ORIN" in stated else "", _text(stated.get("STNM")))
-    if axes is None:
-        raise BadRecording("unknown_axes", f"{where}: {key} names its axes neither in ORIN nor in STNM")
-    columns = [axes.upper().index(axis) for axis in "XYZ"]
-    signs = [1.0 if axes[column].isupper() else -1.0 for column in columns]
-    return (raw / scale)[:, columns] * signs
+    turn = _axes(key, stated, camera, where)
+    return raw / scale @ turn.T
 
 
-def axis_order(orin: str, stream_name: str) -> str | None:
-    """Axis of each stored value, such as ``XzY``: upper case as it is, lower case negated. None if nobody says.
+def _axes(key: str, stated: dict[str, Record], camera: str, where: str) -> np.ndarray:
+    """(3, 3) from stored values to X, Y, Z."""
+    matrix = None
+    if "MTRX" in stated and "ORIO" in stated:
+        matrix, given = _numbers(stated["MTRX"]).ravel(), _text(stated["ORIO"])
+        if len(matrix) != 9 or not _is_order(given):
+            raise ValueError(f"{key} has a matrix of {len(matrix)} numbers to the axes {given!r}")
+        matrix = axes_matrix(given) @ matrix.reshape(3, 3)
+        if not np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-3):
+            raise ValueError(f"{key} has a matrix that does not turn: {matrix.round(3).tolist()}")
+    if "ORIN" in stated and _is_order(orin := _text(stated["ORIN"])):
+        turn = axes_matrix(orin)
+        if matrix is not None and not np.allclose(turn, matrix, atol=1e-3):
+            raise BadRecording("unknown_axes", f"{where}: {key} has ORIN {orin!r} against its MTRX to {given!r}")
+        return turn
+    if matrix is not None:
+        return matrix
+    order = axis_order(_text(stated.get("STNM")), camera)
+    if "ORIN" in stated or order is None:
+        raise BadRecording(
+            "unknown_axes",
+            f"{where}: {key} of camera {camera!r} names its axes neither in ORIN nor in MTRX nor in STNM",
+        )
+    return axes_matrix(order)
+
+
+def axis_order(stream_name: str, camera: str) -> str | None:
+    """Axis of each stored value, such as ``XzY``, where no record says it. None if nobody does.
 
     Args:
-        orin: content of ``ORIN``, empty without it.
         stream_name: content of ``STNM``, in which old cameras name the axes: ``Gyroscope (z,x,y)`` or
             ``Accelerometer (up/down, right/left, forward/back)``.
+        camera: content of ``DVNM``.
     """
     words = re.findall(r"[\w/]+", stream_name.partition("(")[2].lower())
-    order = orin or "".join(_AXES_IN_WORDS.get(word, word.upper()) for word in words)
-    return order if sorted(order.upper()) == ["X", "Y", "Z"] else None
+    if words:
+        order = "".join(_AXES_IN_WORDS.get(word, word.upper()) for word in words)
+        return order if _is_order(order) else None
+    names = [order for name, order in _AXES_OF_CAMERA.items() if camera.lower().removeprefix("gopro ").startswith(name)]
+    return names[0] if names else None
+
+
+def axes_matrix(order: str) -> np.ndarray:
+    """(3, 3) from values in this order, lower case negated, to X, Y, Z."""
+    return np.array(
+        [[(letter.upper() == axis) * (1.0 if letter.isupper() else -1.0) for letter in order] for axis in "XYZ"]
+    )
+
+
+def _is_order(order: str) -> bool:
+    return sorted(order.upper()) == ["X", "Y", "Z"]
 
 
 def _numbers(record: Record) -> np.ndarray:

@@ -28,21 +28,22 @@ def text(key, words):
     return record(key, b"c", 1, len(data), data)
 
 
-def stream(key, values, scale=(100,), unit=None, orin=None, name=None):
+def stream(key, values, scale=(100,), unit=None, orin=None, name=None, turn=None):
     raw = np.asarray(values, dtype=">i2").tobytes()
     return nest(
         b"STRM",
         record(b"TSMP", b"L", 4, 1, struct.pack(">I", 7)),
         text(b"STNM", name) if name else b"",
         text(b"ORIN", orin) if orin else b"",
+        record(b"MTRX", b"f", 36, 1, struct.pack(">9f", *turn[0])) + text(b"ORIO", turn[1]) if turn else b"",
         text(b"SIUN", unit) if unit else b"",
         record(b"SCAL", b"s", 2, len(scale), struct.pack(f">{len(scale)}h", *scale)),
         record(key, b"s", 6, len(values), raw),
     )
 
 
-def payload(*streams):
-    return nest(b"DEVC", record(b"DVID", b"L", 4, 1, b"\0\0\0\1"), text(b"DVNM", "Test"), *streams)
+def payload(*streams, camera="Test"):
+    return nest(b"DEVC", record(b"DVID", b"L", 4, 1, b"\0\0\0\1"), text(b"DVNM", camera), *streams)
 
 
 VALUES = [[100, 200, 300], [-400, 500, -600], [7, 8, 9]]
@@ -59,22 +60,64 @@ def test_axes_come_out_in_one_order(orin, columns, signs):
 
 
 @pytest.mark.parametrize(
-    "name, order",
+    "name, camera, order",
     [
-        ("Gyroscope (z,x,y)", "ZXY"),
-        ("Accelerometer (up/down, right/left, forward/back)", "ZXY"),
-        ("Accelerometer", None),
-        ("Accelerometer (up/down, right/left)", None),
-        ("", None),
+        ("Gyroscope (z,x,y)", "Camera", "ZXY"),  # Hero5
+        ("Accelerometer (up/down, right/left, forward/back)", "Hero6 Black", "ZXY"),  # the stream's own word goes first
+        ("Accelerometer", "Hero6 Black", "YxZ"),
+        ("Accelerometer", "HERO7 Black", "YxZ"),
+        ("Accelerometer", "Fusion", "yXZ"),
+        ("", "GoPro Fusion", "yXZ"),
+        ("Accelerometer", "Hero99 Black", None),
+        ("Accelerometer (up/down, right/left)", "Hero6 Black", None),
+        ("", "", None),
     ],
 )
-def test_old_cameras_name_the_axes_in_words(name, order):
-    assert gpmf.axis_order("", name) == order
+def test_old_cameras_name_the_axes_in_words_or_not_at_all(name, camera, order):
+    assert gpmf.axis_order(name, camera) == order
+
+
+def test_axes_by_the_name_of_the_camera():
+    got = gpmf.read_payload(payload(stream(b"GYRO", VALUES, name="Gyroscope"), camera="Fusion"), "f")["GYRO"]
+    np.testing.assert_allclose(got, np.array(VALUES)[:, [1, 0, 2]] * [1, -1, 1] / 100)  # stored -Y, X, Z
 
 
 def test_orin_goes_before_the_name_and_must_make_sense():
-    assert gpmf.axis_order("XzY", "Gyroscope (z,x,y)") == "XzY"
-    assert gpmf.axis_order("XXY", "Gyroscope (z,x,y)") is None
+    got = gpmf.read_payload(payload(stream(b"ACCL", VALUES, orin="XYZ", name="Accelerometer (z,x,y)")), "f")["ACCL"]
+    np.testing.assert_allclose(got, np.array(VALUES) / 100)
+    with pytest.raises(BadRecording, match="unknown_axes"):
+        gpmf.read_payload(payload(stream(b"ACCL", VALUES, orin="XXY", name="Accelerometer (z,x,y)")), "f")
+
+
+def turned(orin, orio):
+    """MTRX that takes values stored as ``orin`` to the axes ``orio``, entry by entry."""
+    return [(a.upper() == b.upper()) * (1 if a.isupper() == b.isupper() else -1) for b in orio for a in orin]
+
+
+@pytest.mark.parametrize("orin", ["XYZ", "XzY", "YxZ", "zXy"])
+@pytest.mark.parametrize("orio", ["ZXY", "XYZ", "yzx"])
+def test_a_matrix_says_the_same_as_orin(orin, orio):
+    turn = (turned(orin, orio), orio)
+    want = gpmf.read_payload(payload(stream(b"ACCL", VALUES, orin=orin)), "f")["ACCL"]
+    for stated in ({"turn": turn}, {"turn": turn, "orin": orin}):
+        np.testing.assert_allclose(gpmf.read_payload(payload(stream(b"ACCL", VALUES, **stated)), "f")["ACCL"], want)
+
+
+def test_the_matrix_of_a_max():
+    assert turned("XzY", "ZXY") == [0, -1, 0, 1, 0, 0, 0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    "stated, reason",
+    [
+        ({"turn": (turned("XYZ", "ZXY"), "ZXY"), "orin": "XzY"}, "unknown_axes"),  # they contradict
+        ({"turn": ([1, 0, 0, 1, 0, 0, 0, 0, 1], "XYZ")}, "damaged_telemetry"),  # Y is lost
+        ({"turn": (turned("XYZ", "XYZ"), "XX")}, "damaged_telemetry"),
+    ],
+)
+def test_a_matrix_that_cannot_be_is_refused(stated, reason):
+    with pytest.raises(BadRecording, match=reason):
+        gpmf.read_payload(payload(stream(b"ACCL", VALUES, **stated)), "f")
 
 
 def test_each_axis_may_have_its_own_scale():
@@ -159,6 +202,153 @@ def test_a_walk_with_a_camera(real_data):
     assert done.parts[0].imu[:, 2].mean() == pytest.approx(9.7, abs=0.1)  # Z is up
     stored = raw_integers(path.read_bytes(), b"ACCL")  # first payload, stored as X, -Z, Y
     np.testing.assert_allclose(recording.acc[: len(stored)], stored[:, [0, 2, 1]] * [1, 1, -1] / 417)
+
+
+# ------------------------------------------------------------- chapters
+
+
+@pytest.mark.parametrize(
+    "stem, shot, number",
+    [
+        ("GX010123", "GX0123", 1), ("GX020123", "GX0123", 2), ("gh110007", "GH0007", 11), ("GS010042", "GS0042", 1),
+        ("GOPR0123", "GP0123", 0), ("GP010123", "GP0123", 1), ("GP020123", "GP0123", 2),
+        ("GPFR0009", "GF0009", 0), ("GF010009", "GF0009", 1), ("GPBK0009", "GB0009", 0),
+        ("holiday", "holiday", 0), ("GX01012", "GX01012", 0), ("GOPR01234", "GOPR01234", 0),
+        ("GX010123_cut", "GX010123_cut", 0),
+    ],
+)  # fmt: skip
+def test_names_of_chapters(stem, shot, number):
+    assert gopro.chapter_of(stem) == (shot, number)
+
+
+def box(kind, *content):
+    data = b"".join(content)
+    return struct.pack(">I4s", 8 + len(data), kind) + data
+
+
+def full_box(kind, form, *values):
+    return box(kind, bytes(4), struct.pack(">" + form, *values))
+
+
+def add_telemetry(path, payloads, payload_s=1.0):
+    """Give an mp4 file a third track, as cameras write it: one sample per payload."""
+    data = path.read_bytes()
+    at = data.rindex(b"moov") - 4
+    size = struct.unpack_from(">I", data, at)[0]
+    assert at + size == len(data), "the header must be the last box: its growing would move the video"
+    sizes = [len(p) for p in payloads]
+
+    def track(offset):
+        table = box(
+            b"stbl",
+            full_box(b"stsd", "II4s6xH", 1, 16, b"gpmd", 1),
+            full_box(b"stts", "III", 1, len(sizes), round(1000 * payload_s)),
+            full_box(b"stsc", "IIII", 1, 1, len(sizes), 1),
+            full_box(b"stsz", f"II{len(sizes)}I", 0, len(sizes), *sizes),
+            full_box(b"stco", "II", 1, offset),
+        )
+        media = box(
+            b"mdia",
+            full_box(b"mdhd", "IIIIHH", 0, 0, 1000, round(1000 * payload_s * len(sizes)), 0, 0),
+            full_box(b"hdlr", "4s4s12xx", b"mhlr", b"meta"),
+            box(b"minf", box(b"gmhd"), table),
+        )
+        head = struct.pack(">IIIII8xHHHH9iII", 0, 0, 9, 0, 0, 0, 0, 0, 0, 65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30, 0, 0)
+        return box(b"trak", box(b"tkhd", b"\0\0\0\7", head), media)
+
+    grown = size + len(track(0))
+    moov = struct.pack(">I", grown) + data[at + 4 :] + track(at + grown + 8)
+    path.write_bytes(data[:at] + moov + box(b"mdat", *payloads))
+
+
+CHAPTER_S, RATE_HZ = 6, 200
+
+
+def motion(time_s):
+    """(N, 3) of something that goes on through all chapters."""
+    return np.stack([np.sin(time_s), 2 * np.cos(1.7 * time_s), 9.8 + 0 * time_s], axis=1)
+
+
+def write_chapter(path, number):
+    """Chapter ``number`` from 0: 6 s of video, telemetry of the shot's seconds 6 x number and on."""
+    write_video(path, 25 * CHAPTER_S)
+    payloads = []
+    for second in range(CHAPTER_S):
+        time_s = CHAPTER_S * number + second + np.arange(RATE_HZ) / RATE_HZ
+        raw = np.round(motion(time_s) * 3000)
+        payloads.append(payload(*(stream(key, raw, (3000,), orin="XYZ") for key in (b"ACCL", b"GYRO"))))
+    add_telemetry(path, payloads)
+    return path
+
+
+@pytest.fixture(scope="module")
+def shot(tmp_path_factory):
+    """Three chapters of one shot, and another shot, as files with a telemetry track."""
+    folder = tmp_path_factory.mktemp("card")
+    for number in range(3):
+        write_chapter(folder / f"GX0{number + 1}0123.MP4", number)
+    write_chapter(folder / "GX010124.MP4", 7)
+    return folder
+
+
+def test_a_written_track_is_read_by_its_payloads(shot):
+    telemetry = gopro.read_telemetry(shot / "GX020123.MP4")
+    assert telemetry.duration_s == pytest.approx(CHAPTER_S)
+    time_s = np.arange(CHAPTER_S * RATE_HZ) / RATE_HZ
+    for key in ("ACCL", "GYRO"):
+        np.testing.assert_allclose(telemetry.times_s[key], time_s, atol=1e-9)
+        np.testing.assert_allclose(telemetry.values[key], motion(CHAPTER_S + time_s), atol=2e-4)
+
+
+def test_chapters_of_a_shot_are_its_session_and_are_joined_in_time(shot):
+    sources = gopro.find(shot).sources
+    recordings = {source.id: source.parse() for source in sources}
+    assert {i: r.session for i, r in recordings.items()} == {
+        "GX010123": "GX0123", "GX020123": "GX0123", "GX030123": "GX0123", "GX010124": "GX0124"
+    }  # fmt: skip
+    assert [len(source.files) for source in sources] == [2, 1, 3, 2]
+    for number, recording in enumerate(recordings[f"GX0{n}0123"] for n in (1, 2, 3)):
+        begin, end = (0 if number == 0 else -1), CHAPTER_S + (0 if number == 2 else 1)
+        want = begin + np.arange((end - begin) * RATE_HZ) / RATE_HZ
+        for time_s, values in ((recording.acc_time_s, recording.acc), (recording.gyro_time_s, recording.gyro)):
+            np.testing.assert_allclose(time_s, want, atol=1e-9)
+            np.testing.assert_allclose(values, motion(CHAPTER_S * number + want), atol=2e-4)
+        assert recording.video.stem == f"GX0{number + 1}0123"
+    assert recordings["GX010124"].acc_time_s[0] == 0 and len(recordings["GX010124"].acc) == CHAPTER_S * RATE_HZ
+
+
+def test_a_joined_chapter_is_as_exact_at_the_cut_as_within(shot):
+    source = next(s for s in gopro.find(shot).sources if s.id == "GX020123")
+    done = process(source.parse(), 0.0, CHAPTER_S - 0.02)
+    (part,) = done.parts
+    time_s = part.start_s + np.arange(len(part.imu)) / 50
+    error = np.abs(part.imu[:, :3] - motion(CHAPTER_S + time_s)).max(1)
+    # the median filter's own end (it works after the cut to the video) is the first and last sample or two
+    assert part.start_s == 0 and error[2:-2].max() < 0.01
+    assert error[2:10].max() < 2 * error[100:200].max() + 1e-3
+
+
+def test_a_damaged_neighbour_costs_only_the_joining(shot, tmp_path):
+    for name in ("GX010123.MP4", "GX020123.MP4", "GX030123.MP4"):
+        shutil.copyfile(shot / name, tmp_path / name)
+    (tmp_path / "GX010123.MP4").write_bytes(b"")
+    write_video(tmp_path / "GX030123.MP4", 25)
+    first, second, third = gopro.find(tmp_path).sources
+    recording = second.parse()
+    assert recording.notes == {"chapter_before": "empty_video", "chapter_after": "no_telemetry"}
+    assert (recording.acc_time_s[0], len(recording.acc)) == (0, CHAPTER_S * RATE_HZ)
+    for source in (first, third):
+        with pytest.raises(BadRecording, match="empty_video|no_telemetry"):
+            source.parse()
+
+
+def test_neighbours_that_overlap_are_cut(shot):
+    """A sensor that ran on for half a second after the first frame of the next chapter."""
+    own = gopro.read_telemetry(shot / "GX010123.MP4")
+    long = replace(own, duration_s=CHAPTER_S - 0.5)
+    joined = gopro.join(own, long, own)
+    assert (np.diff(joined.times_s["ACCL"]) > 0).all()
+    np.testing.assert_allclose(joined.times_s["ACCL"][[0, -1]], [-1, CHAPTER_S + 1 - 1 / RATE_HZ], atol=1e-9)
 
 
 def test_find_names_recordings_after_their_paths(tmp_path):
