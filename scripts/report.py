@@ -105,6 +105,7 @@ def few_shot(runs: list[Run], out: Path) -> list[str]:
         groups[run.dataset, tuple(r["classes"]), r["groups"], r["held_out_per_class"]].append(run)
     parts = ["## Few-shot"] if runs else []
     for number, ((dataset, classes, kind, held_out), members) in enumerate(groups.items()):
+        members = sorted(members, key=lambda run: few_shot_method(run.results))
         draws = {len(row["macro_f1"]["values"]) for run in members for row in run.results["shots"].values()}
         parts.append(f"### {dataset}: {len(classes)} classes, split by {kind}")
         same = len({run.results["draws"]["sha256"] for run in members}) == 1
