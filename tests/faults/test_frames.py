@@ -1,0 +1,38 @@
+"""Frame files that cannot be read, met by a whole run."""
+
+import logging
+
+import pytest
+
+import train
+from datasets.frames import FrameError
+from tests.training import command, losses, make_data
+
+
+def damage(data, recording: str) -> None:
+    """Overwrite the pictures of the recording; its index stays."""
+    path = data / "tiny" / "frames" / f"{recording}.mjpeg"
+    path.write_bytes(b"\x55" * path.stat().st_size)
+
+
+def test_an_unreadable_file_is_named_once_and_its_windows_replaced_alike_every_time(tmp_path, caplog):
+    data = make_data(tmp_path / "data")
+    damage(data, "rec003")
+    found = []
+    for name, threads in (("a", "1"), ("b", "3")):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            assert train.main(command(data, tmp_path, name, "--held_out", "0", "--num_workers", threads)) == 0
+        assert caplog.text.count("rec003.mjpeg") == 1
+        assert "its unreadable windows are replaced by others in training" in caplog.text
+        found.append(losses(tmp_path / name))
+    assert len(found[0]) == 12
+    assert found[0] == found[1]
+
+
+def test_more_unreadable_windows_than_may_be_end_the_run(tmp_path):
+    data = make_data(tmp_path / "data")
+    damage(data, "rec003")
+    damage(data, "rec005")
+    with pytest.raises(FrameError, match=r"of 24 windows cannot be read, 3 may be: rec00[35].*rec00[35]"):
+        train.main(command(data, tmp_path, "a", "--held_out", "0"))
