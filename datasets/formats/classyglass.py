@@ -5,7 +5,8 @@
     Dataset_1A/User1/1_..._Gyroscope_100.000Hz_1.4.5.csv.gz       epoch (ms), ..., x-axis (deg/s), ...
 
 The two sensors start at different times; their stamps are of one clock, and 0 is where both have begun. The unit
-stands in the column's name (the dataset's README says m/s², the files hold g). User1 of one dataset is not User1 of
+stands in the column's name (the dataset's README says m/s², the files hold g). Axes are the sensor's own, which sits
+differently on different people: gravity is on +y, or on +x or -x. User1 of one dataset is not User1 of
 another, and the datasets have different classes.
 """
 

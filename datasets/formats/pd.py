@@ -2,8 +2,8 @@
 
     <patient>/<class>/<recording>.csv     time, date and six channels, 50 Hz
 
-The study's column names are not public, so columns and units are settings. ``time`` may be seconds, or the time of
-day with its ``date`` beside it.
+The study's column names are not public, so columns and units (m/s² or g, rad/s or deg/s) are settings. ``time`` may be
+seconds, or the time of day with its ``date`` beside it. Axes are the sensor's own, as the columns are named.
 """
 
 from collections.abc import Sequence

@@ -56,7 +56,8 @@ def find(raw: Path, table: Path) -> Found:
     if any(source.files[0].suffix == ".parquet" for source in sources) and not importlib.util.find_spec("pyarrow"):
         raise ValueError("Parquet is read by pyarrow, which is not installed: pip install pyarrow, or convert to CSV")
     classes = tuple(dict.fromkeys(name for name in (how.labels or {}).values() if name))
-    return Found(tuple(sources), tuple(rejected), classes)
+    notes = {"table": how.model_dump_json(exclude_unset=True)}  # the dataset travels without the YAML
+    return Found(tuple(sources), tuple(rejected), classes, notes)
 
 
 def parse(recording_id: str, files: tuple[Path, ...], parts: dict[str, str], how: TableConfig) -> Recording:

@@ -2,6 +2,7 @@
 
 import gzip
 import importlib.util
+import json
 
 import numpy as np
 import pandas as pd
@@ -137,6 +138,7 @@ def test_the_path_says_subject_session_and_label(raw):
         ("P2-friday-walk-2", "P2", "friday", "walking"),
     }
     assert found.classes == ("walking", "sitting")
+    assert json.loads(found.notes["table"])["labels"] == labels  # the dataset says how it was read
 
 
 def test_videos_are_found_by_the_tables_name(raw):
