@@ -11,6 +11,7 @@ Any number of processes may write different sources at once. A source counts as 
 exists, and every file appears by a rename, so nothing half-written is ever read.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -292,10 +293,13 @@ class Store:
         return [FRAME_STREAMS[kind](frames_path(self.root, name, kind), frames, size) for name, frames in rows]
 
     def fingerprint(self) -> dict[str, Any]:
-        """What a result should say of the data that it was computed on."""
-        return {k: self.info[k] for k in ("name", "classes", "recordings", "hours", "simulated")} | {
-            "settings": self.info["settings"]
-        }
+        """What a result should say of the data that it was computed on.
+
+        The digest is over the tables: they hold every recording's moments and the digest of its source files.
+        """
+        facts = {k: self.info[k] for k in ("name", "classes", "recordings", "hours", "simulated", "settings")}
+        tables = [(self.root / f"{name}.csv").read_bytes() for name in ("recordings", "segments")]
+        return facts | {"sha256": hashlib.sha256(b"".join(tables)).hexdigest()}
 
 
 def open_store(data_root: Path, name: str) -> Store:

@@ -81,3 +81,10 @@ def test_a_source_that_vanished_takes_its_files_along(tmp_path):
     store = write_dataset(root, ["walking"])
     assert "gone" not in store.recordings["id"].tolist()
     assert not imu_path(root, "gone").exists()
+
+
+def test_the_fingerprint_follows_the_content(tmp_path):
+    first, same = (write_dataset(tmp_path / name / "d", ["walking"], seed=0).fingerprint() for name in "ab")
+    other = write_dataset(tmp_path / "c" / "d", ["walking"], seed=1).fingerprint()
+    assert first == same
+    assert first["sha256"] != other["sha256"]
