@@ -2,6 +2,7 @@
 
 import gzip
 import importlib.util
+import inspect
 import json
 
 import numpy as np
@@ -9,7 +10,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from configs.load import ConfigError
+from configs import table as described
+from configs.load import ConfigError, build
+from configs.table import TableConfig
 from datasets.formats import classyglass, stanford_fog, table
 from datasets.recording import BadRecording, Segment
 from datasets.signals import process
@@ -227,6 +230,12 @@ def test_wrong_descriptions_are_named(raw, change, says):
     (raw / "t.csv").write_text(f"{HEADER}\n1,2,3,4,5,6\n")
     with pytest.raises(ConfigError, match=rf"raw\.yaml: .*{says}"):
         find(raw, PLAIN | change)
+
+
+def test_the_example_beside_the_description_is_valid():
+    example = inspect.getdoc(described).split("\n\n")[1]
+    how = build(TableConfig, yaml.safe_load(example), "example")
+    assert how.files == "{subject}/{label}/*.csv" and len(example.splitlines()) <= 15
 
 
 def test_a_yaml_that_is_none_or_missing_is_named(raw, tmp_path):
