@@ -12,7 +12,8 @@ import numpy as np
 from scipy.interpolate import make_interp_spline
 from scipy.spatial.transform import Rotation
 
-from datasets.activities import ACTIVITIES, CHANNELS, Person, step
+from datasets.activities import ACTIVITIES
+from datasets.movement import CHANNELS, Person, step
 from datasets.rooms import Room, RoomStyle
 from datasets.trajectory import Sensor, Trajectory
 

@@ -17,8 +17,8 @@ from tqdm import tqdm
 
 from configs.load import parse
 from configs.schema import SimulateConfig
-from datasets import raw_files
-from datasets.raw_files import Take
+from datasets import raw_files, takes
+from datasets.takes import Take
 
 NOTE = "SIMULATED.txt"
 
@@ -32,12 +32,12 @@ def main(argv: list[str] | None = None) -> None:
         print(f"simulated activities: {cfg.preview}")
         return
     todo = [
-        (name, settings, takes, write, finish)
-        for name, settings, takes, write, finish in build_datasets(cfg)
-        if takes and not already_there(cfg.out / name, settings)
+        (name, settings, plan, write, finish)
+        for name, settings, plan, write, finish in build_datasets(cfg)
+        if plan and not already_there(cfg.out / name, settings)
     ]
-    for name, settings, takes, write, finish in todo:
-        write_dataset(cfg.out / name, settings, takes, write, finish, cfg.num_workers or os.cpu_count() or 1)
+    for name, settings, plan, write, finish in todo:
+        write_dataset(cfg.out / name, settings, plan, write, finish, cfg.num_workers or os.cpu_count() or 1)
     print(f"simulated raw recordings: {cfg.out}")
 
 
@@ -51,21 +51,21 @@ def build_datasets(cfg: SimulateConfig) -> list[tuple[str, dict, list[Take], Cal
         (
             "ego4d",
             ego4d,
-            raw_files.plan_ego4d(cfg.ego4d_hours, cfg.seed) if cfg.ego4d_hours else [],
+            takes.plan_ego4d(cfg.ego4d_hours, cfg.seed) if cfg.ego4d_hours else [],
             partial(raw_files.write_ego4d, seed=cfg.seed, frame_size=cfg.frame_size, fps=cfg.ego4d_fps),
             raw_files.finish_ego4d,
         ),
         (
             "mmea",
             mmea,
-            raw_files.plan_mmea(cfg.mmea_windows_per_class, cfg.seed),
+            takes.plan_mmea(cfg.mmea_windows_per_class, cfg.seed),
             partial(raw_files.write_mmea, seed=cfg.seed, frame_size=cfg.frame_size),
             partial(raw_files.finish_mmea, seed=cfg.seed),
         ),
         (
             "pd",
             pd,
-            raw_files.plan_pd(cfg.pd_windows_per_class, cfg.seed),
+            takes.plan_pd(cfg.pd_windows_per_class, cfg.seed),
             partial(raw_files.write_pd, seed=cfg.seed),
             lambda folder, entries: None,
         ),
@@ -92,21 +92,21 @@ def _note(settings: dict) -> str:
 
 
 def write_dataset(
-    folder: Path, settings: dict, takes: list[Take], write: Callable, finish: Callable, workers: int
+    folder: Path, settings: dict, plan: list[Take], write: Callable, finish: Callable, workers: int
 ) -> None:
     """Write all takes in parallel into a folder that gets its name only when it is complete."""
     partial_folder = folder.with_name(folder.name + ".partial")
     if partial_folder.exists():
         shutil.rmtree(partial_folder)  # of a run that was stopped
-    stem_folders = {str(Path(take.stem).parent) for take in takes}
-    roots = {"ego4d": ["v2/full_scale", "v2/imu"], "mmea": ["video", "sensor"], "pd": [""]}[takes[0].population]
+    stem_folders = {str(Path(take.stem).parent) for take in plan}
+    roots = {"ego4d": ["v2/full_scale", "v2/imu"], "mmea": ["video", "sensor"], "pd": [""]}[plan[0].population]
     for root in roots:
         for stem_folder in stem_folders:
             (partial_folder / root / stem_folder).mkdir(parents=True, exist_ok=True)
     # longest first, so that no worker is left alone with a long one at the end
-    jobs = (delayed(write)(partial_folder, take) for take in sorted(takes, key=lambda take: -take.duration_s))
+    jobs = (delayed(write)(partial_folder, take) for take in sorted(plan, key=lambda take: -take.duration_s))
     results = Parallel(n_jobs=workers, return_as="generator_unordered")(jobs)
-    entries = list(tqdm(results, total=len(takes), desc=f"simulate {folder.name}", unit="recording"))
+    entries = list(tqdm(results, total=len(plan), desc=f"simulate {folder.name}", unit="recording"))
     finish(partial_folder, entries)
     (partial_folder / NOTE).write_text(_note(settings))
     partial_folder.rename(folder)
