@@ -1,4 +1,4 @@
-"""Cross-modal pretraining: an IMU encoder learns from the video of the same five seconds.
+"""Pretraining: an IMU encoder learns from the video of the same five seconds, or from the IMU signal alone.
 
     python train.py --config configs/demo/pretrain.yaml
     torchrun --nproc_per_node=4 train.py --config configs/pretrain/ego4d.yaml
@@ -19,24 +19,22 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from configs.load import dump, parse
 from configs.schema import TrainConfig
-from datasets.held_out import hold_out_sessions
+from datasets.held_out import exclude_classes, hold_out_sessions
 from datasets.pairs import PairLoader
 from datasets.store import open_store
 from datasets.windows import list_windows
-from models import DualEncoder, build_model
-from models.losses import contrastive_loss
+from models import build_model, build_objective
 from models.pretrained import WeightsError
 from utils import checkpoint, distributed
 from utils.plots import loss_curve
 from utils.progress import Stopwatch, describe_step, run_log
 from utils.resume import check_same_experiment, choose_checkpoint, random_state, set_random_state
-from utils.retrieval import describe_retrieval, held_out_chance, held_out_retrieval
 from utils.run import MetricsLog, commit, default_name, open_run, seed_everything, write_json
 from utils.schedule import parameter_groups, warmup_cosine
 
@@ -74,16 +72,18 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
     device, on_gpu = ranks.device, ranks.device.type == "cuda"
     started_from = distributed.on_first_rank(lambda: choose_checkpoint(config.resume, folder / "checkpoints"))
     seed_everything(config.seed)
+    objective = build_objective(config)  # what the method makes of a batch
 
     # Data
     store = open_store(config.data_root, config.dataset)
-    windows = list_windows(store, needs_video=True)
+    windows = exclude_classes(list_windows(store, objective.needs_video), config.exclude_classes or [])
     trained, kept = hold_out_sessions(windows, config.held_out, config.max_held_out, config.seed)
     training, held_out = windows.subset(trained), windows.subset(kept)
     reading = {"normalize": config.normalize, "num_threads": config.num_workers, "seed": config.seed, "pin": on_gpu}
     placed = {"rank": ranks.rank, "world_size": ranks.world_size}
-    loader = PairLoader(training, config.batch_size, config.clip_len, **reading, **placed)
-    held_out_loader = PairLoader(held_out, config.batch_size, config.clip_len, **reading, train=False)
+    clip_len = config.clip_len if objective.needs_video else 0
+    loader = PairLoader(training, config.batch_size, clip_len, **reading, **placed)
+    held_out_loader = PairLoader(held_out, config.batch_size, clip_len, **reading, train=False)
     steps_per_epoch = len(loader)
     total_steps = steps_per_epoch * config.epochs
     last_step = min(total_steps, config.max_steps or total_steps)
@@ -124,8 +124,9 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
     log.info("run         %s", folder)
     log.info("data        %s: %d windows to train on, %d held out", title, len(training), len(held_out))
     if config.held_out and not len(held_out):
-        log.info("            (there is only one session, so none can be held out and no retrieval is reported)")
-    log.info("model       %s, %s, %s loss", config.imu_encoder, config.video_encoder, config.loss)
+        log.info("            (there is only one session: none can be held out, no %s is reported)", objective.report)
+    parts = (config.imu_encoder, config.video_encoder, config.loss and f"{config.loss} loss")
+    log.info("model       %s: %s", config.model, ", ".join(part for part in parts if part))
     log.info("parameters  %.2f M, of which %.2f M are trained", millions(model.parameters()), millions(parameters))
     log.info("batch       %d windows: %d on each of %d ranks", global_batch, config.batch_size, ranks.world_size)
     log.info("steps       %d: %d epochs of %d", total_steps, config.epochs, steps_per_epoch)
@@ -151,7 +152,7 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
     stopped_by: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         cleanup.callback(signal.signal, number, signal.signal(number, lambda n, _: stopped_by.append(n)))
-    stop, retrieval = 0.0, {}
+    stop, found, chance = 0.0, {}, {}
     watch, begun, first_step = Stopwatch(device), time.perf_counter(), step
     bar = tqdm(total=last_step, initial=step, unit="step", disable=not (ranks.first and sys.stderr.isatty()))
     cleanup.callback(bar.close)
@@ -159,7 +160,7 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
         epoch = step // steps_per_epoch + 1  # counted from 1, as people do
         model.train()
         for batch in watch.waiting(loader.epoch(epoch, start_batch=step % steps_per_epoch)):
-            imu, video = batch.to(device)
+            inputs = objective.inputs(batch, device, epoch)
             lr = config.lr * warmup_cosine(step, total_steps, config.warmup)
             for group in optimizer.param_groups:
                 group["lr"] = lr
@@ -167,8 +168,8 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
 
             with watch.phase("forward"):
                 with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
-                    z_imu, z_video, scale, bias = engine(imu, video)
-                loss = contrastive_loss(config.loss, z_imu, z_video, scale, bias)
+                    outputs = engine(*inputs)
+                loss = objective.loss(outputs)
             # One sum tells every rank the mean loss, whether any is not finite, and whether any was asked to stop
             loss_sum, stop = distributed.all_reduce_sum(torch.stack([loss, loss.new_tensor(len(stopped_by))])).tolist()
             finite = math.isfinite(loss_sum)
@@ -182,7 +183,8 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
             if not finite:
                 for buffer, before in zip(buffers, buffers_before, strict=True):
                     buffer.copy_(before)
-                raise NonFiniteError(describe_non_finite(step, training.ids(batch.index), imu, z_imu, z_video))
+                rows = objective.per_window(outputs)
+                raise NonFiniteError(describe_non_finite(step, training.ids(batch.index), inputs[0], rows))
             with watch.phase("optimizer"):
                 scaler.step(optimizer)
                 scaler.update()
@@ -194,8 +196,8 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
             watch.step_done(global_batch)
             if ranks.first and (step % config.log_interval == 0 or epoch_ended or step == last_step):
                 left = (time.perf_counter() - begun) / (step - first_step) * (last_step - step)
-                values = {"loss": loss_sum / ranks.world_size, "lr": lr, "scale": scale.item(), "bias": bias.item()}
-                values |= {"grad_norm": grad_norm} | watch.look()
+                values = {"loss": loss_sum / ranks.world_size, "lr": lr, "grad_norm": grad_norm}
+                values |= objective.progress(outputs) | watch.look()
                 metrics.write(step - 1, **values)  # a row carries the number of its step, counted from 0
                 log.info("%s", describe_step(epoch, config.epochs, step, total_steps, values, left))
             if stop or step == last_step:
@@ -203,9 +205,9 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
 
         if epoch_ended or step == last_step:
             if ranks.first and len(held_out) and (epoch % config.eval_interval == 0 or step == last_step):
-                retrieval = held_out_retrieval(model, held_out_loader.epoch(0), device, dtype)
-                metrics.write(step - 1, **retrieval)
-                log.info("%s", describe_retrieval(retrieval, len(held_out)))
+                found, chance = objective.evaluate(model, held_out_loader.epoch(0), device, dtype, len(held_out))
+                metrics.write(step - 1, **found)
+                log.info("%s", objective.describe(found, chance, len(held_out)))
             keep = epoch_ended and (epoch % config.save_interval == 0 or step == total_steps)
             save("last.pt", *([f"epoch_{epoch:04}.pt"] if keep else []))
             if ranks.first:
@@ -220,20 +222,20 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
     if ranks.first and step > first_step:
         result = {"command": "train", "dataset": config.dataset, "simulated": store.simulated, "commit": commit()}
         result |= {"steps": step, "total_steps": total_steps, "windows": len(training), "held_out": len(held_out)}
-        result |= {"loss": loss_sum / ranks.world_size, "retrieval": retrieval, "seed": config.seed}
-        result |= {"chance": held_out_chance(len(held_out)) if len(held_out) else {}}
+        result |= {"loss": loss_sum / ranks.world_size, "retrieval": {}, objective.report: found}
+        result |= {"chance": chance, "seed": config.seed}
         write_json(folder / "results.json", result | {"config": config.model_dump(mode="json")})
     log.info("done        %s", folder / "checkpoints" / "last.pt")
     return 0
 
 
-def build_on_first_rank(config: TrainConfig) -> tuple[DualEncoder, dict]:
+def build_on_first_rank(config: TrainConfig) -> tuple[nn.Module, dict | None]:
     """The model, and the architecture of its video encoder. Ranks other than the first get random weights."""
     built = []
 
-    def build() -> dict:
+    def build() -> dict | None:
         built.append(build_model(config))
-        return built[0].video_encoder.config
+        return built[0].video_config
 
     video_config = distributed.on_first_rank(build)
     return (built[0] if built else build_model(config, video_config)), video_config
@@ -248,11 +250,11 @@ def autocast_dtype(precision: str, device: torch.device) -> torch.dtype:
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
 
 
-def describe_non_finite(step: int, ids: list[str], imu: Tensor, z_imu: Tensor, z_video: Tensor) -> str:
+def describe_non_finite(step: int, ids: list[str], imu: Tensor, outputs: Tensor) -> str:
     """What to look at after a loss or gradient that is not a number; all ranks together."""
     rows = {
         "IMU signal not finite in": ~imu.isfinite().flatten(1).all(1),
-        "embedding not finite for": ~(z_imu.isfinite().all(1) & z_video.isfinite().all(1)),
+        "the model's output is not finite for": ~outputs.isfinite().all(1),
     }
     mine = {what: [ids[row] for row in bad.nonzero().flatten().tolist()] for what, bad in rows.items()}
     everywhere = distributed.gather_objects(mine)

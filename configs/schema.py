@@ -13,20 +13,31 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 Normalization = Literal["recording", "dataset", "window", "none"]
 ImuEncoderName = Literal["patchtst", "conv_gru"]
 VideoEncoderName = Literal["videomae", "clip"]
-LossName = Literal["sigmoid", "softmax"]
+LossName = Literal["sigmoid", "softmax", "softmax_soft"]
 HeadsName = Literal["projection", "none"]
-MethodName = Literal["imu_video_cross", "imu2clip"]
+PoolingName = Literal["cls", "mean", "both"]
+MethodName = Literal["imu_video_cross", "imu2clip", "imu_only"]
 
 # What each method of the paper is made of; a part that is named on its own replaces the method's (Table 5).
 METHODS: dict[str, dict[str, str]] = {
     "imu_video_cross": {
         "imu_encoder": "patchtst",
+        "imu_pooling": "cls",
         "video_encoder": "videomae",
         "heads": "projection",
         "loss": "sigmoid",
     },
-    "imu2clip": {"imu_encoder": "conv_gru", "video_encoder": "clip", "heads": "none", "loss": "softmax"},
+    "imu2clip": {
+        "imu_encoder": "conv_gru",
+        "imu_pooling": "cls",
+        "video_encoder": "clip",
+        "heads": "none",
+        "loss": "softmax",
+    },
+    # Reconstruction trains the tokens of patches; nobody reads the CLS tokens, so they do not represent a window.
+    "imu_only": {"imu_encoder": "patchtst", "imu_pooling": "mean"},
 }
+_PARTS_OF_PAIRS = ("video_encoder", "heads", "loss")
 PRETRAINED_VIDEO = {"videomae": "MCG-NJU/videomae-base-ssv2", "clip": "openai/clip-vit-base-patch32"}
 
 
@@ -132,17 +143,21 @@ class TrainConfig(Config):
     """train.py"""
 
     program = "python train.py"
-    summary = "Pretrain an IMU encoder against the video of the same five seconds."
+    summary = "Pretrain an IMU encoder: against the video of the same five seconds, or from the IMU alone."
 
     # method
     model: MethodName = setting("imu_video_cross", help="method; sets the parts that are not named on their own")
     imu_encoder: ImuEncoderName | None = setting(None, help="IMU encoder, if not the method's own")
     video_encoder: VideoEncoderName | None = setting(None, help="video encoder, if not the method's own")
     heads: HeadsName | None = setting(None, help="projection, or none: the encoders end in the shared space themselves")
-    loss: LossName | None = setting(None, help="contrastive loss, if not the method's own")
+    loss: LossName | None = setting(
+        None, help="contrastive loss, if not the method's own; softmax_soft: soft targets, as the authors' IMU2CLIP"
+    )
+    mask_share: float = setting(0.4, gt=0, lt=1, help="share of the patches that imu_only masks (paper: 0.4)")
     # data
     dataset: FolderName = setting(help="prepared dataset to train on, a folder under --data_root")
     data_root: Path = setting(Path("data"), help="folder of the prepared datasets")
+    exclude_classes: list[str] | None = setting(None, help="classes of which no window is trained on or held out")
     normalize: Normalization = setting("recording", help="z-score by the mean and std of this unit (paper: recording)")
     clip_len: int = setting(10, ge=1, le=50, help="frames per 5 s clip; one is drawn from each of that many chunks")
     num_workers: int = setting(2, ge=1, help="threads per rank that decode frames")
@@ -157,6 +172,11 @@ class TrainConfig(Config):
     imu_patch: PositiveInt = setting(16, help="PatchTST patch length and stride, samples at 50 Hz")
     imu_norm: Literal["batchnorm", "layernorm"] = setting("batchnorm", help="PatchTST normalisation between layers")
     imu_dropout: Share = setting(0.1, help="dropout inside the IMU encoder")
+    imu_pooling: PoolingName | None = setting(
+        None,
+        help="what of PatchTST represents a window: its CLS tokens, the mean of its patch tokens, or both; default: "
+        "cls (paper), and mean for imu_only, which never trains the CLS tokens",
+    )
     # video encoder
     video_weights: str = setting(
         "auto",
@@ -204,6 +224,8 @@ class TrainConfig(Config):
         model = values.get("model", cls.model_fields["model"].default)
         weights = values.get("video_weights", cls.model_fields["video_weights"].default)
         parts = METHODS.get(model, {}) | {"freeze_video": model == "imu2clip" and weights != "none"}
+        if model == "imu_only" and (given := sorted(k for k in _PARTS_OF_PAIRS if values.get(k) is not None)):
+            raise ValueError(f"{', '.join(given)}: imu_only has no video and no pairs, leave it out")
         return parts | {key: value for key, value in values.items() if not (key in parts and value is None)}
 
     @model_validator(mode="after")
@@ -218,6 +240,10 @@ class TrainConfig(Config):
             raise ValueError(
                 f"clip_len {self.clip_len} must be even: VideoMAE joins frames in pairs, an odd one is lost"
             )
+        if self.imu_encoder == "conv_gru" and self.model == "imu_only":
+            raise ValueError("imu_encoder conv_gru has no patches to mask: imu_only needs patchtst")
+        if self.imu_encoder == "conv_gru" and self.imu_pooling != "cls":
+            raise ValueError(f"imu_pooling {self.imu_pooling} is for patchtst: conv_gru has no tokens, leave it out")
         if self.freeze_video and self.video_weights == "none":
             raise ValueError("freeze_video keeps loaded weights, and video_weights none loads none: drop one of them")
         if self.resume == "auto" and self.run_name is None:
@@ -228,7 +254,7 @@ class TrainConfig(Config):
 class EvaluationConfig(Config):
     """What downstream.py and zeroshot.py share."""
 
-    model: Literal["imu_video_cross", "imu2clip"] | None = setting(
+    model: MethodName | None = setting(
         None, help="method of the checkpoint, checked against it; default: whatever the checkpoint says"
     )
     dataset: FolderName = setting(help="prepared dataset to evaluate on, a folder under --data_root")
@@ -345,6 +371,29 @@ class InspectConfig(Config):
         return self
 
 
+class CheckSyncConfig(Config):
+    """python -m scripts.check_sync"""
+
+    program = "python -m scripts.check_sync"
+    summary = "Estimate the time offset between video and IMU of every recording, from the rotation that both saw."
+    positional = ("data",)
+
+    data: Path = setting(help="folder of a prepared dataset, such as data/ego4d; gets sync.csv and sync.png")
+    max_lag_s: float = setting(3.0, ge=0.5, le=30, help="look for offsets up to this, either way, seconds")
+    max_offset_s: float = setting(0.2, ge=0, help="larger offsets have the verdict offset, seconds")
+    tolerance_s: float = setting(0.1, ge=0.04, help="the confidence is that of being right within this, seconds")
+    min_confidence: float = setting(0.99, gt=0.5, lt=1, help="below it the verdict is: cannot tell")
+    stretch_s: float = setting(30.0, ge=5, help="longer recordings are compared in stretches of this length, seconds")
+    max_minutes: float = setting(4.0, gt=0, help="video to look at per recording, minutes, spread over its length")
+    num_workers: int = setting(0, ge=0, help="processes; 0 takes every core")
+
+    @model_validator(mode="after")
+    def _check(self) -> "CheckSyncConfig":
+        if self.max_offset_s >= self.max_lag_s:
+            raise ValueError(f"max_offset_s {self.max_offset_s} must be below max_lag_s {self.max_lag_s}")
+        return self
+
+
 with warnings.catch_warnings():
     # the name hides a deprecated method of pydantic's, which nothing calls
     warnings.filterwarnings("ignore", 'Field name "json"')
@@ -356,12 +405,15 @@ with warnings.catch_warnings():
         summary = "Measure speed against the authors' way and other ways to do the same, as ratios within one run."
         positional = ("benchmark",)
 
-        benchmark: Literal["prepare", "loader"] = setting(help="what to measure")
+        benchmark: Literal["prepare", "loader", "train"] = setting(help="what to measure")
         json: bool = setting(False, help="print one JSON object of the figures instead of the table")
         repeats: PositiveInt = setting(5, help="times that each contender runs, in turn; the median counts")
-        video_s: float = setting(15.0, ge=5, help="length of each source video, seconds")
+        video_s: float = setting(10.0, ge=5, help="length of each source video, seconds")
         recording_min: float = setting(10.0, ge=1, help="length of each recording that the loader reads, minutes")
         csv_min: float = setting(20.0, ge=1, help="length of the recording whose csv the authors' way reads, minutes")
         frame_size: int = setting(224, ge=16, multiple_of=2, help="side of the stored frames, pixels")
         batch_size: PositiveInt = setting(32, help="windows per batch")
         clip_len: int = setting(10, ge=1, le=50, help="frames per window")
+        recipe: Path = setting(Path("configs/demo/pretrain.yaml"), help="train: pretraining YAML, with video, to time")
+        steps: int = setting(20, ge=5, multiple_of=5, help="train: steps that are timed in each round")
+        ranks: PositiveInt = setting(1, help="train: compare this many processes with one, if more than one; on CPUs")

@@ -1,7 +1,10 @@
-"""Windows that pretraining sets aside, to see whether IMU finds its video among recordings it never trained on."""
+"""Windows that pretraining does not see: whole sessions held out for its report, and classes kept for evaluation."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
+from configs.constants import IMU_RATE_HZ, WINDOW_S
 from datasets.windows import Windows
 
 
@@ -36,3 +39,28 @@ def hold_out_sessions(windows: Windows, share: float, most: int, seed: int) -> t
     held_out = np.isin(unit, chosen)
     kept = rng.permutation(everything[held_out])[:most]
     return everything[~held_out], np.sort(kept)
+
+
+def exclude_classes(windows: Windows, names: Sequence[str]) -> Windows:
+    """The windows that hold nothing of some classes.
+
+    Where a recording changes activity, a window goes as soon as it overlaps a stretch of such a class.
+
+    Raises:
+        ValueError: if the dataset has no such class, or no window is left.
+    """
+    store = windows.store
+    if strange := sorted(set(names) - set(store.classes)):
+        raise ValueError(
+            f"exclude_classes: {store.root} has no class {', '.join(strange)}: it has "
+            + (", ".join(store.classes) or "no labels at all")
+        )
+    unwanted = store.recordings["label"].isin(names).to_numpy()[windows.recording]
+    rows = {recording_id: row for row, recording_id in enumerate(store.recordings["id"])}
+    start_s = windows.start / IMU_RATE_HZ
+    for segment in store.segments[store.segments["label"].isin(names)].itertuples():
+        touches = (start_s < segment.end_s) & (start_s + WINDOW_S > segment.start_s)
+        unwanted |= touches & (windows.recording == rows[segment.id])
+    if unwanted.all():
+        raise ValueError(f"exclude_classes: without {', '.join(names)} no window of {store.root} is left")
+    return windows.subset(~unwanted)

@@ -8,7 +8,9 @@ from torch import nn
 from configs.schema import PRETRAINED_VIDEO, TrainConfig
 from models.dual_encoder import DualEncoder
 from models.heads import ProjectionHead
-from models.imu import ConvGRUEncoder, PatchTSTEncoder
+from models.imu import ConvGRUEncoder, PatchTSTEncoder, patches_per_window
+from models.masked import MaskedReconstruction
+from models.objectives import CrossModal, Masked
 from models.pretrained import weights_folder
 from models.video import ClipFrameEncoder, VideoMAEEncoder
 from utils import checkpoint
@@ -30,6 +32,7 @@ def build_imu_encoder(config: TrainConfig) -> nn.Module:
         dropout=config.imu_dropout,
         scaling=config.imu_scaling,
         norm=config.imu_norm,
+        pooling=config.imu_pooling,
     )
 
 
@@ -56,7 +59,14 @@ def build_video_encoder(config: TrainConfig) -> nn.Module:
     return encoder.from_config(sizes | own[config.video_encoder])
 
 
-def build_model(config: TrainConfig, video_config: dict[str, Any] | None = None) -> DualEncoder:
+def build_objective(config: TrainConfig) -> CrossModal | Masked:
+    """What the method makes of a batch."""
+    if config.model == "imu_only":
+        return Masked(config.seed, config.mask_share, patches_per_window(config.imu_patch))
+    return CrossModal(config.loss)
+
+
+def build_model(config: TrainConfig, video_config: dict[str, Any] | None = None) -> DualEncoder | MaskedReconstruction:
     """The model of a config, on the CPU.
 
     Args:
@@ -68,6 +78,8 @@ def build_model(config: TrainConfig, video_config: dict[str, Any] | None = None)
         ValueError: if the encoders do not end in the shared space and no head takes them there.
     """
     imu_encoder = build_imu_encoder(config)
+    if config.model == "imu_only":
+        return MaskedReconstruction(imu_encoder)
     if video_config is None:
         video_encoder = build_video_encoder(config)
     else:
@@ -112,10 +124,15 @@ def load_dual_encoder(path: Path) -> tuple[DualEncoder, TrainConfig]:
     """Both encoders of a pretraining checkpoint, in eval mode, and the config. The hub is never asked.
 
     Raises:
-        CheckpointError: if the file is missing, damaged, of another kind, or does not fit its own config.
+        CheckpointError: if the file is missing, damaged, of another kind, without a video encoder, or does not fit its
+            own config.
     """
     payload = checkpoint.load(path, kind="pretrain")
     config = TrainConfig(**payload["config"])
+    if config.model == "imu_only":
+        raise checkpoint.CheckpointError(
+            f"{path}: was trained as imu_only and has no video encoder: use downstream.py, or another checkpoint"
+        )
     model = build_model(config, payload["video_config"])
     checkpoint.load_weights(model, payload["model"], path)
     return model.eval(), config

@@ -4,6 +4,7 @@ Letters: B batch, F frames, D embedding.
 """
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -39,6 +40,16 @@ class DualEncoder(nn.Module):
         self.bias = nn.Parameter(torch.tensor(-10.0), requires_grad=learn_bias)
         if freeze_video:
             self.video_encoder.requires_grad_(False).eval()
+
+    @property
+    def video_config(self) -> dict[str, Any]:
+        """The architecture of the video encoder, to be built again without its published weights."""
+        return self.video_encoder.config
+
+    @property
+    def compilable(self) -> list[nn.Module]:
+        """What ``torch.compile`` is good for."""
+        return [self.imu_encoder, self.video_encoder]
 
     def train(self, mode: bool = True) -> "DualEncoder":
         """As in ``nn.Module``, but a frozen video encoder stays in eval mode."""

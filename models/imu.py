@@ -3,12 +3,15 @@
 Letters: B batch, C = 6 channels (acceleration x y z, angular rate x y z), T = 250 samples, P patches, D features.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PatchTSTConfig, PatchTSTModel
 
 from configs.constants import CHANNELS, WINDOW_SAMPLES
 from models.batchnorm import CrossRankBatchNorm
+
+POOLINGS = ("cls", "mean", "both")
 
 
 class PatchTSTEncoder(nn.Module):
@@ -28,6 +31,9 @@ class PatchTSTEncoder(nn.Module):
         scaling: ``none``, or ``std``, which standardises each window by itself and so erases amplitude and gravity
             (f(20 x + 9.81) = f(x)): only to reproduce the authors' code.
         norm: ``batchnorm`` as in PatchTST, or ``layernorm``.
+        pooling: what represents a window: ``cls``, the CLS token of each channel (the paper's); ``mean``, the mean of
+            each channel's patch tokens; ``both``, the two side by side.
+        attention: ``sdpa``, PyTorch's fused kernels, or ``eager``; the same numbers up to rounding.
     """
 
     def __init__(
@@ -40,13 +46,17 @@ class PatchTSTEncoder(nn.Module):
         dropout: float = 0.1,
         scaling: str = "none",
         norm: str = "batchnorm",
+        pooling: str = "cls",
+        attention: str = "sdpa",
     ):
         super().__init__()
-        if not 1 <= patch <= WINDOW_SAMPLES:
-            raise ValueError(f"imu_patch {patch} must lie between 1 and the {WINDOW_SAMPLES} samples of a window")
-        self.num_patches = (WINDOW_SAMPLES - patch) // patch + 2
+        if pooling not in POOLINGS:
+            raise ValueError(f"imu_pooling {pooling!r} must be one of {', '.join(POOLINGS)}")
+        self.num_patches = patches_per_window(patch)
         self.padding = self.num_patches * patch - WINDOW_SAMPLES
-        self.dim = len(CHANNELS) * dim
+        self.patch, self.pooling = patch, pooling
+        self.token_dim = dim
+        self.dim = len(CHANNELS) * dim * (2 if pooling == "both" else 1)
         self.model = PatchTSTModel(
             PatchTSTConfig(
                 num_input_channels=len(CHANNELS),
@@ -64,6 +74,7 @@ class PatchTSTEncoder(nn.Module):
                 use_cls_token=True,
                 scaling="std" if scaling == "std" else None,
                 do_mask_input=False,  # an encoder that masks would go on masking in eval
+                attn_implementation=attention,
             )
         )
         for parent in list(self.model.modules()):
@@ -72,11 +83,22 @@ class PatchTSTEncoder(nn.Module):
                     setattr(parent, name, CrossRankBatchNorm(child.num_features, eps=child.eps))
 
     def forward(self, imu: Tensor) -> Tensor:
-        """(B, 6, 250) -> (B, 6 * dim), the CLS tokens of the channels side by side."""
+        """(B, 6, 250) -> (B, dim), the channels side by side."""
+        tokens = self.tokens(self.patches(imu))
+        cls, mean = tokens[:, :, 0], tokens[:, :, 1:].mean(2)  # (B, C, token_dim) each
+        chosen = {"cls": [cls], "mean": [mean], "both": [cls, mean]}[self.pooling]
+        return torch.cat(chosen, dim=2).flatten(1)
+
+    def patches(self, imu: Tensor) -> Tensor:
+        """(B, 6, 250) -> (B, 6, P, patch), what the transformer is given."""
         _check_window(imu)
-        padded = F.pad(imu, (0, self.padding), mode="replicate")
-        tokens = self.model(past_values=padded.transpose(1, 2)).last_hidden_state  # (B, C, 1 + P, dim)
-        return tokens[:, :, 0].flatten(1)
+        padded = F.pad(imu, (0, self.padding), mode="replicate").transpose(1, 2)
+        scaled, _, _ = self.model.scaler(padded, torch.ones_like(padded))
+        return self.model.patchifier(scaled)
+
+    def tokens(self, patches: Tensor) -> Tensor:
+        """(B, 6, P, patch) -> (B, 6, 1 + P, token_dim), the CLS token of each channel first."""
+        return self.model.encoder(patch_input=patches).last_hidden_state
 
 
 class ConvGRUEncoder(nn.Module):
@@ -114,6 +136,20 @@ class ConvGRUEncoder(nn.Module):
 def _conv_block(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
     # ceil_mode: the last samples of a window count as well
     return nn.Sequential(nn.Conv1d(inputs, outputs, kernel), nn.ReLU(), nn.MaxPool1d(3, ceil_mode=True))
+
+
+def patches_per_window(patch: int) -> int:
+    """Number of patches of a window.
+
+    Args:
+        patch: length and stride, samples.
+
+    Raises:
+        ValueError: if a window does not hold one patch.
+    """
+    if not 1 <= patch <= WINDOW_SAMPLES:
+        raise ValueError(f"imu_patch {patch} must lie between 1 and the {WINDOW_SAMPLES} samples of a window")
+    return (WINDOW_SAMPLES - patch) // patch + 2
 
 
 def _check_window(imu: Tensor) -> None:

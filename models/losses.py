@@ -54,11 +54,34 @@ def softmax_loss(z_rows: Tensor, z_columns: Tensor, scale: Tensor, first_pair: i
     return F.cross_entropy(scale * z_rows @ z_columns.T, _matching_columns(z_rows, z_columns, first_pair))
 
 
+def soft_target_loss(u: Tensor, v: Tensor, scale: Tensor, first_row: int = 0, count: int | None = None) -> Tensor:
+    """InfoNCE whose targets are soft: windows that resemble each other within both modalities count as related.
+
+    What the authors of the paper trained as IMU2CLIP, instead of the one-hot targets of Moon et al. 2023. With logits
+    L_ij = scale * <u_i, v_j> and targets T = softmax_j((<u_i, u_j> + <v_i, v_j>) / (2 scale)),
+
+        -1/n * sum_ij ( T_ij * log softmax_j(L_ij) + T_ji * log softmax_j(L_ji) ) / 2.
+
+    The targets carry gradients, as theirs do; at their scale of 10 they are almost uniform.
+
+    Args:
+        u, v: (N, D) unit-norm embeddings of all ranks, in rank order.
+        scale: () positive logit scale.
+        first_row, count: the rows whose part of the mean is wanted; default: all.
+    """
+    rows = slice(first_row, first_row + (len(u) if count is None else count))
+    logits, targets = scale * u @ v.T, F.softmax((u @ u.T + v @ v.T) / (2 * scale), dim=1)
+    forwards = -(targets[rows] * F.log_softmax(logits[rows], dim=1)).sum(1)
+    backwards = -(targets.T[rows] * F.log_softmax(logits.T[rows], dim=1)).sum(1)
+    return (forwards + backwards).mean() / 2
+
+
 def contrastive_loss(name: str, z_imu: Tensor, z_video: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
     """This rank's share of the loss over all ranks' pairs; its mean over ranks is the loss of the global batch.
 
     Args:
-        name: ``sigmoid``, or ``softmax``, which is symmetric: the mean of both directions.
+        name: ``sigmoid``; ``softmax``, which is symmetric: the mean of both directions; or ``softmax_soft``, the same
+            with soft targets.
         z_imu: (n, D) unit-norm embeddings of this rank; as many on every rank.
         z_video: (n, D) likewise.
         scale: () positive logit scale.
@@ -74,7 +97,9 @@ def contrastive_loss(name: str, z_imu: Tensor, z_video: Tensor, scale: Tensor, b
         imu_to_video = softmax_loss(z_imu, gather(z_video), scale, first_pair)
         video_to_imu = softmax_loss(z_video, gather(z_imu), scale, first_pair)
         return (imu_to_video + video_to_imu) / 2
-    raise ValueError(f"loss {name!r} must be sigmoid or softmax")
+    if name == "softmax_soft":
+        return soft_target_loss(gather(z_imu), gather(z_video), scale, first_pair, len(z_imu))
+    raise ValueError(f"loss {name!r} must be sigmoid, softmax or softmax_soft")
 
 
 def _matching_columns(rows: Tensor, columns: Tensor, first_pair: int) -> Tensor:

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 import train
-from models import load_dual_encoder, load_imu_encoder
+from models import load_dual_encoder, load_imu_encoder, objectives
 from models.pretrained import WeightsError
+from tests.prepared import write_dataset
 from tests.training import command, losses, make_data, spoil
 from utils import checkpoint
 from utils.checkpoint import CheckpointError
@@ -65,10 +66,26 @@ def test_the_loss_falls(data, tmp_path):
     assert values[-1] < 0.5 * values[0]
 
 
-@pytest.mark.parametrize("options", ["--model imu2clip --embed_dim 512", "--loss softmax", "--precision bf16"])
+@pytest.mark.parametrize("options", ["--model imu2clip --embed_dim 512", "--loss softmax_soft", "--precision bf16"])
 def test_two_steps_of_other_settings(data, tmp_path, options):
     assert train.main(command(data, tmp_path, "two", "--max_steps", "2", *options.split())) == 0
     assert len(losses(tmp_path / "two")) == 2
+
+
+def test_imu_only_needs_no_video_and_resumes_to_the_bit(tmp_path):
+    """Its masks follow from seed, epoch and window; the report says what the mean of the visible patches would do."""
+    write_dataset(tmp_path / "tiny", ["walking", "standing"] * 4, seconds=15, video=False)
+    method = ["--model", "imu_only", "--epochs", "4", "--exclude_classes", "standing", "--batch_size", "3"]
+    train.main(command(tmp_path, tmp_path, "whole", *method))
+    train.main(command(tmp_path, tmp_path, "a", *method, "--max_steps", "4"))
+    train.main(command(tmp_path, tmp_path, "a", *method, "--resume", "auto"))
+    assert losses(tmp_path / "a") == losses(tmp_path / "whole")
+    results = json.loads((tmp_path / "whole" / "results.json").read_text())
+    assert results["windows"] + results["held_out"] == 12  # half of 24
+    assert results["reconstruction"].keys() == results["chance"].keys() == {"masked_mse"}
+    assert results["config"]["imu_pooling"] == "mean"
+    values = [float.fromhex(value) for value in losses(tmp_path / "whole").values()]
+    assert values[-1] < values[0]
 
 
 @pytest.mark.parametrize("stop_at", [3, 5, 7])
@@ -85,7 +102,7 @@ def test_a_resumed_run_repeats_the_losses_to_the_bit(data, whole, tmp_path, stop
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_and_the_same_command_continues(data, whole, tmp_path, monkeypatch, number):
-    original = train.contrastive_loss
+    original = objectives.contrastive_loss
     calls = []
 
     def interrupted(*arguments):
@@ -95,7 +112,7 @@ def test_a_signal_saves_and_the_same_command_continues(data, whole, tmp_path, mo
         return original(*arguments)
 
     before = signal.getsignal(number)
-    monkeypatch.setattr(train, "contrastive_loss", interrupted)
+    monkeypatch.setattr(objectives, "contrastive_loss", interrupted)
     arguments = command(data, tmp_path, "a", "--resume", "auto", "--save_interval", "1")
     assert train.main(arguments) == 128 + number
     assert signal.getsignal(number) is before
@@ -145,7 +162,7 @@ def test_a_finished_run_has_nothing_left_to_do(data, whole):
 def test_what_is_not_a_number_never_reaches_the_weights(tmp_path, monkeypatch, poisoned):
     data = make_data(tmp_path / "data")
     models = []
-    original_build, original_loss = train.build_on_first_rank, train.contrastive_loss
+    original_build, original_loss = train.build_on_first_rank, objectives.contrastive_loss
 
     def build(config):
         model, video_config = original_build(config)
@@ -157,7 +174,7 @@ def test_what_is_not_a_number_never_reaches_the_weights(tmp_path, monkeypatch, p
         spoil(data, "rec003", second=7)
     else:  # a finite loss whose gradient is not: the root's slope at 0 is infinite
         monkeypatch.setattr(
-            train, "contrastive_loss", lambda *a: original_loss(*a) + (a[1] * 0).sum().sqrt() * a[1].sum()
+            objectives, "contrastive_loss", lambda *a: original_loss(*a) + (a[1] * 0).sum().sqrt() * a[1].sum()
         )
     with pytest.raises(train.NonFiniteError) as problem:
         train.main(command(data, tmp_path, "a", "--batch_size", "21" if poisoned == "data" else "4"))
@@ -197,8 +214,6 @@ def test_mistakes_are_named(data, tmp_path, options, error, words):
 
 
 def test_one_session_cannot_be_held_out(tmp_path):
-    from tests.prepared import write_dataset
-
     write_dataset(tmp_path / "tiny", ["walking"], seconds=25, frame_size=16)
     assert train.main(command(tmp_path, tmp_path, "a", "--max_steps", "1")) == 0
     assert "only one session" in (tmp_path / "a" / "log.txt").read_text()

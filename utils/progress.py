@@ -126,9 +126,10 @@ def duration(seconds: float) -> str:
 
 
 def describe_step(epoch: int, epochs: int, step: int, steps: int, values: dict[str, float], left_s: float) -> str:
-    """A training step as a line."""
+    """A training step as a line; scale and bias of the logits where the method has them."""
+    logits = "".join(f"{name} {values[name]:.2f}  " for name in ("scale", "bias") if name in values)
     return (
         f"epoch {epoch}/{epochs}  step {step}/{steps}  loss {values['loss']:.4f}  lr {values['lr']:.1e}  "
-        f"scale {values['scale']:.2f}  bias {values['bias']:.2f}  grad {values['grad_norm']:.2f}  "
+        f"{logits}grad {values['grad_norm']:.2f}  "
         f"{values['windows_per_s']:.0f} windows/s  waiting {values['wait_share']:.0%}  left {duration(left_s)}"
     )

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from datasets.held_out import hold_out_sessions
+from datasets.held_out import exclude_classes, hold_out_sessions
+from datasets.recording import Segment
 from datasets.windows import list_windows
 from tests.prepared import write_dataset
 
@@ -58,3 +59,26 @@ def test_nothing_is_held_out_of_one_session_or_for_a_share_of_0(windows):
     two = windows.subset(windows.recording < 2)
     train, held_out = hold_out_sessions(two, 0.99, 100, seed=0)
     assert (len(train), len(held_out)) == (3, 3)
+
+
+def test_excluded_classes_leave_no_window(tmp_path):
+    store = write_dataset(tmp_path / "d", ["a", "b", "c"] * 3, seconds=15, video=False)
+    windows = list_windows(store)
+    left = exclude_classes(windows, ["a", "c"])
+    assert set(store.recordings["label"].to_numpy()[left.recording]) == {"b"}
+    assert len(left) == 9
+    assert len(exclude_classes(windows, [])) == 27
+
+
+def test_a_window_that_touches_an_excluded_stretch_goes(tmp_path):
+    stretches = (Segment(0.0, 7.0, "a"), Segment(7.0, 10.0, "b"), Segment(10.0, 15.0, "a"))
+    store = write_dataset(tmp_path / "d", ["a", "b"], seconds=15, video=False, segments=stretches)
+    left = exclude_classes(list_windows(store), ["b"])
+    assert sorted(set((left.start / 50).tolist())) == [0, 10]  # the window from 5 to 10 s is neither one nor the other
+
+
+def test_excluding_names_what_is_not_there(windows):
+    with pytest.raises(ValueError, match=r"exclude_classes: .* has no class fly: it has a, b"):
+        exclude_classes(windows, ["fly"])
+    with pytest.raises(ValueError, match=r"without a, b no window .* is left"):
+        exclude_classes(windows, ["a", "b"])

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from models.losses import contrastive_loss, sigmoid_loss, softmax_loss
+from models.losses import contrastive_loss, sigmoid_loss, soft_target_loss, softmax_loss
 
 SCALE = torch.tensor(7.5, dtype=torch.float64)
 BIAS = torch.tensor(-3.25, dtype=torch.float64)
@@ -49,7 +49,7 @@ def test_softmax_matches_the_equation(n, N, first_pair):
     assert float(softmax_loss(u, v, SCALE, first_pair)) == pytest.approx(softmax_oracle(u, v, first_pair), rel=1e-12)
 
 
-@pytest.mark.parametrize("name", ["sigmoid", "softmax"])
+@pytest.mark.parametrize("name", ["sigmoid", "softmax", "softmax_soft"])
 def test_gradients_match_finite_differences(name):
     inputs = [x.requires_grad_() for x in (unit_rows(4, 5, 0), unit_rows(4, 5, 1), SCALE.clone(), BIAS.clone())]
     assert torch.autograd.gradcheck(lambda *x: contrastive_loss(name, *x), inputs)
@@ -82,5 +82,26 @@ def test_pairs_outside_the_columns_are_refused(n, N, first_pair):
 
 
 def test_an_unknown_loss_names_the_known_ones():
-    with pytest.raises(ValueError, match="'hinge' must be sigmoid or softmax"):
+    with pytest.raises(ValueError, match="'hinge' must be sigmoid, softmax or softmax_soft"):
         contrastive_loss("hinge", unit_rows(2, 4, 0), unit_rows(2, 4, 1), SCALE, BIAS)
+
+
+def soft_oracle(u, v, rows):
+    """One element at a time: cross entropy with soft targets, along rows and along columns."""
+    n, total = len(u), 0.0
+    logit = [[float(SCALE * (u[i] @ v[j])) for j in range(n)] for i in range(n)]
+    alike = [[math.exp(float((u[i] @ u[j] + v[i] @ v[j]) / (2 * SCALE))) for j in range(n)] for i in range(n)]
+    target = [[a / sum(row) for a in row] for row in alike]
+    for i in rows:
+        for j in range(n):
+            along_row = logit[i][j] - math.log(sum(math.exp(x) for x in logit[i]))
+            along_column = logit[j][i] - math.log(sum(math.exp(logit[k][i]) for k in range(n)))
+            total -= (target[i][j] * along_row + target[j][i] * along_column) / 2
+    return total / len(rows)
+
+
+@pytest.mark.parametrize("first, count", [(0, 5), (0, 2), (2, 3)])
+def test_soft_targets_match_the_equation(first, count):
+    u, v = unit_rows(5, 8, 0), unit_rows(5, 8, 1)
+    expected = soft_oracle(u, v, range(first, first + count))
+    assert float(soft_target_loss(u, v, SCALE, first, count)) == pytest.approx(expected, rel=1e-12)

@@ -1,0 +1,104 @@
+"""What a method makes of a batch. train.py knows a method by this alone; both classes have the same members.
+
+``inputs`` is what the model is called with, ``loss`` its share of the loss over all ranks, ``per_window`` what must
+be finite for every window, ``progress`` what is worth a line beside the loss, ``evaluate`` and ``describe`` the
+report on held-out windows, with chance; ``report`` is its name in results.json.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.dual_encoder import DualEncoder
+from models.losses import contrastive_loss
+from models.masked import MaskedReconstruction, draw_masks, error_on_masked, mean_of_visible
+from utils.retrieval import describe_retrieval, held_out_chance, held_out_retrieval
+
+Metrics = dict[str, float]
+
+
+class CrossModal:
+    """IMU and video of the same window find each other among all windows of the batch.
+
+    Args:
+        loss: a name that ``contrastive_loss`` knows.
+    """
+
+    needs_video = True
+    report = "retrieval"
+
+    def __init__(self, loss: str):
+        self._loss = loss
+
+    def inputs(self, batch: Any, device: torch.device, epoch: int) -> tuple[Tensor, ...]:
+        return batch.to(device)
+
+    def loss(self, outputs: tuple[Tensor, ...]) -> Tensor:
+        return contrastive_loss(self._loss, *outputs)
+
+    def per_window(self, outputs: tuple[Tensor, ...]) -> Tensor:
+        return torch.cat([outputs[0], outputs[1]], dim=1)
+
+    def progress(self, outputs: tuple[Tensor, ...]) -> Metrics:
+        return {"scale": outputs[2].item(), "bias": outputs[3].item()}
+
+    def evaluate(
+        self, model: DualEncoder, batches: Iterable[Any], device: torch.device, dtype: torch.dtype, count: int
+    ) -> tuple[Metrics, Metrics]:
+        return held_out_retrieval(model, batches, device, dtype), held_out_chance(count)
+
+    def describe(self, found: Metrics, chance: Metrics, count: int) -> str:
+        return describe_retrieval(found, count)
+
+
+class Masked:
+    """Hidden patches of a window are predicted from its other patches.
+
+    Args:
+        seed: of the masks.
+        share: of the patches that are hidden.
+        num_patches: of a window.
+    """
+
+    needs_video = False
+    report = "reconstruction"
+
+    def __init__(self, seed: int, share: float, num_patches: int):
+        self._seed, self._share, self._num_patches = seed, share, num_patches
+
+    def inputs(self, batch: Any, device: torch.device, epoch: int) -> tuple[Tensor, ...]:
+        mask = draw_masks(self._seed, epoch, batch.index, self._num_patches, self._share)
+        return batch.to(device)[0], mask.to(device)
+
+    def loss(self, outputs: Tensor) -> Tensor:
+        return outputs.mean()  # as many patches are masked in every window
+
+    def per_window(self, outputs: Tensor) -> Tensor:
+        return outputs[:, None]
+
+    def progress(self, outputs: Tensor) -> Metrics:
+        return {}
+
+    @torch.no_grad()
+    def evaluate(
+        self, model: MaskedReconstruction, batches: Iterable[Any], device: torch.device, dtype: torch.dtype, count: int
+    ) -> tuple[Metrics, Metrics]:
+        """Mean error on masked patches, always the same ones, and that of the mean of the visible ones as chance."""
+        model.eval()
+        errors, guesses = [], []
+        for batch in batches:
+            imu, mask = self.inputs(batch, device, epoch=0)
+            with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
+                errors.append(model(imu, mask))
+            patches = model.imu_encoder.patches(imu)
+            guesses.append(error_on_masked(mean_of_visible(patches, mask), patches, mask))
+        found, guess = (torch.cat(rows).double().mean().item() for rows in (errors, guesses))
+        return {"masked_mse": found}, {"masked_mse": guess}
+
+    def describe(self, found: Metrics, chance: Metrics, count: int) -> str:
+        return (
+            f"  held out, {count} windows:  MSE on masked patches {found['masked_mse']:.4f}   "
+            f"mean of the visible patches {chance['masked_mse']:.4f}"
+        )
