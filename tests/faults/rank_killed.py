@@ -1,8 +1,9 @@
 """Kill one of two ranks in the middle of a run: python -m tests.faults.rank_killed [STEP].
 
-torchrun --max_restarts=1 starts both ranks again, --resume auto goes on from the last checkpoint, and the losses of the
-whole run are those of one process that nothing disturbed. Checkpoints are written at the ends of epochs (of 5 steps
-here): what was done since the last one is done again; a run that is killed in its first epoch begins anew.
+torchrun --max_restarts=1 starts both ranks again (given TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1, see
+utils/distributed.py), --resume auto goes on from the last checkpoint, and the losses of the whole run are those of one
+process that nothing disturbed. Checkpoints are written at the ends of epochs (of 5 steps here): what was done since the
+last one is done again; a run that is killed in its first epoch begins anew.
 """
 
 import os
@@ -43,7 +44,7 @@ def main(kill_after: int = 8) -> None:
         train.main(command(data, folder, "alone", *OPTIONS))
         arguments = command(data, folder, "a", *OPTIONS, "--batch_size", "2", "--resume", "auto")
         launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
         agent = subprocess.Popen(
             [*launcher, "--max_restarts=1", "train.py", *arguments], cwd=ROOT, env=environment, stderr=subprocess.PIPE
         )
@@ -66,8 +67,9 @@ def main(kill_after: int = 8) -> None:
         largest = max(abs(float.fromhex(together[step]) / float.fromhex(loss) - 1) for step, loss in alone.items())
         if largest > 1e-4:  # float32, summed in another order
             sys.exit(f"losses differ by up to {largest:.1e}")
+        origin = f"step {resumed[0]}" if resumed else "the start"
         print(
-            f"rank 1 killed after step {killed_after}; went on from {'step ' + resumed[0] if resumed else 'the start'}; "
+            f"rank 1 killed after step {killed_after}; went on from {origin}; "
             f"{len(together)} steps done {time.monotonic() - killed_at:.0f} s later; losses within {largest:.1e} of an "
             "undisturbed run's"
         )
