@@ -46,7 +46,8 @@ def setup(device: str) -> Ranks:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; under torchrun each rank takes the GPU of its local rank.
 
     Raises:
-        ValueError: if CUDA is asked for and absent, the device is of another kind, or there are more ranks than GPUs.
+        ValueError: if CUDA is asked for and absent, the device is of another kind, there are more ranks than GPUs, or
+            torchrun started the ranks again without being set up for it.
     """
     if device.split(":")[0] not in ("auto", "cpu", "cuda"):
         raise ValueError(f"device {device!r} must be auto, cpu, cuda or cuda:N")
@@ -69,9 +70,24 @@ def setup(device: str) -> Ranks:
     if use_gpu:
         torch.cuda.set_device(chosen)
     if not dist.is_initialized():
+        _refuse_stale_store()
         patience = timedelta(minutes=30)  # the others wait while rank 0 fetches weights
         dist.init_process_group("nccl" if use_gpu else "gloo", device_id=chosen if use_gpu else None, timeout=patience)
     return Ranks(dist.get_rank(), dist.get_world_size(), chosen)
+
+
+def _refuse_stale_store() -> None:
+    """Restarted ranks may find the addresses of dead ones in torchrun's store, and would wait for them for 30 minutes.
+
+    torchrun keeps one store for all its restarts unless told otherwise, see
+    https://github.com/pytorch/pytorch/issues/135712.
+    """
+    restarts, shared = (os.environ.get(f"TORCHELASTIC_{name}") for name in ("RESTART_COUNT", "USE_AGENT_STORE"))
+    if shared == "True" and restarts not in (None, "0"):
+        raise ValueError(
+            "torchrun started the ranks again with the store of the ranks that are gone: "
+            "set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 where torchrun is started, then --max_restarts works"
+        )
 
 
 def teardown() -> None:

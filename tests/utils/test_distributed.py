@@ -63,3 +63,21 @@ def test_one_process_stands_for_all():
     assert distributed.on_first_rank(lambda: 5) == 5
     assert (distributed.rank(), distributed.world_size()) == (0, 1)
     distributed.teardown()
+
+
+def test_ranks_that_torchrun_started_again_do_not_wait_for_dead_ones(gpus, monkeypatch):
+    gpus(0)
+    for name, value in (("RANK", "0"), ("LOCAL_RANK", "0"), ("WORLD_SIZE", "2")):
+        monkeypatch.setenv(name, value)
+    joined = []
+    monkeypatch.setattr(distributed.dist, "init_process_group", lambda *_, **__: joined.append(1))
+    monkeypatch.setattr(distributed.dist, "get_rank", lambda: 0)
+    monkeypatch.setattr(distributed.dist, "get_world_size", lambda: 2)
+    for restarts, shared in (("0", "True"), ("1", "False")):
+        monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", restarts)
+        monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", shared)
+        assert distributed.setup("cpu").world_size == 2
+    monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "True")
+    with pytest.raises(ValueError, match="set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 where torchrun is started"):
+        distributed.setup("cpu")
+    assert len(joined) == 2
