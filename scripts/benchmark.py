@@ -13,6 +13,7 @@ from configs.schema import BenchmarkConfig
 BENCHMARKS = {
     "prepare": "scripts.benchmarks.prepare",
     "loader": "scripts.benchmarks.loader",
+    "train": "scripts.benchmarks.train",
 }
 
 

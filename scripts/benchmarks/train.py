@@ -1,0 +1,217 @@
+"""Training: where the time of a step goes, how much of the machine it uses, how much faster than the authors' it is.
+
+What is timed is train.py itself: it is run as anybody runs it, and its own metrics are read. The first rows of each
+run, in which caches and threads warm up, do not count.
+"""
+
+import contextlib
+import csv
+import itertools
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+import train
+from configs.constants import CHANNELS, WINDOW_S, WINDOW_SAMPLES
+from configs.load import parse
+from configs.schema import BenchmarkConfig, TrainConfig
+from datasets.store import Store, imu_path
+from models import build_model
+from scripts.benchmarks import authors_way, loader, videos
+from scripts.benchmarks.authors_training import AuthorsTraining, SourceWindows
+from scripts.benchmarks.measure import Cost, Report, measure, per_wall_s, progress, spread
+from utils.progress import PHASES
+
+ROOT = Path(__file__).resolve().parents[2]
+VIDEO = "640x480"  # the authors' training reads this; from 1080p it is several times slower
+WARM_UP = 5  # steps
+AUTHORS_BATCHES = 2  # of a round, one for each worker process
+WORKERS = 2  # threads of ours, processes of the authors'
+MATRIX_SIDE = {"cpu": 2048, "cuda": 8192}
+
+
+def run(cfg: BenchmarkConfig) -> Report:
+    """Make the data, train in turn, fill the table."""
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+        return _run(cfg, Path(folder))
+
+
+def _run(cfg: BenchmarkConfig, folder: Path) -> Report:
+    names = itertools.count()
+    config = recipe(cfg, folder, next(names))
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = train.autocast_dtype(config.precision, device)
+    report = Report(
+        f"Training by {cfg.recipe}: batches of {cfg.batch_size}, {cfg.steps} steps in each of {cfg.repeats} rounds, "
+        f"{torch.cuda.get_device_name() if device.type == 'cuda' else f'{torch.get_num_threads()} CPU threads'}, "
+        f"{str(dtype).removeprefix('torch.')}"
+    )
+    store, video = prepare(cfg, folder, config)
+    authors = AuthorsTraining(build_model(config), config.loss, config.lr, device)
+    datasets = authors_windows(cfg, folder, config, store, video)
+    ours, peak, theirs = [], [], {name: [] for name in datasets}
+    for number in range(cfg.repeats):
+        progress(f"round {number + 1} of {cfg.repeats}")
+        ours.append(train_here(cfg, folder, next(names)))
+        peak.append(measure_peak(device, dtype))
+        for name, dataset in datasets.items():
+            batches = authors_way.worker_loader(dataset, cfg.batch_size, WORKERS)
+            theirs[name].append(measure(lambda batches=batches: authors.train(batches)))
+
+    for phase in PHASES:
+        report.add(f"{phase}, ms a step", spread([cfg.batch_size * 1e3 * t[f"{phase}_share"] / speed(t) for t in ours]))
+    rest = [1 - sum(t[f"{phase}_share"] for phase in PHASES) for t in ours]
+    milliseconds = [cfg.batch_size * 1e3 * r / speed(t) for r, t in zip(rest, ours, strict=True)]
+    report.add("the rest, ms a step", spread(milliseconds))
+    outside = [1 - t["forward_share"] - t["backward_share"] for t in ours]
+    report.add("share of a step outside forward and backward", spread(outside), "under 0.05", "other_share")
+    report.add("share of a step waiting for data", spread([t["wait_share"] for t in ours]), "under 0.02", "wait_share")
+    report.add("windows per second, ours", spread([speed(t) for t in ours]))
+    for (name, costs), target, key in zip(theirs.items(), ("3", ""), ("ratio_vs_authors", None), strict=True):
+        report.add(f"windows per second, authors' training, {name}", per_wall_s(costs))
+        ratios = [speed(t) / (cost.amount / cost.wall_s) for t, cost in zip(ours, costs, strict=True)]
+        report.add("  ours is so many times faster", spread(ratios), target, key)
+    flop = flop_per_window(config)
+    report.add("matrix product, GFLOP/s", spread([cost.amount / cost.wall_s / 1e9 for cost in peak]))
+    used = [flop * speed(t) / (cost.amount / cost.wall_s) for t, cost in zip(ours, peak, strict=True)]
+    report.add("share of that in use", spread(used), "0.4 on a GPU" if device.type == "cuda" else "", "utilisation")
+    report.note(f"Forward and backward of a window take {flop / 1e9:.3g} GFLOP.")
+    if cfg.ranks > 1:
+        scale(cfg, folder, names, report)
+    return report
+
+
+def arguments(cfg: BenchmarkConfig, folder: Path, name: int, *more: str) -> list[str]:
+    """The command line of a run: the recipe with nothing to download, ended before its first epoch does."""
+    words = ["--config", cfg.recipe.resolve(), "--video_weights", "none", "--batch_size", cfg.batch_size]
+    words += ["--clip_len", cfg.clip_len, "--num_workers", WORKERS, "--held_out", 0, "--resume", "none"]
+    words += ["--dataset", "benchmark", "--data_root", folder / "data", "--runs_root", folder / "runs"]
+    words += ["--run_name", f"run{name}", "--log_interval", WARM_UP, "--max_steps", WARM_UP + cfg.steps, *more]
+    return [str(word) for word in words]
+
+
+def recipe(cfg: BenchmarkConfig, folder: Path, name: int) -> TrainConfig:
+    """The settings of a run, resolved."""
+    return parse(TrainConfig, arguments(cfg, folder, name))
+
+
+def prepare(cfg: BenchmarkConfig, folder: Path, config: TrainConfig) -> tuple[Store, Path]:
+    """A prepared dataset, an epoch of which is longer than a run, and its source video."""
+    progress(f"make a video, {VIDEO}, and prepare it")
+    video = folder / f"{VIDEO}.mp4"
+    videos.write_video(video, videos.SIZES[VIDEO], cfg.video_s)
+    windows = cfg.batch_size * cfg.ranks * (WARM_UP + cfg.steps + 1)
+    sizes = {"frame_size": config.image_size, "recording_min": math.ceil(windows * WINDOW_S / 60)}
+    return loader.prepare(folder / "data" / "benchmark", {VIDEO: video}, cfg.model_copy(update=sizes)), video
+
+
+def authors_windows(cfg: BenchmarkConfig, folder: Path, config: TrainConfig, store: Store, video: Path) -> dict:
+    """What the authors' training reads: the source video; or, their best case, frames decoded once and cached."""
+    csv_file = folder / "imu.csv"
+    loader.write_csv(csv_file, cfg.video_s / 60)
+    length, windows = AUTHORS_BATCHES * cfg.batch_size, int(cfg.video_s / WINDOW_S)
+    source = SourceWindows(video, csv_file, loader.SOURCE_RATE_HZ, windows, length, cfg.clip_len, config.image_size)
+    cache, imu = loader.write_cache(store, folder), imu_path(store.root, store.recordings["id"][0])
+    cached = authors_way.CachedWindows(cache, imu, length, cfg.clip_len, source.processor)
+    return {f"from {VIDEO} video": source, "frames from a cache": cached}
+
+
+def train_here(cfg: BenchmarkConfig, folder: Path, name: int) -> dict[str, float]:
+    """Run train.py in this process; returns its timings."""
+    with contextlib.redirect_stdout(sys.stderr):
+        train.main(arguments(cfg, folder, name))
+    return timings(folder / "runs" / f"run{name}")
+
+
+def timings(run_folder: Path) -> dict[str, float]:
+    """``windows_per_s`` and shares of a run, over all steps but the first rows'."""
+    rows: dict[int, dict[str, float]] = {}
+    with open(run_folder / "metrics.csv", newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            rows.setdefault(int(row["step"]), {})[row["name"]] = float(row["value"])
+    first = min(rows)
+    counted = [(step - before, rows[step]) for before, step in itertools.pairwise(sorted(rows))]
+    if first != WARM_UP - 1 or not counted:
+        raise RuntimeError(f"{run_folder}: metrics at steps {sorted(rows)}, want every {WARM_UP}")
+    seconds = [steps / values["windows_per_s"] for steps, values in counted]  # for one window a step
+    found = {"windows_per_s": sum(steps for steps, _ in counted) / sum(seconds)}
+    for phase in PHASES:
+        share = f"{phase}_share"
+        found[share] = sum(s * v[share] for s, (_, v) in zip(seconds, counted, strict=True)) / sum(seconds)
+    return found
+
+
+def speed(timing: dict[str, float]) -> float:
+    return timing["windows_per_s"]
+
+
+def measure_peak(device: torch.device, dtype: torch.dtype) -> Cost:
+    """Operations and time of a few big matrix products, the most that the device gives."""
+    side = MATRIX_SIDE[device.type]
+    a, b = torch.randn(2, side, side, device=device).to(dtype)
+    (a @ b)[0, 0].item()  # warm up, and wait
+
+    def work() -> float:
+        for _ in range(4):
+            product = a @ b
+        product[0, 0].item()
+        return 4 * 2 * side**3
+
+    return measure(work)
+
+
+def flop_per_window(config: TrainConfig) -> float:
+    """Operations of forward and backward, counted without doing them."""
+    model = build_model(config).to("meta")
+    imu = torch.empty(2, len(CHANNELS), WINDOW_SAMPLES, device="meta")
+    side = config.image_size
+    video = torch.empty(2, config.clip_len, side, side, 3, dtype=torch.uint8, device="meta")
+    # attention as plain matrix products: not every fused one is known to the counter
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        z_imu, z_video, *_ = model(imu, video)
+        (z_imu * z_video).sum().backward()
+    return counter.get_total_flops() / 2
+
+
+def scale(cfg: BenchmarkConfig, folder: Path, names: Iterator[int], report: Report) -> None:
+    """Several processes, each with a core, against one process with one core; every batch is of the same size."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < cfg.ranks:
+        raise ValueError(f"ranks {cfg.ranks}: there are only {len(cores)} cores")
+    one, many = [], []
+    for number in range(cfg.repeats):
+        progress(f"round {number + 1} of {cfg.repeats}: 1 and {cfg.ranks} ranks")
+        one.append(speed(train_on(cores[:1], cfg, folder, next(names))))
+        many.append(speed(train_on(cores[: cfg.ranks], cfg, folder, next(names))))
+    report.add("windows per second, one process on one core", spread(one))
+    report.add(f"windows per second, {cfg.ranks} processes on {cfg.ranks} cores", spread(many))
+    ratios = spread([m / o for m, o in zip(many, one, strict=True)])
+    report.add("  so many times faster", ratios, "1.8 for 2" if cfg.ranks == 2 else "", "scaling")
+
+
+def train_on(cores: list[int], cfg: BenchmarkConfig, folder: Path, name: int) -> dict[str, float]:
+    """Run train.py with a rank for each of these cores; returns its timings."""
+    launcher = [sys.executable]
+    if len(cores) > 1:
+        launcher += ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={len(cores)}"]
+    command = [
+        *launcher,
+        str(ROOT / "train.py"),
+        *arguments(cfg, folder, name, "--num_workers", "1", "--device", "cpu"),
+    ]
+    subprocess.run(
+        ["taskset", "--cpu-list", ",".join(map(str, cores)), *command],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=sys.stderr,
+        check=True,
+    )
+    return timings(folder / "runs" / f"run{name}")
