@@ -4,7 +4,6 @@ import json
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import av
 import numpy as np
 
 from configs.constants import STANDARD_GRAVITY
@@ -33,6 +32,8 @@ def film(
 
 def write_video(path: Path, frames: np.ndarray, rate_hz: int) -> None:
     """(n, S, S, 3) uint8 -> H.264 mp4. One thread, so that the bytes do not depend on the machine's cores."""
+    import av  # only where source video is written or read: training machines lack it
+
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=rate_hz, options={"preset": "ultrafast", "crf": "18"})
         stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"

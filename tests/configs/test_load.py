@@ -61,7 +61,7 @@ def test_commands_of_the_published_readme_parse():
         ("--dataset x --modle imu2clip", ["--modle", "did you mean --model"]),
         ("--dataset x --epochs three", ["epochs = 'three'", "integer"]),
         ("--dataset x --epochs 0", ["epochs = '0'", "greater than 0"]),
-        ("--dataset x --loss hinge", ["loss = 'hinge'", "'sigmoid' or 'softmax'"]),
+        ("--dataset x --loss hinge", ["loss = 'hinge'", "'sigmoid', 'softmax'"]),
         ("--dataset ../x", ["dataset = '../x'", "without slashes"]),
         ("--dataset x --clip_len 9", ["clip_len 9 must be even"]),
         ("--dataset x --imu_dim 130", ["imu_dim 130", "imu_heads 4"]),

@@ -29,6 +29,7 @@ ABSENT = "nobody-here/no-such-weights"
 
 
 def endpoint(monkeypatch, url: str) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)  # as the environment of a test run may say
     monkeypatch.setattr("models.pretrained._endpoint", lambda: url)
 
 
