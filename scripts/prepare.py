@@ -145,7 +145,8 @@ def close(cfg: PrepareConfig, found: Found) -> None:
         "name": cfg.out.name,
         "simulated": (cfg.raw / SIMULATED_NOTE).is_file(),
         "frame_size": cfg.frame_size,
-        "settings": {"format": cfg.format, "frame_size": cfg.frame_size, "jpeg_quality": cfg.jpeg_quality} | options,
+        "settings": {"format": cfg.format, "frame_size": cfg.frame_size, "jpeg_quality": cfg.jpeg_quality}
+        | {name: value.name if isinstance(value, Path) else value for name, value in options.items()},
         "notes": found.notes,
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
     }
