@@ -60,6 +60,19 @@ def test_a_dataset_and_its_summary(raw, tmp_path, capsys):
     assert re.search(r"\| P01 +\| +5 \| +2 \|", shown)
 
 
+def test_a_described_table_is_prepared_and_no_path_is_recorded(raw, tmp_path):
+    description = tmp_path / "mine.yaml"
+    description.write_text(
+        "files: '{subject}/{label}/*.csv'\nacc: [acc_x, acc_y, acc_z]\ngyro: [gyro_x, gyro_y, gyro_z]\n"
+        "acc_unit: m/s2\ngyro_unit: rad/s\ntime: time\ntime_unit: s\n"
+    )
+    run(raw, tmp_path / "out", "--table", str(description), format="table")
+    store = Store(tmp_path / "out")
+    assert sorted(store.classes) == ["sitting", "walking"] and store.info["subjects"] == ["P01", "P02"]
+    assert store.info["settings"]["table"] == "mine.yaml"
+    assert str(tmp_path) not in (tmp_path / "out" / "dataset.json").read_text()
+
+
 def test_a_second_call_does_only_what_is_missing_changed_or_gone(raw, tmp_path, capsys):
     run(raw, tmp_path / "out")
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "imu").iterdir()}
