@@ -93,7 +93,7 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
     model.to(device)
     parameters = [p for p in model.parameters() if p.requires_grad]
     buffers = list(model.buffers())
-    optimizer = torch.optim.AdamW(parameter_groups(model, config.weight_decay), lr=config.lr, fused=True)
+    optimizer = torch.optim.AdamW(parameter_groups(model, config.weight_decay), lr=config.lr, fused=config.fused_adamw)
     dtype = autocast_dtype(config.precision, device)
     scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
 

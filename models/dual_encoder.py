@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 
 class DualEncoder(nn.Module):
@@ -21,6 +22,17 @@ class DualEncoder(nn.Module):
         imu_head, video_head: from each encoder's output to the shared space.
         freeze_video: keep the video encoder (not its head) fixed and in eval mode.
         learn_bias: the softmax loss has no bias; without this it is not trained.
+        micro_batch: clips that the video encoder is given at a time while training; None gives it all at once.
+
+    With ``micro_batch`` the memory of the video encoder's activations is that of one piece, while embeddings, loss and
+    gradient are those of the whole batch (Gao et al. 2021, https://arxiv.org/abs/2101.06983): all pieces are embedded
+    without keeping activations, then the loss's gradient with respect to the embeddings is there, then each piece is
+    computed once more, with the same dropout, to carry it on. That is checkpointing with a piece as the unit. The IMU
+    encoder always has the whole batch: beside the video encoder its activations are small, and PatchTST's batch
+    normalisation needs the statistics of the whole batch, and must count each batch once.
+
+    Raises:
+        ValueError: if pieces are asked of a video encoder with batch normalisation, whose statistics they would change.
     """
 
     def __init__(
@@ -31,11 +43,18 @@ class DualEncoder(nn.Module):
         video_head: nn.Module,
         freeze_video: bool = False,
         learn_bias: bool = True,
+        micro_batch: int | None = None,
     ):
         super().__init__()
         self.imu_encoder, self.video_encoder = imu_encoder, video_encoder
         self.imu_head, self.video_head = imu_head, video_head
         self.freeze_video = freeze_video
+        self.micro_batch = micro_batch
+        has_statistics = any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in video_encoder.modules())
+        if micro_batch is not None and has_statistics and not freeze_video:
+            raise ValueError(
+                f"micro_batch_size {micro_batch}: this video encoder normalises over the batch, pieces would change it"
+            )
         self.log_scale = nn.Parameter(torch.tensor(math.log(10.0)))
         self.bias = nn.Parameter(torch.tensor(-10.0), requires_grad=learn_bias)
         if freeze_video:
@@ -45,11 +64,6 @@ class DualEncoder(nn.Module):
     def video_config(self) -> dict[str, Any]:
         """The architecture of the video encoder, to be built again without its published weights."""
         return self.video_encoder.config
-
-    @property
-    def compilable(self) -> list[nn.Module]:
-        """What ``torch.compile`` is good for."""
-        return [self.imu_encoder, self.video_encoder]
 
     def train(self, mode: bool = True) -> "DualEncoder":
         """As in ``nn.Module``, but a frozen video encoder stays in eval mode."""
@@ -77,8 +91,16 @@ class DualEncoder(nn.Module):
     def embed_video(self, video: Tensor) -> Tensor:
         """(B, F, H, H, 3) uint8 -> (B, D), unit norm."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze_video):
-            features = self.video_encoder(video)
+            features = self._encode_video(video)
         return _unit(self.video_head(features))
+
+    def _encode_video(self, video: Tensor) -> Tensor:
+        if self.micro_batch is None or not self.training:
+            return self.video_encoder(video)
+        pieces = video.split(self.micro_batch)
+        if not torch.is_grad_enabled():
+            return torch.cat([self.video_encoder(piece) for piece in pieces])
+        return torch.cat([checkpoint(self.video_encoder, piece, use_reentrant=False) for piece in pieces])
 
 
 def _unit(features: Tensor) -> Tensor:

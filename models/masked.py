@@ -28,11 +28,6 @@ class MaskedReconstruction(nn.Module):
         self.imu_encoder = imu_encoder
         self.head = nn.Linear(imu_encoder.token_dim, imu_encoder.patch)
 
-    @property
-    def compilable(self) -> list[nn.Module]:
-        """What ``torch.compile`` is good for."""
-        return [self]
-
     def forward(self, imu: Tensor, mask: Tensor) -> Tensor:
         """Mean squared error over the masked patches of each window.
 

@@ -17,6 +17,8 @@ from tests.training import command, losses, make_data, spoil
 from utils import checkpoint
 from utils.checkpoint import CheckpointError
 
+EVERYTHING = "--micro_batch_size 3 --checkpoint_activations --attention eager --no-fused_adamw"
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
@@ -66,7 +68,9 @@ def test_the_loss_falls(data, tmp_path):
     assert values[-1] < 0.5 * values[0]
 
 
-@pytest.mark.parametrize("options", ["--model imu2clip --embed_dim 512", "--loss softmax_soft", "--precision bf16"])
+@pytest.mark.parametrize(
+    "options", ["--model imu2clip --embed_dim 512", "--loss softmax_soft", "--precision bf16", EVERYTHING]
+)
 def test_two_steps_of_other_settings(data, tmp_path, options):
     assert train.main(command(data, tmp_path, "two", "--max_steps", "2", *options.split())) == 0
     assert len(losses(tmp_path / "two")) == 2

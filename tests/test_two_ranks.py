@@ -71,6 +71,7 @@ def test_the_first_ranks_result_and_error_reach_all(ranks):
 def test_loss_gradients_and_batch_statistics_are_those_of_one_process(ranks, case):
     for found in ranks[0]:
         assert found["differences"][case] < 1e-10
+        assert found["differences in pieces"][case] < 1e-10
 
 
 def test_one_bad_window_on_one_rank_stops_both_before_the_update(ranks):

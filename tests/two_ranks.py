@@ -36,7 +36,7 @@ def small_model(loss: str, encoder: str, norm: str):
 
 CASES = [
     (loss, encoder, norm)
-    for loss in ("sigmoid", "softmax")
+    for loss in ("sigmoid", "softmax", "softmax_soft")
     for encoder, norm in (("patchtst", "batchnorm"), ("patchtst", "layernorm"), ("conv_gru", "batchnorm"))
 ]
 
@@ -54,8 +54,9 @@ def snapshot(model) -> dict[str, torch.Tensor]:
     return gradients | {f"buffer {name}": b.clone() for name, b in model.named_buffers()}
 
 
-def both_ranks(case, rank: int) -> dict[str, torch.Tensor]:
+def both_ranks(case, rank: int, pieces: int | None = None) -> dict[str, torch.Tensor]:
     model = small_model(*case)
+    model.micro_batch = pieces
     engine = DistributedDataParallel(model)
     imu, video = (rows[rank * PAIRS // 2 : (rank + 1) * PAIRS // 2] for rows in pairs())
     loss = contrastive_loss(case[0], *engine(imu, video))
@@ -135,6 +136,10 @@ def main() -> None:
     found = {"rank": ranks.rank, "gather": gathered(ranks.rank), "first": on_first_rank(ranks.rank)}
     found["differences"] = {
         "-".join(case): largest_difference(reference, both_ranks(case, ranks.rank))
+        for case, reference in zip(CASES, references, strict=True)
+    }
+    found["differences in pieces"] = {
+        "-".join(case): largest_difference(reference, both_ranks(case, ranks.rank, pieces=2))
         for case, reference in zip(CASES, references, strict=True)
     }
 

@@ -1,0 +1,166 @@
+"""Settings that change memory and speed, never what is computed."""
+
+import pytest
+import torch
+from torch import nn
+
+from models import build_model
+from models.dual_encoder import DualEncoder
+from models.losses import contrastive_loss
+from tests.models.test_dual_encoder import ToyVideo, config_of
+from tests.models.test_dual_encoder import pairs as float_pairs
+
+PAIRS = 7  # in pieces of 3: the last one is smaller
+
+
+def pairs():
+    imu, video = float_pairs(PAIRS)
+    return imu.double(), video
+
+
+def model_of(dropout: float, **settings):
+    torch.manual_seed(0)
+    rates = {"imu_dropout": dropout, "head_dropout": dropout, "video_layers": 2}
+    model = build_model(config_of(**(rates | settings))).double().train()
+    for part in model.video_encoder.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = dropout
+        if hasattr(part, "dropout_prob"):  # of VideoMAE's attention
+            part.dropout_prob = dropout
+    return model
+
+
+def learnt(model, loss: str = "sigmoid"):
+    """Loss, gradients and buffers of a step; and the random state that it leaves."""
+    torch.manual_seed(5)
+    value = contrastive_loss(loss, *model(*pairs()))
+    value.backward()
+    found = {"loss": value.detach(), "next draw": torch.rand(4)}
+    found |= {f"gradient {name}": p.grad for name, p in model.named_parameters() if p.requires_grad}
+    return found | {f"buffer {name}": b for name, b in model.named_buffers()}
+
+
+def assert_equal(found, expected, tolerance=1e-10):
+    assert found.keys() == expected.keys()
+    for name in expected:
+        scale = expected[name].abs().max().clamp(min=1e-6)
+        assert ((found[name] - expected[name]).abs().max() / scale) < tolerance, name
+
+
+def in_pieces_with_graph(model, size: int) -> None:
+    """The slow reference: the same pieces, nothing forgotten and computed again."""
+    encode = model.video_encoder.forward
+    model.video_encoder.forward = lambda video: torch.cat([encode(piece) for piece in video.split(size)])
+
+
+@pytest.mark.parametrize("loss", ["sigmoid", "softmax", "softmax_soft"])
+@pytest.mark.parametrize("video", ["videomae", "clip"])
+def test_pieces_give_the_gradient_of_the_whole_batch(loss, video):
+    parts = {"loss": loss, "video_encoder": video}
+    assert_equal(learnt(model_of(0.0, micro_batch_size=3, **parts), loss), learnt(model_of(0.0, **parts), loss))
+
+
+@pytest.mark.parametrize("norm", ["batchnorm", "layernorm"])
+def test_pieces_are_computed_again_with_the_same_dropout(norm):
+    reference = model_of(0.3, imu_norm=norm)
+    in_pieces_with_graph(reference, 3)
+    expected = learnt(reference)
+    assert_equal(learnt(model_of(0.3, imu_norm=norm, micro_batch_size=3)), expected)
+    assert not torch.equal(expected["loss"], learnt(model_of(0.0, imu_norm=norm))["loss"])  # dropout was on
+
+
+def test_the_written_out_method_gives_the_same():
+    """Embeddings without graph, the loss's gradient with respect to them, then each piece again: step by step."""
+    model = model_of(0.0)
+    imu, video = pairs()
+    u = model.embed_imu(imu)
+    with torch.no_grad():
+        v = torch.cat([model.embed_video(piece) for piece in video.split(3)])
+    v.requires_grad_()
+    loss = contrastive_loss("sigmoid", u, v, model.log_scale.exp(), model.bias)
+    loss.backward()
+    for piece, gradient in zip(video.split(3), v.grad.split(3), strict=True):
+        model.embed_video(piece).backward(gradient)
+    expected = {name: p.grad for name, p in model.named_parameters() if p.requires_grad}
+    found = learnt(model_of(0.0, micro_batch_size=3))
+    assert_equal({name: found[f"gradient {name}"] for name in expected}, expected)
+
+
+def kept_bytes(**settings) -> int:
+    """Bytes that wait for backward once forward is done."""
+    sizes = {"video_dim": 64, "video_ffn": 256, "video_layers": 4}  # so that layers outweigh what they are given
+    model, kept = model_of(0.1, **(sizes | settings)), {}
+
+    def note(tensor):
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    video = pairs()[1].repeat(8, 1, 1, 1, 1)
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        model.embed_video(video)
+    return sum(size for place, size in kept.items() if place not in weights)
+
+
+def test_memory_follows_the_piece():
+    whole = kept_bytes()
+    assert kept_bytes(micro_batch_size=3) < 0.05 * whole
+    assert kept_bytes(checkpoint_activations=True) < 0.4 * whole
+    sizes = []
+    model = model_of(0.0, micro_batch_size=3)
+    model.video_encoder.register_forward_pre_hook(lambda module, arguments: sizes.append(len(arguments[0])))
+    contrastive_loss("sigmoid", *model(*pairs())).backward()
+    assert sizes == [3, 3, 1, 1, 3, 3]  # forward, then each once more, the last first
+
+
+def test_nothing_is_computed_twice_where_nothing_learns():
+    sizes = []
+    model = model_of(0.0, micro_batch_size=3)
+    model.freeze_video = True
+    model.video_encoder.requires_grad_(False)
+    model.video_encoder.register_forward_pre_hook(lambda module, arguments: sizes.append(len(arguments[0])))
+    contrastive_loss("sigmoid", *model(*pairs())).backward()
+    assert sizes == [3, 3, 1]
+    model.eval().embed_video(pairs()[1])
+    assert sizes[3:] == [7]
+
+
+def test_pieces_of_a_batch_normalisation_are_refused():
+    head = nn.Linear(5, 6)
+    with pytest.raises(ValueError, match="micro_batch_size 3: this video encoder normalises over the batch"):
+        DualEncoder(nn.Linear(4, 6), ToyVideo(), head, head, micro_batch=3)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"checkpoint_activations": True},
+        {"checkpoint_activations": True, "micro_batch_size": 3},
+        {"checkpoint_activations": True, "video_encoder": "clip"},
+        {"attention": "eager"},
+    ],
+)
+def test_other_ways_of_computing_give_the_same(settings):
+    others = {k: v for k, v in settings.items() if k == "video_encoder"}
+    # (CLIP's eager attention is not among them: it takes its softmax in float32, whatever the model's numbers are)
+    assert_equal(learnt(model_of(0.0, **settings)), learnt(model_of(0.0, **others)))
+
+
+def test_attention_is_what_was_asked_for():
+    for name in ("sdpa", "eager"):
+        model = model_of(0.0, attention=name)
+        assert model.video_encoder.model.config._attn_implementation == name
+        assert model.imu_encoder.model.config._attn_implementation == name
+
+
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ({"model": "imu_only", "micro_batch_size": 2}, "imu_only has none"),
+        ({"model": "imu_only", "checkpoint_activations": True}, "imu_only has none"),
+        ({"video_weights": "auto", "freeze_video": True, "checkpoint_activations": True}, "keeps no activations"),
+    ],
+)
+def test_settings_without_effect_are_refused(settings, words):
+    with pytest.raises(ValueError, match=words):
+        config_of(**settings)
