@@ -167,12 +167,18 @@ def zero_shot(runs: list[Run], out: Path) -> list[str]:
 
 
 def pretraining(runs: list[Run], out: Path) -> list[str]:
-    """Retrieval among held-out pairs, both ways, beside chance; loss curves."""
+    """Retrieval among held-out pairs, both ways, or the error of reconstruction, beside chance; loss curves."""
     if not runs:
         return []
-    parts, rows = ["## Pretraining"], []
+    parts, rows, masked = ["## Pretraining"], [], []
     for run in runs:
         r = run.results
+        if "reconstruction" in r:
+            masked.append(
+                [run.folder.name, run.dataset, str(r["windows"]), f"{r['loss']:.3f}", str(r["held_out"])]
+                + [f"{values['masked_mse']:.3f}" if values else "-" for values in (r["reconstruction"], r["chance"])]
+            )
+            continue
         for way, arrow in (("imu_to_video", "IMU to video"), ("video_to_imu", "video to IMU")):
             cells = [
                 share(values[key]) if key in values else "-"
@@ -185,10 +191,16 @@ def pretraining(runs: list[Run], out: Path) -> list[str]:
             rows[-1] += cells
     header = ["run", "dataset", "windows", "last loss", "retrieval", "among"]
     header += [cell for label in RETRIEVAL.values() for cell in (label, "chance")]
-    parts.append(
-        "Which video belongs to an IMU window, and the reverse, among held-out windows of sessions never trained on."
-    )
-    parts.append(markdown(header, rows))
+    if rows:
+        parts.append(
+            "Which video belongs to an IMU window, and the reverse, among held-out windows of sessions never trained on."
+        )
+        parts.append(markdown(header, rows))
+    if masked:
+        parts.append(
+            "IMU alone: squared error of masked patches of held-out windows, beside that of the visible patches' mean."
+        )
+        parts.append(markdown(["run", "dataset", "windows", "last loss", "held out", "masked MSE", "mean"], masked))
     return parts + [_picture(run, "loss.png", f"Loss, {run.dataset}", out) for run in runs]
 
 

@@ -156,6 +156,14 @@ def test_pretraining_retrieval_and_loss_curve(tmp_path):
     assert (tmp_path / "report" / "runs_pretrain_loss.png").read_bytes() == b"pretrain"
 
 
+def test_masked_reconstruction_is_no_retrieval(tmp_path):
+    masked = {"retrieval": {}, "reconstruction": {"masked_mse": 0.25}, "chance": {"masked_mse": 1.5}}
+    write(tmp_path / "runs", alone=training() | masked)
+    text = page(tmp_path)
+    assert rows(text, "alone ")[0][1:] == ["ego (simulated)", "1440", "1.234", "80", "0.250", "1.500"]
+    assert "Which video" not in text
+
+
 @pytest.mark.parametrize(
     "runs, words",
     [
