@@ -193,7 +193,7 @@ def pretraining(runs: list[Run], out: Path) -> list[str]:
     header += [cell for label in RETRIEVAL.values() for cell in (label, "chance")]
     if rows:
         parts.append(
-            "Which video belongs to an IMU window, and the reverse, among held-out windows of sessions never trained on."
+            "Which video belongs to an IMU window, and the reverse, among held-out windows of sessions not trained on."
         )
         parts.append(markdown(header, rows))
     if masked:
