@@ -75,19 +75,20 @@ def main(argv: list[str] | None = None) -> Path:
     names = [name for target in classes for name in mapping[target]]
     owner = np.array([k for k, target in enumerate(classes) for _ in mapping[target]])
     candidates = list_windows(source, needs_video=True, labelled=True, classes=names)
+    windows = list_windows(store, labelled=True, classes=classes)
+    same_recordings = bool(np.isin(candidates.sources(), windows.sources()).any())  # under whatever dataset's name
     chosen = draw_prototypes(
         owner[candidates.label],
-        candidates.recording,
+        candidates.sources(),
         classes,
         config.prototypes_per_class,
         config.seed,
-        leave_queries=same_dataset,
+        leave_queries=same_recordings,
     )
     prototypes = candidates.subset(chosen)
 
     # Queries: IMU windows of every recording that gave no prototype
-    windows = list_windows(store, labelled=True, classes=classes)
-    queries = windows.subset(queries_without(windows.recording, prototypes.recording)) if same_dataset else windows
+    queries = windows.subset(queries_without(windows.sources(), prototypes.sources()))
     support = np.bincount(queries.label, minlength=len(classes))
     if not support.all():
         empty = ", ".join(classes[k] for k in np.flatnonzero(support == 0))

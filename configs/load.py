@@ -111,6 +111,9 @@ def parse(schema: type[AnyConfig], argv: list[str] | None = None) -> AnyConfig:
         if unknown:
             raise ConfigError(f"stray words {' '.join(unknown)}: every setting has a name, see --help")
         values = read_yaml(file) if file else {}
+        for flag, other in schema.same:
+            if flag in flags:
+                values.pop(other, None)  # a flag overrides the file by either name
         config = build(schema, values | flags, f"{file} and flags" if file else "flags")
     except ConfigError as error:
         parser.exit(2, f"{schema.program}: {error}\n")

@@ -64,6 +64,7 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
     program: ClassVar[str]
+    same: ClassVar[tuple[tuple[str, str], ...]] = ()  # pairs of settings that say the same thing
     summary: ClassVar[str]  # first lines of --help
     positional: ClassVar[tuple[str, ...]] = ()  # fields whose values stand on the command line without a flag
 
@@ -308,6 +309,8 @@ class DownstreamConfig(EvaluationConfig):
     )
     normalize: Normalization | None = setting(None, help="z-score of the windows; default: as in pretraining")
     save_model: Path | None = setting(None, help="file for the encoder and head of the first draw at the most shots")
+
+    same = (("train_samples", "shots"), ("shots", "train_samples"))
 
     @model_validator(mode="before")
     @classmethod

@@ -21,7 +21,10 @@ def hold_out_sessions(windows: Windows, share: float, most: int, seed: int) -> t
         ``share`` is 0 or there is only one session.
     """
     recordings = windows.store.recordings["id"].to_numpy(str)[windows.recording]
-    unit = np.where(windows.session != "", "session " + windows.session.astype(object), "recording " + recordings)
+    session = (
+        "session " + windows.session.astype(object) + " of " + windows.subject.astype(object)
+    )  # two may share a name
+    unit = np.where(windows.session != "", session, "recording " + recordings)
     known_subject = (windows.session == "") & (windows.subject != "")
     unit = np.where(known_subject, "subject " + windows.subject.astype(object), unit).astype(str)
     names = np.unique(unit)

@@ -54,7 +54,7 @@ def prepare_source(source: Source, raw: Path, root: Path, frame_size: int, jpeg_
         entry = read_journal(root, source.id)
         if entry is not None and entry["fingerprint"] == mark and _all_there(root, entry):
             begun.unlink()
-            return Outcome(source.id, "kept")
+            return Outcome(source.id, "kept" if entry["recordings"] else "rejected")
         recording, processed, rejected = _read(source)
     except BadRecording as error:
         rejected = [Rejection(source.id, error.reason, error.message)]

@@ -55,6 +55,14 @@ class Windows:
         names = ("recording", "start", "label", "subject", "session")
         return replace(self, **{name: getattr(self, name)[indices] for name in names})
 
+    def sources(self) -> np.ndarray:
+        """(W,) str: the raw recording that each window was cut from, by name and content.
+
+        Parts of a recording that was split share it, and so do datasets prepared from the same files.
+        """
+        table = self.store.recordings
+        return (table["source"] + "\t" + table["source_hash"]).to_numpy(str)[self.recording]
+
     def ids(self, indices: np.ndarray | None = None) -> list[str]:
         """``<recording id>@<start in seconds>``: names that hold across runs and machines."""
         chosen = self if indices is None else self.subset(indices)

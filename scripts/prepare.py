@@ -197,7 +197,7 @@ def summary(store: Store) -> str:
                     name,
                     f"{len(g)}",
                     f"{len(g) * 5 / 3600:.2f}",
-                    f"{g['subject'].nunique()}",
+                    _people(g["subject"]),
                     f"{g['session'].nunique()}",
                 )
                 for name, g in [*counted.groupby("label"), ("all", counted)]

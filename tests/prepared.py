@@ -49,7 +49,7 @@ def write_dataset(
             session=f"day{number}",
             label="" if segments else label,
             source_rate_hz=100.0,
-            source_hash="0",
+            source_hash=f"{root.name} {seed} {label}",
             frames=frames,
             segments=segments,
         )

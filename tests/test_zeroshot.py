@@ -1,6 +1,7 @@
 """The zero-shot protocol as a whole: known answers, no leak, prototypes of another dataset, refusals."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -158,3 +159,13 @@ def test_a_segmented_recording_leaves_no_query_behind_unseen(world, tmp_path, mo
             zeroshot.main(
                 command(world, tmp_path, f"--data_root {tmp_path}/data --prototypes_per_class 1 --seed {seed}")
             )
+
+
+def test_a_copy_under_another_name_leaks_no_recording(world, tmp_path, monkeypatch):
+    data = tmp_path / "data"
+    for name in ("toy", "again"):
+        shutil.copytree(world / "data" / "toy", data / name)
+    seen = Seen(monkeypatch, lambda side, name: torch.eye(3)[CLASSES.index(name)])
+    words = f"--data_root {data} --prototypes_from again"
+    run(world, tmp_path, words)
+    assert len(seen.imu) and not set(seen.imu.recording) & set(seen.video.recording)

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -50,11 +51,11 @@ def package_versions() -> dict[str, str]:
 
 
 def environment(device: torch.device, world_size: int = 1) -> dict[str, Any]:
-    """Where and with what a run happens. No user, host or source path is recorded."""
+    """Where and with what a run happens. No user or host is recorded, and of absolute paths only the last part."""
     return {
         "commit": commit(),
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": " ".join(Path(word).name if word.startswith("/") else word for word in sys.argv),
         "python": platform.python_version(),
         "packages": package_versions(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
@@ -114,7 +115,8 @@ class MetricsLog:
         self._csv = csv.writer(self._file)
         self._csv.writerow(["step", "name", "value"])
         self._csv.writerows(rows)
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step)
+        with mock.patch("socket.gethostname", return_value="run"):  # it would become part of the file's name
+            self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step)
 
     def write(self, step: int, **values: float) -> None:
         """Record values at a step."""

@@ -95,6 +95,14 @@ def test_mistakes_in_yaml_are_named(tmp_path, capsys, text, words):
         assert word in message
 
 
+def test_a_flag_overrides_the_file_by_its_other_name_too(tmp_path):
+    (tmp_path / "c.yaml").write_text("dataset: x\ncheckpoint: c.pt\nshots: [10, 20]\n")
+    argv = ["--config", str(tmp_path / "c.yaml"), "--train_samples", "100"]
+    assert parse(DownstreamConfig, argv).shots == [100]
+    (tmp_path / "c.yaml").write_text("dataset: x\ncheckpoint: c.pt\ntrain_samples: 100\n")
+    assert parse(DownstreamConfig, ["--config", str(tmp_path / "c.yaml"), "--shots", "10", "20"]).shots == [10, 20]
+
+
 def test_contradictions_are_refused(capsys):
     both = ["--checkpoint", "c.pt", "--dataset", "x", "--shots", "10", "--train_samples", "20"]
     assert "say the same thing" in refused(capsys, DownstreamConfig, *both)

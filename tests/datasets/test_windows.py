@@ -76,3 +76,10 @@ def test_a_flat_channel_is_only_centred(tmp_path):
     np.save(store.root / "imu" / "rec000.npy", flat)
     store.recordings.loc[0, ["mean_gyro_y", "std_gyro_y"]] = [3.5, 0.0]
     assert (list_windows(store).imu(np.array([0]), "recording")[0, 4] == 0).all()
+
+
+def test_parts_of_a_split_recording_share_their_source(tmp_path):
+    store = write_dataset(tmp_path / "d", ["walking", "walking", "standing"])
+    store.recordings.loc[1, "source"] = "rec000"  # as a gap leaves them: two rows of one raw recording
+    sources = list_windows(store).sources()
+    assert len(set(sources[:6])) == 1 and len(set(sources)) == 2
