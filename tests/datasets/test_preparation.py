@@ -228,7 +228,8 @@ def test_a_second_call_does_what_has_changed(tmp_path, change):
 def test_a_rejected_file_is_not_read_again_until_it_changes(tmp_path):
     bad = source(tmp_path, error=BadRecording("empty_csv", "nothing"))
     assert prepare(tmp_path, bad)[0] == "rejected"
-    assert prepare(tmp_path, bad)[0] == "kept"
+    unread = source(tmp_path, make(even(0, 6)), files=bad.files)  # would be prepared, were it read
+    assert prepare(tmp_path, unread)[0] == "rejected"
     bad.files[0].write_text("mended")
     assert prepare(tmp_path, source(tmp_path, make(even(0, 6)), files=bad.files))[0] == "prepared"
 
