@@ -119,7 +119,7 @@ class Summary:
         if not path.exists():
             return None
         table = pd.read_csv(path, dtype={"id": str, "verdict": str})
-        remedy = "remove it, or write it with columns id, offset_s, confidence, verdict"
+        remedy = f"write it anew: python -m scripts.check_sync {self.store.root}"
         if missing := sorted(set(SYNC_COLUMNS) - set(table.columns)):
             raise ValueError(f"{path}: has no column {', '.join(missing)}; {remedy}")
         for column in ("offset_s", "confidence"):

@@ -129,7 +129,7 @@ def offsets(summary: Summary) -> Html:
     """What the synchrony check found, if it was made."""
     checked = summary.offsets
     if checked is None:
-        return tag("p", "Not checked.", class_="muted")
+        return tag("p", f"Not checked: python -m scripts.check_sync data/{summary.name} estimates it.", class_="muted")
     found = checked[np.isfinite(checked["offset_s"])]
     verdicts = [(name or "(none)", count(n)) for name, n in checked["verdict"].value_counts().items()]
     order = (-found["offset_s"].abs()).argsort(kind="stable")

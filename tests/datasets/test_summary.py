@@ -144,7 +144,7 @@ def test_offsets_of_other_recordings_are_left_out(tmp_path):
 def test_a_damaged_table_of_offsets_is_named(tmp_path, text, words):
     store = write_dataset(tmp_path / "d", ["a"], video=False)
     write_text(store.root / "sync.csv", text)
-    with pytest.raises(ValueError, match=rf"sync\.csv.*{words}.*remove it"):
+    with pytest.raises(ValueError, match=rf"sync\.csv.*{words}.*python -m scripts.check_sync"):
         assert summarize(store).offsets is not None
 
 

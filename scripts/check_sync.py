@@ -1,0 +1,114 @@
+"""Estimate the offset between video and IMU of every recording: ``python -m scripts.check_sync data/ego4d``.
+
+Writes ``sync.csv`` (a row per recording) and ``sync.png`` into the dataset's folder. A positive offset means that the
+video shows an event later than the IMU does. Where head and camera hardly turn, the verdict is ``cannot tell``.
+"""
+
+import os
+import sys
+from dataclasses import asdict, fields
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from tqdm import tqdm
+
+from configs.load import parse
+from configs.schema import CheckSyncConfig
+from datasets.frames import FrameError
+from datasets.store import Store, write_text
+from datasets.synchrony import NO_ESTIMATE, VERDICTS, OffsetEstimate, SyncSettings, estimate_stored_offset
+from scripts.sync_picture import draw_offsets
+from utils.tables import markdown
+
+COLUMNS = ["id", *(field.name for field in fields(OffsetEstimate)), "detail"]
+SHOWN = 30  # rows of the printed table; sync.csv has them all
+
+
+def main(argv: list[str] | None = None) -> None:
+    cfg = parse(CheckSyncConfig, argv)
+    settings = build_settings(cfg)
+    try:
+        store = Store(cfg.data)
+        table = check_dataset(store, settings, cfg.num_workers or os.cpu_count() or 1)
+        write_text(store.root / "sync.csv", table.to_csv(index=False))
+        draw_offsets(store, table, settings, store.root / "sync.png")
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(f"{CheckSyncConfig.program}: {error}")
+    print(report(table))
+    print(f"{'simulated: ' if store.simulated else ''}{store.root / 'sync.csv'}, {store.root / 'sync.png'}")
+
+
+def build_settings(cfg: CheckSyncConfig) -> SyncSettings:
+    """The settings of the estimate among those of the command."""
+    return SyncSettings(**{field.name: getattr(cfg, field.name) for field in fields(SyncSettings)})
+
+
+def check_dataset(store: Store, settings: SyncSettings, num_workers: int) -> pd.DataFrame:
+    """A row per recording, in the order of ``recordings.csv``; columns as in ``COLUMNS``.
+
+    Raises:
+        ValueError: if no recording has video.
+    """
+    frames = store.recordings["frames"].to_numpy()
+    if not (frames > 0).any():
+        raise ValueError(f"{store.root}: no recording has video, so there is nothing to compare with the IMU")
+    longest_first = np.argsort(-frames, kind="stable")  # no worker is left alone with a long one at the end
+    stamp = (store.root / "recordings.csv").stat().st_mtime_ns
+    jobs = (delayed(check_recording)(store.root, stamp, int(recording), settings) for recording in longest_first)
+    done = Parallel(n_jobs=num_workers, return_as="generator_unordered")(jobs)
+    rows = dict(tqdm(done, total=len(frames), desc="check_sync", unit="recording"))
+    return pd.DataFrame([rows[recording] for recording in range(len(frames))], columns=COLUMNS)
+
+
+@lru_cache(maxsize=1)
+def _opened(root: Path, stamp: int) -> Store:
+    """The tables are read once per worker (and again when they have changed), not sent with every recording."""
+    return Store(root)
+
+
+def check_recording(root: Path, stamp: int, recording: int, settings: SyncSettings) -> tuple[int, dict]:
+    """Number and row of one recording; what cannot be read has no estimate and says why in ``detail``.
+
+    Args:
+        stamp: when the dataset's table was written.
+    """
+    store = _opened(root, stamp)
+    stream, estimate, detail = store.frames(recording), NO_ESTIMATE, ""
+    if len(stream) == 0:
+        detail = "no video"
+    else:
+        try:
+            estimate = estimate_stored_offset(stream, store.imu(recording)[:, 3:], settings)
+        except (FrameError, ValueError) as error:
+            detail = str(error)
+    values = {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(estimate).items()}
+    return recording, {"id": store.recordings["id"].iloc[recording]} | values | {"detail": detail}
+
+
+def report(table: pd.DataFrame) -> str:
+    """Counts by verdict, and the recordings with the largest offsets."""
+    order = (-table["offset_s"].abs()).argsort(kind="stable")  # without an estimate: last
+    rows = [
+        (
+            row.id,
+            "-" if np.isnan(row.offset_s) else f"{row.offset_s:+.3f}",
+            f"{row.confidence:.3f}",
+            row.verdict,
+            f"{row.used_s:.0f}",
+            f"{row.agreeing}/{row.stretches}",
+            row.detail,
+        )
+        for row in table.iloc[order[:SHOWN]].itertuples()
+    ]
+    header = ("id", "offset, s", "confidence", "verdict", "used, s", "stretches", "detail")
+    left = f"\n... and {len(table) - SHOWN} more in sync.csv" if len(table) > SHOWN else ""
+    counts = table["verdict"].value_counts()
+    verdicts = ", ".join(f"{counts.get(name, 0)} {name}" for name in VERDICTS)
+    return f"{markdown(header, rows)}{left}\n{len(table)} recordings: {verdicts}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""The synchrony check of a whole dataset: table, picture, what cannot be compared, and a real clip."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from datasets.frames import FrameWriter
+from datasets.recording import Rejection
+from datasets.store import PreparedRecording, Store, finish, frames_path, imu_path, write_source
+from datasets.synchrony import SyncSettings
+from scripts import check_sync, prepare
+from scripts.sync_picture import choose_examples
+from tests.rotating_camera import record, still
+
+OFFSETS = {"late": 0.8, "early": -1.3, "level": 0.04}
+
+
+def write_recording(root: Path, name: str, frames: np.ndarray, gyro: np.ndarray) -> str:
+    path = frames_path(root, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if len(frames):
+        with FrameWriter(path, quality=90) as writer:
+            for frame in frames:
+                writer.write(frame)
+    imu = np.concatenate([np.full((len(gyro), 3), [0, 9.81, 0]), gyro], axis=1).astype(np.float32)
+    recording = PreparedRecording(name, name, imu, "", "", "", 50.0, "0", frames=len(frames))
+    write_source(root, name, "fingerprint", [recording])
+    return name
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    root = tmp_path / "walks"
+    names = [write_recording(root, name, *record(k, offset)) for k, (name, offset) in enumerate(OFFSETS.items())]
+    names.append(
+        write_recording(root, "seated", still(120), 0.003 * np.random.default_rng(0).standard_normal((600, 3)))
+    )
+    names.append(write_recording(root, "blind", np.zeros((0, 48, 48, 3), np.uint8), np.zeros((600, 3))))
+    info = {"name": root.name, "simulated": True, "frame_size": 48, "settings": {}, "versions": {}}
+    finish(root, names, [Rejection("lost", "empty_csv", "a test row")], [], info)
+    return root
+
+
+def check(root: Path, *flags: str) -> pd.DataFrame:
+    check_sync.main([str(root), "--num_workers", "1", *flags])
+    return pd.read_csv(root / "sync.csv", keep_default_na=False, na_values=[""]).set_index("id")
+
+
+def test_table_and_picture(dataset, capsys):
+    table = check(dataset)
+    assert table.index.tolist() == Store(dataset).recordings["id"].tolist()
+    for name, offset_s in OFFSETS.items():
+        assert table.loc[name, "offset_s"] == pytest.approx(offset_s, abs=0.01)
+        assert table.loc[name, "confidence"] > 0.99 and table.loc[name, "used_s"] == pytest.approx(11.9)
+    verdicts = {"late": "offset", "early": "offset", "level": "ok", "seated": "cannot tell", "blind": "cannot tell"}
+    assert table["verdict"].to_dict() == verdicts
+    assert table.loc[["seated", "blind"], "offset_s"].isna().all()
+    assert table.loc["blind", "detail"] == "no video" and table.loc["blind", "used_s"] == 0
+    assert (dataset / "sync.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    printed = capsys.readouterr().out
+    assert "5 recordings: 1 ok, 2 offset, 2 cannot tell" in printed and "simulated" in printed
+    lines = [line for line in printed.splitlines() if line.startswith("| ")]
+    assert [line.split()[1] for line in lines[1:4]] == ["early", "late", "level"]  # the largest first
+
+
+def test_two_processes_give_the_same_table(dataset):
+    one = check(dataset)
+    two = check(dataset, "--num_workers", "2")
+    pd.testing.assert_frame_equal(one, two)
+
+
+def test_settings_reach_the_estimate(dataset):
+    assert check(dataset, "--max_offset_s", "1")["verdict"].to_dict()["late"] == "ok"
+    table = check(dataset, "--max_lag_s", "1")
+    assert table.loc["early", "verdict"] == "cannot tell" and table.loc["late", "verdict"] == "offset"
+    assert check(dataset, "--stretch_s", "6").loc["late", "stretches"] == 2
+
+
+def test_defaults_of_the_command_are_those_of_the_estimate():
+    cfg = check_sync.CheckSyncConfig(data=Path("x"))
+    assert check_sync.build_settings(cfg) == SyncSettings()
+
+
+def test_damage_is_named_and_not_fatal(dataset):
+    path = frames_path(dataset, "late")
+    path.write_bytes(path.read_bytes()[:1000])
+    imu_path(dataset, "early").write_bytes(b"no array")
+    table = check(dataset)
+    assert table.loc["late", "verdict"] == table.loc["early", "verdict"] == "cannot tell"
+    assert "late.mjpeg" in table.loc["late", "detail"] and "early.npy" in table.loc["early", "detail"]
+    assert table.loc["level", "verdict"] == "ok"
+
+
+def test_a_long_table_is_cut_on_the_screen():
+    rows = {"offset_s": 0.1, "confidence": 1.0, "verdict": "ok", "correlation": 0.9, "used_s": 5.0, "stretches": 1}
+    table = pd.DataFrame([{"id": f"r{n}", **rows, "agreeing": 1, "spread_s": 0.0, "detail": ""} for n in range(50)])
+    text = check_sync.report(table)
+    assert text.count("| r") == check_sync.SHOWN and "and 20 more in sync.csv" in text
+    assert "50 recordings: 50 ok, 0 offset, 0 cannot tell" in text
+
+
+def test_examples_are_the_surest_of_each_verdict():
+    columns = ["verdict", "correlation", "used_s", "stretches"]
+    rows = [("ok", 0.5, 9, 1), ("ok", 0.9, 9, 1), ("cannot tell", np.nan, 0, 0), ("cannot tell", np.nan, 4, 1)]
+    assert choose_examples(pd.DataFrame(rows, columns=columns)) == [1, 3]
+    assert choose_examples(pd.DataFrame(rows[2:3], columns=columns)) == []
+
+
+@pytest.mark.parametrize("missing", ["folder", "video"])
+def test_nothing_to_check_is_said(dataset, missing):
+    root = dataset
+    if missing == "folder":
+        root = dataset / "nowhere"
+    else:
+        table = pd.read_csv(root / "recordings.csv")
+        table["frames"] = 0
+        table.to_csv(root / "recordings.csv", index=False)
+    with pytest.raises(SystemExit, match="not a prepared dataset" if missing == "folder" else "no recording has video"):
+        check_sync.main([str(root)])
+    assert not (dataset / "sync.csv").exists()
+
+
+def test_the_real_clip(real_data, tmp_path):
+    """A GoPro that steadies its picture: the steps that the gyroscope feels are not in the video, so nobody can tell."""
+    prepare.main(["--format", "gopro", "--raw", str(real_data / "gopro"), "--out", str(tmp_path / "gopro")])
+    table = check(tmp_path / "gopro")
+    row = table.loc["max-heromode"]
+    assert row["verdict"] == "cannot tell" and row["used_s"] > 9 and row["stretches"] == 1
