@@ -1,0 +1,187 @@
+"""A study: which encoders are pretrained on what, and how each is evaluated; every pair of the two is a run of its own.
+
+    title: Two methods on two datasets
+    datasets: {Ego4D: ego4d, MMEA: mmea}          # role in the study -> prepared dataset
+    pretraining:
+      ours_ego4d: {approach: ours, dataset: Ego4D, config: configs/pretrain/ego4d.yaml}
+      imu_only_ego4d: {approach: imu_only, dataset: Ego4D, config: configs/pretrain/imu_only_ego4d.yaml}
+    evaluations:
+      probe_mmea:
+        {kind: few_shot, dataset: MMEA, config: configs/downstream/mmea5.yaml, baselines: [random, supervised]}
+
+The runs are named ``ours_ego4d`` and ``probe_mmea-ours_ego4d``. ``scripts.reproduce`` runs what is missing of them and
+``scripts.report`` puts them into tables.
+"""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from configs.load import ConfigError, read_yaml
+from configs.schema import FolderName
+
+Approach = Literal["ours", "imu_only", "imu2clip", "softmax", "conv_gru", "clip"]
+Baseline = Literal["random", "supervised", "handmade"]
+Values = dict[str, bool | int | float | str | list[str] | list[int]]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Pretraining(_Part):
+    """One run of train.py."""
+
+    approach: Approach
+    dataset: str = Field(description="role of the dataset, a key of datasets")
+    config: Path
+    settings: Values = {}
+
+
+class Evaluation(_Part):
+    """One run of downstream.py or zeroshot.py for every encoder and baseline."""
+
+    kind: Literal["few_shot", "zero_shot"]
+    dataset: str = Field(description="role of the dataset, a key of datasets")
+    config: Path
+    settings: Values = {}
+    of: list[str] | None = Field(None, description="names of pretraining runs; default: all that the kind can take")
+    baselines: list[Baseline] = []
+
+
+class Study(_Part):
+    """What a study file says."""
+
+    title: str
+    simulate: Path | None = Field(None, description="settings of scripts.simulate, whose recordings are studied")
+    prepare: Path | None = Field(None, description="settings of scripts.prepare for them")
+    datasets: dict[str, FolderName]
+    pretraining: dict[FolderName, Pretraining]
+    evaluations: dict[FolderName, Evaluation]
+
+    @model_validator(mode="after")
+    def _check(self) -> "Study":
+        for name, part in [*self.pretraining.items(), *self.evaluations.items()]:
+            if part.dataset not in self.datasets:
+                raise ValueError(
+                    f"{name}: dataset {part.dataset!r} is not among the datasets {', '.join(self.datasets)}"
+                )
+        for name, evaluation in self.evaluations.items():
+            for source in evaluation.of or []:
+                if source not in self.pretraining:
+                    raise ValueError(
+                        f"{name}: of {source!r} is not among the pretraining {', '.join(self.pretraining)}"
+                    )
+                if evaluation.kind == "zero_shot" and self.pretraining[source].approach == "imu_only":
+                    raise ValueError(f"{name}: {source} has no video encoder, so there is no zero-shot with it")
+            if evaluation.kind == "zero_shot" and evaluation.baselines:
+                raise ValueError(f"{name}: baselines are for few_shot")
+        if (self.simulate is None) != (self.prepare is None):
+            raise ValueError("simulate and prepare go together")
+        return self
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a study.
+
+    Attributes:
+        name: folder of the run.
+        command: what runs it.
+        argv: its words, with every path as it stands from the project's root.
+        needs: names of the cells whose checkpoint it reads.
+        approach: how the encoder came to be.
+        pretrained_on: role of the dataset of pretraining; None for a baseline.
+        evaluation: name of the evaluation; None for a pretraining run.
+        dataset_role: role of the dataset that is trained or evaluated on.
+    """
+
+    name: str
+    command: Literal["train", "downstream", "zeroshot", "handmade"]
+    argv: tuple[str, ...]
+    needs: tuple[str, ...]
+    approach: Approach | Baseline
+    pretrained_on: str | None
+    evaluation: str | None
+    dataset_role: str
+
+
+def load_study(path: Path) -> Study:
+    """Read a study file.
+
+    Raises:
+        ConfigError: if it is missing or refused; names file, key and remedy.
+    """
+    try:
+        study = Study(**read_yaml(path))
+    except ValidationError as error:
+        problems = (f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
+        raise ConfigError(f"{path}: " + "; ".join(problem.removeprefix(": ") for problem in problems)) from error
+    parts = [*study.pretraining.values(), *study.evaluations.values()]
+    for file in [part.config for part in parts] + [f for f in (study.simulate, study.prepare) if f]:
+        if not file.is_file():
+            raise ConfigError(f"{path}: names {file}, which is not there; paths start at the project's root")
+    return study
+
+
+def cells(study: Study, data_root: Path, runs_root: Path) -> list[Cell]:
+    """All runs of a study, each after those that it needs."""
+    roots = {"data_root": data_root, "runs_root": runs_root}
+    listed = []
+    for name, run in study.pretraining.items():
+        values = {"dataset": study.datasets[run.dataset]} | run.settings | roots | {"run_name": name}
+        listed.append(Cell(name, "train", words(run.config, values), (), run.approach, run.dataset, None, run.dataset))
+    for name, evaluation in study.evaluations.items():
+        listed += _evaluation_cells(study, name, evaluation, roots)
+    return listed
+
+
+def _evaluation_cells(study: Study, name: str, evaluation: Evaluation, roots: dict[str, Path]) -> list[Cell]:
+    zero_shot = evaluation.kind == "zero_shot"
+    able = [s for s, run in study.pretraining.items() if not (zero_shot and run.approach == "imu_only")]
+    sources = able if evaluation.of is None else evaluation.of
+    common = {"dataset": study.datasets[evaluation.dataset]} | evaluation.settings | roots
+    listed = []
+    for source in sources:
+        run, run_name = study.pretraining[source], f"{name}-{source}"
+        values = common | {"checkpoint": checkpoint_of(roots["runs_root"], source), "run_name": run_name}
+        command = "zeroshot" if zero_shot else "downstream"
+        argv = words(evaluation.config, values)
+        listed.append(Cell(run_name, command, argv, (source,), run.approach, run.dataset, name, evaluation.dataset))
+    for baseline in evaluation.baselines:
+        run_name, needs = f"{name}-{baseline}", ()
+        values = common | {"run_name": run_name}
+        if baseline == "random":  # the first encoder's architecture and normalisation, with drawn weights
+            needs = (sources[0],)
+            values |= {"checkpoint": checkpoint_of(roots["runs_root"], sources[0]), "random_weights": True}
+        elif baseline == "supervised":
+            values |= {"mode": "supervised", "standardize": False, "model": "imu_video_cross"}
+        command = "handmade" if baseline == "handmade" else "downstream"
+        argv = words(evaluation.config, values)
+        listed.append(Cell(run_name, command, argv, needs, baseline, None, name, evaluation.dataset))
+    return listed
+
+
+def checkpoint_of(runs_root: Path, name: str) -> Path:
+    """Where a pretraining run leaves its encoder."""
+    return runs_root / name / "checkpoints" / "last.pt"
+
+
+def words(config: Path, values: dict[str, Any]) -> tuple[str, ...]:
+    """A command line's words: ``--config FILE`` and a flag for every value."""
+    line = ["--config", str(config)]
+    for key, value in values.items():
+        if isinstance(value, bool):
+            line.append(f"--{key}" if value else f"--no-{key}")
+        else:
+            line += [f"--{key}", *map(str, value if isinstance(value, list) else [value])]
+    return tuple(line)
+
+
+def shell_line(words: Sequence[str]) -> str:
+    """Words as one line that a shell reads back."""
+    return shlex.join(words)
