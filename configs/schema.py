@@ -367,6 +367,19 @@ class ReportConfig(Config):
     title: str = setting("Results", help="heading of the page")
 
 
+class ReproduceConfig(Config):
+    """python -m scripts.reproduce"""
+
+    program = "python -m scripts.reproduce"
+    summary = "Run what is missing of a study: pretrain each encoder, evaluate each, and write the report."
+
+    study: Path = setting(help="YAML of the study, such as configs/study/demo.yaml")
+    out: Path = setting(help="folder of the study: runs/, logs/ and report/; a second call goes on where it ended")
+    data_root: Path | None = setting(None, help="folder of the prepared datasets; default: data/ in --out")
+    ranks: PositiveInt = setting(1, help="processes that pretrain together, under torchrun")
+    commands: bool = setting(False, help="print the commands of what is missing, for a cluster, and run nothing")
+
+
 class InspectConfig(Config):
     """python -m scripts.inspect"""
 

@@ -13,8 +13,6 @@ The runs are named ``ours_ego4d`` and ``probe_mmea-ours_ego4d``. ``scripts.repro
 ``scripts.report`` puts them into tables.
 """
 
-import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -180,8 +178,3 @@ def words(config: Path, values: dict[str, Any]) -> tuple[str, ...]:
         else:
             line += [f"--{key}", *map(str, value if isinstance(value, list) else [value])]
     return tuple(line)
-
-
-def shell_line(words: Sequence[str]) -> str:
-    """Words as one line that a shell reads back."""
-    return shlex.join(words)

@@ -1,0 +1,169 @@
+"""Run a study: every pretraining and evaluation that is missing, one after the other, then the report.
+
+    python -m scripts.reproduce --study configs/study/demo.yaml --out study_out
+
+Each run is a command of its own, which could be given by hand; its output goes to logs/. What is done is skipped, what
+was interrupted goes on from its last checkpoint, and what fails costs only the runs that need it.
+"""
+
+import hashlib
+import json
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tqdm import tqdm
+
+from configs.load import ConfigError, parse, read_yaml
+from configs.schema import Config, DownstreamConfig, ReproduceConfig, TrainConfig, ZeroshotConfig
+from configs.study import Cell, Study, cells, checkpoint_of, load_study
+
+PROGRAMS: dict[str, tuple[list[str], type[Config]]] = {
+    "train": (["train.py"], TrainConfig),
+    "downstream": (["downstream.py"], DownstreamConfig),
+    "zeroshot": (["zeroshot.py"], ZeroshotConfig),
+}
+# Where a run lies and on what machine it computes makes no other run of it.
+_PLACES = {"data_root", "runs_root", "run_name", "checkpoint", "resume", "device", "num_workers", "report"}
+_LINES_OF_A_FAILURE = 8
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the study; ends with status 1 if a run failed."""
+    config = parse(ReproduceConfig, argv)
+    try:
+        study = load_study(config.study)
+        data_root, runs_root = config.data_root or config.out / "data", config.out / "runs"
+        planned = cells(study, data_root, runs_root)
+        missing = [cell for cell in planned if not is_done(cell, runs_root)]
+    except ConfigError as error:
+        sys.exit(f"{config.program}: {error}")
+    absent = [name for name in study.datasets.values() if not (data_root / name / "dataset.json").is_file()]
+    steps = data_steps(study, config.out, data_root) if absent and study.simulate else []
+    if config.commands:
+        print_commands(steps, missing, config.ranks)
+        return
+    if absent and not steps:
+        sys.exit(
+            f"{config.program}: no prepared dataset {', '.join(absent)} in {data_root}: make it with scripts.prepare, "
+            "or name its folder with --data_root"
+        )
+    logs = config.out / "logs"
+    for name, words in steps:
+        print(f"{name} ...", flush=True)
+        if run(words, logs / f"{name}.log"):
+            sys.exit(f"{config.program}: {name} failed, see {logs / name}.log:\n{end_of(logs / f'{name}.log')}")
+    print(f"{study.title}: {len(planned)} runs, {len(planned) - len(missing)} done before", flush=True)
+    failed = run_cells(missing, runs_root, logs, config.ranks)
+    report = [sys.executable, "-m", "scripts.report", "--runs", str(runs_root), "--study", str(config.study)]
+    report += ["--data_root", str(data_root), "--out", str(config.out / "report"), "--title", study.title]
+    status = subprocess.run(report).returncode
+    if failed:
+        sys.exit(f"{config.program}: {len(failed)} of {len(planned)} runs failed, see {logs}: {', '.join(failed)}")
+    sys.exit(status)
+
+
+def data_steps(study: Study, out: Path, data_root: Path) -> list[tuple[str, list[str]]]:
+    """Name and command of what makes the datasets of a simulated study; both commands skip what is there."""
+    simulate = [sys.executable, "-m", "scripts.simulate", "--config", str(study.simulate), "--out", str(out / "raw")]
+    steps = [("simulate", simulate)]
+    for role, name in study.datasets.items():
+        raw = ["--format", role.lower(), "--raw", str(out / "raw" / role.lower())]
+        prepare = [sys.executable, "-m", "scripts.prepare", "--config", str(study.prepare), *raw]
+        steps.append((f"prepare_{name}", [*prepare, "--out", str(data_root / name)]))
+    return steps
+
+
+def is_done(cell: Cell, runs_root: Path) -> bool:
+    """Whether the run's folder holds a result of these settings, and of the encoder that is there now.
+
+    Raises:
+        ConfigError: if a pretraining run is there with other settings: it may have cost days, so it is not overwritten.
+    """
+    folder = runs_root / cell.name
+    schema = PROGRAMS[cell.command][1]
+    asked = parse(schema, list(cell.argv)).model_dump(mode="json")
+    if not (folder / "config.yaml").is_file():
+        return False
+    # A setting that is newer than the run had its default then.
+    there = {key: field.default for key, field in schema.model_fields.items()} | read_yaml(folder / "config.yaml")
+    other = sorted(key for key in asked.keys() - _PLACES if there[key] != asked[key])
+    if other and cell.command == "train":
+        key = other[0]
+        raise ConfigError(
+            f"{folder}: was trained with {key} {there[key]!r}, and the study asks for {asked[key]!r}"
+            + (f" (and {len(other) - 1} more differ)" if len(other) > 1 else "")
+            + ": remove the folder, or choose another --out"
+        )
+    if other or not (folder / "results.json").is_file():
+        return False
+    if not cell.needs:
+        return True
+    measured = json.loads((folder / "results.json").read_text(encoding="utf-8"))["checkpoint"]["sha256"]
+    encoder = checkpoint_of(runs_root, cell.needs[0])
+    if not encoder.is_file():
+        return False
+    with open(encoder, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == measured
+
+
+def command_of(cell: Cell, ranks: int) -> list[str]:
+    """The words that run a cell; pretraining goes on from its last checkpoint if there is one."""
+    words = [*PROGRAMS[cell.command][0], *cell.argv]
+    if cell.command != "train":
+        return [sys.executable, *words]
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={ranks}"] if ranks > 1 else []
+    return [sys.executable, *launcher, *words, "--resume", "auto"]
+
+
+def print_commands(steps: list[tuple[str, list[str]]], missing: list[Cell], ranks: int) -> None:
+    """One command a line, and a comment where those below need some above to have ended."""
+    if steps:
+        print("# datasets, one after the other")
+    for _, words in steps:
+        print(shlex.join(["python", *words[1:]]))
+    for title, stage in (
+        ("pretraining and what needs none, in any order", [cell for cell in missing if not cell.needs]),
+        ("evaluation of the encoders, in any order", [cell for cell in missing if cell.needs]),
+    ):
+        if stage:
+            print(f"# {title}")
+        for cell in stage:
+            print(shlex.join(["python", *command_of(cell, ranks)[1:]]))
+
+
+def run_cells(missing: list[Cell], runs_root: Path, logs: Path, ranks: int) -> list[str]:
+    """Run them in order; names of those that failed or could not be run."""
+    failed: list[str] = []
+    with tqdm(missing, desc="study", unit="run") as bar:
+        for cell in bar:
+            bar.set_postfix_str(cell.name)
+            if lost := [name for name in cell.needs if name in failed]:
+                failed.append(cell.name)
+                bar.write(f"{cell.name}: not run, {lost[0]} failed")
+                continue
+            begun = time.perf_counter()
+            if status := run(command_of(cell, ranks), logs / f"{cell.name}.log"):
+                failed.append(cell.name)
+                bar.write(f"{cell.name}: FAILED with status {status}:\n{end_of(logs / f'{cell.name}.log')}")
+            else:
+                bar.write(f"{cell.name}: done in {time.perf_counter() - begun:.0f} s")
+    return failed
+
+
+def run(words: list[str], log: Path) -> int:
+    """Run a command with its output in a file; its exit status."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with open(log, "w", encoding="utf-8") as file:
+        return subprocess.run(words, stdout=file, stderr=subprocess.STDOUT).returncode
+
+
+def end_of(log: Path) -> str:
+    """The last lines of a log."""
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LINES_OF_A_FAILURE:])
+
+
+if __name__ == "__main__":
+    main()
