@@ -18,7 +18,7 @@ DEMO = {
 }
 # Not settings of a command, but data that a setting names.
 MAPPINGS = [path for path in CONFIGS.rglob("*.yaml") if "map" in path.stem or "pd_to" in path.stem]
-FILES = sorted(set(CONFIGS.rglob("*.yaml")) - set(MAPPINGS))
+FILES = sorted({f for name in ("demo", *FOLDERS) for f in (CONFIGS / name).rglob("*.yaml")} - set(MAPPINGS))
 # What a user must add on the command line, because only they know it.
 GIVEN = {
     TrainConfig: {},
