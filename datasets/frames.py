@@ -6,6 +6,7 @@ frames it uses. Reading keeps no file open and no state, which makes it safe acr
 """
 
 import os
+import secrets
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,6 +15,7 @@ import numpy as np
 import simplejpeg
 
 _OFFSET_BYTES = 8  # int64
+_PROCESS = secrets.token_hex(4)  # machines that share a disk may share process numbers
 
 
 class FrameError(ValueError):
@@ -189,8 +191,12 @@ def index_path(mjpeg: Path) -> Path:
 
 
 def temporary(path: Path) -> Path:
-    """Where a file is written before it gets its name."""
-    return path.with_name(path.name + ".tmp")
+    """Where this process writes a file before it gets its name.
+
+    Another process may be at the same file: one that outlived the call that started it, or a job that a batch queue
+    started twice. With names of their own, each writes a whole file.
+    """
+    return path.with_name(f"{path.name}.{os.getpid()}-{_PROCESS}.tmp")
 
 
 def checked_range(path: Path, indices: np.ndarray, frames: int) -> list[int]:

@@ -12,6 +12,7 @@ exists, and every file appears by a rename, so nothing half-written is ever read
 """
 
 import hashlib
+import io
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -24,7 +25,7 @@ import numpy as np
 import pandas as pd
 
 from configs.constants import CHANNELS
-from datasets.frames import FrameStream, FrameWriter, index_path
+from datasets.frames import FrameStream, FrameWriter, index_path, temporary
 from datasets.raw_frames import RawFrameStream, RawFrameWriter
 from datasets.recording import ID_PATTERN, Rejection, Segment
 
@@ -126,12 +127,10 @@ def write_source(
     for recording in recordings:
         path = imu_path(root, recording.id)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".tmp")
-        with open(temporary, "wb") as file:
-            np.save(file, np.ascontiguousarray(recording.imu, dtype=np.float32), allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        signal = io.BytesIO()
+        np.save(signal, np.ascontiguousarray(recording.imu, dtype=np.float32), allow_pickle=False)
+        _write_temporary({path: signal.getvalue()})
+        temporary(path).replace(path)
     entry = {
         "fingerprint": fingerprint,
         "recordings": [recording.row() for recording in recordings],
@@ -168,6 +167,7 @@ def finish(
     segments = pd.DataFrame([s for e in entries for s in e["segments"]], columns=["id", "start_s", "end_s", "label"])
     refused = [asdict(r) for r in rejected] + [r for e in entries for r in e["rejected"]]
     table = pd.DataFrame(refused, columns=["id", "reason", "detail", "start_s", "end_s"])
+    tables = {"recordings": rows, "segments": segments, "rejected": table}
     _remove_strangers(root, ids, rows, frame_store(info))
 
     found = (set(rows["label"]) | set(segments["label"])) - {""}
@@ -180,9 +180,12 @@ def finish(
         "hours": round(float(rows["duration_s"].sum()) / 3600, 4),
         "rejected": len(table),
     }
-    for name, frame in (("recordings", rows), ("segments", segments), ("rejected", table)):
-        write_text(root / f"{name}.csv", frame.to_csv(index=False))
-    write_text(root / "dataset.json", json.dumps(info, indent=2, default=str) + "\n")
+    texts = {root / f"{name}.csv": frame.to_csv(index=False) for name, frame in tables.items()}
+    texts[root / "dataset.json"] = json.dumps(info, indent=2, default=str) + "\n"
+    _write_temporary({path: text.encode() for path, text in texts.items()})  # a full disk leaves the old ones
+    unfinish(root)
+    for path in texts:  # dataset.json comes last
+        temporary(path).replace(path)
 
 
 def frame_store(info: dict[str, Any]) -> str:
@@ -203,18 +206,33 @@ def _remove_strangers(root: Path, source_ids: list[str], rows: pd.DataFrame, sto
     for folder in ("imu", "frames", ".journal"):
         for path in (root / folder).glob("*"):
             if path not in keep:
-                path.unlink()
+                path.unlink(missing_ok=True)  # another call may be ending at the same moment
+
+
+def unfinish(root: Path) -> None:
+    """Close the dataset to readers until ``finish``: files that its tables speak of are about to change."""
+    (root / "dataset.json").unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
     """Replace a file in one step: a reader sees the old content or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    _write_temporary({path: text.encode()})
+    temporary(path).replace(path)
+
+
+def _write_temporary(contents: dict[Path, bytes]) -> None:
+    """Write files to the disk, all or none, each beside the one that it is to replace."""
+    try:
+        for path, content in contents.items():
+            with open(temporary(path), "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+    except BaseException:
+        for path in contents:
+            temporary(path).unlink(missing_ok=True)
+        raise
 
 
 class Store:
