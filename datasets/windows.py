@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from configs.constants import FRAME_RATE_HZ, IMU_RATE_HZ, WINDOW_FRAMES, WINDOW_SAMPLES
+from configs.constants import FRAME_RATE_HZ, IMU_RATE_HZ, WINDOW_FRAMES, WINDOW_S, WINDOW_SAMPLES
 from datasets.store import Store
 
 _LOADING = threading.Lock()
@@ -134,9 +134,14 @@ def _float32(values: np.ndarray) -> np.ndarray:
 
 
 def list_windows(
-    store: Store, needs_video: bool = False, labelled: bool = False, classes: Sequence[str] | None = None
+    store: Store,
+    needs_video: bool = False,
+    labelled: bool = False,
+    classes: Sequence[str] | None = None,
+    stride_s: float = WINDOW_S,
+    label_share: float = 1.0,
 ) -> Windows:
-    """Cut every recording into non-overlapping 5 s windows.
+    """Cut every recording into 5 s windows, which do not overlap unless the stride is shorter.
 
     A recording with one label (or none) is cut from its beginning. One that changes activity is cut within each
     labelled segment if ``labelled``; otherwise from its beginning, and a window has a label only where it lies
@@ -146,6 +151,9 @@ def list_windows(
         needs_video: keep windows only where all 50 stored frames exist.
         labelled: keep only windows with a label.
         classes: keep only windows of these labels and number them in this order; default: the dataset's classes.
+        stride_s: from one window to the next, seconds; a multiple of 0.1, the time between frames.
+        label_share: over 0.5. A window has the label of the segment that covers at least this share of it, for events
+            that are shorter than windows; below 1, windows are cut from the recording's beginning also if ``labelled``.
 
     Raises:
         ValueError: if no window is left, or a class is not in the dataset.
@@ -155,27 +163,29 @@ def list_windows(
         raise ValueError(f"{store.root} has no class {', '.join(strange)}: it has {', '.join(store.classes)}")
     number = {name: position for position, name in enumerate(names)}
     segments = dict(iter(store.segments.groupby("id")))
+    stride, covered = round(stride_s * IMU_RATE_HZ), label_share * WINDOW_SAMPLES
     found: list[tuple[int, int, int]] = []
     table = store.recordings[["id", "label", "samples", "frames"]].itertuples(index=False)
     for recording, (recording_id, label, samples, frames) in enumerate(table):
         usable = min(samples, frames * IMU_RATE_HZ // FRAME_RATE_HZ) if needs_video else samples
         if recording_id not in segments:
-            starts = range(0, usable - WINDOW_SAMPLES + 1, WINDOW_SAMPLES)
+            starts = range(0, usable - WINDOW_SAMPLES + 1, stride)
             found += [(recording, start, number.get(label, -1)) for start in starts]
             continue
         spans = [
             (round(s.start_s * IMU_RATE_HZ), round(s.end_s * IMU_RATE_HZ), number.get(s.label, -1))
             for s in segments[recording_id].itertuples()
         ]
-        if labelled:
+        if labelled and label_share == 1:
             for first, end, label_number in spans:
                 # a start on the frame grid, so that IMU and video begin at the same instant
                 first = -(-first // 5) * 5
-                starts = range(first, min(end, usable) - WINDOW_SAMPLES + 1, WINDOW_SAMPLES)
+                starts = range(first, min(end, usable) - WINDOW_SAMPLES + 1, stride)
                 found += [(recording, start, label_number) for start in starts]
         else:
-            for start in range(0, usable - WINDOW_SAMPLES + 1, WINDOW_SAMPLES):
-                inside = [n for first, end, n in spans if first <= start and start + WINDOW_SAMPLES <= end]
+            for start in range(0, usable - WINDOW_SAMPLES + 1, stride):
+                end = start + WINDOW_SAMPLES
+                inside = [n for first, last, n in spans if min(last, end) - max(first, start) >= covered]
                 found.append((recording, start, inside[0] if inside else -1))
     keep = [w for w in found if w[2] >= 0] if labelled or classes is not None else found
     if not keep:

@@ -83,3 +83,24 @@ def test_parts_of_a_split_recording_share_their_source(tmp_path):
     store.recordings.loc[1, "source"] = "rec000"  # as a gap leaves them: two rows of one raw recording
     sources = list_windows(store).sources()
     assert len(set(sources[:6])) == 1 and len(set(sources)) == 2
+
+
+@pytest.mark.parametrize(("stride_s", "share"), [(5.0, 1.0), (1.0, 1.0), (1.0, 0.6), (2.5, 0.8), (5.0, 0.6)])
+def test_overlapping_windows_have_the_label_that_covers_enough_of_them(tmp_path, stride_s, share):
+    segments = (Segment(0, 7.4, "walking"), Segment(7.4, 11, "freezing"), Segment(12, 20, "walking"))
+    store = write_dataset(tmp_path / "d", ["freezing", "walking"], seconds=20, video=False, segments=segments)
+    windows = list_windows(store, labelled=True, stride_s=stride_s, label_share=share)
+    per_sample = np.full(1000, -1)  # oracle: every sample has a label, and a window counts them
+    for segment in segments:
+        number = ["freezing", "walking"].index(segment.label)
+        per_sample[round(segment.start_s * 50) : round(segment.end_s * 50)] = number
+    for start, label in zip(windows.start, windows.label, strict=True):
+        assert (per_sample[start : start + 250] == label).sum() >= share * 250
+        assert start % 5 == 0
+    if share < 1:
+        grid = range(0, 751, round(stride_s * 50))
+        wanted = [s for s in grid if max(np.bincount(per_sample[s : s + 250] + 1, minlength=3)[1:]) >= share * 250]
+        assert windows.start[windows.recording == 0].tolist() == wanted
+        assert ("freezing" in np.array(store.classes)[windows.label]) == (share == 0.6 and stride_s == 1)
+    elif stride_s == 1.0:
+        assert windows.start[windows.recording == 0].tolist() == [0, 50, 100, 600, 650, 700, 750]
