@@ -26,7 +26,7 @@ PROGRAMS: dict[str, tuple[list[str], type[Config]]] = {
     "zeroshot": (["zeroshot.py"], ZeroshotConfig),
 }
 # Where a run lies and on what machine it computes makes no other run of it.
-_PLACES = {"data_root", "runs_root", "run_name", "checkpoint", "resume", "device", "num_workers", "report"}
+PLACES = {"data_root", "runs_root", "run_name", "checkpoint", "resume", "device", "num_workers", "report"}
 _LINES_OF_A_FAILURE = 8
 
 
@@ -89,7 +89,7 @@ def is_done(cell: Cell, runs_root: Path) -> bool:
         return False
     # A setting that is newer than the run had its default then.
     there = {key: field.default for key, field in schema.model_fields.items()} | read_yaml(folder / "config.yaml")
-    other = sorted(key for key in asked.keys() - _PLACES if there[key] != asked[key])
+    other = sorted(key for key in asked.keys() - PLACES if there[key] != asked[key])
     if other and cell.command == "train":
         key = other[0]
         raise ConfigError(
