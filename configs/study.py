@@ -65,15 +65,11 @@ class Study(_Part):
     def _check(self) -> "Study":
         for name, part in [*self.pretraining.items(), *self.evaluations.items()]:
             if part.dataset not in self.datasets:
-                raise ValueError(
-                    f"{name}: dataset {part.dataset!r} is not among the datasets {', '.join(self.datasets)}"
-                )
+                raise ValueError(f"{name}: dataset {part.dataset!r} is not one of {', '.join(self.datasets)}")
         for name, evaluation in self.evaluations.items():
             for source in evaluation.of or []:
                 if source not in self.pretraining:
-                    raise ValueError(
-                        f"{name}: of {source!r} is not among the pretraining {', '.join(self.pretraining)}"
-                    )
+                    raise ValueError(f"{name}: of {source!r} is not one of {', '.join(self.pretraining)}")
                 if evaluation.kind == "zero_shot" and self.pretraining[source].approach == "imu_only":
                     raise ValueError(f"{name}: {source} has no video encoder, so there is no zero-shot with it")
             if evaluation.kind == "zero_shot" and evaluation.baselines:
@@ -153,11 +149,10 @@ def _evaluation_cells(study: Study, name: str, evaluation: Evaluation, roots: di
     for baseline in evaluation.baselines:
         run_name, needs = f"{name}-{baseline}", ()
         values = common | {"run_name": run_name}
-        if baseline == "random":  # the first encoder's architecture and normalisation, with drawn weights
+        if baseline != "handmade":  # the first encoder's architecture and normalisation, with drawn weights
             needs = (sources[0],)
-            values |= {"checkpoint": checkpoint_of(roots["runs_root"], sources[0]), "random_weights": True}
-        elif baseline == "supervised":
-            values |= {"mode": "supervised", "standardize": False, "model": "imu_video_cross"}
+            values["checkpoint"] = checkpoint_of(roots["runs_root"], sources[0])
+            values |= {"random_weights": True} if baseline == "random" else {"mode": "supervised", "standardize": False}
         command = "handmade" if baseline == "handmade" else "downstream"
         argv = words(evaluation.config, values)
         listed.append(Cell(run_name, command, argv, needs, baseline, None, name, evaluation.dataset))
