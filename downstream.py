@@ -3,22 +3,25 @@
     python downstream.py --config configs/downstream/mmea5.yaml --checkpoint runs/NAME/checkpoints/last.pt --report
 
 The protocol of the paper's section 3.3: for each of five random draws, 20 windows per class are held out, and a linear
-layer (``--mode lp``, encoder frozen) or encoder and layer (``--mode finetune``) learn from 10, 20, 50 and 100 others;
-the state after the last epoch is measured, never the best on the held-out windows. Writes runs/<name>/ with
-results.json, draws.json (the windows of every draw), answers.csv (the answer to each), confusion.png and shots.png.
+layer (``--mode lp``, encoder frozen), encoder and layer (``--mode finetune``), or both from scratch (``--mode
+supervised``, which needs no checkpoint) learn from 10, 20, 50 and 100 others; the state after the last epoch is
+measured, never the best on the held-out windows. Writes runs/<name>/ with results.json, draws.json (the windows of
+every draw), answers.csv (the answer to each), confusion.png and shots.png.
 """
 
+import copy
 import csv
 import hashlib
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from configs.load import dump, parse
 from configs.schema import DownstreamConfig, TrainConfig
@@ -26,7 +29,8 @@ from datasets.splits import Draw, draw_by_group, draw_windows, groups_of, resolv
 from datasets.store import open_store
 from datasets.windows import Windows, list_windows
 from models import build_imu_encoder, load_imu_encoder
-from models.probe import embed_imu, finetune, train_linear_heads
+from models.finetune import Cell, finetune_grid
+from models.probe import embed_imu, train_linear_heads
 from utils import checkpoint, distributed
 from utils.metrics import classification_chance, majority_baseline, metrics_over_draws
 from utils.plots import confusion_matrix as plot_confusion
@@ -44,7 +48,6 @@ def main(argv: list[str] | None = None) -> Path:
     seed_everything(config.seed)
 
     encoder, training = build_encoder(config)
-    encoder = encoder.to(device)
     store = open_store(config.data_root, config.dataset)
     classes = resolve_classes(config.classes, store.classes)
     windows = list_windows(store, labelled=True, classes=classes)
@@ -53,14 +56,18 @@ def main(argv: list[str] | None = None) -> Path:
     # Only the windows of some draw are read, and each once.
     used = np.unique(np.concatenate([np.r_[d.shots.ravel(), d.test] for d in draws]))
     imu = torch.from_numpy(windows.imu(used, config.normalize or training.normalize))
-    labels = torch.from_numpy(windows.label[used]).to(device)
+    labels = torch.from_numpy(windows.label[used])
     rows = [Draw(np.searchsorted(used, d.shots), np.searchsorted(used, d.held_out)) for d in draws]
     print(
         f"{config.dataset}: {len(windows)} windows of {len(classes)} classes; {len(used)} are drawn, in {config.draws} "
         f"draws x {len(config.shots)} numbers of shots, split by {groups}"
     )
-    evaluate = linear_probes if config.mode == "lp" else finetuned
-    predictions, best = evaluate(config, encoder, imu, labels, rows, len(classes))
+    if config.mode == "lp":
+        predictions, best = linear_probes(config, encoder.to(device), imu, labels.to(device), rows, len(classes))
+    else:
+        scratch = config.mode == "supervised"
+        make_encoder = partial(build_imu_encoder, training) if scratch else partial(copy.deepcopy, encoder)
+        predictions, best = trained_whole(config, make_encoder, imu, labels, rows, len(classes), device)
 
     truth = [windows.label[d.test] for d in draws]
     name = config.run_name or default_name("downstream", config.mode, config.dataset)
@@ -71,7 +78,7 @@ def main(argv: list[str] | None = None) -> Path:
         "dataset": store.fingerprint(),
         "checkpoint": checkpoint_facts(config.checkpoint) if config.checkpoint else None,
         "model": training.model,
-        "encoder": "random" if config.random_weights else "pretrained",
+        "encoder": "random" if config.random_weights or config.mode == "supervised" else "pretrained",
         "mode": config.mode,
         "split": config.split,
         "groups": groups,
@@ -99,7 +106,10 @@ def main(argv: list[str] | None = None) -> Path:
 
 
 def build_encoder(config: DownstreamConfig) -> tuple[nn.Module, TrainConfig]:
-    """The IMU encoder and the config of its training; with ``--random_weights`` the weights are drawn anew."""
+    """The IMU encoder and the config of its training; with ``--random_weights`` the weights are drawn anew.
+
+    Without a checkpoint it is the method's own architecture, with the default settings of train.py.
+    """
     if config.checkpoint is None:
         training = TrainConfig(model=config.model, dataset=config.dataset)
     else:
@@ -108,7 +118,8 @@ def build_encoder(config: DownstreamConfig) -> tuple[nn.Module, TrainConfig]:
             raise checkpoint.CheckpointError(
                 f"{config.checkpoint}: was trained as {training.model}, not {config.model}: leave --model out"
             )
-    return (build_imu_encoder(training) if config.random_weights else encoder), training
+    drawn_anew = config.random_weights or config.mode == "supervised"
+    return (build_imu_encoder(training) if drawn_anew else encoder), training
 
 
 def draw(config: DownstreamConfig, windows: Windows) -> tuple[list[Draw], str]:
@@ -150,32 +161,38 @@ def linear_probes(
     return predictions, (encoder, heads.weight[first], heads.bias[first])
 
 
-def finetuned(
-    config: DownstreamConfig, encoder: nn.Module, imu: Tensor, labels: Tensor, draws: list[Draw], num_classes: int
+def trained_whole(
+    config: DownstreamConfig,
+    make_encoder: Callable[[], nn.Module],
+    imu: Tensor,
+    labels: Tensor,
+    draws: list[Draw],
+    num_classes: int,
+    device: torch.device,
 ) -> tuple[Predictions, Trained]:
-    """Encoder and linear layer trained anew for every draw and number of shots."""
+    """Encoder and linear layer trained anew for every draw and number of shots; see ``finetune_grid``."""
+    grid = [(n, d) for n in config.shots for d in range(len(draws))]
+    logits, best = finetune_grid(
+        make_encoder,
+        imu,
+        labels,
+        cells=[
+            Cell(torch.from_numpy(draws[d].train(n)), torch.from_numpy(draws[d].test), cell_seed(config.seed, d, n))
+            for n, d in grid
+        ],
+        keep=grid.index((max(config.shots), 0)),
+        device=device,
+        num_workers=config.num_workers,
+        num_classes=num_classes,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        lr=config.lr,
+        encoder_lr=config.encoder_lr,
+        weight_decay=config.weight_decay,
+    )
     predictions: Predictions = {n: [] for n in config.shots}
-    imu = imu.to(labels.device)
-    cells = tqdm([(n, d) for n in config.shots for d in range(len(draws))], desc="finetune", unit="run")
-    for n, d in cells:
-        train, test = torch.from_numpy(draws[d].train(n)), torch.from_numpy(draws[d].test)
-        tuned, head = finetune(
-            encoder,
-            imu[train.to(imu.device)],
-            labels[train.to(imu.device)],
-            seed=cell_seed(config.seed, d, n),
-            num_classes=num_classes,
-            epochs=config.epochs,
-            batch_size=config.batch_size,
-            lr=config.lr,
-            encoder_lr=config.encoder_lr,
-            weight_decay=config.weight_decay,
-        )
-        with torch.inference_mode():
-            logits = head(embed_imu(tuned, imu[test.to(imu.device)]))
-        predictions[n].append(logits.argmax(1).cpu().numpy())
-        if (n, d) == (max(config.shots), 0):
-            best = (tuned, head.weight.detach(), head.bias.detach())
+    for (n, _), answer in zip(grid, logits, strict=True):
+        predictions[n].append(answer.argmax(1).numpy())
     return predictions, best
 
 

@@ -38,6 +38,8 @@ METHODS: dict[str, dict[str, str]] = {
     "imu_only": {"imu_encoder": "patchtst", "imu_pooling": "mean"},
 }
 _PARTS_OF_PAIRS = ("video_encoder", "heads", "loss")
+# AdamW rate of the encoder where it learns with the layer: the paper's, and ours for training from scratch.
+ENCODER_LR = {"finetune": 1e-6, "supervised": 1e-3}
 PRETRAINED_VIDEO = {"videomae": "MCG-NJU/videomae-base-ssv2", "clip": "openai/clip-vit-base-patch32"}
 
 
@@ -99,7 +101,17 @@ class PrepareConfig(Config):
     out: Path = setting(help="folder of the prepared dataset, such as data/mmea; a second call does the rest")
     frame_size: int = setting(224, ge=16, multiple_of=2, help="side of the stored square frames, pixels")
     jpeg_quality: int = setting(90, ge=1, le=100, help="JPEG quality of the stored frames")
+    store: Literal["jpeg", "raw"] = setting(
+        "jpeg", help="frames as JPEG, or as pixels: 13 times the bytes, read many times faster, for small datasets"
+    )
     num_workers: int = setting(0, ge=0, help="processes; 0 takes every core")
+    backend: Literal["local", "dask"] = setting("local", help="work on this machine, or on a Dask cluster")
+    scheduler: str | None = setting(None, help="dask: address of the scheduler, such as tcp://host:8786")
+    shard: str | None = setting(
+        None,
+        pattern=r"^[1-9][0-9]*/[1-9][0-9]*$",
+        help="N/M: prepare the N-th of M shares of the recordings, for batch queues; the last one writes the tables",
+    )
     max_rejected_share: Share = setting(0.5, help="fail if more than this share of the recordings is left out whole")
     subset: list[str] | None = setting(None, help="classyglass: datasets to take, such as Dataset_1A; default: all")
     imu_columns: list[str] | None = setting(
@@ -134,6 +146,14 @@ class PrepareConfig(Config):
                 raise ValueError(f"{', '.join(given)} only serves with format {wanted}, not {self.format}")
         if self.format == "table" and self.table is None:
             raise ValueError("table is missing: format table needs --table FILE.yaml that describes the files")
+        if (self.scheduler is None) == (self.backend == "dask"):
+            raise ValueError("backend dask and scheduler ADDRESS go together: give both or neither")
+        if self.backend == "dask" and self.num_workers:
+            raise ValueError("num_workers has no use with backend dask: the cluster has as many workers as it has")
+        if self.shard is not None:
+            number, count = map(int, self.shard.split("/"))
+            if number > count:
+                raise ValueError(f"shard {self.shard}: shards are numbered 1/{count} to {count}/{count}")
         out, raw = self.out.resolve(), self.raw.resolve()
         if out == raw or raw in out.parents or out in raw.parents:
             raise ValueError(f"out {self.out} and raw {self.raw} must not lie in one another: raw is only read")
@@ -286,11 +306,17 @@ class DownstreamConfig(EvaluationConfig):
     """downstream.py"""
 
     program = "python downstream.py"
-    summary = "Few-shot evaluation of an IMU encoder: linear probe or finetuning on a few labelled windows per class."
+    summary = "Few-shot evaluation of an IMU encoder: linear probe, finetuning, or training from scratch."
 
-    checkpoint: Path | None = setting(None, help="checkpoint of train.py; only its IMU encoder is read")
+    checkpoint: Path | None = setting(
+        None, help="checkpoint of train.py, of which only the IMU encoder is read; mode supervised needs none"
+    )
     random_weights: bool = setting(False, help="control: the same encoder, weights drawn at random")
-    mode: Literal["lp", "finetune"] = setting("lp", help="lp: linear layer on the frozen encoder; finetune: both")
+    mode: Literal["lp", "finetune", "supervised"] = setting(
+        "lp",
+        help="lp: linear layer on the frozen encoder; finetune: encoder and layer; supervised: both from scratch, in "
+        "the architecture of --model or of the checkpoint",
+    )
     shots: list[PositiveInt] = setting([10, 20, 50, 100], min_length=1, help="labelled windows per class, one run each")
     train_samples: PositiveInt | None = setting(None, help="a single number of shots; another name for --shots N")
     val_samples: PositiveInt = setting(20, help="held-out windows per class that the result is measured on")
@@ -301,13 +327,23 @@ class DownstreamConfig(EvaluationConfig):
     epochs: PositiveInt = setting(25, help="passes over the shots; the last one is reported")
     batch_size: PositiveInt = setting(8, help="windows per step")
     lr: float = setting(1e-3, gt=0, help="AdamW rate of the linear layer")
-    encoder_lr: float = setting(1e-6, gt=0, help="AdamW rate of the encoder, with --mode finetune")
+    encoder_lr: float | None = setting(
+        None,
+        gt=0,
+        help="AdamW rate of the encoder; default: 1e-6 with mode finetune (paper), 1e-3 with mode supervised, where "
+        "1e-6 would leave the weights as they were drawn",
+    )
     weight_decay: float = setting(0.01, ge=0, help="AdamW decay")
     standardize: bool = setting(
         False,
         help="z-score embeddings by mean and std of the shots, with --mode lp: fairer where encoders differ in scale",
     )
-    normalize: Normalization | None = setting(None, help="z-score of the windows; default: as in pretraining")
+    normalize: Normalization | None = setting(
+        None, help="z-score of the windows; default: as in pretraining, and recording (paper) without a checkpoint"
+    )
+    num_workers: int = setting(
+        0, ge=0, help="processes that finetune draws side by side; 0 takes every core where the work is worth it"
+    )
     save_model: Path | None = setting(None, help="file for the encoder and head of the first draw at the most shots")
 
     same = (("train_samples", "shots"), ("shots", "train_samples"))
@@ -322,14 +358,26 @@ class DownstreamConfig(EvaluationConfig):
             raise ValueError("train_samples and shots say the same thing: give one of them")
         return {k: v for k, v in values.items() if k != "train_samples"} | {"shots": [samples]}
 
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, values: dict) -> dict:
+        """What follows from the mode, so that the resolved config names it."""
+        mode, drawn = values.get("mode"), values.get("random_weights") in (True, "true", "True")
+        own: dict[str, Any] = {"encoder_lr": ENCODER_LR[mode]} if mode in ENCODER_LR else {}
+        if values.get("checkpoint") is None and (mode == "supervised" or drawn):
+            own["model"] = TrainConfig.model_fields["model"].default
+        return own | {key: value for key, value in values.items() if not (key in own and value is None)}
+
     @model_validator(mode="after")
     def _check(self) -> "DownstreamConfig":
-        if self.checkpoint is None and not (self.random_weights and self.model):
-            raise ValueError("checkpoint is missing: give --checkpoint FILE, or --random_weights with --model NAME")
+        if self.checkpoint is None and self.model is None:
+            raise ValueError("checkpoint is missing: give --checkpoint FILE, --random_weights or --mode supervised")
+        if self.checkpoint is None and not self.random_weights and self.mode != "supervised":
+            raise ValueError(f"checkpoint is missing: mode {self.mode} needs one, or --random_weights")
         if len(set(self.shots)) != len(self.shots):
             raise ValueError(f"shots {self.shots} names a number twice")
-        if self.standardize and self.mode == "finetune":
-            raise ValueError("standardize is for a frozen encoder, and mode finetune moves it: drop one of them")
+        if self.standardize and self.mode != "lp":
+            raise ValueError(f"standardize is for a frozen encoder, and mode {self.mode} moves it: drop one of them")
         return self
 
 

@@ -1,9 +1,8 @@
-"""Learning from a few labelled windows: linear layers on a frozen encoder, or encoder and linear layer together.
+"""Linear layers on a frozen encoder, learnt from a few labelled windows.
 
 Letters: W windows, D embedding, K classes, H heads (one per draw and number of shots), B batch, A heads still learning.
 """
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -78,7 +77,7 @@ def train_linear_heads(
     """
     device = embeddings.device
     order = sorted(range(len(sets)), key=lambda h: -len(sets[h]))  # the longest first: those still learning are [:A]
-    plans = [_batches(sets[h], epochs, batch_size, seeds[h]) for h in order]
+    plans = [shuffled_batches(sets[h], epochs, batch_size, seeds[h]) for h in order]
     steps = [len(plan) for plan in plans]
     plan = torch.full((len(plans), max(steps), batch_size), -1)
     for h, own in enumerate(plans):
@@ -91,7 +90,7 @@ def train_linear_heads(
     # a column of ones makes the bias one more weight
     rows = torch.cat([embeddings, embeddings.new_ones(len(embeddings), 1)], dim=1)
     one_hot = torch.eye(num_classes, device=device, dtype=rows.dtype)[labels]
-    weight = torch.stack([_initial_weight(num_classes, embeddings.shape[1], seeds[h]) for h in order]).to(rows)
+    weight = torch.stack([initial_weight(num_classes, embeddings.shape[1], seeds[h]) for h in order]).to(rows)
     gradient = torch.zeros_like(weight)
     heads = [nn.Parameter(own) for own in weight]  # views: a step of the optimizer moves ``weight``
     for head, own in zip(heads, gradient, strict=True):
@@ -119,50 +118,6 @@ def train_linear_heads(
     return LinearHeads(weight=back[:, :, :-1].contiguous(), bias=back[:, :, -1].contiguous())
 
 
-def finetune(
-    encoder: nn.Module,
-    imu: Tensor,
-    labels: Tensor,
-    seed: int,
-    num_classes: int,
-    epochs: int,
-    batch_size: int,
-    lr: float,
-    encoder_lr: float,
-    weight_decay: float,
-) -> tuple[nn.Module, nn.Linear]:
-    """Train a copy of the encoder together with a linear layer, each at its own rate.
-
-    The layer starts from the weights, and meets its windows in the order, that ``train_linear_heads`` has for the same
-    seed.
-
-    Args:
-        encoder: (B, 6, 250) -> (B, D); left as it is.
-        imu: (n, 6, 250) windows to learn from, on the encoder's device.
-        labels: (n,) int64 classes, on the encoder's device.
-        seed: of initial weights, batches and dropout (it sets torch's global generator).
-
-    Returns:
-        The trained encoder, in eval mode, and the layer.
-    """
-    encoder = copy.deepcopy(encoder).train()
-    head = nn.Linear(encoder.dim, num_classes).to(imu)
-    with torch.no_grad():
-        initial = _initial_weight(num_classes, encoder.dim, seed).to(imu)
-        head.weight.copy_(initial[:, :-1])
-        head.bias.copy_(initial[:, -1])
-    groups = [{"params": encoder.parameters(), "lr": encoder_lr}, {"params": head.parameters(), "lr": lr}]
-    optimizer = torch.optim.AdamW(groups, weight_decay=weight_decay)
-    torch.manual_seed(seed)
-    for batch in _batches(torch.arange(len(imu)), epochs, batch_size, seed).to(imu.device):
-        batch = batch[batch >= 0]
-        loss = nn.functional.cross_entropy(head(encoder(imu[batch])), labels[batch])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    return encoder.eval(), head
-
-
 def _moments(embeddings: Tensor, sets: Sequence[Tensor], standardize: bool) -> tuple[Tensor, Tensor]:
     """(H, D + 1) scale and shift of each head's input; 1 and 0 for the column of ones, and where nothing is asked."""
     scale = embeddings.new_ones(len(sets), embeddings.shape[1] + 1)
@@ -175,13 +130,13 @@ def _moments(embeddings: Tensor, sets: Sequence[Tensor], standardize: bool) -> t
     return scale, shift
 
 
-def _initial_weight(num_classes: int, dim: int, seed: int) -> Tensor:
+def initial_weight(num_classes: int, dim: int, seed: int) -> Tensor:
     """(K, D + 1) weight and, last, bias: uniform within 1/sqrt(D), as nn.Linear begins."""
     generator = torch.Generator().manual_seed(seed)
     return (2 * torch.rand(num_classes, dim + 1, generator=generator) - 1) / dim**0.5
 
 
-def _batches(windows: Tensor, epochs: int, batch_size: int, seed: int) -> Tensor:
+def shuffled_batches(windows: Tensor, epochs: int, batch_size: int, seed: int) -> Tensor:
     """(steps, B) positions, a new order every epoch; an epoch's last batch is filled up with -1."""
     generator = torch.Generator().manual_seed(seed)
     steps = -(-len(windows) // batch_size)

@@ -185,6 +185,22 @@ def test_random_weights_are_a_control(world, tmp_path):
     assert alone["checkpoint"] is None and alone["model"] == "imu_video_cross"
 
 
+def test_from_scratch_needs_no_checkpoint_and_sees_the_same_draws(world, tmp_path):
+    flags = "--mode supervised --shots 2 5 --draws 2 --epochs 1 --num_workers 1"
+    _, alone = run(world, tmp_path / "a", flags)
+    assert (alone["mode"], alone["encoder"], alone["checkpoint"]) == ("supervised", "random", None)
+    assert alone["model"] == "imu_video_cross" and alone["config"]["encoder_lr"] == 1e-3
+    flags += f" --checkpoint {world}/last.pt --save_model {tmp_path}/model.pt"
+    _, like = run(world, tmp_path / "b", flags)
+    assert like["encoder"] == "random" and like["draws"] == alone["draws"]
+    # the architecture of the checkpoint, and none of its weights
+    original = checkpoint.load(world / "last.pt")["model"]
+    weights = checkpoint.load(tmp_path / "model.pt")["imu_encoder"]
+    matrices = [k for k, v in weights.items() if v.ndim > 1]
+    assert matrices and all(weights[k].shape == original[f"imu_encoder.{k}"].shape for k in weights)
+    assert all((weights[k] - original[f"imu_encoder.{k}"]).abs().max() > 0.01 for k in matrices)
+
+
 @pytest.mark.parametrize(
     "flags, message",
     [

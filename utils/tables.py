@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-MODES = {"lp": "linear probe", "finetune": "finetuning"}
+MODES = {"lp": "linear probe", "finetune": "finetuning", "supervised": "supervised from scratch"}
 METRICS = {"balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1", "mrr": "MRR", "r@1": "R@1", "r@3": "R@3"}
 
 
@@ -19,8 +19,8 @@ def share(mean: float, std: float | None = None) -> str:
     return f"{mean:.3f}" + (f" ± {std:.3f}" if std is not None else "")
 
 
-def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, columns padded so that it reads as plain text too; the first column is flush left.
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], labels: int = 1) -> str:
+    """A Markdown table, columns padded so that it reads as plain text too; the first ``labels`` are flush left.
 
     Raises:
         ValueError: if a row is not as long as the header.
@@ -31,13 +31,13 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
 
     def line(row: Sequence[str]) -> str:
-        first, *rest = (
-            cell.ljust(width) if column == 0 else cell.rjust(width)
+        padded = (
+            cell.ljust(width) if column < labels else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
-        return "| " + " | ".join([first, *rest]) + " |"
+        return "| " + " | ".join(padded) + " |"
 
-    rule = "|" + "|".join("-" * (w + 2) if c == 0 else "-" * (w + 1) + ":" for c, w in enumerate(widths)) + "|"
+    rule = "|" + "|".join("-" * (w + 2) if c < labels else "-" * (w + 1) + ":" for c, w in enumerate(widths)) + "|"
     return "\n".join([line(cells[0]), rule, *map(line, cells[1:])])
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.probe import _batches, _initial_weight, embed_imu, finetune, train_linear_heads
+from models.probe import embed_imu, initial_weight, shuffled_batches, train_linear_heads
 
 SETTINGS = {"num_classes": 4, "epochs": 3, "batch_size": 8, "lr": 1e-2, "weight_decay": 0.1}
 
@@ -17,12 +17,12 @@ def data(dtype=torch.float64):
 
 def alone(embeddings, labels, windows, seed, num_classes, epochs, batch_size, lr, weight_decay):
     """One nn.Linear, autograd and torch's AdamW."""
-    initial = _initial_weight(num_classes, embeddings.shape[1], seed)
+    initial = initial_weight(num_classes, embeddings.shape[1], seed)
     layer = nn.Linear(embeddings.shape[1], num_classes, dtype=embeddings.dtype)
     layer.weight.data.copy_(initial[:, :-1])
     layer.bias.data.copy_(initial[:, -1])
     optimizer = torch.optim.AdamW(layer.parameters(), lr=lr, weight_decay=weight_decay)
-    for batch in _batches(windows, epochs, batch_size, seed):
+    for batch in shuffled_batches(windows, epochs, batch_size, seed):
         batch = batch[batch >= 0]
         optimizer.zero_grad()
         nn.functional.cross_entropy(layer(embeddings[batch]), labels[batch]).backward()
@@ -68,15 +68,15 @@ def test_company_changes_nothing():
 
 
 def test_an_epoch_meets_every_window_once_in_a_new_order():
-    plan = _batches(torch.arange(100, 121), epochs=4, batch_size=8, seed=0).view(4, -1)
+    plan = shuffled_batches(torch.arange(100, 121), epochs=4, batch_size=8, seed=0).view(4, -1)
     epochs = [epoch[epoch >= 0].tolist() for epoch in plan]
     assert all(sorted(epoch) == list(range(100, 121)) for epoch in epochs)
     assert len(set(map(tuple, epochs))) == 4
-    assert _batches(torch.arange(21), 4, 8, seed=0).shape == (12, 8)
+    assert shuffled_batches(torch.arange(21), 4, 8, seed=0).shape == (12, 8)
 
 
 def test_heads_begin_as_nn_linear_does():
-    ours = torch.stack([_initial_weight(20, 50, seed) for seed in range(50)])
+    ours = torch.stack([initial_weight(20, 50, seed) for seed in range(50)])
     layer = nn.Linear(50, 20)
     assert ours.abs().max() <= 50**-0.5 and layer.weight.abs().max() <= 50**-0.5
     assert ours.std() == pytest.approx(50**-0.5 / 3**0.5, rel=0.01)  # of a uniform; 51,000 values: 0.3 %
@@ -122,43 +122,3 @@ def test_a_frozen_encoder_is_frozen():
     one_by_one = torch.cat([encoder(window[None]).detach() for window in imu])
     torch.testing.assert_close(first, one_by_one)  # neither dropout nor the batch's own statistics
     assert first.shape == (30, 12) and first.dtype == torch.float32 and not first.is_inference()
-
-
-def finetune_settings(**changes):
-    return {**SETTINGS, "encoder_lr": 1e-3} | changes
-
-
-def test_finetuning_moves_a_copy_and_each_part_at_its_rate():
-    torch.manual_seed(0)
-    encoder, imu, labels = Encoder(), torch.randn(20, 6, 250), torch.arange(20) % 4
-    before = state(encoder)
-    tuned, head = finetune(encoder, imu, labels, seed=1, **finetune_settings(encoder_lr=1e-6, lr=1e-3, epochs=1))
-    assert all(torch.equal(before[name], value) for name, value in state(encoder).items())
-    assert not tuned.training
-    # a step of Adam is at most about its rate; 3 steps
-    moved = (tuned.out.weight - encoder.out.weight).abs().max().item()
-    assert 0 < moved < 4e-6
-    initial = _initial_weight(4, 12, 1)
-    assert 5e-4 < (head.weight - initial[:, :-1]).abs().max().item() < 4e-3
-    again, _ = finetune(encoder, imu, labels, seed=1, **finetune_settings(encoder_lr=1e-6, lr=1e-3, epochs=1))
-    assert torch.equal(again.out.weight, tuned.out.weight)
-
-
-def test_finetuning_a_still_encoder_is_a_linear_probe():
-    """With encoder rate 0 and nothing random in the encoder, both ways of learning must agree."""
-
-    class Still(nn.Module):
-        dim = 6
-
-        def __init__(self):
-            super().__init__()
-            self.scale = nn.Parameter(torch.ones(6, dtype=torch.float64))
-
-        def forward(self, imu):
-            return imu.mean(2) * self.scale
-
-    imu, labels = torch.randn(30, 6, 250, dtype=torch.float64) * 10, torch.arange(30) % 4
-    encoder = Still()
-    _, head = finetune(encoder, imu, labels, seed=5, **finetune_settings(encoder_lr=0.0))
-    probe = train_linear_heads(imu.mean(2), labels, [torch.arange(30)], [5], **SETTINGS)
-    torch.testing.assert_close(head.weight.data, probe.weight[0], rtol=1e-10, atol=1e-12)

@@ -1,0 +1,173 @@
+"""Encoder and linear layer learnt together from a few labelled windows: finetuning, or training from scratch.
+
+Letters: W windows, D embedding, K classes, B batch.
+"""
+
+import os
+import pickle
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from models.probe import embed_imu, initial_weight, shuffled_batches
+
+STEPS_PER_PROCESS = 50  # fewer steps are done sooner than another process has started
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training of the grid: a draw at a number of shots.
+
+    Attributes:
+        train: (n,) positions of the windows to learn from.
+        test: (m,) positions of the windows to answer.
+        seed: of initial weights, batches and dropout.
+    """
+
+    train: Tensor
+    test: Tensor
+    seed: int
+
+
+def finetune(
+    make_encoder: Callable[[], nn.Module],
+    imu: Tensor,
+    labels: Tensor,
+    seed: int,
+    num_classes: int,
+    epochs: int,
+    batch_size: int,
+    lr: float,
+    encoder_lr: float,
+    weight_decay: float,
+) -> tuple[nn.Module, nn.Linear]:
+    """Train an encoder together with a linear layer, each at its own rate.
+
+    The layer starts from the weights, and meets its windows in the order, that ``train_linear_heads`` has for the same
+    seed.
+
+    Args:
+        make_encoder: gives the encoder to begin with, (B, 6, 250) -> (B, D): a copy of a pretrained one, or a new one
+            whose weights follow from the seed.
+        imu: (n, 6, 250) windows to learn from, on the device to train on.
+        labels: (n,) int64 classes, on the same device.
+        seed: of initial weights, batches and dropout (it sets torch's global generator).
+
+    Returns:
+        The trained encoder, in eval mode, and the layer.
+    """
+    torch.manual_seed(seed)
+    encoder = make_encoder().to(imu.device).train()
+    head = nn.Linear(encoder.dim, num_classes).to(imu)
+    with torch.no_grad():
+        initial = initial_weight(num_classes, encoder.dim, seed).to(imu)
+        head.weight.copy_(initial[:, :-1])
+        head.bias.copy_(initial[:, -1])
+    groups = [{"params": encoder.parameters(), "lr": encoder_lr}, {"params": head.parameters(), "lr": lr}]
+    optimizer = torch.optim.AdamW(groups, weight_decay=weight_decay, fused=True)
+    torch.manual_seed(seed)  # again: dropout must not hang on how the encoder was made
+    for batch in shuffled_batches(torch.arange(len(imu)), epochs, batch_size, seed).to(imu.device):
+        batch = batch[batch >= 0]
+        loss = nn.functional.cross_entropy(head(encoder(imu[batch])), labels[batch])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return encoder.eval(), head
+
+
+def finetune_grid(
+    make_encoder: Callable[[], nn.Module],
+    imu: Tensor,
+    labels: Tensor,
+    cells: Sequence[Cell],
+    keep: int,
+    device: torch.device,
+    num_workers: int,
+    **settings: Any,
+) -> tuple[list[Tensor], tuple[nn.Module, Tensor, Tensor]]:
+    """``finetune`` for every cell, several at a time.
+
+    A step on a few windows keeps one core busy and no more (measured: 74 ms with one thread and with two), and on a GPU
+    it is Python that one waits for; so cells run in processes of one thread each, side by side. Stacking the models
+    of several cells into one (``torch.func.vmap``) took 1.4 to 2.3 times as long. A cell's result does not depend on
+    how many processes there are.
+
+    Args:
+        make_encoder: as in ``finetune``; must be picklable.
+        imu: (W, 6, 250), on the CPU.
+        labels: (W,) int64 classes, on the CPU.
+        keep: number of the cell whose trained encoder and layer are returned.
+        num_workers: processes, at most; 0 takes every core. Small grids take fewer.
+        settings: the other arguments of ``finetune``.
+
+    Returns:
+        For each cell (m, K) logits of its test windows, on the CPU; and encoder, weight (K, D) and bias (K,) of the
+        cell to keep.
+    """
+    work = (make_encoder, imu, labels, cells, keep, device, settings)
+    steps = [settings["epochs"] * -(-len(cell.train) // settings["batch_size"]) for cell in cells]
+    useful = max(1, sum(steps) // STEPS_PER_PROCESS)
+    processes = min(num_workers or len(os.sched_getaffinity(0)), len(cells), useful)
+    logits: list[Tensor | None] = [None] * len(cells)
+    kept = None
+    for number, answer, trained in tqdm(
+        _results(work, steps, processes), total=len(cells), desc="finetune", unit="run"
+    ):
+        logits[number] = answer
+        kept = trained or kept
+    return logits, kept
+
+
+def _results(work: tuple, steps: list[int], processes: int) -> Iterator[tuple]:
+    """What ``_run`` gives for every cell, as they end."""
+    if processes == 1:
+        threads = torch.get_num_threads()
+        try:
+            _start(work)
+            yield from map(_run, range(len(steps)))
+        finally:
+            _work.clear()
+            torch.set_num_threads(threads)
+        return
+    # Forked where that is safe, which costs nothing: children of one thread do not miss their parent's (so do PyTorch's
+    # own loaders). A GPU cannot be used after a fork, and a new process takes seconds to import what it needs. What
+    # travels is pickled here: left to the pool, tensors would go through shared memory, of which containers have little.
+    context = torch.multiprocessing.get_context("fork" if work[-2].type == "cpu" else "spawn")
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_load, initargs=(pickle.dumps(work),)) as pool:
+        longest_first = sorted(range(len(steps)), key=lambda number: -steps[number])
+        for future in as_completed([pool.submit(_run_pickled, number) for number in longest_first]):
+            yield pickle.loads(future.result())
+
+
+_work: dict[str, Any] = {}  # of this process: sent once, not with every cell
+
+
+def _start(work: tuple) -> None:
+    torch.set_num_threads(1)
+    _work.update(zip(("make", "imu", "labels", "cells", "keep", "device", "settings"), work, strict=True))
+    for name in ("imu", "labels"):
+        _work[name] = _work[name].to(_work["device"])
+
+
+def _load(work: bytes) -> None:
+    _start(pickle.loads(work))
+
+
+def _run(number: int) -> tuple[int, Tensor, tuple[nn.Module, Tensor, Tensor] | None]:
+    cell, imu, labels = _work["cells"][number], _work["imu"], _work["labels"]
+    train, test = cell.train.to(imu.device), cell.test.to(imu.device)
+    encoder, head = finetune(_work["make"], imu[train], labels[train], seed=cell.seed, **_work["settings"])
+    with torch.no_grad():
+        logits = head(embed_imu(encoder, imu[test])).cpu()
+    if number != _work["keep"]:
+        return number, logits, None
+    return number, logits, (encoder.cpu(), head.weight.detach().cpu(), head.bias.detach().cpu())
+
+
+def _run_pickled(number: int) -> bytes:
+    return pickle.dumps(_run(number))

@@ -1,0 +1,138 @@
+"""Finetuning: a copy moves, each part at its rate; many cells side by side give what each alone gives."""
+
+import copy
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from models.finetune import Cell, finetune, finetune_grid
+from models.imu import PatchTSTEncoder
+from models.probe import embed_imu, initial_weight, shuffled_batches, train_linear_heads
+from tests.models.test_probe import SETTINGS, Encoder, state
+
+
+def finetune_settings(**changes):
+    return {**SETTINGS, "encoder_lr": 1e-3} | changes
+
+
+def test_finetuning_moves_a_copy_and_each_part_at_its_rate():
+    torch.manual_seed(0)
+    encoder, imu, labels = Encoder(), torch.randn(20, 6, 250), torch.arange(20) % 4
+    before = state(encoder)
+    tuned, head = finetune(
+        partial(copy.deepcopy, encoder), imu, labels, seed=1, **finetune_settings(encoder_lr=1e-6, lr=1e-3, epochs=1)
+    )
+    assert all(torch.equal(before[name], value) for name, value in state(encoder).items())
+    assert not tuned.training
+    # a step of Adam is at most about its rate; 3 steps
+    moved = (tuned.out.weight - encoder.out.weight).abs().max().item()
+    assert 0 < moved < 4e-6
+    initial = initial_weight(4, 12, 1)
+    assert 5e-4 < (head.weight - initial[:, :-1]).abs().max().item() < 4e-3
+    again, _ = finetune(
+        partial(copy.deepcopy, encoder), imu, labels, seed=1, **finetune_settings(encoder_lr=1e-6, lr=1e-3, epochs=1)
+    )
+    assert torch.equal(again.out.weight, tuned.out.weight)
+
+
+def test_finetuning_a_still_encoder_is_a_linear_probe():
+    """With encoder rate 0 and nothing random in the encoder, both ways of learning must agree."""
+
+    class Still(nn.Module):
+        dim = 6
+
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(6, dtype=torch.float64))
+
+        def forward(self, imu):
+            return imu.mean(2) * self.scale
+
+    imu, labels = torch.randn(30, 6, 250, dtype=torch.float64) * 10, torch.arange(30) % 4
+    encoder = Still()
+    _, head = finetune(partial(copy.deepcopy, encoder), imu, labels, seed=5, **finetune_settings(encoder_lr=0.0))
+    probe = train_linear_heads(imu.mean(2), labels, [torch.arange(30)], [5], **SETTINGS)
+    torch.testing.assert_close(head.weight.data, probe.weight[0], rtol=1e-10, atol=1e-12)
+
+
+def tiny_patchtst():
+    return PatchTSTEncoder(dim=8, layers=1, heads=2, ffn=16)
+
+
+def by_the_book(encoder, imu, labels, seed, num_classes, epochs, batch_size, lr, encoder_lr, weight_decay):
+    """Two plain optimizers, the gradient taken by hand-written cross entropy."""
+    head = nn.Linear(encoder.dim, num_classes)
+    initial = initial_weight(num_classes, encoder.dim, seed)
+    head.weight.data, head.bias.data = initial[:, :-1].clone(), initial[:, -1].clone()
+    two = [
+        torch.optim.AdamW(part.parameters(), lr=rate, weight_decay=weight_decay)
+        for part, rate in ((encoder, encoder_lr), (head, lr))
+    ]
+    torch.manual_seed(seed)
+    encoder.train()
+    for batch in shuffled_batches(torch.arange(len(imu)), epochs, batch_size, seed):
+        batch = batch[batch >= 0]
+        logits = head(encoder(imu[batch]))
+        right = logits[torch.arange(len(batch)), labels[batch]]
+        loss = (logits.logsumexp(1) - right).sum() / len(batch)
+        for optimizer in two:
+            optimizer.zero_grad()
+        loss.backward()
+        for optimizer in two:
+            optimizer.step()
+    return encoder.eval(), head
+
+
+@pytest.fixture
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def grid(scratch):
+    """A grid of three cells of different size, and how its encoders are made."""
+    torch.manual_seed(0)
+    imu, labels = torch.randn(40, 6, 250), torch.arange(40) % 4
+    cells = [Cell(torch.arange(n), torch.arange(20, 40), seed) for n, seed in ((9, 5), (20, 6), (4, 7))]
+    make = tiny_patchtst if scratch else partial(copy.deepcopy, tiny_patchtst())
+    return make, imu, labels, cells
+
+
+@pytest.mark.parametrize("scratch", [False, True])
+def test_a_grid_is_each_cell_by_itself_by_the_book(one_thread, scratch):
+    make, imu, labels, cells = grid(scratch)
+    settings = finetune_settings(epochs=2)
+    logits, (kept, weight, bias) = finetune_grid(make, imu, labels, cells, 1, torch.device("cpu"), 1, **settings)
+    for number, cell in enumerate(cells):
+        torch.manual_seed(cell.seed)  # a new encoder's weights follow from the cell
+        encoder = make()
+        expected_encoder, head = by_the_book(encoder, imu[cell.train], labels[cell.train], cell.seed, **settings)
+        expected = head(embed_imu(expected_encoder, imu[cell.test])).detach()
+        torch.testing.assert_close(logits[number], expected, rtol=1e-4, atol=1e-5)
+        if number == 1:
+            torch.testing.assert_close(weight, head.weight.data, rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(kept.state_dict(), expected_encoder.state_dict(), rtol=1e-4, atol=1e-5)
+    assert (logits[0] - logits[1]).abs().max() > 0.01
+
+
+def test_processes_give_to_the_bit_what_one_gives(one_thread, monkeypatch):
+    monkeypatch.setattr("models.finetune.STEPS_PER_PROCESS", 1)
+    make, imu, labels, cells = grid(scratch=True)
+    one, (a, weight, bias) = finetune_grid(
+        make, imu, labels, cells, 1, torch.device("cpu"), 1, **finetune_settings(epochs=2)
+    )
+    two, (b, *head) = finetune_grid(make, imu, labels, cells, 1, torch.device("cpu"), 2, **finetune_settings(epochs=2))
+    assert all(torch.equal(x, y) for x, y in zip(one, two, strict=True))
+    assert torch.equal(weight, head[0]) and torch.equal(bias, head[1])
+    assert all(torch.equal(value, b.state_dict()[name]) for name, value in a.state_dict().items())
+
+
+def test_from_scratch_every_cell_has_weights_of_its_own(one_thread):
+    make, imu, labels, cells = grid(scratch=True)
+    same = [Cell(cells[0].train, cells[0].test, seed) for seed in (1, 2, 1)]
+    logits, _ = finetune_grid(make, imu, labels, same, 0, torch.device("cpu"), 1, **finetune_settings(encoder_lr=0.0))
+    assert torch.equal(logits[0], logits[2]) and (logits[0] - logits[1]).abs().max() > 0.01
