@@ -4,8 +4,9 @@ Reading and processing may fail for a recording, and the reason becomes a row of
 full disk stops the work.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,11 +14,21 @@ import numpy as np
 
 from configs.constants import FRAME_RATE_HZ, IMU_RATE_HZ, WINDOW_S, WINDOW_SAMPLES
 from datasets.fingerprint import fingerprint, hash_files
-from datasets.frames import FrameWriter, index_path
+from datasets.frames import FrameWriter
+from datasets.raw_frames import RawFrameWriter
 from datasets.recording import BadRecording, Recording, Rejection, Segment, Source
 from datasets.signals import Part, Processed, process
 from datasets.source_video import frames_at, probe
-from datasets.store import PreparedRecording, frames_path, imu_path, journal_path, read_journal, write_source
+from datasets.store import (
+    PreparedRecording,
+    frame_files,
+    imu_path,
+    journal_path,
+    open_frame_writer,
+    read_journal,
+    unfinish,
+    write_source,
+)
 
 VERSION = 1  # of the signal path and the frames: raised when the same files would be prepared differently
 _SAMPLES_PER_FRAME = IMU_RATE_HZ // FRAME_RATE_HZ
@@ -31,7 +42,9 @@ class Outcome:
     status: Literal["prepared", "kept", "rejected"]
 
 
-def prepare_source(source: Source, raw: Path, root: Path, frame_size: int, jpeg_quality: int) -> Outcome:
+def prepare_source(
+    source: Source, raw: Path, root: Path, frame_size: int, jpeg_quality: int, store: str = "jpeg"
+) -> Outcome:
     """Prepare one source, unless its journal entry says that this was done with these files and settings.
 
     Args:
@@ -39,21 +52,23 @@ def prepare_source(source: Source, raw: Path, root: Path, frame_size: int, jpeg_
         root: folder of the prepared dataset.
         frame_size: side of the stored frames, pixels.
         jpeg_quality: 1 to 100.
+        store: how frames are stored, ``jpeg`` or ``raw``.
 
     Raises:
         OSError: if the dataset cannot be written.
     """
-    settings = {"version": VERSION, "frame_size": frame_size, "jpeg_quality": jpeg_quality}
+    settings = {"version": VERSION, "frame_size": frame_size, "jpeg_quality": jpeg_quality, "store": store}
     recordings: list[PreparedRecording] = []
     begun = _start_note(root, source.id)
     begun.parent.mkdir(parents=True, exist_ok=True)
-    begun.touch()
+    with open(begun, "ab") as file:
+        file.write(b".")  # one for every start without an end
     try:
         source_hash = hash_files(source.files)
         mark = fingerprint(source, source_hash, settings)
         entry = read_journal(root, source.id)
-        if entry is not None and entry["fingerprint"] == mark and _all_there(root, entry):
-            begun.unlink()
+        if entry is not None and entry["fingerprint"] == mark and _all_there(root, entry, store):
+            begun.unlink(missing_ok=True)
             return Outcome(source.id, "kept" if entry["recordings"] else "rejected")
         recording, processed, rejected = _read(source)
     except BadRecording as error:
@@ -63,13 +78,16 @@ def prepare_source(source: Source, raw: Path, root: Path, frame_size: int, jpeg_
     except Exception as error:  # one recording must not end the work on thousands; the table names it
         mark, rejected = "", [_unexpected(source.id, error)]
     else:
-        stored, more = _store_parts(source, recording, processed, root, frame_size, jpeg_quality, source_hash)
+        if entry is not None and entry["recordings"]:
+            unfinish(root)
+        writer = partial(open_frame_writer, root, store=store, jpeg_quality=jpeg_quality)
+        stored, more = _store_parts(source, recording, processed, writer, frame_size, source_hash)
         recordings += stored
         rejected += more
     if not recordings and not rejected:
         rejected = [Rejection(source.id, "no_samples", "no stretch where both sensors and the video run")]
     write_source(root, source.id, mark, recordings, [without_folder(r, raw) for r in rejected])
-    begun.unlink()
+    begun.unlink(missing_ok=True)  # a process that outlived its call may have prepared it too
     return Outcome(source.id, "prepared" if recordings else "rejected")
 
 
@@ -78,9 +96,17 @@ def without_folder(rejection: Rejection, raw: Path) -> Rejection:
     return replace(rejection, detail=rejection.detail.replace(f"{raw}/", ""))
 
 
-def is_started(source: Source, root: Path) -> bool:
-    """Whether a process has begun with this source and not ended."""
-    return _start_note(root, source.id).exists()
+def count_starts(source: Source, root: Path) -> int:
+    """How often a process has begun with this source since one last ended with it: 0 for most."""
+    try:
+        return _start_note(root, source.id).stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def forget_starts(source: Source, root: Path) -> None:
+    """Count from 0 again."""
+    _start_note(root, source.id).unlink(missing_ok=True)
 
 
 def _start_note(root: Path, source_id: str) -> Path:
@@ -91,13 +117,13 @@ def reject_crashed(source: Source, root: Path) -> Outcome:
     """Record a source whose worker process died."""
     detail = "the process died while preparing it (damaged video, or out of memory); the next call tries again"
     write_source(root, source.id, "", [], [Rejection(source.id, "crashed", detail)])
+    forget_starts(source, root)
     return Outcome(source.id, "rejected")
 
 
-def _all_there(root: Path, entry: dict[str, Any]) -> bool:
+def _all_there(root: Path, entry: dict[str, Any], store: str) -> bool:
     for row in entry["recordings"]:
-        mjpeg = frames_path(root, row["id"])
-        files = [imu_path(root, row["id"])] + ([mjpeg, index_path(mjpeg)] if row["frames"] else [])
+        files = [imu_path(root, row["id"])] + (frame_files(root, row["id"], store) if row["frames"] else [])
         if not all(file.is_file() for file in files):
             return False
     return True
@@ -138,9 +164,8 @@ def _store_parts(
     source: Source,
     recording: Recording,
     processed: Processed,
-    root: Path,
+    open_writer: Callable[[str], FrameWriter | RawFrameWriter],
     frame_size: int,
-    jpeg_quality: int,
     source_hash: str,
 ) -> tuple[list[PreparedRecording], list[Rejection]]:
     """Write the frames of all parts in one pass over the video."""
@@ -155,7 +180,7 @@ def _store_parts(
         samples, count = len(part.imu), 0
         if frames is not None:
             try:
-                count = _write_frames(frames, len(_frame_times(part)), frames_path(root, part_id), jpeg_quality)
+                count = _write_frames(frames, len(_frame_times(part)), open_writer(part_id))
             except BadRecording as error:
                 rejected.append(Rejection(source.id, error.reason, error.message, part.start_s, part.end_s))
                 break
@@ -205,10 +230,9 @@ def _decoded(frames: Iterator[np.ndarray], video: Path) -> Iterator[np.ndarray]:
         raise BadRecording("unreadable_video", f"{video}: {type(error).__name__}: {error}") from error
 
 
-def _write_frames(frames: Iterator[np.ndarray], count: int, mjpeg: Path, jpeg_quality: int) -> int:
+def _write_frames(frames: Iterator[np.ndarray], count: int, writer: FrameWriter | RawFrameWriter) -> int:
     """Write the next ``count`` frames, or as many as there are."""
-    mjpeg.parent.mkdir(parents=True, exist_ok=True)
-    with FrameWriter(mjpeg, jpeg_quality) as writer:
+    with writer:
         for _ in range(count):
             if (frame := next(frames, None)) is None:
                 break

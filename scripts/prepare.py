@@ -7,31 +7,29 @@ missing, or whose files or settings have changed; so the same command goes on af
 import errno
 import importlib.metadata
 import json
-import multiprocessing
 import os
 import platform
 import re
 import sys
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
-from joblib.externals.loky.process_executor import TerminatedWorkerError
-from tqdm import tqdm
 
 from configs.load import parse
 from configs.schema import PrepareConfig
 from datasets.formats import FORMATS
 from datasets.formats.listing import NOT_ON_DISK
-from datasets.preparation import Outcome, is_started, prepare_source, reject_crashed, without_folder
-from datasets.recording import Found, Source
+from datasets.preparation import Outcome, without_folder
+from datasets.recording import Found
 from datasets.store import Store, finish, read_journal, write_text
 from datasets.windows import list_windows
+from scripts.prepare_cluster import prepare_on_cluster
+from scripts.prepare_parallel import Task, WorkersError, prepare_all
+from scripts.prepare_shards import digest, mark_done, missing_shards, share_of
 from utils.tables import markdown
 
 SIMULATED_NOTE = "SIMULATED.txt"  # lies in a raw folder that no person recorded
@@ -45,9 +43,13 @@ def main(argv: list[str] | None = None) -> None:
     try:
         check_out(cfg)
         found = find(cfg)
-        outcomes = prepare_all(cfg, found)
+        outcomes = prepare_found(cfg, found)
+        counts = Counter(outcome.status for outcome in outcomes)
+        print(f"\n{counts['prepared']} prepared, {counts['kept']} kept from before, {counts['rejected']} left out\n")
+        if not is_last_shard(cfg, found):
+            return
         close(cfg, found)
-    except (FileNotFoundError, ValueError) as error:
+    except (FileNotFoundError, ValueError, WorkersError) as error:
         sys.exit(f"prepare: {error}")
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -55,8 +57,6 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(
             f"prepare: no space left for {cfg.out}: make room and give the same command again, it goes on from here"
         )
-    counts = Counter(outcome.status for outcome in outcomes)
-    print(f"\n{counts['prepared']} prepared, {counts['kept']} kept from before, {counts['rejected']} left out\n")
     print(summary(Store(cfg.out)))
     check_share(cfg, found)
 
@@ -89,42 +89,29 @@ def find(cfg: PrepareConfig) -> Found:
     return found
 
 
-def prepare_all(cfg: PrepareConfig, found: Found) -> list[Outcome]:
-    """Prepare every source. One whose process dies is tried again alone, and then left out."""
-    workers = min(cfg.num_workers or os.cpu_count() or 1, max(len(found.sources), 1))
-    settings = (cfg.raw, cfg.out, cfg.frame_size, cfg.jpeg_quality)
-    left = {source.id: source for source in found.sources}
-    outcomes: list[Outcome] = []
-    with tqdm(total=len(left), desc=f"prepare {cfg.out.name}", unit="recording") as bar:
-
-        def note(outcome: Outcome) -> None:
-            outcomes.append(outcome)
-            del left[outcome.source_id]
-            bar.update()
-
-        while left:
-            # longest first, so that no worker is left alone with a long one at the end
-            queue = sorted(left.values(), key=_bytes, reverse=True)
-            jobs = (delayed(prepare_source)(source, *settings) for source in queue)
-            try:
-                for outcome in Parallel(n_jobs=workers, return_as="generator_unordered")(jobs):
-                    note(outcome)
-            except TerminatedWorkerError:
-                for source in [s for s in left.values() if is_started(s, cfg.out)]:
-                    note(_alone(source, *settings))
-    return outcomes
+def prepare_found(cfg: PrepareConfig, found: Found) -> list[Outcome]:
+    """Prepare every source, or those of a shard."""
+    sources = share_of(found.sources, cfg.shard) if cfg.shard else found.sources
+    if cfg.backend == "dask":
+        # workers have working folders of their own
+        task = Task(cfg.raw.absolute(), cfg.out.absolute(), cfg.frame_size, cfg.jpeg_quality, cfg.store)
+        return prepare_on_cluster(task, sources, cfg.scheduler)
+    task = Task(cfg.raw, cfg.out, cfg.frame_size, cfg.jpeg_quality, cfg.store)
+    return prepare_all(task, sources, min(cfg.num_workers or os.cpu_count() or 1, max(len(sources), 1)))
 
 
-def _bytes(source: Source) -> int:
-    return sum(path.stat().st_size for path in source.files if path.is_file())
-
-
-def _alone(source: Source, raw: Path, out: Path, frame_size: int, jpeg_quality: int) -> Outcome:
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        try:
-            return pool.submit(prepare_source, source, raw, out, frame_size, jpeg_quality).result()
-        except BrokenProcessPool:
-            return reject_crashed(source, out)
+def is_last_shard(cfg: PrepareConfig, found: Found) -> bool:
+    """Note that this shard is done, and say whether all are; without shards, they are."""
+    if cfg.shard is None:
+        return True
+    work = digest(found.sources, settings_of(cfg))
+    mark_done(cfg.out, cfg.shard, work)
+    if missing := missing_shards(cfg.out, cfg.shard, work):
+        print(
+            f"shard {cfg.shard} is done; the dataset opens when {', '.join(map(str, missing))} are, or after the same "
+            "command without --shard"
+        )
+    return not missing
 
 
 def close(cfg: PrepareConfig, found: Found) -> None:
@@ -140,17 +127,23 @@ def close(cfg: PrepareConfig, found: Found) -> None:
         write_text(cfg.out / "rejected.csv", pd.DataFrame(rows).to_csv(index=False))
         reasons = ", ".join(f"{reason} {count}" for reason, count in Counter(r["reason"] for r in rows).most_common())
         raise ValueError(f"nothing could be prepared from {cfg.raw} ({reasons}); see {cfg.out / 'rejected.csv'}")
-    options = {name: getattr(cfg, name) for name in FORMATS[cfg.format].OPTIONS}
     info = {
         "name": cfg.out.name,
         "simulated": (cfg.raw / SIMULATED_NOTE).is_file(),
         "frame_size": cfg.frame_size,
-        "settings": {"format": cfg.format, "frame_size": cfg.frame_size, "jpeg_quality": cfg.jpeg_quality}
-        | {name: value.name if isinstance(value, Path) else value for name, value in options.items()},
+        "store": cfg.store,
+        "settings": settings_of(cfg),
         "notes": found.notes,
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
     }
     finish(cfg.out, [source.id for source in found.sources], rejected, found.classes, info)
+
+
+def settings_of(cfg: PrepareConfig) -> dict[str, Any]:
+    """The settings that the prepared files follow from; files are recorded by name, not by path."""
+    values = {name: getattr(cfg, name) for name in ("format", "frame_size", "jpeg_quality", "store")}
+    values |= {name: getattr(cfg, name) for name in FORMATS[cfg.format].OPTIONS}
+    return {name: value.name if isinstance(value, Path) else value for name, value in values.items()}
 
 
 def _version(package: str) -> str:

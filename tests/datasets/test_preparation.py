@@ -10,7 +10,7 @@ import pytest
 from datasets import preparation
 from datasets.fingerprint import WHOLE_FILE_BYTES, fingerprint, hash_files
 from datasets.frames import FrameStream
-from datasets.preparation import is_started, prepare_source, reject_crashed
+from datasets.preparation import count_starts, prepare_source, reject_crashed
 from datasets.recording import BadRecording, Recording, Segment, Source
 from datasets.store import frames_path, imu_path, read_journal
 from tests.videos import SIDE, number_of, write_video
@@ -203,7 +203,7 @@ def test_a_second_call_keeps_what_is_there(tmp_path):
     before = imu_path(tmp_path / "out", "rec").stat().st_mtime_ns
     assert prepare(tmp_path, recording)[0] == "kept"
     assert imu_path(tmp_path / "out", "rec").stat().st_mtime_ns == before
-    assert not is_started(source(tmp_path), tmp_path / "out")
+    assert count_starts(source(tmp_path), tmp_path / "out") == 0
 
 
 @pytest.mark.parametrize("change", ["content", "settings", "imu lost", "frames lost", "journal damaged"])
@@ -237,7 +237,7 @@ def test_a_rejected_file_is_not_read_again_until_it_changes(tmp_path):
 def test_a_crash_is_noted_and_tried_again(tmp_path):
     chosen = source(tmp_path, make(even(0, 6)))
     outcome = reject_crashed(chosen, tmp_path / "out")
-    assert outcome.status == "rejected" and not is_started(chosen, tmp_path / "out")
+    assert outcome.status == "rejected" and count_starts(chosen, tmp_path / "out") == 0
     assert read_journal(tmp_path / "out", "rec")["rejected"][0]["reason"] == "crashed"
     assert prepare(tmp_path, chosen)[0] == "prepared"
 

@@ -46,7 +46,7 @@ def test_a_dataset_and_its_summary(raw, tmp_path, capsys):
     store = Store(tmp_path / "out")
     assert store.classes == ["walking", "sitting"] and store.info["subjects"] == ["P01", "P02"]
     assert store.info["settings"] == {
-        "format": "pd", "frame_size": 224, "jpeg_quality": 90,
+        "format": "pd", "frame_size": 224, "jpeg_quality": 90, "store": "jpeg",
         "imu_columns": None, "time_column": None, "acc_unit": None, "gyro_unit": None,
     }  # fmt: skip
     assert not store.simulated and str(tmp_path) not in (tmp_path / "out" / "dataset.json").read_text()

@@ -1,0 +1,138 @@
+"""All sources of a dataset prepared at once, in processes of this machine.
+
+Video decoders are native code, and a damaged file may kill the process that reads it. That costs its recording and
+no other: whoever was at work when a process died is tried again in a process of its own.
+"""
+
+import multiprocessing
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+from joblib.externals.loky import as_completed, get_reusable_executor
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+from tqdm import tqdm
+
+from datasets.preparation import Outcome, count_starts, prepare_source, reject_crashed
+from datasets.recording import Source
+
+_MAX_DEATHS = 3  # of workers in a row, none of which had begun with a recording
+_IDLE_S = 60  # after which a worker ends
+
+
+class WorkersError(RuntimeError):
+    """The processes that should do the work are not there, or do not live long enough."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What ``prepare_source`` is told beside the source; callable, so that workers need nothing else."""
+
+    raw: Path
+    out: Path
+    frame_size: int
+    jpeg_quality: int
+    store: str
+
+    def __call__(self, source: Source) -> Outcome:
+        return prepare_source(source, self.raw, self.out, self.frame_size, self.jpeg_quality, self.store)
+
+
+def prepare_all(task: Task, sources: Iterable[Source], workers: int) -> list[Outcome]:
+    """Prepare sources on this machine, longest first, so that no worker is left alone with a long one at the end.
+
+    A source that an earlier call began with and did not end (it may have been what killed that call), and those that
+    were under way when a worker died, get a process of their own. One that dies even there is left out.
+
+    Args:
+        workers: processes.
+
+    Raises:
+        WorkersError: if processes die before they have begun with anything.
+    """
+    left = {source.id: source for source in sorted(sources, key=source_bytes, reverse=True)}
+    remove_leftovers(task.out, set(left))
+    outcomes: list[Outcome] = []
+    deaths = 0
+    with progress_bar(task, len(left)) as bar:
+
+        def note(outcome: Outcome) -> None:
+            outcomes.append(outcome)
+            del left[outcome.source_id]
+            bar.update()
+
+        while left:
+            suspects = [source for source in left.values() if count_starts(source, task.out)]
+            for outcome in _apart(task, suspects, workers):
+                note(outcome)
+            before = len(left)
+            try:
+                for outcome in _in_processes(task, list(left.values()), workers):
+                    note(outcome)
+            except TerminatedWorkerError as error:
+                begun = any(count_starts(source, task.out) for source in left.values())
+                deaths = 0 if begun or len(left) < before else deaths + 1
+                if deaths == _MAX_DEATHS:
+                    raise WorkersError(
+                        f"worker processes die before they begin ({str(error).splitlines()[0]}): is there too little "
+                        "memory? Give fewer --num_workers, or see the system's log"
+                    ) from error
+    return outcomes
+
+
+def source_bytes(source: Source) -> int:
+    """Size of a source's files, which tells roughly how long it takes."""
+    return sum(path.stat().st_size for path in source.files if path.is_file())
+
+
+def remove_leftovers(out: Path, source_ids: set[str]) -> None:
+    """Delete what killed processes had half written of these sources: there may be gigabytes of it."""
+    for folder in ("imu", "frames"):
+        for path in (out / folder).glob("*.tmp"):
+            recording = path.name.rsplit(".", 2)[0]  # <recording>.npy.<process>.tmp
+            for suffix in (".npy", ".mjpeg", ".idx"):
+                recording = recording.removesuffix(suffix)
+            if recording in source_ids or recording.rpartition("_part")[0] in source_ids:
+                path.unlink(missing_ok=True)
+
+
+def progress_bar(task: Task, total: int) -> tqdm:
+    """How many recordings are done."""
+    return tqdm(total=total, desc=f"prepare {task.out.name}", unit="recording")
+
+
+def _in_processes(task: Task, sources: Iterable[Source], workers: int) -> Iterator[Outcome]:
+    # joblib's own pool of processes; Parallel would do a single worker's work in this process, which no decoder may end
+    pool = get_reusable_executor(max_workers=workers, timeout=_IDLE_S)
+    try:
+        for done in as_completed([pool.submit(task, source) for source in sources]):
+            yield done.result()
+    except BaseException:
+        pool.shutdown(kill_workers=True)
+        raise
+
+
+def _apart(task: Task, sources: list[Source], workers: int) -> Iterator[Outcome]:
+    """Prepare each in a process of its own; whose process dies gets another one, alone on the machine."""
+    if not sources:
+        return
+    died = []
+    with ThreadPoolExecutor(workers) as threads:
+        for source, outcome in zip(sources, threads.map(lambda source: _alone(task, source), sources), strict=True):
+            if outcome is None:
+                died.append(source)
+            else:
+                yield outcome
+    for source in died:
+        yield _alone(task, source) or reject_crashed(source, task.out)
+
+
+def _alone(task: Task, source: Source) -> Outcome | None:
+    """None if the process died."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            return pool.submit(task, source).result()
+        except BrokenProcessPool:
+            return None
