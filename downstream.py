@@ -10,10 +10,9 @@ every draw), answers.csv (the answer to each), confusion.png and shots.png.
 """
 
 import copy
-import csv
-import hashlib
 import sys
 import time
+import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -25,17 +24,16 @@ from torch import Tensor, nn
 
 from configs.load import dump, parse
 from configs.schema import DownstreamConfig, TrainConfig
-from datasets.splits import Draw, draw_by_group, draw_windows, groups_of, resolve_classes
-from datasets.store import open_store
-from datasets.windows import Windows, list_windows
+from datasets.few_shot import Protocol, build_protocol, few_shot_results, write_answers, write_protocol
+from datasets.leaks import seen_in_pretraining
+from datasets.splits import Draw
 from models import build_imu_encoder, load_imu_encoder
 from models.finetune import Cell, finetune_grid
 from models.probe import embed_imu, train_linear_heads
 from utils import checkpoint, distributed
-from utils.metrics import classification_chance, majority_baseline, metrics_over_draws
 from utils.plots import confusion_matrix as plot_confusion
 from utils.plots import shots_curve
-from utils.results import checkpoint_facts
+from utils.results import checkpoint_facts, public_settings
 from utils.run import commit, default_name, open_run, seed_everything, write_json
 from utils.tables import few_shot_method, few_shot_tables, marked
 
@@ -48,57 +46,58 @@ def main(argv: list[str] | None = None) -> Path:
     seed_everything(config.seed)
 
     encoder, training = build_encoder(config)
-    store = open_store(config.data_root, config.dataset)
-    classes = resolve_classes(config.classes, store.classes)
-    windows = list_windows(store, labelled=True, classes=classes)
-    draws, groups = draw(config, windows)
+    protocol = build_protocol(config)
+    windows, used, num_classes = protocol.windows, protocol.used, len(protocol.windows.classes)
+    facts = checkpoint_facts(config.checkpoint) if config.checkpoint else None
+    drawn_anew = config.random_weights or config.mode == "supervised"
+    if facts is None or drawn_anew:
+        seen = {"seen": False, "windows": 0, "why": ""}
+    else:
+        excluded = training.exclude_classes or []
+        seen = seen_in_pretraining(facts["dataset"], excluded, windows.store, windows, config.data_root)
+    announce(config, protocol, seen)
 
     # Only the windows of some draw are read, and each once.
-    used = np.unique(np.concatenate([np.r_[d.shots.ravel(), d.test] for d in draws]))
     imu = torch.from_numpy(windows.imu(used, config.normalize or training.normalize))
     labels = torch.from_numpy(windows.label[used])
-    rows = [Draw(np.searchsorted(used, d.shots), np.searchsorted(used, d.held_out)) for d in draws]
-    print(
-        f"{config.dataset}: {len(windows)} windows of {len(classes)} classes; {len(used)} are drawn, in {config.draws} "
-        f"draws x {len(config.shots)} numbers of shots, split by {groups}"
-    )
+    cells = [
+        Cell(positions(used, draw.train(n)), positions(used, draw.test), cell_seed(config.seed, draw, n))
+        for n in config.shots
+        for draw in protocol.draws
+    ]
+    keep = config.shots.index(max(config.shots)) * len(
+        protocol.draws
+    )  # first draw, most shots: what --save_model saves
     if config.mode == "lp":
-        predictions, best = linear_probes(config, encoder.to(device), imu, labels.to(device), rows, len(classes))
+        answers, kept = linear_probes(config, encoder.to(device), imu, labels.to(device), cells, num_classes, keep)
     else:
         scratch = config.mode == "supervised"
         make_encoder = partial(build_imu_encoder, training) if scratch else partial(copy.deepcopy, encoder)
-        predictions, best = trained_whole(config, make_encoder, imu, labels, rows, len(classes), device)
+        answers, kept = trained_whole(config, make_encoder, imu, labels, cells, num_classes, keep, device)
+    folds = len(protocol.draws)
+    predictions = {n: answers[i * folds : (i + 1) * folds] for i, n in enumerate(config.shots)}
 
-    truth = [windows.label[d.test] for d in draws]
     name = config.run_name or default_name("downstream", config.mode, config.dataset)
     folder = open_run(config.runs_root / name, dump(config), device)
     results = {
         "command": "downstream",
-        "simulated": store.simulated,
-        "dataset": store.fingerprint(),
-        "checkpoint": checkpoint_facts(config.checkpoint) if config.checkpoint else None,
+        "checkpoint": facts,
+        "seen_in_pretraining": seen,
         "model": training.model,
-        "encoder": "random" if config.random_weights or config.mode == "supervised" else "pretrained",
+        "encoder": "random" if drawn_anew else "pretrained",
         "mode": config.mode,
-        "split": config.split,
-        "groups": groups,
-        "classes": list(classes),
-        "windows_per_class": np.bincount(windows.label, minlength=len(classes)).tolist(),
-        "held_out_per_class": config.val_samples,
-        "chance": classification_chance(np.full(len(classes), config.val_samples)),
-        "majority": majority_baseline(np.full(len(classes), config.val_samples)),
-        "shots": {str(n): metrics_over_draws(truth, predictions[n], len(classes)) for n in config.shots},
-        "draws": write_draws(folder / "draws.json", config, windows, draws),
+        **few_shot_results(config, protocol, predictions),
+        "draws": write_protocol(folder / "draws.json", config, protocol),
         "seed": config.seed,
         "commit": commit(),
-        "config": config.model_dump(mode="json"),
+        "config": public_settings(config.model_dump()),
         "seconds": round(time.perf_counter() - started, 2),
     }
-    write_answers(folder / "answers.csv", windows, draws, truth, predictions)
+    write_answers(folder / "answers.csv", protocol, predictions)
     write_json(folder / "results.json", results)
     draw_pictures(folder, results)
     if config.save_model:
-        save_model(config.save_model, best, training, results)
+        save_model(config.save_model, kept, training, results)
     if config.report:
         print(few_shot_tables(results))
     print(f"results: {folder / 'results.json'}")
@@ -122,30 +121,40 @@ def build_encoder(config: DownstreamConfig) -> tuple[nn.Module, TrainConfig]:
     return (build_imu_encoder(training) if drawn_anew else encoder), training
 
 
-def draw(config: DownstreamConfig, windows: Windows) -> tuple[list[Draw], str]:
-    """All draws, and in words what was kept apart."""
-    numbers = {"shots": max(config.shots), "held_out": config.val_samples, "draws": config.draws, "seed": config.seed}
-    if config.split == "window":
-        return draw_windows(windows.label, windows.classes, **numbers), "window"
-    groups, kind = groups_of(windows.subject, windows.session)
-    return draw_by_group(windows.label, groups, windows.classes, **numbers), kind
+def announce(config: DownstreamConfig, protocol: Protocol, seen: dict[str, Any]) -> None:
+    """Say what is measured, and what a reader must know of it."""
+    windows = protocol.windows
+    print(
+        f"{config.dataset}: {len(windows)} windows of {len(windows.classes)} classes; {len(protocol.used)} are drawn, in "
+        f"{config.draws} draws x {len(config.shots)} numbers of shots, split by {protocol.kept_apart}"
+    )
+    for name, why in protocol.dropped.items():
+        print(f"class left out: {name} ({why})")
+    if protocol.copies:
+        print(f"WARNING: {len(protocol.copies)} held-out windows hold the same samples as windows to learn from")
+    if seen["seen"]:
+        print(f"WARNING: {seen['why']}: {seen['windows']} of these windows are not new to it")
 
 
-Predictions = dict[int, list[np.ndarray]]  # by number of shots, for each draw (K * V,) classes of the held-out windows
 Trained = tuple[nn.Module, Tensor, Tensor]  # encoder, weight (K, D), bias (K,)
 
 
 def linear_probes(
-    config: DownstreamConfig, encoder: nn.Module, imu: Tensor, labels: Tensor, draws: list[Draw], num_classes: int
-) -> tuple[Predictions, Trained]:
-    """A linear layer on the frozen encoder for every draw and number of shots, all trained together."""
+    config: DownstreamConfig,
+    encoder: nn.Module,
+    imu: Tensor,
+    labels: Tensor,
+    cells: list[Cell],
+    num_classes: int,
+    keep: int,
+) -> tuple[list[np.ndarray], Trained]:
+    """A linear layer on the frozen encoder for every cell, all trained together; answers to the held-out windows."""
     embeddings = embed_imu(encoder, imu)
-    cells = [(n, d) for n in config.shots for d in range(len(draws))]
     heads = train_linear_heads(
         embeddings,
         labels,
-        sets=[torch.from_numpy(draws[d].train(n)) for n, d in cells],
-        seeds=[cell_seed(config.seed, d, n) for n, d in cells],
+        sets=[cell.train for cell in cells],
+        seeds=[cell.seed for cell in cells],
         num_classes=num_classes,
         epochs=config.epochs,
         batch_size=config.batch_size,
@@ -153,12 +162,11 @@ def linear_probes(
         weight_decay=config.weight_decay,
         standardize=config.standardize,
     )
-    predictions: Predictions = {n: [] for n in config.shots}
-    for head, (n, d) in enumerate(cells):
-        held_out = embeddings[torch.from_numpy(draws[d].test).to(embeddings.device)]
-        predictions[n].append(heads.logits(head, held_out).argmax(1).cpu().numpy())
-    first = cells.index((max(config.shots), 0))
-    return predictions, (encoder, heads.weight[first], heads.bias[first])
+    answers = []
+    for head, cell in enumerate(cells):
+        held_out = embeddings[cell.test.to(embeddings.device)]
+        answers.append(heads.logits(head, held_out).argmax(1).cpu().numpy())
+    return answers, (encoder, heads.weight[keep], heads.bias[keep])
 
 
 def trained_whole(
@@ -166,21 +174,18 @@ def trained_whole(
     make_encoder: Callable[[], nn.Module],
     imu: Tensor,
     labels: Tensor,
-    draws: list[Draw],
+    cells: list[Cell],
     num_classes: int,
+    keep: int,
     device: torch.device,
-) -> tuple[Predictions, Trained]:
-    """Encoder and linear layer trained anew for every draw and number of shots; see ``finetune_grid``."""
-    grid = [(n, d) for n in config.shots for d in range(len(draws))]
-    logits, best = finetune_grid(
+) -> tuple[list[np.ndarray], Trained]:
+    """Encoder and linear layer trained anew for every cell; answers to the held-out windows."""
+    logits, kept = finetune_grid(
         make_encoder,
         imu,
         labels,
-        cells=[
-            Cell(torch.from_numpy(draws[d].train(n)), torch.from_numpy(draws[d].test), cell_seed(config.seed, d, n))
-            for n, d in grid
-        ],
-        keep=grid.index((max(config.shots), 0)),
+        cells,
+        keep=keep,
         device=device,
         num_workers=config.num_workers,
         num_classes=num_classes,
@@ -190,38 +195,18 @@ def trained_whole(
         encoder_lr=config.encoder_lr,
         weight_decay=config.weight_decay,
     )
-    predictions: Predictions = {n: [] for n in config.shots}
-    for (n, _), answer in zip(grid, logits, strict=True):
-        predictions[n].append(answer.argmax(1).numpy())
-    return predictions, best
+    return [answer.argmax(1).numpy() for answer in logits], kept
 
 
-def cell_seed(seed: int, draw: int, shots: int) -> int:
+def positions(used: np.ndarray, windows: np.ndarray) -> Tensor:
+    """Where these windows stand among the sorted ones that are read."""
+    return torch.from_numpy(np.searchsorted(used, windows))
+
+
+def cell_seed(seed: int, draw: Draw, shots: int) -> int:
     """One seed per cell of the grid: the same whichever other cells are asked for."""
-    return int(np.random.SeedSequence([seed, draw, shots]).generate_state(1)[0])
-
-
-def write_draws(path: Path, config: DownstreamConfig, windows: Windows, draws: list[Draw]) -> dict[str, str]:
-    """Write the windows of every draw; name and digest of the file: equal digests, equal windows."""
-    content = {"dataset": windows.store.fingerprint(), "split": config.split, "seed": config.seed}
-    content["draws"] = [draw.named(windows.classes, windows.ids()) for draw in draws]
-    write_json(path, content)
-    return {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-
-
-def write_answers(
-    path: Path, windows: Windows, draws: list[Draw], truth: list[np.ndarray], predictions: Predictions
-) -> None:
-    """Write what was answered to every held-out window of every draw, for statistics over people and windows."""
-    ids = windows.ids()
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["shots", "draw", "window", "subject", "session", "truth", "predicted"])
-        for shots, by_draw in predictions.items():
-            for number, (draw, true, predicted) in enumerate(zip(draws, truth, by_draw, strict=True)):
-                for i, t, p in zip(draw.test, true, predicted, strict=True):
-                    names = (windows.subject[i], windows.session[i], windows.classes[t], windows.classes[p])
-                    table.writerow([shots, number, ids[i], *names])
+    fold = [zlib.crc32(draw.held_out_groups[0].encode())] if draw.is_fold else []
+    return int(np.random.SeedSequence([seed, draw.number, shots, *fold]).generate_state(1)[0])
 
 
 def draw_pictures(folder: Path, results: dict[str, Any]) -> None:

@@ -10,6 +10,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from configs.constants import WINDOW_S
+
 Normalization = Literal["recording", "dataset", "window", "none"]
 ImuEncoderName = Literal["patchtst", "conv_gru"]
 VideoEncoderName = Literal["videomae", "clip"]
@@ -287,29 +289,75 @@ class TrainConfig(Config):
 
 
 class EvaluationConfig(Config):
-    """What downstream.py and zeroshot.py share."""
+    """What all evaluations share."""
 
-    model: MethodName | None = setting(
-        None, help="method of the checkpoint, checked against it; default: whatever the checkpoint says"
-    )
     dataset: FolderName = setting(help="prepared dataset to evaluate on, a folder under --data_root")
     data_root: Path = setting(Path("data"), help="folder of the prepared datasets")
     classes: list[str] | None = setting(None, help="class names, or a class set: mmea5; default: all of the dataset")
-    device: str = setting("auto", help="auto, cpu, cuda or cuda:N")
     seed: int = setting(0, ge=0, help="draws of windows, weights and bootstraps")
     run_name: FolderName | None = setting(None, help="folder under --runs_root; default: command, dataset and time")
     runs_root: Path = setting(Path("runs"), help="folder of the runs")
     report: bool = setting(False, help="print the tables when done")
 
 
-class DownstreamConfig(EvaluationConfig):
+class FewShotConfig(EvaluationConfig):
+    """What few-shot evaluations share: which windows are learnt from, and which are held out."""
+
+    shots: list[PositiveInt] = setting([10, 20, 50, 100], min_length=1, help="labelled windows per class, one run each")
+    train_samples: PositiveInt | None = setting(None, help="a single number of shots; another name for --shots N")
+    val_samples: PositiveInt = setting(20, help="held-out windows per class that the result is measured on")
+    draws: PositiveInt = setting(5, help="random draws of shots and held-out windows; mean and std are over them")
+    split: Literal["window", "group", "leave_one_group_out"] = setting(
+        "window",
+        help="window: any windows (paper); group: no subject (or session, if unknown) on both sides; "
+        "leave_one_group_out: each is held out in turn, with all its windows",
+    )
+    drop_small_classes: bool = setting(False, help="leave out classes with too few windows, instead of refusing them")
+    stride_s: float = setting(
+        5.0, gt=0, le=5, help="from one window to the next, seconds, a multiple of 0.1; below 5 they overlap"
+    )
+    label_share: float = setting(
+        1.0, gt=0.5, le=1, help="share of a window that a label must cover, for events that are shorter than windows"
+    )
+
+    same = (("train_samples", "shots"), ("shots", "train_samples"))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _train_samples(cls, values: dict) -> dict:
+        samples = values.get("train_samples")
+        if samples is None:
+            return values
+        if values.get("shots") is not None:
+            raise ValueError("train_samples and shots say the same thing: give one of them")
+        return {k: v for k, v in values.items() if k != "train_samples"} | {"shots": [samples]}
+
+    @model_validator(mode="after")
+    def _check_draws(self) -> "FewShotConfig":
+        if len(set(self.shots)) != len(self.shots):
+            raise ValueError(f"shots {self.shots} names a number twice")
+        if abs(self.stride_s * 10 - round(self.stride_s * 10)) > 1e-6:
+            raise ValueError(f"stride_s {self.stride_s} must be a multiple of 0.1, the time between frames")
+        if self.split == "window" and self.stride_s < 5:
+            raise ValueError(
+                f"stride_s {self.stride_s}: windows that overlap would fall on both sides of split window; use --split "
+                "group or leave_one_group_out"
+            )
+        return self
+
+
+class DownstreamConfig(FewShotConfig):
     """downstream.py"""
 
     program = "python downstream.py"
     summary = "Few-shot evaluation of an IMU encoder: linear probe, finetuning, or training from scratch."
 
+    model: MethodName | None = setting(
+        None, help="method of the checkpoint, checked against it; default: whatever the checkpoint says"
+    )
+    device: str = setting("auto", help="auto, cpu, cuda or cuda:N")
     checkpoint: Path | None = setting(
-        None, help="checkpoint of train.py, of which only the IMU encoder is read; mode supervised needs none"
+        None, help="checkpoint of train.py, of which only the IMU encoder is read, or an encoder of scripts.export"
     )
     random_weights: bool = setting(False, help="control: the same encoder, weights drawn at random")
     mode: Literal["lp", "finetune", "supervised"] = setting(
@@ -317,12 +365,11 @@ class DownstreamConfig(EvaluationConfig):
         help="lp: linear layer on the frozen encoder; finetune: encoder and layer; supervised: both from scratch, in "
         "the architecture of --model or of the checkpoint",
     )
-    shots: list[PositiveInt] = setting([10, 20, 50, 100], min_length=1, help="labelled windows per class, one run each")
-    train_samples: PositiveInt | None = setting(None, help="a single number of shots; another name for --shots N")
-    val_samples: PositiveInt = setting(20, help="held-out windows per class that the result is measured on")
-    draws: PositiveInt = setting(5, help="random draws of shots and held-out windows; mean and std are over them")
-    split: Literal["window", "group"] = setting(
-        "window", help="window: any windows (paper); group: no subject (or session, if unknown) on both sides"
+    stride_s: float = setting(
+        5.0, gt=0, multiple_of=0.1, help="from one window to the next, seconds; below 5 they overlap, for rare events"
+    )
+    label_share: float = setting(
+        1.0, gt=0.5, le=1, help="a window has the label that covers at least this share of it, for short events"
     )
     epochs: PositiveInt = setting(25, help="passes over the shots; the last one is reported")
     batch_size: PositiveInt = setting(8, help="windows per step")
@@ -346,18 +393,6 @@ class DownstreamConfig(EvaluationConfig):
     )
     save_model: Path | None = setting(None, help="file for the encoder and head of the first draw at the most shots")
 
-    same = (("train_samples", "shots"), ("shots", "train_samples"))
-
-    @model_validator(mode="before")
-    @classmethod
-    def _train_samples(cls, values: dict) -> dict:
-        samples = values.get("train_samples")
-        if samples is None:
-            return values
-        if values.get("shots") is not None:
-            raise ValueError("train_samples and shots say the same thing: give one of them")
-        return {k: v for k, v in values.items() if k != "train_samples"} | {"shots": [samples]}
-
     @model_validator(mode="before")
     @classmethod
     def _fill(cls, values: dict) -> dict:
@@ -374,11 +409,31 @@ class DownstreamConfig(EvaluationConfig):
             raise ValueError("checkpoint is missing: give --checkpoint FILE, --random_weights or --mode supervised")
         if self.checkpoint is None and not self.random_weights and self.mode != "supervised":
             raise ValueError(f"checkpoint is missing: mode {self.mode} needs one, or --random_weights")
-        if len(set(self.shots)) != len(self.shots):
-            raise ValueError(f"shots {self.shots} names a number twice")
+        if self.stride_s < WINDOW_S and self.split == "window":
+            raise ValueError(
+                f"stride_s {self.stride_s:g}: windows overlap, and with split window the same seconds would be learnt "
+                "from and measured on: use split group"
+            )
         if self.standardize and self.mode != "lp":
             raise ValueError(f"standardize is for a frozen encoder, and mode {self.mode} moves it: drop one of them")
         return self
+
+
+class HandmadeConfig(FewShotConfig):
+    """python -m scripts.handmade"""
+
+    program = "python -m scripts.handmade"
+    summary = "Few-shot evaluation without any encoder: hand-made features and a random forest, on the same draws."
+
+    trees: PositiveInt = setting(500, help="trees of the forest")
+    num_workers: int = setting(0, ge=0, help="threads; 0 takes every core")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_encoder(cls, values: dict) -> dict:
+        """A file for downstream.py serves here as well: what it says of an encoder has nothing to act on."""
+        strange = DownstreamConfig.model_fields.keys() - cls.model_fields.keys()
+        return {key: value for key, value in values.items() if key not in strange}
 
 
 class ZeroshotConfig(EvaluationConfig):
@@ -387,6 +442,10 @@ class ZeroshotConfig(EvaluationConfig):
     program = "python zeroshot.py"
     summary = "Zero-shot evaluation: each IMU window takes the class of the nearest video prototype."
 
+    model: MethodName | None = setting(
+        None, help="method of the checkpoint, checked against it; default: whatever the checkpoint says"
+    )
+    device: str = setting("auto", help="auto, cpu, cuda or cuda:N")
     checkpoint: Path = setting(help="cross-modal checkpoint of train.py")
     prototypes_from: FolderName | None = setting(None, help="dataset of the prototypes; default: --dataset")
     class_map: Path | None = setting(None, help="YAML: class of --dataset -> class of --prototypes_from")
@@ -408,11 +467,31 @@ class ReportConfig(Config):
     """python -m scripts.report"""
 
     program = "python -m scripts.report"
-    summary = "Collect results.json files into one Markdown page with tables and pictures."
+    summary = "Collect results.json files into one page (Markdown and HTML), with every table and figure as files."
 
-    runs: list[Path] = setting(help="run folders, or folders that hold some")
-    out: Path = setting(help="folder to write report.md and its pictures to")
+    runs: list[Path] = setting(min_length=1, help="run folders, or folders that hold some")
+    out: Path = setting(help="folder to write report.md, report.html, tables/ and figures/ to")
     title: str = setting("Results", help="heading of the page")
+    study: Path | None = setting(None, help="YAML of the runs' study: adds the paper's tables and figures")
+    data_root: Path = setting(Path("data"), help="folder of the prepared datasets, for sizes and sample windows")
+
+
+class EmbedConfig(Config):
+    """python -m scripts.embed"""
+
+    program = "python -m scripts.embed"
+    summary = "Picture of the windows of prepared datasets as a pretrained IMU encoder sees them, in two dimensions."
+
+    checkpoint: Path = setting(help="checkpoint of train.py; only its IMU encoder is read")
+    datasets: list[FolderName] = setting(min_length=1, help="prepared datasets with labels, folders under --data_root")
+    data_root: Path = setting(Path("data"), help="folder of the prepared datasets")
+    out: Path = setting(help="folder to write embedding.png, embedding.pdf, embedding.csv and results.json to")
+    windows_per_class: PositiveInt = setting(40, help="windows of each class and dataset, at most; drawn at random")
+    projection: Literal["tsne", "pca"] = setting("tsne", help="to two dimensions: t-SNE after PCA, or PCA alone")
+    perplexity: float = setting(30.0, gt=1, help="t-SNE: number of neighbours that a window is held to, about")
+    normalize: Normalization | None = setting(None, help="z-score of the windows; default: as in pretraining")
+    device: str = setting("auto", help="auto, cpu, cuda or cuda:N")
+    seed: int = setting(0, ge=0, help="draws of windows, and t-SNE")
 
 
 class ReproduceConfig(Config):

@@ -222,3 +222,18 @@ def test_group_split_without_people_is_by_session(world, tmp_path):
     write_dataset(tmp_path / "data" / "toy", CLASSES * 8, seconds=20, video=False, subjects=0)
     flags = f"--data_root {tmp_path}/data --checkpoint {world}/last.pt --shots 2 --split group --epochs 1"
     assert run(world, tmp_path, flags)[1]["groups"] == "session"
+
+
+def test_overlapping_windows_of_short_events(world, tmp_path):
+    flags = f"--checkpoint {world}/last.pt --shots 2 --draws 2 --stride_s 1 --split group"
+    folder, results = run(world, tmp_path, flags)
+    plain = list_windows(open_store(world / "data", "toy"), labelled=True)
+    assert sum(results["windows_per_class"]) == 4 * len(plain)  # 16 starts instead of 4 in 20 s
+    subjects = pd.read_csv(folder / "answers.csv").groupby("draw")["subject"].unique()
+    drawn = json.loads((folder / "draws.json").read_text())["draws"]
+    for draw, held_out in subjects.items():
+        learnt = {window.split("@")[0] for windows in drawn[draw]["shots"].values() for window in windows}
+        people = open_store(world / "data", "toy").recordings.set_index("id").loc[sorted(learnt), "subject"]
+        assert not set(people) & set(held_out)
+    with pytest.raises(SystemExit):
+        run(world, tmp_path, f"--checkpoint {world}/last.pt --shots 2 --stride_s 1 --split window")
