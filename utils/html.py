@@ -95,23 +95,27 @@ def more(number: int, noun: str, remark: str = "") -> Html | None:
 def table(
     header: Sequence[str],
     rows: Sequence[Sequence[Any]],
-    numeric: Iterable[str] = (),
+    numeric: Iterable[str | int] = (),
     most: int | None = None,
     noun: str = "row",
+    spans: Sequence[tuple[str, int]] = (),
 ) -> Html:
     """A table that scrolls by itself where it is wider than the page.
 
     Args:
         rows: each as long as ``header``.
-        numeric: columns that are set flush right.
+        numeric: columns that are set flush right, by name or place.
         most: rows shown; below them stands how many more ``noun`` there are.
+        spans: an upper row of the header: title and number of columns.
     """
     right = set(numeric)
-    classes = ["n" if name in right else None for name in header]
+    classes = ["n" if name in right or place in right else None for place, name in enumerate(header)]
+    upper = [tag("th", title, class_="span" if title else None, colspan=n, scope="colgroup") for title, n in spans]
     head = tag("tr", [tag("th", name, class_=c, scope="col") for name, c in zip(header, classes, strict=True)])
     shown = rows[:most]
     body = [tag("tr", [tag("td", cell, class_=c) for cell, c in zip(row, classes, strict=True)]) for row in shown]
-    element = tag("div", tag("table", tag("thead", head), tag("tbody", body)), class_="scroll")
+    heads = [tag("tr", upper), head] if spans else [head]
+    element = tag("div", tag("table", tag("thead", heads), tag("tbody", body)), class_="scroll")
     return join(element, more(len(rows) - len(shown), noun))
 
 

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 # Okabe and Ito's colours: told apart by colour-blind readers too
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _RETRIEVAL = ("mrr", "r@1", "r@3", "r@5")
 
 
@@ -52,13 +52,13 @@ def loss_curve(metrics_csv: Path, png: Path, title: str = "") -> None:
     for axes, (lines, label) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
         for number, (name, (steps, values)) in enumerate(lines.items()):
             marker = "." if len(steps) < 40 else None
-            axes.plot(steps, values, color=_COLOURS[number % len(_COLOURS)], label=name, linewidth=1, marker=marker)
+            axes.plot(steps, values, color=COLOURS[number % len(COLOURS)], label=name, linewidth=1, marker=marker)
         axes.set(xlabel="step", ylabel=label)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
     if retrieval:
         axes.set_ylim(0, 1)
-    _save(figure, png, title)
+    save_figure(figure, png, title)
 
 
 def confusion_matrix(confusion: np.ndarray, classes: Sequence[str], png: Path, title: str = "") -> None:
@@ -84,7 +84,7 @@ def confusion_matrix(confusion: np.ndarray, classes: Sequence[str], png: Path, t
         colour = "white" if value > 55 else "black"
         axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=8, color=colour)
     figure.colorbar(image, ax=axes, label="% of the true class", shrink=0.8)
-    _save(figure, png, title)
+    save_figure(figure, png, title)
 
 
 def shots_curve(
@@ -93,6 +93,7 @@ def shots_curve(
     png: Path,
     title: str = "",
     ylabel: str = "balanced accuracy",
+    pdf: bool = False,
 ) -> None:
     """Draw results against labelled windows per class, with chance as a dashed line (form of Figure 3 of the paper).
 
@@ -105,9 +106,7 @@ def shots_curve(
         shots = sorted(by_shots)
         means = [by_shots[n][0] for n in shots]
         stds = [by_shots[n][1] or 0.0 for n in shots]
-        axes.errorbar(
-            shots, means, yerr=stds, color=_COLOURS[number % len(_COLOURS)], label=name, marker="o", capsize=3
-        )
+        axes.errorbar(shots, means, yerr=stds, color=COLOURS[number % len(COLOURS)], label=name, marker="o", capsize=3)
     ticks = sorted({n for by_shots in results.values() for n in by_shots})
     axes.axhline(chance, color="gray", linestyle="--", linewidth=1, label="chance")
     axes.set_xscale("log")
@@ -116,12 +115,15 @@ def shots_curve(
     axes.set(xlabel="labelled windows per class", ylabel=ylabel, ylim=(0, 1))
     axes.grid(alpha=0.3)
     figure.legend(loc="outside lower center", fontsize=8)  # below: names are long and lines anywhere
-    _save(figure, png, title)
+    save_figure(figure, png, title, pdf)
 
 
-def _save(figure: Figure, png: Path, title: str) -> None:
+def save_figure(figure: Figure, png: Path, title: str, pdf: bool = False) -> None:
+    """Write a figure as PNG and, for print, as PDF beside it."""
     if title:
         width = int(13 * figure.get_figwidth())  # characters of this size that fit
         figure.suptitle("\n".join(textwrap.fill(line, width) for line in title.splitlines()), fontsize=10)
     FigureCanvasAgg(figure)  # Figure without pyplot: no global state, no display, safe in any thread
     figure.savefig(png, dpi=120)
+    if pdf:
+        figure.savefig(png.with_suffix(".pdf"), dpi=200, metadata={"CreationDate": None})  # equal input, equal file

@@ -11,13 +11,13 @@ from utils import plots
 def drawn(monkeypatch):
     """The figures as they are saved."""
     figures = []
-    save = plots._save
+    save = plots.save_figure
 
-    def keep(figure, png, title):
-        save(figure, png, title)
+    def keep(figure, png, title, pdf=False):
+        save(figure, png, title, pdf)
         figures.append(figure)
 
-    monkeypatch.setattr(plots, "_save", keep)
+    monkeypatch.setattr(plots, "save_figure", keep)
     return figures
 
 

@@ -1,0 +1,175 @@
+"""Tables 3 and 5 of the paper from the runs of a study, with the paper's numbers beside them."""
+
+from configs.paper import MOST_LABELS, Value, paper_results
+from scripts.report_runs import Run, percent_cell
+from scripts.study_results import APPROACHES, MODES, Protocol, Result, StudyResults, used_marks
+from utils.document import MISSING, Block, Cell, Heading, Table
+from utils.tables import marked, percent
+
+IN_TABLE_3 = ("imu_only", "imu2clip", "ours")
+IN_TABLE_5 = ("imu2clip", "softmax", "conv_gru", "clip", "ours")
+NONE = "–"  # there is no such number
+MISSING_CELL = Cell(MISSING)
+
+
+def table_3(found: StudyResults, protocol: Protocol, number: int) -> list[Block]:
+    """Few-shot results: rows of pretraining dataset, approach and shots; columns of mode and evaluated dataset."""
+    rows: list[list[Cell | str]] = []
+    columns = ordered(protocol)
+    for name, label, approach in table_3_rows(found, protocol):
+        on = pretraining_label(found, name)
+        for shots in protocol.shots:
+            row: list[Cell | str] = [on, label, str(shots)]
+            for mode, role in columns:
+                result = found.get(protocol.evaluations[mode, role], name)
+                row.append(few_shot_cell(found, result, shots))
+                if role in paper_results().datasets:
+                    pretrained_on = result.cell.pretrained_on if result else None
+                    row.append(paper_cell(paper_results().few_shot.get((pretrained_on, approach, mode, role, shots))))
+            rows.append(row)
+    rows += chance_rows(found, protocol, ["", "{}", ""])
+    title = f"Table 3: few-shot, split by {protocol.split}"
+    header, spans = column_headers(found, protocol, columns, "paper")
+    table = Table(
+        name=f"table3_few_shot{suffix(number)}",
+        caption="Few-shot results in the form of Table 3: balanced accuracy, %",
+        header=("pretraining", "approach", "labels per class", *header),
+        rows=rows,
+        labels=3,
+        spans=(("", 3), *spans),
+        notes=(*protocol_notes(found, protocol), *used_marks([cell for row in rows for cell in row])),
+    )
+    return [Heading(title + (f" ({number + 1})" if number else "")), table]
+
+
+def table_3_rows(found: StudyResults, protocol: Protocol) -> list[tuple[str, str, str]]:
+    """Name of the encoder (or baseline), its label, its approach: by pretraining dataset, then in the paper's order."""
+    present = {r.pretraining for name in protocol.evaluations.values() for r in found.of(name)}
+    runs = found.study.pretraining
+    rows = []
+    for role in found.study.datasets:
+        for approach in IN_TABLE_3:
+            alike = [n for n, run in runs.items() if (run.dataset, run.approach) == (role, approach) and n in present]
+            rows += [(n, label_of(approach, n, alike), approach) for n in alike]
+    return rows + [(b, APPROACHES[b], b) for b in ("supervised", "handmade", "random") if b in present]
+
+
+def label_of(approach: str, name: str, alike: list[str]) -> str:
+    """An approach, with the name of its run where several are of this approach and dataset."""
+    return APPROACHES[approach] + (f" ({name})" if len(alike) > 1 else "")
+
+
+def pretraining_label(found: StudyResults, name: str) -> str:
+    """Role of the dataset of pretraining, and whether it was simulated; ``none`` for a baseline."""
+    if name not in found.study.pretraining:
+        return "none"
+    runs = [result.run for result in found.results if result.run and name in (result.pretraining, result.cell.name)]
+    facts = [run.results["checkpoint"]["dataset"] for run in runs if run.results.get("checkpoint")]
+    return marked(found.study.pretraining[name].dataset, bool(facts and facts[0]["simulated"]))
+
+
+def few_shot_cell(found: StudyResults, result: Result | None, shots: int) -> Cell:
+    """Balanced accuracy at a number of shots; a dash where the study has no such cell."""
+    if result is None or shots not in result.settings["shots"]:
+        return Cell(NONE)
+    if result.run is None or str(shots) not in result.run.results["shots"]:
+        return MISSING_CELL
+    value = result.run.results["shots"][str(shots)]["balanced_accuracy"]
+    return percent_cell(value, result.run, result.marks(found.usual_windows(result.cell.evaluation)))
+
+
+def paper_cell(value: Value | None) -> Cell:
+    """The paper's number, or that it has none."""
+    return Cell(NONE) if value is None else Cell(percent(*value), *value)
+
+
+def ordered(protocol: Protocol) -> list[tuple[str, str]]:
+    """Columns: linear probing of each dataset, then finetuning of each."""
+    return [(mode, role) for mode in MODES for role in protocol.roles if (mode, role) in protocol.evaluations]
+
+
+def column_headers(
+    found: StudyResults, protocol: Protocol, columns: list[tuple[str, str]], paper: str
+) -> tuple[list[str], list[tuple[str, int]]]:
+    """For each column ``here`` and, if the paper has this dataset, its own; above them mode and dataset."""
+    header, spans = [], []
+    for mode, role in columns:
+        here = [marked("here", simulated(found.ended([protocol.evaluations[mode, role]])))]
+        here += [paper] if role in paper_results().datasets else []
+        header += here
+        spans.append((f"{MODES[mode]}, {role}", len(here)))
+    return header, spans
+
+
+def simulated(runs: list[Run]) -> bool:
+    """Whether any was measured on simulated recordings (all or none are: a column is one dataset)."""
+    return any(run.results["simulated"] for run in runs)
+
+
+def chance_rows(found: StudyResults, protocol: Protocol, labels: list[str]) -> list[list[Cell | str]]:
+    """What guessing gives, and what answering the most frequent class gives."""
+    rows: list[list[Cell | str]] = []
+    for name in ("chance", "majority"):
+        row: list[Cell | str] = [label.format(name) for label in labels]
+        for mode, role in ordered(protocol):
+            runs = found.ended([protocol.evaluations[mode, role]])
+            value = runs[0].results[name]["balanced_accuracy"] if runs else None
+            row.append(Cell(percent(value), value) if runs else MISSING_CELL)
+            row += [Cell(NONE)] if role in paper_results().datasets else []
+        rows.append(row)
+    return rows
+
+
+def protocol_notes(found: StudyResults, protocol: Protocol) -> tuple[str, ...]:
+    """What the numbers are means over, for each evaluated dataset."""
+    notes = []
+    for mode, role in ordered(protocol):
+        for run in found.ended([protocol.evaluations[mode, role]])[:1]:
+            r = run.results
+            draws = len(next(iter(r["shots"].values()))["balanced_accuracy"]["values"])
+            embeddings = " on standardised embeddings" if r["config"].get("standardize") else ""
+            notes.append(
+                f"{role} is {run.dataset}: {len(r['classes'])} classes; {MODES[mode]}{embeddings}; mean ± standard "
+                f"deviation over {draws} draws, {r['held_out_per_class']} held-out windows per class, "
+                f"split by {r['groups']}."
+            )
+    return tuple(notes)
+
+
+def table_5(found: StudyResults, protocol: Protocol, number: int) -> list[Block]:
+    """Ablations at the most shots, all pretrained on one dataset; nothing if the study has none."""
+    ablations = [run for run in found.study.pretraining.values() if run.approach not in IN_TABLE_3]
+    if not ablations:
+        return []
+    base, shots = ablations[0].dataset, max(protocol.shots)
+    columns = ordered(protocol)
+    rows: list[list[Cell | str]] = []
+    for approach in IN_TABLE_5:
+        alike = [n for n, run in found.study.pretraining.items() if (run.dataset, run.approach) == (base, approach)]
+        for name in alike:
+            row: list[Cell | str] = [label_of(approach, name, alike)]
+            for mode, role in columns:
+                row.append(few_shot_cell(found, found.get(protocol.evaluations[mode, role], name), shots))
+                if role in paper_results().datasets:
+                    value = paper_results().ablations.get((approach, mode, role)) if base == "Ego4D" else None
+                    row.append(paper_cell(value))
+            rows.append(row)
+    rows += chance_rows(found, protocol, ["{}"])
+    header, spans = column_headers(found, protocol, columns, f"paper, {MOST_LABELS} labels")
+    on = pretraining_label(found, next(n for n, run in found.study.pretraining.items() if run.dataset == base))
+    table = Table(
+        name=f"table5_ablations{suffix(number)}",
+        caption=f"Ablations in the form of Table 5: balanced accuracy, %, at {shots} labels per class (the paper: "
+        f"{MOST_LABELS}), all pretrained on {on}",
+        header=("approach", *header),
+        rows=rows,
+        spans=(("", 1), *spans),
+        notes=used_marks([cell for row in rows for cell in row]),
+    )
+    title = f"Table 5: ablations, split by {protocol.split}" + (f" ({number + 1})" if number else "")
+    return [Heading(title), table]
+
+
+def suffix(number: int) -> str:
+    """Of the files of a second table, or third."""
+    return f"_{number + 1}" if number else ""

@@ -1,0 +1,39 @@
+"""The part of a report that follows the paper: its tables and figures from a study's runs, and its order of methods."""
+
+from configs.schema import ReportConfig
+from configs.study import cells, load_study
+from scripts.report_datasets import figure_2, table_1
+from scripts.report_few_shot import table_3, table_5
+from scripts.report_figures import figure_3
+from scripts.report_order import order_section
+from scripts.report_runs import Run
+from scripts.report_zero_shot import table_4
+from scripts.study_results import StudyResults, match, protocols
+from utils.document import Block, Text
+
+
+def study_blocks(config: ReportConfig, runs: list[Run]) -> tuple[list[Block], list[Run]]:
+    """The sections of a study, and the runs that they show."""
+    study = load_study(config.study)
+    found = match(study, cells(study, config.data_root, config.runs[0]), runs)
+    blocks: list[Block] = [*missing_cells(found)]
+    blocks += table_1(study, config.data_root)
+    blocks += figure_2(study, config.data_root, config.out)
+    for number, protocol in enumerate(protocols(found)):
+        blocks += table_3(found, protocol, number)
+        blocks += figure_3(found, protocol, number, config.out)
+    blocks += table_4(found)
+    for number, protocol in enumerate(protocols(found)):
+        blocks += table_5(found, protocol, number)
+    blocks += order_section(found)
+    return blocks, [result.run for result in found.results if result.run]
+
+
+def missing_cells(found: StudyResults) -> list[Block]:
+    """How much of the study there is."""
+    missing = [result.cell.name for result in found.results if result.run is None]
+    done = len(found.results) - len(missing)
+    blocks: list[Block] = [Text(f"{done} of the study's {len(found.results)} runs have results.")]
+    if missing:
+        blocks.append(Text(f"Without results, shown as missing: {', '.join(missing)}."))
+    return blocks

@@ -1,0 +1,90 @@
+"""Table 4 of the paper from the runs of a study, with the paper's numbers beside them."""
+
+from configs.paper import paper_results
+from scripts.report_few_shot import IN_TABLE_5, MISSING_CELL, NONE, label_of, pretraining_label, simulated
+from scripts.report_runs import percent_cell, share_cell
+from scripts.study_results import Result, StudyResults, used_marks
+from utils.document import Block, Cell, Heading, Table, Text
+from utils.tables import METRICS, marked, percent, share
+
+SHORT_METRICS = METRICS | {"balanced_accuracy": "B. Acc., %", "macro_f1": "F1"}
+
+
+def table_4(found: StudyResults) -> list[Block]:
+    """Zero-shot results: a block of rows per pretraining and evaluated dataset, a column per metric."""
+    results = [r for r in found.results if r.cell.command == "zeroshot"]
+    if not results:
+        return []
+    order = list(found.study.datasets)
+    pairs = sorted(
+        {(r.cell.pretrained_on, r.cell.evaluation) for r in results},
+        key=lambda pair: (order.index(pair[0]), list(found.study.evaluations).index(pair[1])),
+    )
+    rows: list[list[Cell | str]] = []
+    for pretrained_on, evaluation in pairs:
+        members = [r for r in found.of(evaluation) if r.cell.pretrained_on == pretrained_on]
+        members.sort(key=lambda r: (IN_TABLE_5.index(r.cell.approach), r.pretraining))
+        role = members[0].cell.dataset_role
+        ended = found.ended([evaluation])
+        pair = f"{pretraining_label(found, members[0].pretraining)} → {marked(role, simulated(ended))}"
+        for result in members:
+            alike = [r.pretraining for r in members if r.cell.approach == result.cell.approach]
+            row: list[Cell | str] = [pair, label_of(result.cell.approach, result.pretraining, alike)]
+            for metric in METRICS:
+                value = paper_results().zero_shot.get((pretrained_on, result.cell.approach, role, metric))
+                row += [zero_shot_cell(found, result, metric), _metric_cell(metric, value)]
+            rows.append(row)
+        for name in ("chance", "majority"):
+            cells = [_guess_cell(ended[0].results[name], metric) if ended else MISSING_CELL for metric in METRICS]
+            rows.append([pair, name, *(cell for here in cells for cell in (here, Cell(NONE)))])
+    spans = (("", 2), *((SHORT_METRICS[metric], 2) for metric in METRICS))
+    table = Table(
+        name="table4_zero_shot",
+        caption="Zero-shot results in the form of Table 4",
+        header=("pretraining → evaluation", "approach", *("here", "paper") * len(METRICS)),
+        rows=rows,
+        labels=2,
+        spans=spans,
+        notes=(*_zero_shot_notes(found), *used_marks([cell for row in rows for cell in row])),
+    )
+    text = (
+        "Each IMU window takes the class of the nearest labelled video; no IMU label is learnt from, and no recording "
+        "that gave a prototype is asked about."
+    )
+    return [Heading("Table 4: zero-shot"), Text(text), table]
+
+
+def zero_shot_cell(found: StudyResults, result: Result, metric: str) -> Cell:
+    """One metric of a run: balanced accuracy in percent, the rest as shares, as the paper prints them."""
+    if result.run is None:
+        return MISSING_CELL
+    make = percent_cell if metric == "balanced_accuracy" else share_cell
+    marks = result.marks(found.usual_windows(result.cell.evaluation))
+    return make(result.run.results["metrics"][metric], result.run, marks)
+
+
+def _metric_cell(metric: str, value: tuple[float, float | None] | None) -> Cell:
+    if value is None:
+        return Cell(NONE)
+    return Cell((percent if metric == "balanced_accuracy" else share)(*value), *value)
+
+
+def _guess_cell(values: dict[str, float], metric: str) -> Cell:
+    return _metric_cell(metric, (values[metric], None) if metric in values else None)
+
+
+def _zero_shot_notes(found: StudyResults) -> tuple[str, ...]:
+    notes = []
+    for name, evaluation in found.study.evaluations.items():
+        if evaluation.kind == "zero_shot":
+            for run in found.ended([name])[:1]:
+                r = run.results
+                source = marked(r["prototypes_from"]["name"], r["prototypes_from"]["simulated"])
+                repetitions, share_drawn = len(r["metrics"]["mrr"]["values"]), r["config"]["bootstrap_share"]
+                notes.append(
+                    f"{evaluation.dataset} is {run.dataset}: {len(r['classes'])} classes, "
+                    f"{sum(r['queries_per_class'])} windows asked about, {r['prototypes_per_class']} prototypes per "
+                    f"class from {source}; mean ± standard deviation over {repetitions} random "
+                    f"{100 * share_drawn:g} % of each class."
+                )
+    return tuple(notes)
