@@ -125,8 +125,8 @@ def announce(config: DownstreamConfig, protocol: Protocol, seen: dict[str, Any])
     """Say what is measured, and what a reader must know of it."""
     windows = protocol.windows
     print(
-        f"{config.dataset}: {len(windows)} windows of {len(windows.classes)} classes; {len(protocol.used)} are drawn, in "
-        f"{config.draws} draws x {len(config.shots)} numbers of shots, split by {protocol.kept_apart}"
+        f"{config.dataset}: {len(windows)} windows of {len(windows.classes)} classes; {len(protocol.used)} are drawn, "
+        f"in {config.draws} draws x {len(config.shots)} numbers of shots, split by {protocol.kept_apart}"
     )
     for name, why in protocol.dropped.items():
         print(f"class left out: {name} ({why})")

@@ -44,7 +44,7 @@ from utils.metrics import (
     retrieval_metrics,
 )
 from utils.plots import confusion_matrix as plot_confusion
-from utils.results import checkpoint_facts
+from utils.results import checkpoint_facts, public_settings
 from utils.run import commit, default_name, open_run, seed_everything, write_json
 from utils.tables import zero_shot_tables, zero_shot_title
 
@@ -126,7 +126,7 @@ def main(argv: list[str] | None = None) -> Path:
         "confusion": confusion.tolist(),
         "seed": config.seed,
         "commit": commit(),
-        "config": config.model_dump(mode="json"),
+        "config": public_settings(config.model_dump()),
         "seconds": round(time.perf_counter() - started, 2),
     }
     write_json(

@@ -314,7 +314,7 @@ class FewShotConfig(EvaluationConfig):
     )
     drop_small_classes: bool = setting(False, help="leave out classes with too few windows, instead of refusing them")
     stride_s: float = setting(
-        5.0, gt=0, le=5, help="from one window to the next, seconds, a multiple of 0.1; below 5 they overlap"
+        WINDOW_S, gt=0, help="from one window to the next, seconds, a multiple of 0.1; below 5 they overlap"
     )
     label_share: float = setting(
         1.0, gt=0.5, le=1, help="share of a window that a label must cover, for events that are shorter than windows"
@@ -338,10 +338,10 @@ class FewShotConfig(EvaluationConfig):
             raise ValueError(f"shots {self.shots} names a number twice")
         if abs(self.stride_s * 10 - round(self.stride_s * 10)) > 1e-6:
             raise ValueError(f"stride_s {self.stride_s} must be a multiple of 0.1, the time between frames")
-        if self.split == "window" and self.stride_s < 5:
+        if self.stride_s < WINDOW_S and self.split == "window":
             raise ValueError(
-                f"stride_s {self.stride_s}: windows that overlap would fall on both sides of split window; use --split "
-                "group or leave_one_group_out"
+                f"stride_s {self.stride_s:g}: windows overlap, and with split window the same seconds would be learnt "
+                "from and measured on: use split group or leave_one_group_out"
             )
         return self
 
@@ -364,12 +364,6 @@ class DownstreamConfig(FewShotConfig):
         "lp",
         help="lp: linear layer on the frozen encoder; finetune: encoder and layer; supervised: both from scratch, in "
         "the architecture of --model or of the checkpoint",
-    )
-    stride_s: float = setting(
-        5.0, gt=0, multiple_of=0.1, help="from one window to the next, seconds; below 5 they overlap, for rare events"
-    )
-    label_share: float = setting(
-        1.0, gt=0.5, le=1, help="a window has the label that covers at least this share of it, for short events"
     )
     epochs: PositiveInt = setting(25, help="passes over the shots; the last one is reported")
     batch_size: PositiveInt = setting(8, help="windows per step")
@@ -409,11 +403,6 @@ class DownstreamConfig(FewShotConfig):
             raise ValueError("checkpoint is missing: give --checkpoint FILE, --random_weights or --mode supervised")
         if self.checkpoint is None and not self.random_weights and self.mode != "supervised":
             raise ValueError(f"checkpoint is missing: mode {self.mode} needs one, or --random_weights")
-        if self.stride_s < WINDOW_S and self.split == "window":
-            raise ValueError(
-                f"stride_s {self.stride_s:g}: windows overlap, and with split window the same seconds would be learnt "
-                "from and measured on: use split group"
-            )
         if self.standardize and self.mode != "lp":
             raise ValueError(f"standardize is for a frozen encoder, and mode {self.mode} moves it: drop one of them")
         return self

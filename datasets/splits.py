@@ -1,6 +1,6 @@
 """Which labelled windows a few-shot evaluation learns from, and which it is measured on.
 
-Letters: W windows, K classes, S most shots, V held-out windows per class, G groups.
+Letters: W windows, K classes, S most shots, V held-out windows per class, N windows per class to select by, G groups.
 """
 
 import difflib
@@ -16,8 +16,6 @@ CLASS_SETS = {
     "mmea5": ("standing", "walking", "sit_stand", "downstairs", "fall"),
     "pd": ("walking", "turning", "bending", "standing", "sitting"),
 }
-HELD_OUT_GROUPS = 0.25  # share of the groups that a division by groups aims to hold out
-_TRIES = 2000  # random divisions of the groups that are looked at before a split is refused
 
 
 class SplitError(ValueError):
@@ -30,13 +28,22 @@ class Draw:
 
     Attributes:
         shots: (K, S) positions of windows to learn from.
-        held_out: (K, V) positions of windows to be measured on.
+        held_out: (K, V) positions of windows to be measured on; K arrays of any length where a group is held out whole.
         held_out_groups: names of the groups that are held out; empty where windows are split one by one.
+        number: of the draw, from 0; the folds of one draw share it.
+        select: (K, N) positions of windows that may choose among states of the training; N may be 0.
     """
 
     shots: np.ndarray
-    held_out: np.ndarray
-    held_out_groups: tuple[str, ...] = ()
+    held_out: np.ndarray | tuple[np.ndarray, ...]
+    held_out_groups: tuple[str, ...]
+    number: int
+    select: np.ndarray
+
+    @property
+    def is_fold(self) -> bool:
+        """Whether the draw has others that hold out other groups."""
+        return isinstance(self.held_out, tuple)
 
     def train(self, shots: int) -> np.ndarray:
         """(K * shots,) positions of the n-shot set, class by class."""
@@ -45,15 +52,16 @@ class Draw:
     @property
     def test(self) -> np.ndarray:
         """(K * V,) positions of the held-out windows, class by class."""
-        return self.held_out.ravel()
+        return np.concatenate(list(self.held_out))
 
     def named(self, classes: Sequence[str], ids: Sequence[str]) -> dict[str, Any]:
         """The draw with window ids, to be written to a file: the first n shots of a class are its n-shot set."""
-        return {
-            "held_out_groups": list(self.held_out_groups),
-            "shots": {name: [ids[i] for i in row] for name, row in zip(classes, self.shots, strict=True)},
-            "held_out": {name: [ids[i] for i in row] for name, row in zip(classes, self.held_out, strict=True)},
+        sides = {"shots": self.shots, "held_out": self.held_out} | ({"select": self.select} if self.select.size else {})
+        named = {
+            side: {name: [ids[i] for i in row] for name, row in zip(classes, rows, strict=True)}
+            for side, rows in sides.items()
         }
+        return {"draw": self.number, "held_out_groups": list(self.held_out_groups)} | named
 
 
 def resolve_classes(names: Sequence[str] | None, available: Sequence[str]) -> tuple[str, ...]:
@@ -102,115 +110,77 @@ def groups_of(subject: np.ndarray, session: np.ndarray) -> tuple[np.ndarray, str
 
 
 def draw_windows(
-    labels: np.ndarray, classes: Sequence[str], shots: int, held_out: int, draws: int, seed: int
+    labels: np.ndarray, classes: Sequence[str], shots: int, held_out: int, draws: int, seed: int, select: int = 0
 ) -> list[Draw]:
     """Draw windows one by one, as the paper does: windows of one recording may fall on both sides.
 
-    The held-out windows and the first n shots of a draw do not depend on ``shots``, nor on the number of draws.
+    The held-out windows and the first n shots of a draw do not depend on ``shots``, ``select`` or the number of draws.
 
     Args:
         labels: (W,) class of each window, 0..K-1.
         classes: (K,) names, for errors.
         shots: S, windows per class to learn from.
         held_out: V, windows per class to be measured on.
+        select: N, windows per class to choose among states of the training.
 
     Raises:
-        SplitError: if a class has fewer than S + V windows.
+        SplitError: if a class has fewer than S + V + N windows.
     """
     members = [np.flatnonzero(labels == k) for k in range(len(classes))]
-    _check_counts([len(m) for m in members], classes, shots, held_out)
+    check_counts([len(m) for m in members], classes, shots, held_out, select)
     result = []
     for draw in range(draws):
-        order = [_rng(seed, draw, k).permutation(member) for k, member in enumerate(members)]
-        result.append(
-            Draw(
-                shots=np.stack([o[held_out : held_out + shots] for o in order]),
-                held_out=np.stack([o[:held_out] for o in order]),
-            )
-        )
+        order = [stream(seed, draw, k).permutation(member) for k, member in enumerate(members)]
+        chosen = np.stack([o[: held_out + shots] for o in order])
+        last = np.stack([o[len(o) - select :] for o in order])  # from the end, so that the shots stay what they are
+        result.append(Draw(chosen[:, held_out:], chosen[:, :held_out], (), draw, last))
     return result
 
 
-def draw_by_group(
-    labels: np.ndarray,
-    groups: np.ndarray,
-    classes: Sequence[str],
-    shots: int,
-    held_out: int,
-    draws: int,
-    seed: int,
-) -> list[Draw]:
-    """Draw so that no group (subject or session) has windows on both sides.
-
-    Each draw divides the groups at random, as near to a quarter held out as every class allows, and then draws
-    windows on each side.
+def small_classes(
+    labels: np.ndarray, groups: np.ndarray | None, classes: Sequence[str], needed: int, whole_group: bool
+) -> dict[str, str]:
+    """Classes that a split must do without, and why.
 
     Args:
-        groups: (W,) name of each window's group; the others as in ``draw_windows``.
-
-    Raises:
-        SplitError: if a class has too few windows or lives in one group only, or no division was found.
+        groups: (W,) names where the split is by groups, else None.
+        needed: windows of each class: shots, those to select by, and (unless whole groups are held out) held-out ones.
+        whole_group: each group is held out in turn, so that the others must have ``needed`` windows.
     """
-    names, group = np.unique(groups, return_inverse=True)
-    counts = np.zeros((len(names), len(classes)), dtype=np.int64)  # (G, K)
+    names, group = np.unique(groups if groups is not None else np.zeros(len(labels)), return_inverse=True)
+    counts = windows_in_groups(labels, group, len(names), len(classes))
+    small = {}
+    for name, own in zip(classes, counts.T, strict=True):
+        left = int(own.sum() - own.max()) if whole_group else int(own.sum())
+        if left < needed:
+            without = f" without {names[own.argmax()]}" if whole_group else ""
+            small[name] = f"{left} windows{without}, {needed} are needed"
+        elif groups is not None and (own > 0).sum() == 1:
+            small[name] = f"only {names[own.argmax()]} has it"
+    return small
+
+
+def windows_in_groups(labels: np.ndarray, group: np.ndarray, num_groups: int, num_classes: int) -> np.ndarray:
+    """(G, K) counts."""
+    counts = np.zeros((num_groups, num_classes), dtype=np.int64)
     np.add.at(counts, (group, labels), 1)
-    _check_counts(counts.sum(axis=0).tolist(), classes, shots, held_out)
-    lonely = [f"{c} (only {names[n.argmax()]})" for c, n in zip(classes, counts.T, strict=True) if (n > 0).sum() == 1]
-    if lonely:
-        raise SplitError(
-            f"split group: {', '.join(lonely)} cannot be on both sides, every class needs two groups or more; "
-            "leave the class out with --classes, or use --split window"
-        )
-    result = []
-    for draw in range(draws):
-        division = _divide(counts, classes, shots, held_out, _rng(seed, draw, len(classes)))
-        on_test = division[group]
-        sides = []
-        for side, size in ((~on_test, shots), (on_test, held_out)):
-            members = [np.flatnonzero(side & (labels == k)) for k in range(len(classes))]
-            sides.append(np.stack([_rng(seed, draw, k).permutation(m)[:size] for k, m in enumerate(members)]))
-        result.append(Draw(*sides, held_out_groups=tuple(names[division].tolist())))
-    return result
+    return counts
 
 
-def _divide(
-    counts: np.ndarray, classes: Sequence[str], shots: int, held_out: int, rng: np.random.Generator
-) -> np.ndarray:
-    """(G,) mask of held-out groups such that both sides have enough windows of every class."""
-    num_groups = len(counts)
-    wanted = max(1, round(HELD_OUT_GROUPS * num_groups))
-    least, worst = None, 0
-    for _ in range(_TRIES):
-        order = rng.permutation(num_groups)
-        there = np.cumsum(counts[order], axis=0)[:-1]  # (G - 1, K) held out, if the first 1, 2, ... groups are
-        here = counts.sum(axis=0) - there
-        missing = np.maximum(held_out - there, 0) + np.maximum(shots - here, 0)  # (G - 1, K)
-        possible = np.flatnonzero(missing.sum(axis=1) == 0) + 1
-        if len(possible):
-            size = possible[np.abs(possible - wanted).argmin()]
-            return np.isin(np.arange(num_groups), order[:size])
-        if least is None or missing.sum(axis=1).min() < least:
-            least = missing.sum(axis=1).min()
-            worst = missing[missing.sum(axis=1).argmin()].argmax()
-    raise SplitError(
-        f"split group: none of {_TRIES} random divisions of {num_groups} groups leaves {shots} windows of every class "
-        f"on one side and {held_out} on the other; the nearest lacks {least} windows, most of them of "
-        f"{classes[worst]} (windows in each group: {', '.join(map(str, counts[:, worst]))}). Use fewer --shots or "
-        "--val_samples, leave the class out with --classes, or use --split window"
-    )
-
-
-def _check_counts(counts: Sequence[int], classes: Sequence[str], shots: int, held_out: int) -> None:
-    few = [f"{name} has {n}" for name, n in zip(classes, counts, strict=True) if n < shots + held_out]
+def check_counts(counts: Sequence[int], classes: Sequence[str], shots: int, held_out: int, select: int) -> None:
+    """Refuse classes with too few windows, with counts and remedy."""
+    needed = shots + held_out + select
+    few = [f"{name} has {n}" for name, n in zip(classes, counts, strict=True) if n < needed]
     if few:
-        most = min(counts) - held_out
-        remedy = f"use at most --shots {most}" if most > 0 else f"use --val_samples below {min(counts)}"
+        most = min(counts) - held_out - select
+        remedy = f"use at most --shots {most}" if most > 0 else f"use --val_samples below {min(counts) - select}"
+        choosing = f" and {select} windows to select by" if select else ""
         raise SplitError(
-            f"too few windows: {', '.join(few)}; {shots} shots and {held_out} held-out windows need "
-            f"{shots + held_out} of each class: {remedy}, or leave classes out with --classes"
+            f"too few windows: {', '.join(few)}; {shots} shots and {held_out} held-out windows{choosing} need {needed} "
+            f"of each class: {remedy}, or leave classes out with --classes or --drop_small_classes"
         )
 
 
-def _rng(seed: int, draw: int, stream: int) -> np.random.Generator:
+def stream(seed: int, draw: int, number: int) -> np.random.Generator:
     """One stream per draw and class, so that a class's draw does not hang on how many windows the others have."""
-    return np.random.default_rng([seed, draw, stream])
+    return np.random.default_rng([seed, draw, number])

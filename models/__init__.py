@@ -14,6 +14,7 @@ from models.objectives import CrossModal, Masked
 from models.pretrained import weights_folder
 from models.video import ClipFrameEncoder, VideoMAEEncoder
 from utils import checkpoint
+from utils.encoder_file import read_encoder
 
 IMU_ENCODERS = {"patchtst": PatchTSTEncoder, "conv_gru": ConvGRUEncoder}
 VIDEO_ENCODERS = {"videomae": VideoMAEEncoder, "clip": ClipFrameEncoder}
@@ -111,16 +112,14 @@ def build_model(config: TrainConfig, video_config: dict[str, Any] | None = None)
 
 
 def load_imu_encoder(path: Path) -> tuple[nn.Module, TrainConfig]:
-    """The IMU encoder of a pretraining checkpoint, in eval mode, and the config it was trained with.
+    """The IMU encoder of a pretraining checkpoint or of scripts.export, in eval mode, and its pretraining's config.
 
     Raises:
         CheckpointError: if the file is missing, damaged, of another kind, or does not fit its own config.
     """
-    payload = checkpoint.load(path, kind="pretrain")
-    config = TrainConfig(**payload["config"])
+    state, facts = read_encoder(path)
+    config = TrainConfig(**facts["config"])
     encoder = build_imu_encoder(config)
-    prefix = "imu_encoder."
-    state = {k.removeprefix(prefix): v for k, v in payload["model"].items() if k.startswith(prefix)}
     checkpoint.load_weights(encoder, state, path)
     return encoder.eval(), config
 

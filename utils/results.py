@@ -1,10 +1,17 @@
-"""What every results.json says of the checkpoint that it measured."""
+"""What every results.json says of the checkpoint that it measured, and how far its numbers hold."""
 
 import hashlib
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from utils import checkpoint
+import numpy as np
+
+from utils.encoder_file import read_encoder
+from utils.statistics import FEW_GROUPS, Interval, balanced_accuracy, bootstrap_interval, class_counts, macro_f1
+
+_ELSEWHERE = ("data_root", "runs_root", "checkpoint", "save_model")
+STATISTICS = {"balanced_accuracy": balanced_accuracy, "macro_f1": macro_f1}
 
 
 def checkpoint_facts(path: Path) -> dict[str, Any]:
@@ -13,13 +20,45 @@ def checkpoint_facts(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: if the file cannot be read.
     """
-    payload = checkpoint.load(path, kind="pretrain")
+    _, facts = read_encoder(path)
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {
-        "file": path.name,
-        "sha256": digest,
-        "epoch": payload["epoch"],
-        "step": payload["step"],
-        "dataset": payload["dataset"],
-    }
+    return {"file": path.name, "sha256": digest} | {name: facts[name] for name in ("epoch", "step", "dataset")}
+
+
+def public_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings as they may be passed on: of files and folders of this machine the name, not where they lie.
+
+    Args:
+        settings: ``config.model_dump()``, whose paths are paths; one that starts in the project, such as
+            ``configs/zeroshot/map.yaml``, says nothing of the machine and stays.
+    """
+    shown = dict(settings)
+    for name, value in settings.items():
+        if isinstance(value, Path):
+            elsewhere = name in _ELSEWHERE or value.is_absolute() or ".." in value.parts
+            shown[name] = value.name if elsewhere else str(value)
+    return shown
+
+
+def interval_over_groups(
+    truth: np.ndarray, predicted: np.ndarray, groups: np.ndarray | None, num_classes: int, seed: int
+) -> dict[str, dict[str, Any]]:
+    """95 % bootstrap intervals over groups, see ``bootstrap_interval``; no ends, and a reason, where groups are few.
+
+    Args:
+        truth: (A,) integer classes of all answers.
+        predicted: (A,) integer classes.
+        groups: (A,) names of people or sessions; None where they are unknown.
+
+    Returns:
+        ``{metric: {"low", "high", "groups", "note"}}``
+    """
+    if groups is None:
+        unknown = Interval(None, None, 0, "no interval: some windows have neither subject nor session")
+        return {name: asdict(unknown) for name in STATISTICS}
+    counts = class_counts(truth, predicted, groups, num_classes)
+    if len(counts) < FEW_GROUPS:
+        few = Interval(None, None, len(counts), f"no interval: {len(counts)} groups, fewer than {FEW_GROUPS}")
+        return {name: asdict(few) for name in STATISTICS}
+    return {name: asdict(bootstrap_interval(counts, how, seed)) for name, how in STATISTICS.items()}

@@ -1,0 +1,171 @@
+"""The few-shot protocol: which windows, learnt from and measured on how, and what every such result says of them.
+
+Whatever answers, a probe of an encoder or a forest on hand-made features, answers the same windows. Letters: W windows,
+K classes.
+"""
+
+import csv
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from configs.schema import FewShotConfig
+from datasets.group_splits import draw_by_group, draw_leaving_one_group_out
+from datasets.leaks import check_groups_apart, copies_on_both_sides, refuse_copies
+from datasets.splits import Draw, draw_windows, groups_of, resolve_classes, small_classes
+from datasets.store import Store, open_store
+from datasets.windows import Windows, list_windows
+from utils.metrics import classification_chance, majority_baseline, metrics_over_draws
+from utils.results import interval_over_groups
+from utils.run import write_json
+
+Predictions = dict[int, list[np.ndarray]]  # by number of shots, for each draw (fold) its held-out windows' answers
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Windows and draws of an evaluation.
+
+    Attributes:
+        windows: all labelled windows of the classes.
+        draws: folds of one draw follow one another.
+        kept_apart: what the split keeps on one side, in words.
+        groups: (W,) subject or session of each window; None if some window has neither.
+        dropped: classes left out for want of windows, and why.
+        copies: pairs of windows with the same samples that a split by windows let on both sides.
+    """
+
+    windows: Windows
+    draws: list[Draw]
+    kept_apart: str
+    groups: np.ndarray | None
+    dropped: dict[str, str]
+    copies: list[tuple[str, str]]
+
+    @property
+    def used(self) -> np.ndarray:
+        """Positions of the windows of any draw, sorted."""
+        return np.unique(np.concatenate([np.r_[d.shots.ravel(), d.select.ravel(), d.test] for d in self.draws]))
+
+    def truth(self) -> list[np.ndarray]:
+        """For each draw (fold) the classes of its held-out windows."""
+        return [self.windows.label[draw.test] for draw in self.draws]
+
+
+def build_protocol(config: FewShotConfig, store: Store | None = None, select: int = 0) -> Protocol:
+    """List the windows of the dataset and draw.
+
+    Args:
+        select: windows per class to choose among states of the training.
+
+    Raises:
+        SplitError: if the windows do not allow the split, or a copy of a window is on both sides of a split by groups.
+    """
+    store = store or open_store(config.data_root, config.dataset)
+    classes = resolve_classes(config.classes, store.classes)
+    windows, dropped = _labelled(config, store, classes), {}
+    by_group = config.split != "window"
+    if config.drop_small_classes:
+        whole = config.split == "leave_one_group_out"
+        needed = max(config.shots) + select + (0 if whole else config.val_samples)
+        groups = groups_of(windows.subject, windows.session)[0] if by_group else None
+        dropped = small_classes(windows.label, groups, classes, needed, whole)
+        classes = resolve_classes([name for name in classes if name not in dropped], store.classes)
+        windows = _labelled(config, store, classes)
+    draws, kept_apart, groups = _draw(config, windows, select)
+    copies = copies_on_both_sides(draws, windows)
+    if by_group:
+        check_groups_apart(draws, groups)
+        refuse_copies(copies)
+    return Protocol(windows, draws, kept_apart, groups, dropped, copies)
+
+
+def _labelled(config: FewShotConfig, store: Store, classes: tuple[str, ...]) -> Windows:
+    return list_windows(store, labelled=True, classes=classes, stride_s=config.stride_s, label_share=config.label_share)
+
+
+def _draw(config: FewShotConfig, windows: Windows, select: int) -> tuple[list[Draw], str, np.ndarray | None]:
+    """All draws, in words what was kept apart, and the group of each window."""
+    numbers = {"shots": max(config.shots), "draws": config.draws, "seed": config.seed, "select": select}
+    if config.split == "window":
+        nameless = (windows.subject == "") & (windows.session == "")
+        groups = None if nameless.any() else groups_of(windows.subject, windows.session)[0]
+        return draw_windows(windows.label, windows.classes, held_out=config.val_samples, **numbers), "window", groups
+    groups, kind = groups_of(windows.subject, windows.session)
+    if config.split == "group":
+        draws = draw_by_group(windows.label, groups, windows.classes, held_out=config.val_samples, **numbers)
+        return draws, kind, groups
+    draws = draw_leaving_one_group_out(windows.label, groups, windows.classes, **numbers)
+    return draws, f"{kind}, each held out in turn", groups
+
+
+def write_protocol(path: Path, config: FewShotConfig, protocol: Protocol) -> dict[str, str]:
+    """Write the windows of every draw; name and digest of the file: equal digests, equal windows."""
+    windows = protocol.windows
+    content = {"dataset": windows.store.fingerprint(), "split": config.split, "seed": config.seed}
+    content["draws"] = [draw.named(windows.classes, windows.ids()) for draw in protocol.draws]
+    write_json(path, content)
+    return {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+def write_answers(path: Path, protocol: Protocol, predictions: Predictions) -> None:
+    """Write what was answered to every held-out window of every draw, for statistics over people and windows."""
+    windows, ids = protocol.windows, protocol.windows.ids()
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["shots", "draw", "window", "subject", "session", "truth", "predicted"])
+        for shots, answers in predictions.items():
+            for draw, predicted in zip(protocol.draws, answers, strict=True):
+                for i, p in zip(draw.test, predicted, strict=True):
+                    names = (windows.subject[i], windows.session[i], windows.classes[windows.label[i]])
+                    table.writerow([shots, draw.number, ids[i], *names, windows.classes[p]])
+
+
+def few_shot_results(config: FewShotConfig, protocol: Protocol, predictions: Predictions) -> dict[str, Any]:
+    """What every few-shot result says, whatever answered."""
+    windows, draws = protocol.windows, protocol.draws
+    num_classes = len(windows.classes)
+    first = [t for draw, t in zip(draws, protocol.truth(), strict=True) if draw.number == 0]  # all draws hold out alike
+    support = np.bincount(np.concatenate(first), minlength=num_classes)
+    whole = config.split == "leave_one_group_out"
+    return {
+        "simulated": windows.store.simulated,
+        "dataset": windows.store.fingerprint(),
+        "split": config.split,
+        "groups": protocol.kept_apart,
+        "classes": list(windows.classes),
+        "dropped_classes": protocol.dropped,
+        "windows_per_class": np.bincount(windows.label, minlength=num_classes).tolist(),
+        "held_out_per_class": None if whole else config.val_samples,
+        "held_out": "all windows of each group in turn" if whole else f"{config.val_samples} windows per class",
+        "copies_on_both_sides": protocol.copies,
+        "chance": classification_chance(support),
+        "majority": majority_baseline(support),
+        "shots": {str(n): _measured(config.seed, n, protocol, predictions[n]) for n in config.shots},
+    }
+
+
+def _measured(seed: int, shots: int, protocol: Protocol, answers: list[np.ndarray]) -> dict[str, Any]:
+    """Metrics over draws (folds of a draw together), their interval over groups, and a digest of the windows.
+
+    Cells of two runs compare if their digests are equal: the same windows were learnt from and answered.
+    """
+    numbers = sorted({draw.number for draw in protocol.draws})
+    truth, predicted = (
+        [np.concatenate([a for d, a in zip(protocol.draws, each, strict=True) if d.number == n]) for n in numbers]
+        for each in (protocol.truth(), answers)
+    )
+    ids = protocol.windows.ids()
+    used = [[[ids[i] for i in side] for side in (draw.train(shots), draw.test)] for draw in protocol.draws]
+    groups = None
+    if protocol.groups is not None:
+        groups = np.concatenate([protocol.groups[draw.test] for draw in protocol.draws])
+    num_classes = len(protocol.windows.classes)
+    return metrics_over_draws(truth, predicted, num_classes) | {
+        "interval": interval_over_groups(np.concatenate(truth), np.concatenate(predicted), groups, num_classes, seed),
+        "windows_sha256": hashlib.sha256(json.dumps(used).encode()).hexdigest(),
+    }

@@ -1,0 +1,101 @@
+"""What would make an evaluation look better than it is: the same window on both sides, or in pretraining."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datasets.splits import Draw, SplitError
+from datasets.store import Store, open_store
+from datasets.windows import Windows
+
+_NAMED = 5  # examples in a message
+
+
+def check_groups_apart(draws: Sequence[Draw], groups: np.ndarray) -> None:
+    """Refuse a draw that has a group on both sides, whoever made it.
+
+    Args:
+        groups: (W,) name of each window's group.
+
+    Raises:
+        SplitError: names the draw and the groups.
+    """
+    for draw in draws:
+        learnt_from = np.r_[draw.shots.ravel(), draw.select.ravel()]
+        if both := sorted(set(groups[learnt_from].tolist()) & set(groups[draw.test].tolist())):
+            raise SplitError(f"draw {draw.number}: {', '.join(both[:_NAMED])} would be on both sides")
+
+
+def copies_on_both_sides(draws: Sequence[Draw], windows: Windows) -> list[tuple[str, str]]:
+    """Pairs of windows with the same samples, one to learn from and one held out, whatever they are called.
+
+    Returns:
+        ids of the two, each pair once.
+    """
+    used = np.unique(np.concatenate([np.r_[d.shots.ravel(), d.select.ravel(), d.test] for d in draws]))
+    content = np.full(len(windows), "", dtype=object)
+    for i, imu in zip(used, windows.imu(used, "none"), strict=True):
+        content[i] = hashlib.blake2b(imu.tobytes(), digest_size=16).hexdigest()
+    pairs = set()
+    for draw in draws:
+        learnt = {content[i]: i for i in np.r_[draw.shots.ravel(), draw.select.ravel()]}
+        pairs |= {(int(learnt[content[i]]), int(i)) for i in draw.test if content[i] in learnt}
+    ids = windows.ids()
+    return [(ids[a], ids[b]) for a, b in sorted(pairs)]
+
+
+def refuse_copies(pairs: Sequence[tuple[str, str]]) -> None:
+    """Refuse a split by groups that lets copies of a window on both sides.
+
+    Raises:
+        SplitError: names some of them.
+    """
+    if pairs:
+        named = ", ".join(f"{a} = {b}" for a, b in pairs[:_NAMED])
+        raise SplitError(
+            f"{len(pairs)} held-out windows hold the same samples as windows to learn from ({named}): the recording is "
+            "in the dataset under two names; remove one of them from the raw folder and prepare the dataset again"
+        )
+
+
+def seen_in_pretraining(
+    pretraining: Mapping[str, Any],
+    excluded: Sequence[str],
+    store: Store,
+    windows: Windows,
+    data_root: Path,
+) -> dict[str, Any]:
+    """Whether the encoder was pretrained on recordings that it is evaluated on, be it without their labels.
+
+    They are the same if the dataset is, and if a raw recording is (by the digest of its files), where the dataset of
+    pretraining still lies in ``data_root``. A class that pretraining left out has not been seen.
+
+    Args:
+        pretraining: what the checkpoint says of its dataset, see ``Store.fingerprint``.
+        excluded: classes left out of pretraining.
+        windows: those that are evaluated.
+
+    Returns:
+        ``seen`` (bool), ``windows`` (how many of those evaluated; None if there is no telling) and ``why`` in words.
+    """
+    pretrained_on, mine = pretraining["name"], store.fingerprint()
+    kept = np.array([name not in set(excluded) for name in windows.classes])[windows.label]
+    if pretraining["sha256"] == mine["sha256"]:
+        return _seen(int(kept.sum()), f"the encoder was pretrained on this dataset ({pretrained_on})")
+    if not (data_root / pretrained_on / "dataset.json").is_file():
+        why = f"another dataset, {pretrained_on}, which is not at hand: recordings were not compared"
+        return {"seen": False, "windows": None, "why": why}
+    other = open_store(data_root, pretrained_on)
+    if other.fingerprint()["sha256"] != pretraining["sha256"]:
+        why = f"another dataset, {pretrained_on}, prepared anew since: recordings were not compared"
+        return {"seen": False, "windows": None, "why": why}
+    known = set(other.recordings["source_hash"])
+    shared = store.recordings["source_hash"].isin(known).to_numpy()[windows.recording]
+    return _seen(int((shared & kept).sum()), f"the encoder was pretrained on recordings of {pretrained_on}")
+
+
+def _seen(windows: int, why: str) -> dict[str, Any]:
+    return {"seen": windows > 0, "windows": windows, "why": why if windows else ""}

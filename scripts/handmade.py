@@ -1,0 +1,77 @@
+"""Few-shot evaluation without an encoder: hand-made features of each window and a random forest.
+
+    python -m scripts.handmade --config configs/downstream/classyglass.yaml --report
+
+It learns from the windows, and answers the windows, that ``downstream.py`` has for the same settings, so that it is a
+row of the same table. Writes runs/<name>/ with results.json, draws.json and answers.csv.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.ensemble import RandomForestClassifier
+from tqdm import tqdm
+
+from configs.load import dump, parse
+from configs.schema import HandmadeConfig
+from datasets.few_shot import build_protocol, few_shot_results, write_answers, write_protocol
+from datasets.handmade import handmade_features
+from utils.results import public_settings
+from utils.run import commit, default_name, open_run, seed_everything, write_json
+from utils.tables import few_shot_tables
+
+
+def main(argv: list[str] | None = None) -> Path:
+    """Run the evaluation; returns the run's folder."""
+    config = parse(HandmadeConfig, argv)
+    started = time.perf_counter()
+    seed_everything(config.seed)
+    protocol = build_protocol(config)
+    windows, used = protocol.windows, protocol.used
+    print(
+        f"{config.dataset}: {len(windows)} windows of {len(windows.classes)} classes; {len(used)} are drawn, in "
+        f"{config.draws} draws x {len(config.shots)} numbers of shots, split by {protocol.kept_apart}"
+    )
+    features = handmade_features(windows.imu(used, "none"))
+    predictions = {}
+    for shots in tqdm(config.shots, desc="forests", unit="number of shots"):
+        predictions[shots] = []
+        for draw in protocol.draws:
+            train = draw.train(shots)
+            seed = int(np.random.SeedSequence([config.seed, draw.number, shots]).generate_state(1)[0])
+            forest = RandomForestClassifier(config.trees, random_state=seed, n_jobs=config.num_workers or -1)
+            forest.fit(features[np.searchsorted(used, train)], windows.label[train])
+            predictions[shots].append(forest.predict(features[np.searchsorted(used, draw.test)]))
+
+    name = config.run_name or default_name("handmade", config.dataset)
+    folder = open_run(config.runs_root / name, dump(config), torch.device("cpu"))
+    results = {
+        "command": "handmade",
+        "checkpoint": None,
+        "seen_in_pretraining": {"seen": False, "windows": 0, "why": ""},
+        "model": "random forest",
+        "encoder": "hand-made features",
+        "mode": "handmade",
+        **few_shot_results(config, protocol, predictions),
+        "draws": write_protocol(folder / "draws.json", config, protocol),
+        "seed": config.seed,
+        "commit": commit(),
+        "config": public_settings(config.model_dump()),
+        "seconds": round(time.perf_counter() - started, 2),
+    }
+    write_answers(folder / "answers.csv", protocol, predictions)
+    write_json(folder / "results.json", results)
+    if config.report:
+        print(few_shot_tables(results))
+    print(f"results: {folder / 'results.json'}")
+    return folder
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (OSError, ValueError) as problem:
+        sys.exit(f"{HandmadeConfig.program}: {problem}")
