@@ -98,20 +98,20 @@ def main(argv: list[str] | None = None) -> Path:
 
 
 def balanced(windows: Windows, most: int, seed: list[int]) -> np.ndarray:
-    """Positions of equally many windows of each class, sorted: ``most``, or as many as the smallest class has."""
+    """Positions of equally many windows of each class, by class: ``most``, or as many as the smallest class has."""
     rng = np.random.default_rng(seed)
     counts = np.bincount(windows.label, minlength=len(windows.classes))
     number = min(most, counts[counts > 0].min())
     present = np.flatnonzero(counts)
     drawn = [rng.choice(np.flatnonzero(windows.label == k), number, replace=False) for k in present]
-    return np.sort(np.concatenate(drawn))
+    return np.concatenate([np.sort(positions) for positions in drawn])
 
 
 def lay_out(embeddings: np.ndarray, projection: str, perplexity: float, seed: int) -> Layout:
     """Two dimensions for embeddings, each of whose dimensions is standardised first.
 
-    The trustworthiness (Venna and Kaski 2001) says how many of a point's neighbours in the layout are its neighbours
-    among the embeddings as well: 1 for all of them, about 0.5 for a layout at random.
+    The trustworthiness (Venna and Kaski 2001) says how far a point's neighbours in the layout are its neighbours among
+    the embeddings: 1 at best, about 0.5 for a layout at random.
 
     Args:
         embeddings: (W, D).

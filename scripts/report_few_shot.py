@@ -1,7 +1,7 @@
 """Tables 3 and 5 of the paper from the runs of a study, with the paper's numbers beside them."""
 
 from configs.paper import MOST_LABELS, Value, paper_results
-from scripts.report_runs import Run, percent_cell
+from scripts.report_runs import Run, held_out, interval_text, percent_cell
 from scripts.study_results import APPROACHES, MODES, Protocol, Result, StudyResults, used_marks
 from utils.document import MISSING, Block, Cell, Heading, Table
 from utils.tables import marked, percent
@@ -39,7 +39,45 @@ def table_3(found: StudyResults, protocol: Protocol, number: int) -> list[Block]
         spans=(("", 3), *spans),
         notes=(*protocol_notes(found, protocol), *used_marks([cell for row in rows for cell in row])),
     )
-    return [Heading(title + (f" ({number + 1})" if number else "")), table]
+    heading = Heading(title + (f" ({number + 1})" if number else ""))
+    return [heading, table, *intervals(found, protocol, number)]
+
+
+def intervals(found: StudyResults, protocol: Protocol, number: int) -> list[Block]:
+    """How far the numbers of Table 3 hold for other people: 95 % intervals over groups, where runs have them."""
+    columns = ordered(protocol)
+    rows: list[list[Cell | str]] = []
+    for name, label, _ in table_3_rows(found, protocol):
+        for shots in protocol.shots:
+            results = [found.get(protocol.evaluations[column], name) for column in columns]
+            cells = [interval_cell(result, shots) for result in results]
+            rows.append([pretraining_label(found, name), label, str(shots), *cells])
+    if all(cell.mean is None for row in rows for cell in row[3:]):
+        return []
+    measured = [
+        row for run in found.ended(list(protocol.evaluations.values())) for row in run.results["shots"].values()
+    ]
+    ends = [row["interval"]["balanced_accuracy"] for row in measured if "interval" in row]
+    table = Table(
+        name=f"table3_intervals{suffix(number)}",
+        caption="95 % bootstrap intervals over groups (people, or sessions where people are unknown) of the few-shot "
+        "results: balanced accuracy, %",
+        header=("pretraining", "approach", "labels per class", *(f"{MODES[mode]}, {role}" for mode, role in columns)),
+        rows=rows,
+        labels=3,
+        notes=tuple(dict.fromkeys(end["note"] for end in ends if end["note"])),
+    )
+    return [table]
+
+
+def interval_cell(result: Result | None, shots: int) -> Cell:
+    """Both ends, and their middle as the number behind them; a dash where there is none."""
+    row = result.run.results["shots"].get(str(shots)) if result and result.run else None
+    ends = row["interval"]["balanced_accuracy"] if row and "interval" in row else {"low": None}
+    if ends["low"] is None:
+        return Cell(NONE)
+    middle = (ends["low"] + ends["high"]) / 2
+    return Cell(interval_text(ends), middle, run=result.run.folder)
 
 
 def table_3_rows(found: StudyResults, protocol: Protocol) -> list[tuple[str, str, str]]:
@@ -63,7 +101,7 @@ def pretraining_label(found: StudyResults, name: str) -> str:
     """Role of the dataset of pretraining, and whether it was simulated; ``none`` for a baseline."""
     if name not in found.study.pretraining:
         return "none"
-    runs = [result.run for result in found.results if result.run and name in (result.pretraining, result.cell.name)]
+    runs = [result.run for result in found.results if result.run and name == result.pretraining]
     facts = [run.results["checkpoint"]["dataset"] for run in runs if run.results.get("checkpoint")]
     return marked(found.study.pretraining[name].dataset, bool(facts and facts[0]["simulated"]))
 
@@ -79,8 +117,8 @@ def few_shot_cell(found: StudyResults, result: Result | None, shots: int) -> Cel
 
 
 def paper_cell(value: Value | None) -> Cell:
-    """The paper's number, or that it has none."""
-    return Cell(NONE) if value is None else Cell(percent(*value), *value)
+    """The paper's number, with as many digits as it has there; or that it has none."""
+    return Cell(NONE) if value is None else Cell(percent(*value, digits=2), *value)
 
 
 def ordered(protocol: Protocol) -> list[tuple[str, str]]:
@@ -130,8 +168,7 @@ def protocol_notes(found: StudyResults, protocol: Protocol) -> tuple[str, ...]:
             embeddings = " on standardised embeddings" if r["config"].get("standardize") else ""
             notes.append(
                 f"{role} is {run.dataset}: {len(r['classes'])} classes; {MODES[mode]}{embeddings}; mean ± standard "
-                f"deviation over {draws} draws, {r['held_out_per_class']} held-out windows per class, "
-                f"split by {r['groups']}."
+                f"deviation over {draws} draws; held out: {held_out(r)}; split by {r['groups']}."
             )
     return tuple(notes)
 

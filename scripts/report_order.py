@@ -1,57 +1,33 @@
 """Where the paper's order of methods holds in the runs of a study, and where it does not; computed, not judged."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from configs.paper import Value, paper_results
-from scripts.report_few_shot import IN_TABLE_3, pretraining_label
-from scripts.report_runs import Run
-from scripts.study_results import APPROACHES, MODES, Protocol, Result, StudyResults, protocols, windows_measured
+import numpy as np
+
+from scripts.study_order import APART, VERDICTS, Comparison, few_shot_comparisons, zero_shot_comparisons
+from scripts.study_results import StudyResults, protocols
+from utils.answers import paired_answers
 from utils.document import MISSING, Block, Cell, Heading, Table, Text
-from utils.tables import marked, percent
+from utils.statistics import FEW_GROUPS, holm
+from utils.statistics import Comparison as Difference
+from utils.tables import percent
 
-HOLDS, WITHIN, FAILS, APART = "holds", "within one std", "does not hold", "not comparable: other windows"
-VERDICTS = (HOLDS, WITHIN, FAILS, APART, MISSING)
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One side of a comparison: a run's balanced accuracy."""
-
-    run: Run
-    mean: float
-    std: float
+SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Method a is to be above method b, as in the paper.
+class GroupTest:
+    """A comparison over groups, or why there is none.
 
     Attributes:
-        claim: the paper's statement that this is a case of.
-        where: pretraining dataset and evaluated dataset.
-        how: mode, or zero-shot.
-        shots: labels per class; None for zero-shot.
-        a, b: what was measured; None where it is missing.
-        paper: difference of the paper's means; None where it has none.
+        kind: what a group is: subject or session.
+        reason: empty if there is a test.
     """
 
-    claim: str
-    where: str
-    how: str
-    shots: int | None
-    a: Measured | None
-    b: Measured | None
-    paper: float | None
-
-    @property
-    def verdict(self) -> str:
-        """Whether a is above b by more than the larger of their standard deviations over draws."""
-        if self.a is None or self.b is None:
-            return MISSING
-        if windows_measured(self.a.run) != windows_measured(self.b.run):
-            return APART
-        difference, std = self.a.mean - self.b.mean, max(self.a.std, self.b.std)
-        return WITHIN if abs(difference) <= std else HOLDS if difference > 0 else FAILS
+    difference: Difference | None = None
+    kind: str = ""
+    reason: str = ""
 
 
 def order_section(found: StudyResults) -> list[Block]:
@@ -62,94 +38,29 @@ def order_section(found: StudyResults) -> list[Block]:
         return []
     text = (
         "A case of the paper's order holds where the first method's mean balanced accuracy is above the second's by "
-        "more than the larger of their two standard deviations over draws; within one of it, either way, is called so."
+        "more than the larger of their two standard deviations over draws; within one of it, either way, is called so. "
+        "The test is a paired permutation test over groups (people, or sessions where people are unknown), never over "
+        "draws, which share windows; its p-values are corrected by Holm's method for all tests of this page. It asks "
+        "whether the order would hold for other people, with these classifiers; the verdict, for other draws of labels."
     )
-    return [Heading("Where the paper's order holds"), Text(text), summary(comparisons), details(comparisons)]
+    tests = [tested(comparison) for comparison in comparisons]
+    return [Heading("Where the paper's order holds"), Text(text), summary(comparisons), details(comparisons, tests)]
 
 
-def few_shot_comparisons(found: StudyResults, protocol: Protocol) -> list[Comparison]:
-    """Methods at the fewest labels, ours against IMU2CLIP also at the most, ablations at the most."""
-    fewest, most = min(protocol.shots), max(protocol.shots)
-    runs, listed = found.study.pretraining, []
-    for (mode, role), evaluation in protocol.evaluations.items():
-        for pretrained_on in found.study.datasets:
-            of = {run.approach: name for name, run in reversed(runs.items()) if run.dataset == pretrained_on}
-            scratch = baseline(found, protocol, role, mode, "supervised")
-            pairs = [("ours", "imu_only", fewest), ("imu_only", "supervised", fewest), ("ours", "supervised", fewest)]
-            pairs += [("ours", "imu2clip", n) for n in dict.fromkeys((fewest, most))]
-            pairs += [("ours", approach, most) for approach in of if approach not in IN_TABLE_3]
-            for first, second, shots in pairs:
-                a = found.get(evaluation, of.get(first, ""))
-                b = scratch if second == "supervised" else found.get(evaluation, of.get(second, ""))
-                if a and b:  # the study has both
-                    where = place(found, a, role)
-                    paper = _paper_few_shot(pretrained_on, first, second, mode, role, shots)
-                    sides = (_few_shot(a, shots), _few_shot(b, shots))
-                    listed.append(Comparison(claim(first, second), where, MODES[mode], shots, *sides, paper))
-    return listed
-
-
-def zero_shot_comparisons(found: StudyResults) -> list[Comparison]:
-    """Ours against IMU2CLIP, by balanced accuracy."""
-    listed = []
-    for name, evaluation in found.study.evaluations.items():
-        results = {(r.cell.pretrained_on, r.cell.approach): r for r in reversed(found.of(name))}
-        for pretrained_on in found.study.datasets if evaluation.kind == "zero_shot" else ():
-            a, b = results.get((pretrained_on, "ours")), results.get((pretrained_on, "imu2clip"))
-            if a and b:
-                key = (evaluation.dataset, "balanced_accuracy")
-                values = [paper_results().zero_shot.get((pretrained_on, x, *key)) for x in ("ours", "imu2clip")]
-                where = place(found, a, evaluation.dataset)
-                sides = (_zero_shot(a), _zero_shot(b))
-                listed.append(Comparison(claim("ours", "imu2clip"), where, "zero-shot", None, *sides, _gap(*values)))
-    return listed
-
-
-def claim(first: str, second: str) -> str:
-    """The statement in words."""
-    words = {"ours": "cross-modal (ours)"} if second in ("imu_only", "supervised") else {}
-    return f"{words.get(first, APPROACHES[first])} over {APPROACHES[second]}"
-
-
-def baseline(found: StudyResults, protocol: Protocol, role: str, mode: str, name: str) -> Result | None:
-    """A baseline of an evaluated dataset: of the same evaluation, else of another of the same protocol."""
-    for other in (mode, *MODES):
-        if result := found.get(protocol.evaluations.get((other, role)), name):
-            return result
-    return None
-
-
-def place(found: StudyResults, result: Result, role: str) -> str:
-    """Pretraining dataset and evaluated dataset in words."""
-    simulated = bool(result.run and result.run.results["simulated"])
-    return f"{pretraining_label(found, result.pretraining)} → {marked(role, simulated)}"
-
-
-def _few_shot(result: Result, shots: int) -> Measured | None:
-    row = result.run and result.run.results["shots"].get(str(shots))
-    return Measured(result.run, *_value(row["balanced_accuracy"])) if row else None
-
-
-def _zero_shot(result: Result) -> Measured | None:
-    return Measured(result.run, *_value(result.run.results["metrics"]["balanced_accuracy"])) if result.run else None
-
-
-def _value(value: dict) -> tuple[float, float]:
-    return value["mean"], value["std"] or 0.0
-
-
-def _paper_few_shot(pretrained_on: str, first: str, second: str, mode: str, role: str, shots: int) -> float | None:
-    """Difference in the paper at as many labels; of its ablations at the 100 that it gives."""
-    paper = paper_results()
-    if second in (*IN_TABLE_3, "supervised"):
-        return _gap(*(paper.few_shot.get((pretrained_on, x, mode, role, shots)) for x in (first, second)))
-    if pretrained_on != "Ego4D":
-        return None
-    return _gap(*(paper.ablations.get((x, mode, role)) for x in (first, second)))
-
-
-def _gap(a: Value | None, b: Value | None) -> float | None:
-    return a[0] - b[0] if a and b else None
+def tested(comparison: Comparison) -> GroupTest:
+    """The paired test over groups of a few-shot comparison whose runs have kept their answers."""
+    if comparison.verdict in (MISSING, APART) or comparison.shots is None:
+        return GroupTest(reason="–")
+    files = [side.run.folder / "answers.csv" for side in (comparison.a, comparison.b)]
+    if not all(file.is_file() for file in files):
+        return GroupTest(reason="no answers kept")
+    answers = paired_answers(*files, comparison.shots)
+    if answers is None:
+        return GroupTest(reason="groups are unknown")
+    number = len(np.unique(answers.groups))
+    if number < FEW_GROUPS:
+        return GroupTest(reason=f"too few: {number} {answers.kind}s")
+    return GroupTest(answers.compare(seed=0), answers.kind)
 
 
 def summary(comparisons: list[Comparison]) -> Table:
@@ -162,16 +73,18 @@ def summary(comparisons: list[Comparison]) -> Table:
     return Table("order_summary", "The paper's order of methods: how many cases hold", header, rows)
 
 
-def details(comparisons: list[Comparison]) -> Table:
+def details(comparisons: list[Comparison], tests: list[GroupTest]) -> Table:
     """Every case."""
     rows: list[list[Cell | str]] = []
-    for c in comparisons:
+    done = [test.difference for test in tests if test.difference]
+    adjusted = iter(holm(np.array([difference.test.p_value for difference in done])))
+    for c, test in zip(comparisons, tests, strict=True):
         labels = [c.claim, c.where, c.how, "–" if c.shots is None else str(c.shots), c.verdict]
         values = [Cell(percent(m.mean, m.std), m.mean, m.std, m.run.folder) if m else Cell(MISSING) for m in (c.a, c.b)]
         gap = c.a.mean - c.b.mean if c.a and c.b else None
-        rows.append([*labels, *values, points(gap), points(c.paper)])
+        rows.append([*labels, *values, points(gap), points(c.paper), *_test_cells(test, adjusted)])
     header = ("claim of the paper", "pretraining → evaluation", "by", "labels", "verdict")
-    header += ("first", "second", "difference", "in the paper")
+    header += ("first", "second", "difference", "in the paper", "groups", "95 % interval", "p (Holm)")
     caption = "The paper's order of methods, case by case: balanced accuracy, %, and differences in points"
     return Table("order", caption, header, rows, labels=5)
 
@@ -179,3 +92,15 @@ def details(comparisons: list[Comparison]) -> Table:
 def points(difference: float | None) -> Cell:
     """A difference of shares in percentage points, signed."""
     return Cell("–") if difference is None else Cell(f"{100 * difference:+.1f}", difference)
+
+
+def _test_cells(test: GroupTest, adjusted: Iterator[float]) -> list[Cell]:
+    """Groups, interval of the difference over them, corrected p-value."""
+    if test.difference is None:
+        return [Cell(test.reason), Cell("–"), Cell("–")]
+    interval, p_value = test.difference.interval, float(next(adjusted))
+    groups = Cell(f"{interval.groups} {test.kind}s", interval.groups)
+    ends = Cell(f"{100 * interval.low:+.1f} to {100 * interval.high:+.1f}")
+    if test.difference.test.smallest_p > SIGNIFICANT:  # too few groups differ at all
+        return [groups, ends, Cell(f"{p_value:.3f} (cannot be below {test.difference.test.smallest_p:.3f})", p_value)]
+    return [groups, ends, Cell(f"{p_value:.3f}" if p_value >= 0.001 else "< 0.001", p_value)]

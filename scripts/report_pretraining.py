@@ -62,9 +62,9 @@ def embedding_section(runs: list[Run], out: Path) -> list[Block]:
         blocks.append(
             Text(
                 f"{r['windows']} windows of {run.dataset}, equally many of each class, seen by the IMU encoder alone, "
-                f"{encoder_origin(r)}. Two dimensions by {r['projection']}; of each window's {r['neighbours']} nearest "
-                f"windows there, {r['trustworthiness']:.2f} are its neighbours in the embedding too "
-                "(trustworthiness, at most 1). Distances between clusters mean little."
+                f"{encoder_origin(r)}. Two dimensions by {r['projection']}. Trustworthiness "
+                f"{r['trustworthiness']:.2f}: how far a window's {r['neighbours']} nearest in the picture are its "
+                "neighbours in the embedding (1 at best, about 0.5 at random). Distances between clusters mean little."
             )
         )
         blocks.append(picture_of(run, "embedding.png", f"Embeddings of {run.dataset}, {encoder_origin(r)}", out))

@@ -67,15 +67,23 @@ def find_runs(folders: list[Path], may_be_empty: bool = False) -> tuple[list[Run
 
 def notice(runs: list[Run]) -> str | None:
     """What the reader must know of the recordings before any number."""
-    simulated = [run.results["simulated"] for run in runs]
-    if runs and all(simulated):
+    if runs and all(_wholly_simulated(run) for run in runs):
         return (
             "Everything measured here is simulated: people, rooms, sensors and video come from a program. It shows "
             "that the software works from end to end, and says nothing about patients."
         )
-    if any(simulated) or any(_trained_on_simulated(run) for run in runs):
+    if any(run.results["simulated"] or _trained_on_simulated(run) for run in runs):
         return "Whatever is marked simulated was not measured on people."
     return None
+
+
+def _wholly_simulated(run: Run) -> bool:
+    """Whether no recording of people went into a result; what evaluates several datasets may mix them."""
+    r = run.results
+    datasets = (
+        r["datasets"] if run.command == "embed" else [r[key] for key in ("dataset", "prototypes_from") if key in r]
+    )
+    return all(r["simulated"] if isinstance(d, str) else d["simulated"] for d in datasets)
 
 
 def _trained_on_simulated(run: Run) -> bool:
@@ -88,23 +96,23 @@ def few_shot_sections(runs: list[Run], out: Path) -> list[Block]:
     groups: dict[tuple, list[Run]] = defaultdict(list)
     for run in runs:
         r = run.results
-        groups[run.dataset, tuple(r["classes"]), r["groups"], r["held_out_per_class"]].append(run)
+        groups[run.dataset, tuple(r["classes"]), r["groups"], held_out(r)].append(run)
     blocks: list[Block] = [Heading("Few-shot")] if runs else []
-    for number, ((dataset, classes, kind, held_out), members) in enumerate(groups.items()):
+    for number, ((dataset, classes, kind, windows), members) in enumerate(groups.items()):
         members = sorted(members, key=lambda run: few_shot_method(run.results))
         draws = {len(row["macro_f1"]["values"]) for run in members for row in run.results["shots"].values()}
         same = len({run.results["draws"]["sha256"] for run in members}) == 1
         blocks += [
             Heading(f"{dataset}: {len(classes)} classes, split by {kind}", 3),
             Text(
-                f"Mean ± standard deviation over {' or '.join(map(str, sorted(draws)))} random draws; {held_out} "
-                "held-out windows per class; the last epoch is measured."
-                + (" All rows are of the same windows." if same else "")
+                f"Mean ± standard deviation over {' or '.join(map(str, sorted(draws)))} random draws; held out: "
+                f"{windows}; the last epoch is measured." + (" All rows are of the same windows." if same else "")
             ),
         ]
         if not same:
             blocks.append(Text("Not all rows are of the same draws of windows.", strong=True))
         blocks += [_few_shot_table(number, dataset, metric, members) for metric in ("balanced_accuracy", "macro_f1")]
+        blocks += _interval_table(number, dataset, members)
         curve = out / "figures" / f"shots_{number}.png"
         lines = {few_shot_method(run.results): shots_line(run) for run in members}
         shots_curve(lines, members[0].results["chance"]["balanced_accuracy"], curve, f"{dataset}, few-shot", pdf=True)
@@ -126,6 +134,25 @@ def _few_shot_table(number: int, dataset: str, metric: str, members: list[Run]) 
     rows += [[row, *[percent(first[row][metric])] * len(shots)] for row in ("chance", "majority")]
     header = (f"{METRICS[metric]}, %", *(f"{n} shots" for n in shots))
     return Table(f"few_shot_{number}_{metric}", f"{dataset}, few-shot: {METRICS[metric]}", header, rows)
+
+
+def _interval_table(number: int, dataset: str, members: list[Run]) -> list[Block]:
+    """95 % intervals over groups, if some run has them."""
+    shots = sorted({int(n) for run in members for n in run.results["shots"]})
+    rows: list[list[Cell | str]] = []
+    for run in members:
+        ends = [run.results["shots"].get(str(n), {}).get("interval") for n in shots]
+        cells = [Cell(interval_text(e["balanced_accuracy"]), run=run.folder) if e else Cell("-") for e in ends]
+        rows.append([few_shot_method(run.results), *cells])
+    if all(cell.text == "-" for row in rows for cell in row[1:]):
+        return []
+    caption = f"{dataset}, few-shot: 95 % interval of the balanced accuracy over groups, %"
+    return [Table(f"few_shot_{number}_interval", caption, ("method", *(f"{n} shots" for n in shots)), rows)]
+
+
+def interval_text(ends: dict[str, Any]) -> str:
+    """``64.1 to 78.0``; ``-`` where there is none."""
+    return "-" if ends["low"] is None else f"{percent(ends['low'])} to {percent(ends['high'])}"
 
 
 def zero_shot_section(runs: list[Run], out: Path) -> list[Block]:
@@ -153,6 +180,12 @@ def zero_shot_section(runs: list[Run], out: Path) -> list[Block]:
     pictures = [picture_of(run, "confusion.png", f"Confusion matrix, zero-shot, {run.dataset}", out) for run in runs]
     table = Table("zero_shot", "Zero-shot", tuple(header), rows, labels=3)
     return [Heading("Zero-shot"), Text(text), table, *pictures]
+
+
+def held_out(results: dict[str, Any]) -> str:
+    """What a few-shot result was measured on, in words."""
+    number = results["held_out_per_class"]
+    return results["held_out"] if number is None else f"{number} windows per class"
 
 
 def percent_cell(value: dict | None, run: Run, marks: str = "") -> Cell:

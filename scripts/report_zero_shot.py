@@ -32,7 +32,7 @@ def table_4(found: StudyResults) -> list[Block]:
             row: list[Cell | str] = [pair, label_of(result.cell.approach, result.pretraining, alike)]
             for metric in METRICS:
                 value = paper_results().zero_shot.get((pretrained_on, result.cell.approach, role, metric))
-                row += [zero_shot_cell(found, result, metric), _metric_cell(metric, value)]
+                row += [zero_shot_cell(found, result, metric), _metric_cell(metric, value, digits=3)]
             rows.append(row)
         for name in ("chance", "majority"):
             cells = [_guess_cell(ended[0].results[name], metric) if ended else MISSING_CELL for metric in METRICS]
@@ -63,10 +63,10 @@ def zero_shot_cell(found: StudyResults, result: Result, metric: str) -> Cell:
     return make(result.run.results["metrics"][metric], result.run, marks)
 
 
-def _metric_cell(metric: str, value: tuple[float, float | None] | None) -> Cell:
+def _metric_cell(metric: str, value: tuple[float, float | None] | None, digits: int = 1) -> Cell:
     if value is None:
         return Cell(NONE)
-    return Cell((percent if metric == "balanced_accuracy" else share)(*value), *value)
+    return Cell(percent(*value, digits) if metric == "balanced_accuracy" else share(*value), *value)
 
 
 def _guess_cell(values: dict[str, float], metric: str) -> Cell:

@@ -42,8 +42,10 @@ class Result:
 
     @property
     def pretraining(self) -> str:
-        """Name of the pretraining run whose encoder is measured, or of the baseline."""
-        return self.cell.needs[0] if self.cell.pretrained_on else self.cell.approach
+        """Name of the pretraining run (of which the encoder is measured), or of the baseline."""
+        if self.cell.pretrained_on is None:
+            return self.cell.approach
+        return self.cell.name if self.cell.evaluation is None else self.cell.needs[0]
 
     @cached_property
     def other_settings(self) -> list[str]:

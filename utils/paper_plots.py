@@ -138,11 +138,11 @@ def embedding_map(
         by_dataset.scatter(*points[own].T, s=10, color=colour, marker=marker, label=name, alpha=0.6, linewidths=0)
         for place, kind in enumerate(order):
             both = own & (labels == kind)
-            shade = shades[place % len(shades)]
-            first = kind not in set(labels[np.isin(datasets, known[:number])])
-            by_class.scatter(
-                *points[both].T, s=12, color=[shade], marker=marker, label=kind if first else None, linewidths=0
-            )
+            if both.any():
+                shade = shades[place % len(shades)]
+                first = kind not in set(labels[np.isin(datasets, known[:number])])
+                legend = kind if first else None
+                by_class.scatter(*points[both].T, s=12, color=[shade], marker=marker, label=legend, linewidths=0)
     by_class.set_title("by class", fontsize=10)
     by_dataset.set_title("by dataset", fontsize=10)
     for axes in (by_class, by_dataset):

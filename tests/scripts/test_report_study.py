@@ -1,0 +1,324 @@
+"""The paper's tables from a study's runs: every number is that of its run, what is missing or apart says so."""
+
+import csv
+import json
+import os
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from configs.study import load_study
+from scripts import report
+from tests.prepared import write_dataset
+from tests.study_runs import write_runs
+
+ROOT = Path(__file__).resolve().parents[2]
+STUDY = """
+title: A small study
+datasets: {Ego4D: sim_ego4d, MMEA: sim_mmea, PD: sim_pd}
+pretraining:
+  ours_ego4d: {approach: ours, dataset: Ego4D, config: configs/demo/pretrain.yaml}
+  imu_only_ego4d: {approach: imu_only, dataset: Ego4D, config: configs/demo/pretrain.yaml, settings: {model: imu_only}}
+  imu2clip_ego4d: {approach: imu2clip, dataset: Ego4D, config: configs/demo/pretrain.yaml,
+    settings: {model: imu2clip, embed_dim: 512}}
+  clip_ego4d: {approach: clip, dataset: Ego4D, config: configs/demo/pretrain.yaml, settings: {video_encoder: clip}}
+  ours_mmea: {approach: ours, dataset: MMEA, config: configs/demo/pretrain.yaml}
+evaluations:
+  probe_mmea: {kind: few_shot, dataset: MMEA, config: configs/demo/downstream.yaml, baselines: [random, supervised]}
+  probe_pd: {kind: few_shot, dataset: PD, config: configs/demo/downstream.yaml, baselines: [random, supervised]}
+  finetune_mmea: {kind: few_shot, dataset: MMEA, config: configs/demo/downstream.yaml,
+    settings: {mode: finetune, standardize: false}}
+  zeroshot_mmea: {kind: zero_shot, dataset: MMEA, config: configs/demo/zeroshot_mmea.yaml,
+    of: [ours_ego4d, imu2clip_ego4d, ours_mmea]}
+"""
+BASE = {"ours": 0.8, "imu_only": 0.6, "imu2clip": 0.85, "clip": 0.79, "random": 0.35, "supervised": 0.45}
+MISSING = ("probe_pd-imu_only_ego4d", "zeroshot_mmea-imu2clip_ego4d")
+
+
+def accuracy(cell, shots):
+    return BASE[cell.approach] + shots / 500 if shots else BASE[cell.approach] / 2
+
+
+def change(run, **changes):
+    path = run / "results.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """Folder with study.yaml, data/, runs/ and report/."""
+    folder = tmp_path_factory.mktemp("study")
+    before = Path.cwd()
+    os.chdir(ROOT)  # paths in a study file start there
+    try:
+        (folder / "study.yaml").write_text(STUDY)
+        write_runs(load_study(folder / "study.yaml"), folder / "runs", accuracy, leave_out=MISSING)
+        change(folder / "runs/probe_mmea-random", draws={"file": "draws.json", "sha256": "other"})
+        settings = json.loads((folder / "runs/probe_mmea-clip_ego4d/results.json").read_text())["config"]
+        change(folder / "runs/probe_mmea-clip_ego4d", config=settings | {"lr": 7.0})
+        write_dataset(folder / "data/sim_mmea", ["walking", "downstairs"], frame_size=16)
+        make(folder, "report")
+    finally:
+        os.chdir(before)
+    return folder
+
+
+def make(folder, name, *more):
+    flags = ["--runs", str(folder / "runs"), "--study", str(folder / "study.yaml"), "--data_root", str(folder / "data")]
+    return report.main([*flags, "--out", str(folder / name), "--title", "Small study", *more])
+
+
+def table(study, name):
+    """Rows of a table's CSV by the labels of the row and the column."""
+    with open(study / "report" / "tables" / f"{name}.csv", newline="") as file:
+        header, *rows = list(csv.reader(file))
+    labels = header.index("column")
+    return {
+        (*row[:labels], row[labels]): dict(zip(header[labels + 1 :], row[labels + 1 :], strict=True)) for row in rows
+    }
+
+
+def results(study, run):
+    return json.loads((study / "runs" / run / "results.json").read_text())
+
+
+def written(value):
+    """A number as the tables show it, computed from its text."""
+    return f"{value['mean'] * 100:.1f} ± {value['std'] * 100:.1f}"
+
+
+def test_table_3_has_every_run_and_the_papers_numbers(study):
+    cells = table(study, "table3_few_shot")
+    for evaluation, column in (
+        ("probe_mmea", "linear probing, MMEA"),
+        ("probe_pd", "linear probing, PD"),
+        ("finetune_mmea", "finetuning, MMEA"),
+    ):
+        for run, on, label in (
+            ("ours_ego4d", "Ego4D (simulated)", "ours"),
+            ("imu_only_ego4d", "Ego4D (simulated)", "IMU-only"),
+            ("imu2clip_ego4d", "Ego4D (simulated)", "IMU2CLIP"),
+            ("ours_mmea", "MMEA (simulated)", "ours"),
+        ):
+            for shots in ("10", "20", "50"):
+                cell = cells[on, label, shots, f"{column}, here (simulated)"]
+                if f"{evaluation}-{run}" in MISSING:
+                    assert cell == {"shown": "missing", "mean": "", "std": "", "run": ""}
+                    continue
+                value = results(study, f"{evaluation}-{run}")["shots"][shots]["balanced_accuracy"]
+                in_distribution = run == "ours_mmea" and evaluation.endswith("mmea")
+                assert cell["shown"] == written(value) + ("†" if in_distribution else "")
+                assert (float(cell["mean"]), float(cell["std"])) == (value["mean"], value["std"])
+                assert cell["run"] == f"{evaluation}-{run}"
+    row = ("Ego4D (simulated)", "ours", "10")
+    assert cells[*row, "linear probing, MMEA, paper"]["shown"] == "91.62 ± 1.49"
+    assert cells[*row, "finetuning, MMEA, paper"]["shown"] == "90.28 ± 0.02"
+    assert cells["MMEA (simulated)", "ours", "50", "linear probing, PD, paper"]["shown"] == "63.27 ± 1.75"
+    assert cells["none", "supervised from scratch", "10", "linear probing, MMEA, paper"]["shown"] == "–"
+    assert cells["", "chance", "", "linear probing, PD, here (simulated)"]["shown"] == "33.3"
+    assert cells["", "majority", "", "finetuning, MMEA, here (simulated)"]["shown"] == "25.0"
+    assert not any(label == "ours with ViT-CLIP" for _, label, *_ in cells)
+
+
+def test_other_windows_and_other_settings_are_marked(study):
+    cells = table(study, "table3_few_shot")
+    random = cells["none", "random weights", "10", "linear probing, MMEA, here (simulated)"]["shown"]
+    assert random.endswith("≠")
+    scratch = cells["none", "supervised from scratch", "10", "linear probing, MMEA, here (simulated)"]["shown"]
+    assert scratch[-1].isdigit()
+    cells = table(study, "table5_ablations")
+    assert cells["ours with ViT-CLIP", "linear probing, MMEA, here (simulated)"]["shown"].endswith("‡")
+    assert cells["ours with ViT-CLIP", "finetuning, MMEA, here (simulated)"]["shown"].endswith(tuple("0123456789"))
+    text = (study / "report" / "report.md").read_text()
+    assert "≠ measured on other windows" in text and "‡ run with other settings" in text
+    assert "† pretrained, without labels, on recordings of the evaluated dataset" in text
+
+
+def test_table_5_is_at_the_most_labels(study):
+    cells = table(study, "table5_ablations")
+    assert list(dict.fromkeys(row for row, _ in cells)) == [
+        "IMU2CLIP",
+        "ours with ViT-CLIP",
+        "ours",
+        "chance",
+        "majority",
+    ]
+    value = results(study, "probe_mmea-ours_ego4d")["shots"]["50"]["balanced_accuracy"]
+    assert cells["ours", "linear probing, MMEA, here (simulated)"]["shown"] == written(value)
+    assert (
+        cells["ours with ViT-CLIP", "linear probing, PD, paper, 100 labels"]["shown"] == "54.17 ± 1.03"[:5] + " ± 1.08"
+    )
+    assert "at 50 labels per class (the paper: 100), all pretrained on Ego4D (simulated)" in (
+        study / "report/tables/table5_ablations.md"
+    ).read_text(encoding="utf-8")
+
+
+def test_table_4(study):
+    cells = table(study, "table4_zero_shot")
+    pair = "Ego4D (simulated) → MMEA (simulated)"
+    metrics = results(study, "zeroshot_mmea-ours_ego4d")["metrics"]
+    assert cells[pair, "ours", "B. Acc., %, here"]["shown"] == written(metrics["balanced_accuracy"])
+    assert cells[pair, "ours", "R@3, here"]["shown"] == f"{metrics['r@3']['mean']:.3f} ± {metrics['r@3']['std']:.3f}"
+    assert cells[pair, "ours", "B. Acc., %, paper"]["shown"] == "32.852 ± 1.166"
+    assert cells[pair, "ours", "MRR, paper"]["shown"] == "0.549 ± 0.021"
+    assert cells[pair, "IMU2CLIP", "F1, here"]["shown"] == "missing"
+    assert cells[pair, "chance", "MRR, here"]["shown"] == "0.500"
+    assert cells[pair, "majority", "MRR, here"]["shown"] == "–"  # no such number
+    assert cells["MMEA (simulated) → MMEA (simulated)", "ours", "R@1, here"]["shown"].endswith("†")
+
+
+def test_table_1_names_what_cannot_be_opened(study):
+    cells = table(study, "table1_datasets")
+    assert cells["MMEA", "sim_mmea (simulated)", "video / IMU", "simulated", "5 s windows"]["shown"] == "6"
+    assert cells["MMEA", "in the paper", "video / IMU", "general", "windows per class"]["shown"] == "684"
+    assert cells["PD", "sim_pd", "missing", "missing", "hours"]["shown"] == "missing"
+    assert "PD: no dataset 'sim_pd' under" in (study / "report/report.md").read_text(encoding="utf-8")
+
+
+def test_the_order_is_that_of_the_numbers(study):
+    cells = table(study, "order")
+    seen = set()
+    for key in {key[:5] for key in cells}:
+        claim, where, how, shots, verdict = key
+        row = {name: cells[*key, name] for name in ("first", "second", "difference", "in the paper", "p (Holm)")}
+        seen.add(verdict)
+        if verdict == "missing":
+            assert "missing" in (row["first"]["shown"], row["second"]["shown"])
+            continue
+        a, b = (float(row[name]["mean"]) for name in ("first", "second"))
+        std = max(float(row[name]["std"]) for name in ("first", "second"))
+        assert row["difference"]["shown"] == f"{100 * (a - b):+.1f}"
+        expected = "within one std" if abs(a - b) <= std else "holds" if a > b else "does not hold"
+        if verdict != "not comparable: other windows":
+            assert verdict == expected, key
+        if how != "zero-shot":
+            value = results(study, row["first"]["run"])["shots"][shots]["balanced_accuracy"]
+            assert a == value["mean"]
+    assert {"holds", "within one std", "missing"} <= seen
+    case = ("ours over IMU2CLIP", "Ego4D (simulated) → MMEA (simulated)", "finetuning", "10")
+    assert (
+        cells[*case, next(v for *k, v in (key[:5] for key in cells) if tuple(k) == case), "in the paper"]["shown"]
+        == "+57.8"
+    )
+    summary = table(study, "order_summary")
+    for claim in {claim for claim, _ in summary}:
+        of_claim = {key[:5] for key in cells if key[0] == claim}
+        assert summary[claim, "cases"]["shown"] == str(len(of_claim))
+        for verdict in ("holds", "within one std", "does not hold", "missing"):
+            assert summary[claim, verdict]["shown"] == str(sum(key[4] == verdict for key in of_claim))
+    tested = [row["shown"] for key, row in cells.items() if key[5] == "groups" and row["shown"].endswith("sessions")]
+    assert tested and set(tested) == {"8 sessions"}
+
+
+def test_a_baseline_of_other_windows_is_not_compared(study, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    runs = study / "runs"
+    before = results(study, "probe_pd-supervised")
+    change(runs / "probe_pd-supervised", draws={"file": "draws.json", "sha256": "other"})
+    try:
+        make(study, "other")
+    finally:
+        change(runs / "probe_pd-supervised", draws=before["draws"])
+    with open(study / "other/tables/order.csv", newline="") as file:
+        rows = [row for row in csv.reader(file) if "supervised" in row[0] and "PD" in row[1]]
+    assert {row[4] for row in rows} == {"not comparable: other windows", "missing"}
+
+
+def test_nothing_yet_is_a_page_of_missing_cells(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    (tmp_path / "study.yaml").write_text(STUDY)
+    (tmp_path / "runs").mkdir()
+    text = make(tmp_path, "report").read_text(encoding="utf-8")
+    assert "0 of the study's" in text
+    assert set(re.findall(r"\| (\d\d\.\d ± \d\.\d) \|", text)) == set()
+    assert text.count("missing") > 50 and "91.62 ± 1.49" in text
+
+
+def test_two_runs_of_one_cell_and_a_run_of_another_command_are_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    (tmp_path / "study.yaml").write_text(STUDY)
+    study = load_study(tmp_path / "study.yaml")
+    others = tuple(cell for cell in ("ours_ego4d",))
+    everything = [name for name in study.pretraining if name not in others]
+    names = tuple(everything) + tuple(
+        f"{e}-{n}" for e in study.evaluations for n in (*study.pretraining, "random", "supervised")
+    )
+    write_runs(study, tmp_path / "runs", accuracy, leave_out=names)
+    change(tmp_path / "runs/ours_ego4d", command="zeroshot")
+    with pytest.raises(ValueError, match="is a result of zeroshot, the study's ours_ego4d is train"):
+        make(tmp_path, "report")
+    change(tmp_path / "runs/ours_ego4d", command="train")
+    write_runs(study, tmp_path / "runs/again", accuracy, leave_out=names)
+    with pytest.raises(ValueError, match="are both the study's ours_ego4d"):
+        make(tmp_path, "report")
+
+
+class Page(HTMLParser):
+    """Links, pictures and cells of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.links, self.pictures, self.cells, self.ids, self.open = [], [], [], set(), []
+        self.feed(text)
+
+    def handle_starttag(self, name, attributes):
+        attributes = dict(attributes)
+        self.ids.add(attributes.get("id"))
+        if name == "a":
+            self.links.append(attributes["href"])
+        if name == "img":
+            self.pictures.append(attributes)
+        if name == "td":
+            self.cells.append("")
+            self.open.append(name)
+
+    def handle_endtag(self, name):
+        if name == "td":
+            self.open.pop()
+
+    def handle_data(self, data):
+        if self.open:
+            self.cells[-1] += data
+
+
+def test_the_page_in_a_browser(study, browser):
+    """Numbers as they are in the results, pictures that load, links that lead somewhere, nothing asked of others."""
+    page = (study / "report" / "report.html").read_text(encoding="utf-8")
+    # The page forbids every script; here, one is let in to ask the browser what it made of the pictures.
+    count = (
+        "<script>for (const i of document.images) i.setAttribute('data-loaded', i.complete && i.naturalWidth)</script>"
+    )
+    probed = page.replace("style-src", "script-src 'unsafe-inline'; style-src", 1).replace("</body>", count + "</body>")
+    visit = browser.open(probed, height=4000)
+    assert visit.requests == []
+    shown = Page(visit.dom)
+    cells = set(shown.cells)
+    for run in (study / "runs").glob("*-*"):
+        found = results(study, run.name)
+        shown_rows = [found["metrics"]] if "metrics" in found else list(found["shots"].values())
+        for row in shown_rows[-1:] if "clip_ego4d" in run.name else shown_rows:  # of ablations, the most labels
+            assert any(cell.startswith(written(row["balanced_accuracy"])) for cell in cells), run.name
+    assert {"91.62 ± 1.49", "32.852 ± 1.166", "missing", "within one std"} <= cells
+    assert len(shown.pictures) >= 2 + 5
+    assert all(int(picture["data-loaded"]) > 0 for picture in shown.pictures)
+    assert all(picture["src"].startswith("data:image/png;base64,") for picture in shown.pictures)
+    assert len(shown.links) > 50
+    for link in shown.links:
+        if link.startswith("#"):
+            assert link[1:] in shown.ids
+        else:
+            assert (study / "report" / unquote(link)).resolve().exists(), link
+    assert any(unquote(link).endswith("runs/probe_mmea-ours_ego4d") for link in shown.links)
+    assert "Everything measured here is simulated" in visit.dom
+
+
+def test_every_table_and_figure_is_a_file(study):
+    tables = {path.name for path in (study / "report/tables").iterdir()}
+    for name in ("table1_datasets", "table3_few_shot", "table4_zero_shot", "table5_ablations", "order", "runs"):
+        assert {f"{name}.md", f"{name}.tex", f"{name}.csv"} <= tables
+    for name in ("figure2_windows", "figure3_few_shot"):
+        assert (study / f"report/figures/{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert (study / f"report/figures/{name}.pdf").read_bytes().startswith(b"%PDF")

@@ -1,0 +1,105 @@
+"""A study whose runs are written, not computed: results of every cell in the form that the commands write."""
+
+import csv
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from configs.load import parse
+from configs.study import Cell, Study, cells
+from scripts.reproduce import PROGRAMS
+from tests.results import dataset, pretrained, training, value, write_picture
+from utils.metrics import classification_chance, majority_baseline, metrics_over_draws
+
+CLASSES = {"MMEA": ["walking", "downstairs", "standing", "fall"], "PD": ["walking", "turning", "sitting"]}
+DRAWS, HELD_OUT, SESSIONS = 5, 20, 8
+Accuracy = Callable[[Cell, int], float]
+
+
+def write_runs(study: Study, runs: Path, accuracy: Accuracy, leave_out: tuple[str, ...] = (), simulated: bool = True):
+    """Write a run folder for every cell but those left out."""
+    for cell in cells(study, Path("data"), runs):
+        if cell.name not in leave_out:
+            results = make_results(study, cell, accuracy, runs / cell.name, simulated)
+            (runs / cell.name / "results.json").write_text(json.dumps(results))
+            (runs / cell.name / "config.yaml").write_text("")
+
+
+def make_results(study: Study, cell: Cell, accuracy: Accuracy, folder: Path, simulated: bool) -> dict:
+    """results.json of a cell; its pictures and answers are written on the way."""
+    folder.mkdir(parents=True)
+    config = parse(PROGRAMS[cell.command][1], list(cell.argv)).model_dump(mode="json")
+    name = study.datasets[cell.dataset_role]
+    if cell.command == "train":
+        write_picture(folder / "loss.png", cell.name)
+        masked = {"retrieval": {}, "reconstruction": {"masked_mse": 0.3}, "chance": {"masked_mse": 1.0}}
+        return training(simulated) | {"dataset": name, "config": config} | (masked if "imu_only" in cell.name else {})
+    checkpoint = None
+    if cell.needs:
+        role = study.pretraining[cell.needs[0]].dataset
+        checkpoint = pretrained(simulated) | {"dataset": dataset(study.datasets[role], simulated)}
+    shared = {
+        "command": cell.command,
+        "simulated": simulated,
+        "dataset": dataset(name, simulated),
+        "checkpoint": checkpoint,
+        "model": "imu_video_cross",
+        "classes": CLASSES[cell.dataset_role],
+        "seed": config["seed"],
+        "commit": "a" * 40,
+        "config": config,
+    }
+    write_picture(folder / "confusion.png", cell.name)
+    if cell.command == "zeroshot":
+        return shared | zero_shot_part(accuracy(cell, 0), len(shared["classes"]), simulated)
+    return shared | few_shot_part(cell, accuracy, config, folder)
+
+
+def zero_shot_part(mean: float, num_classes: int, simulated: bool) -> dict:
+    """Metrics around a mean."""
+    names = {"balanced_accuracy": 0, "macro_f1": -0.01, "mrr": 0.2, "r@1": 0.005, "r@3": 0.3}
+    support = np.full(num_classes, 30)
+    return {
+        "prototypes_from": dataset("videos", simulated),
+        "queries_per_class": support.tolist(),
+        "prototypes_per_class": 10,
+        "metrics": {name: value(mean + more, 0.01) for name, more in names.items()},
+        "chance": classification_chance(support) | {"mrr": 0.5, "r@1": 0.25, "r@3": 0.75},
+        "majority": majority_baseline(support) | {"r@1": 0.25},
+    }
+
+
+def few_shot_part(cell: Cell, accuracy: Accuracy, config: dict, folder: Path) -> dict:
+    """Metrics of answers of which a share is right, and these answers as a file."""
+    names = CLASSES[cell.dataset_role]
+    num_classes, support = len(names), np.full(len(names), HELD_OUT)
+    truth = np.repeat(np.arange(num_classes), HELD_OUT)
+    answered, rows = {}, []
+    for shots in config["shots"]:
+        rng = np.random.default_rng([shots, *cell.name.encode()])
+        answered[shots] = []
+        for draw in range(DRAWS):
+            right = rng.random(len(truth)) < accuracy(cell, shots)
+            predicted = np.where(right, truth, (truth + 1) % num_classes)
+            answered[shots].append(predicted)
+            rows += [
+                [shots, draw, f"rec{k % SESSIONS}@{draw}-{k}", "", f"day{k % SESSIONS}", names[t], names[p]]
+                for k, (t, p) in enumerate(zip(truth, predicted, strict=True))
+            ]
+    with open(folder / "answers.csv", "w", newline="") as file:
+        csv.writer(file).writerows([["shots", "draw", "window", "subject", "session", "truth", "predicted"], *rows])
+    windows = f"{cell.dataset_role} {config['split']} {config['shots']}"
+    return {
+        "encoder": "random" if cell.approach in ("random", "supervised") else "pretrained",
+        "mode": config.get("mode", "handmade"),
+        "split": config["split"],
+        "groups": "window",
+        "held_out_per_class": HELD_OUT,
+        "chance": classification_chance(support),
+        "majority": majority_baseline(support),
+        "shots": {str(n): metrics_over_draws([truth] * DRAWS, answered[n], num_classes) for n in config["shots"]},
+        "draws": {"file": "draws.json", "sha256": hashlib.sha256(windows.encode()).hexdigest()},
+    }
