@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from configs.load import dump, parse
 from configs.schema import TrainConfig
+from datasets.device_frames import frame_decoder
 from datasets.held_out import exclude_classes, hold_out_sessions
 from datasets.pairs import PairLoader
 from datasets.store import open_store
@@ -80,6 +81,7 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
     trained, kept = hold_out_sessions(windows, config.held_out, config.max_held_out, config.seed)
     training, held_out = windows.subset(trained), windows.subset(kept)
     reading = {"normalize": config.normalize, "num_threads": config.num_workers, "seed": config.seed, "pin": on_gpu}
+    reading["decode_on"] = frame_decoder(config.decode_device, device)
     placed = {"rank": ranks.rank, "world_size": ranks.world_size}
     clip_len = config.clip_len if objective.needs_video else 0
     loader = PairLoader(training, config.batch_size, clip_len, **reading, **placed)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from configs.load import dump, parse
 from configs.schema import TrainConfig, ZeroshotConfig
+from datasets.device_frames import frame_decoder
 from datasets.pairs import PairLoader
 from datasets.prototypes import (
     PrototypeError,
@@ -172,6 +173,7 @@ def embed_video(
         num_threads=config.num_workers,
         train=False,
         pin=device.type == "cuda",
+        decode_on=frame_decoder(config.decode_device, device),
     )
     with torch.inference_mode():
         return torch.cat([model.embed_video(batch.to(device)[1]) for batch in loader.epoch(0)])

@@ -184,6 +184,7 @@ class TrainConfig(Config):
     normalize: Normalization = setting("recording", help="z-score by the mean and std of this unit (paper: recording)")
     clip_len: int = setting(10, ge=1, le=50, help="frames per 5 s clip; one is drawn from each of that many chunks")
     num_workers: int = setting(2, ge=1, help="threads per rank that decode frames")
+    decode_device: Literal["cpu", "cuda"] = setting("cpu", help="what decodes frames: the threads, or the rank's GPU")
     held_out: float = setting(0.1, ge=0, lt=1, help="share of sessions kept for the retrieval report")
     max_held_out: PositiveInt = setting(512, help="windows, at most, in the retrieval report")
     # IMU encoder
@@ -444,6 +445,7 @@ class ZeroshotConfig(EvaluationConfig):
     bootstrap_share: float = setting(0.8, gt=0, le=1, help="share of each class's query windows in a repetition")
     batch_size: PositiveInt = setting(64, help="windows embedded at a time")
     num_workers: PositiveInt = setting(2, help="threads that decode frames")
+    decode_device: Literal["cpu", "cuda"] = setting("cpu", help="what decodes frames: the threads, or the GPU")
 
     @model_validator(mode="after")
     def _check(self) -> "ZeroshotConfig":

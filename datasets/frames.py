@@ -149,6 +149,17 @@ class FrameStream:
         self.read_into(np.asarray(indices), out)
         return out
 
+    def read_encoded(self, indices: np.ndarray) -> list[bytes]:
+        """The JPEG files of frames, not decoded.
+
+        Args:
+            indices: (F,) frame numbers, any order.
+
+        Raises:
+            FrameError: if a file is missing or shorter than the table says.
+        """
+        return self._encoded(checked_range(self.path, indices, self.frames))
+
     def _encoded(self, numbers: list[int]) -> list[bytes]:
         first = min(numbers)
         offsets = self._offsets(first, max(numbers) + 2)

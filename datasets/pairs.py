@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from configs.constants import WINDOW_FRAMES, WINDOW_SAMPLES
+from datasets.device_frames import decode_frames
 from datasets.filling import Filling, FillingThreads
 from datasets.frames import FrameError, draw_frames
 from datasets.windows import Windows
@@ -36,6 +37,7 @@ class _Slot:
     def __init__(self, batch: int, frames: int, size: int, pin: bool):
         self.imu = torch.empty(batch, 6, WINDOW_SAMPLES, pin_memory=pin)
         self.video = torch.empty(batch, frames, size, size, 3, dtype=torch.uint8, pin_memory=pin)
+        self.encoded: list[list[bytes]] = [[] for _ in range(batch)]  # JPEG files of each window, if the GPU decodes
         self.copied: torch.cuda.Event | None = None
 
     def wait(self) -> None:
@@ -50,7 +52,7 @@ class Batch:
 
     Attributes:
         imu: (B, 6, 250) float32.
-        video: (B, F, S, S, 3) uint8; F is 0 without video.
+        video: (B, F, S, S, 3) uint8; F is 0 without video, and where the device decodes.
         index: (B,) int64 positions in the loader's windows.
     """
 
@@ -58,9 +60,16 @@ class Batch:
     video: Tensor
     index: Tensor
     _slot: _Slot
+    _loader: "PairLoader"
 
     def to(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """IMU and video on a device. On a GPU the copy runs beside the computation."""
+        """IMU and video on a device. On a GPU the copy runs beside the computation.
+
+        Raises:
+            FrameError: if the device decodes, and a frame is damaged.
+        """
+        if self._loader.decode_on is not None:
+            return self.imu.to(device), self._loader.decode(self._slot.encoded[: len(self.index)], self.index)
         if device.type != "cuda":
             return self.imu.to(device), self.video.to(device)
         imu, video = self.imu.to(device, non_blocking=True), self.video.to(device, non_blocking=True)
@@ -88,6 +97,8 @@ class PairLoader:
         max_unreadable: share of the windows, found by this process, that may be unreadable in training; three of
             them always may.
         timeout_s: an epoch raises ``TimeoutError`` if it waits so long without any window being read.
+        decode_on: device that decodes frames when a batch goes to it; default: the threads decode. What is damaged
+            inside a frame is then found too late to be replaced.
     """
 
     def __init__(
@@ -104,11 +115,12 @@ class PairLoader:
         pin: bool = False,
         max_unreadable: float = 0.01,
         timeout_s: float = 300.0,
+        decode_on: torch.device | None = None,
     ):
         self.windows, self.batch_size, self.clip_len, self.normalize = windows, batch_size, clip_len, normalize
         self.seed, self.num_threads, self.train = seed, num_threads, train
         self.rank, self.world_size, self.pin = rank, world_size, pin
-        self.max_unreadable, self.timeout_s = max_unreadable, timeout_s
+        self.max_unreadable, self.timeout_s, self.decode_on = max_unreadable, timeout_s, decode_on
         self._slots: list[_Slot] = []
         self._unreadable: dict[int, Path] = {}  # window -> file
         self._lock = threading.Lock()
@@ -162,7 +174,7 @@ class PairLoader:
                 if used is not None:
                     free.append(used)
                 used, n = fill.slot, len(fill.rows)
-                yield Batch(used.imu[:n], used.video[:n], torch.from_numpy(fill.rows), used)
+                yield Batch(used.imu[:n], used.video[:n], torch.from_numpy(fill.rows), used, self)
         finally:
             if threads.close():
                 self._slots = slots
@@ -173,7 +185,7 @@ class PairLoader:
             slot, rows = slots[number % len(slots)], order[self.positions(number)]
             slot.wait()
             slot.imu.numpy()[: len(rows)] = self.windows.imu(rows, self.normalize)
-            yield Batch(slot.imu[: len(rows)], slot.video[: len(rows)], torch.from_numpy(rows), slot)
+            yield Batch(slot.imu[: len(rows)], slot.video[: len(rows)], torch.from_numpy(rows), slot, self)
 
     def positions(self, number: int) -> slice:
         """Where in an epoch's order this rank's windows of global batch ``number`` stand."""
@@ -182,12 +194,34 @@ class PairLoader:
 
     def _new_slots(self) -> list[_Slot]:
         size = int(self.windows.store.info["frame_size"])
-        return [_Slot(self.batch_size, self.clip_len, size, self.pin) for _ in range(min(_SLOTS, len(self) + 1))]
+        frames = self.clip_len if self.decode_on is None else 0
+        return [_Slot(self.batch_size, frames, size, self.pin) for _ in range(min(_SLOTS, len(self) + 1))]
 
-    def read_video(self, index: int, epoch: int, out: np.ndarray) -> None:
-        """Decode the frames that a window shows in an epoch into (F, S, S, 3) uint8."""
+    def read_video(self, index: int, epoch: int, slot: _Slot, task: int) -> None:
+        """Decode the frames that a window shows in an epoch into its place in a slot, or only read them."""
         rng = np.random.default_rng([self.seed, epoch, index]) if self.train else None
-        self.windows.read_frames(index, draw_frames(WINDOW_FRAMES, self.clip_len, rng), out)
+        chosen = draw_frames(WINDOW_FRAMES, self.clip_len, rng)
+        if self.decode_on is None:
+            self.windows.read_frames(index, chosen, slot.video.numpy()[task])
+        else:
+            slot.encoded[task] = self.windows.read_encoded_frames(index, chosen)
+
+    def decode(self, encoded: list[list[bytes]], index: Tensor) -> Tensor:
+        """Decode a batch's frames on the device into (B, F, S, S, 3) uint8.
+
+        Raises:
+            FrameError: if one is damaged.
+        """
+        size = int(self.windows.store.info["frame_size"])
+        try:
+            return decode_frames(encoded, size, self.decode_on)
+        except RuntimeError as error:
+            names = ", ".join(self.windows.ids(index.numpy()))
+            raise FrameError(
+                self.windows.store.root,
+                f"the device cannot decode the frames of one of the windows {names} ({error}); --decode_device cpu "
+                "names the file",
+            ) from error
 
     def note_unreadable(self, index: int, error: FrameError) -> None:
         """Count a window that cannot be read; its file is named once.
@@ -229,11 +263,10 @@ class _Fill(Filling):
 
     def fill(self, task: int) -> None:
         """Read the frames of one window, or of the first that can stand in for it."""
-        out = self.slot.video.numpy()[task]
         index, substitutes = int(self.rows[task]), self._substitutes(self.first + task)
         while True:
             try:
-                self.loader.read_video(index, self.epoch, out)
+                self.loader.read_video(index, self.epoch, self.slot, task)
                 break
             except FrameError as error:
                 if not self.loader.train:
