@@ -17,13 +17,14 @@ from pathlib import Path
 from tqdm import tqdm
 
 from configs.load import ConfigError, parse, read_yaml
-from configs.schema import Config, DownstreamConfig, ReproduceConfig, TrainConfig, ZeroshotConfig
+from configs.schema import Config, DownstreamConfig, HandmadeConfig, ReproduceConfig, TrainConfig, ZeroshotConfig
 from configs.study import Cell, Study, cells, checkpoint_of, load_study
 
 PROGRAMS: dict[str, tuple[list[str], type[Config]]] = {
     "train": (["train.py"], TrainConfig),
     "downstream": (["downstream.py"], DownstreamConfig),
     "zeroshot": (["zeroshot.py"], ZeroshotConfig),
+    "handmade": (["-m", "scripts.handmade"], HandmadeConfig),
 }
 # Where a run lies and on what machine it computes makes no other run of it.
 PLACES = {"data_root", "runs_root", "run_name", "checkpoint", "resume", "device", "num_workers", "report"}
