@@ -248,6 +248,10 @@ class Store:
 
     def __init__(self, root: Path):
         if not (root / "dataset.json").is_file():
+            if (root / ".journal").is_dir():
+                raise FileNotFoundError(
+                    f"{root}: its preparation has not ended: give the same scripts.prepare command again, it goes on"
+                )
             raise FileNotFoundError(
                 f"{root} is not a prepared dataset (it has no dataset.json): "
                 f"make it with python -m scripts.prepare --format F --raw DIR --out {root}"
