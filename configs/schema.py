@@ -96,11 +96,18 @@ class PrepareConfig(Config):
     program = "python -m scripts.prepare"
     summary = "Turn raw recordings into a prepared dataset: 50 Hz IMU arrays, 10 fps JPEG frames, one table."
 
-    format: Literal["ego4d", "mmea", "pd", "gopro", "classyglass", "stanford_fog", "table"] = setting(
-        help="layout of the raw folder"
+    format: Literal["ego4d", "mmea", "pd", "gopro", "classyglass", "stanford_fog", "table"] | None = setting(
+        None, help="layout of the raw folder (required, except with verify)"
     )
-    raw: Path = setting(help="folder with the raw recordings; it is only read")
-    out: Path = setting(help="folder of the prepared dataset, such as data/mmea; a second call does the rest")
+    raw: Path | None = setting(None, help="folder with the raw recordings, only read (required, except with verify)")
+    out: Path | None = setting(
+        None,
+        help="folder of the prepared dataset, such as data/mmea; a second call does the rest (required, except with "
+        "verify)",
+    )
+    verify: Path | None = setting(
+        None, help="prepare nothing: read every file of this prepared dataset again and name what is damaged"
+    )
     frame_size: int = setting(224, ge=16, multiple_of=2, help="side of the stored square frames, pixels")
     jpeg_quality: int = setting(90, ge=1, le=100, help="JPEG quality of the stored frames")
     store: Literal["jpeg", "raw"] = setting(
@@ -115,6 +122,28 @@ class PrepareConfig(Config):
         help="N/M: prepare the N-th of M shares of the recordings, for batch queues; the last one writes the tables",
     )
     max_rejected_share: Share = setting(0.5, help="fail if more than this share of the recordings is left out whole")
+    strict: bool = setting(False, help="fail if gravity says that the units of a recording are wrong; else: warn")
+    # Quality: windows that touch a stretch (5 s) beyond a limit are not used; the files stay, masked.csv says why
+    max_clipped_share: Share = setting(0.05, help="mask: share of samples that one axis is at the end of its range")
+    max_flat_s: float = setting(2.5, gt=0, help="mask: time for which one axis keeps its value exactly, seconds")
+    max_copied_share: Share = setting(0.95, help="mask: share of samples in which two axes of a sensor are equal")
+    max_bridged_share: Share = setting(0.3, help="mask: share of the time interpolated in gaps of up to 0.1 s")
+    max_rate_drift: float = setting(0.1, gt=0, help="mask: share by which the sensor's rate is off its own mean")
+    max_frozen_share: Share = setting(
+        0.8, help="mask: share of frames equal to the one before, of 10 a second; 0.8 leaves 2 new ones a second"
+    )
+    min_contrast: float = setting(
+        2.0, ge=0, help="mask: standard deviation of grey levels, 0 to 255: black, white, covered lens"
+    )
+    max_duration_mismatch_s: float = setting(
+        1.0, gt=0, help="mask: IMU and video differ in length, where the table has no times of its own, seconds"
+    )
+    max_offset_s: float | None = setting(
+        None,
+        ge=0.04,
+        lt=3,
+        help="mask: offset between IMU and video, seconds; runs scripts.check_sync where there is no fresh sync.csv",
+    )
     subset: list[str] | None = setting(None, help="classyglass: datasets to take, such as Dataset_1A; default: all")
     imu_columns: list[str] | None = setting(
         None,
@@ -136,6 +165,13 @@ class PrepareConfig(Config):
 
     @model_validator(mode="after")
     def _check(self) -> "PrepareConfig":
+        needed = ("format", "raw", "out")
+        if self.verify is not None:
+            if given := [name for name in needed if getattr(self, name) is not None]:
+                raise ValueError(f"verify reads a dataset that is prepared already: leave out {', '.join(given)}")
+            return self
+        if missing := [name for name in needed if getattr(self, name) is None]:
+            raise ValueError("; ".join(f"{name} is missing: give --{name}" for name in missing))
         for names, wanted in (
             (("subset",), "classyglass"),
             (("imu_columns", "time_column", "acc_unit", "gyro_unit"), "pd"),

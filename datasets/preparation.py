@@ -15,20 +15,20 @@ import numpy as np
 from configs.constants import FRAME_RATE_HZ, IMU_RATE_HZ, WINDOW_S, WINDOW_SAMPLES
 from datasets.fingerprint import fingerprint, hash_files
 from datasets.frames import FrameWriter
+from datasets.measures import FrameMeasures, measure_imu
 from datasets.raw_frames import RawFrameWriter
 from datasets.recording import BadRecording, Recording, Rejection, Segment, Source
-from datasets.signals import Part, Processed, process
+from datasets.signals import Part, Processed, Sensor, clean, process
 from datasets.source_video import frames_at, probe
 from datasets.store import (
     PreparedRecording,
-    frame_files,
-    imu_path,
     journal_path,
     open_frame_writer,
     read_journal,
     unfinish,
     write_source,
 )
+from datasets.units_check import check_units
 
 VERSION = 1  # of the signal path and the frames: raised when the same files would be prepared differently
 _SAMPLES_PER_FRAME = IMU_RATE_HZ // FRAME_RATE_HZ
@@ -67,7 +67,7 @@ def prepare_source(
         source_hash = hash_files(source.files)
         mark = fingerprint(source, source_hash, settings)
         entry = read_journal(root, source.id)
-        if entry is not None and entry["fingerprint"] == mark and _all_there(root, entry, store):
+        if entry is not None and entry["fingerprint"] == mark and _all_there(root, entry):
             begun.unlink(missing_ok=True)
             return Outcome(source.id, "kept" if entry["recordings"] else "rejected")
         recording, processed, rejected = _read(source)
@@ -86,7 +86,7 @@ def prepare_source(
         rejected += more
     if not recordings and not rejected:
         rejected = [Rejection(source.id, "no_samples", "no stretch where both sensors and the video run")]
-    write_source(root, source.id, mark, recordings, [without_folder(r, raw) for r in rejected])
+    write_source(root, source.id, mark, recordings, [without_folder(r, raw) for r in rejected], store)
     begun.unlink(missing_ok=True)  # a process that outlived its call may have prepared it too
     return Outcome(source.id, "prepared" if recordings else "rejected")
 
@@ -121,12 +121,10 @@ def reject_crashed(source: Source, root: Path) -> Outcome:
     return Outcome(source.id, "rejected")
 
 
-def _all_there(root: Path, entry: dict[str, Any], store: str) -> bool:
-    for row in entry["recordings"]:
-        files = [imu_path(root, row["id"])] + (frame_files(root, row["id"], store) if row["frames"] else [])
-        if not all(file.is_file() for file in files):
-            return False
-    return True
+def _all_there(root: Path, entry: dict[str, Any]) -> bool:
+    """Whether every file is there, whole as far as its length tells; ``--verify`` reads what is in them."""
+    files = ((root / file["file"], file["bytes"]) for file in entry["files"])
+    return all(path.is_file() and path.stat().st_size == size for path, size in files)
 
 
 def _unexpected(source_id: str, error: Exception) -> Rejection:
@@ -175,12 +173,15 @@ def _store_parts(
     if recording.video and processed.parts:
         times = np.concatenate([_frame_times(part) for part in processed.parts])
         frames = _decoded(frames_at(recording.video, times, frame_size), recording.video)
+    acc, gyro = clean(recording.acc_time_s, recording.acc), clean(recording.gyro_time_s, recording.gyro)
+    mismatch_s = _duration_mismatch_s(recording, acc)
     for number, part in enumerate(processed.parts, start=1):
         part_id = source.id if number == 1 else f"{source.id}_part{number}"
         samples, count = len(part.imu), 0
+        seen = FrameMeasures()
         if frames is not None:
             try:
-                count = _write_frames(frames, len(_frame_times(part)), open_writer(part_id))
+                count = _write_frames(frames, len(_frame_times(part)), open_writer(part_id), seen)
             except BadRecording as error:
                 rejected.append(Rejection(source.id, error.reason, error.message, part.start_s, part.end_s))
                 break
@@ -194,6 +195,10 @@ def _store_parts(
         notes = dict(recording.notes)
         split = str(notes.pop("split", ""))
         notes |= {"start_s": round(part.start_s, 6), "gyro_rate_hz": round(processed.gyro_rate_hz, 3)}
+        notes |= check_units(part.imu[:samples]).notes()
+        of_imu = measure_imu(acc, gyro, part.start_s, samples)
+        rows = len(of_imu)
+        measures = np.concatenate([of_imu, seen.table(rows), np.full((rows, 1), mismatch_s)], axis=1)
         stored.append(
             PreparedRecording(
                 id=part_id,
@@ -210,9 +215,18 @@ def _store_parts(
                 dropped_samples=processed.dropped if number == 1 else 0,
                 interpolated_samples=part.interpolated,
                 notes=notes | (processed.counts if number == 1 else {}),
+                measures=measures,
             )
         )
     return stored, rejected
+
+
+def _duration_mismatch_s(recording: Recording, acc: Sensor) -> float:
+    """Difference in length between IMU and video where only their lengths tell whether they belong together."""
+    if recording.video is None or not recording.counted_time:
+        return np.nan
+    length_s = acc.time_s[-1] - acc.time_s[0] + np.median(np.diff(acc.time_s))
+    return float(abs(length_s - probe(recording.video).duration_s))
 
 
 def _frame_times(part: Part) -> np.ndarray:
@@ -230,13 +244,16 @@ def _decoded(frames: Iterator[np.ndarray], video: Path) -> Iterator[np.ndarray]:
         raise BadRecording("unreadable_video", f"{video}: {type(error).__name__}: {error}") from error
 
 
-def _write_frames(frames: Iterator[np.ndarray], count: int, writer: FrameWriter | RawFrameWriter) -> int:
-    """Write the next ``count`` frames, or as many as there are."""
+def _write_frames(
+    frames: Iterator[np.ndarray], count: int, writer: FrameWriter | RawFrameWriter, measures: FrameMeasures
+) -> int:
+    """Write the next ``count`` frames, or as many as there are, and measure them."""
     with writer:
         for _ in range(count):
             if (frame := next(frames, None)) is None:
                 break
             writer.write(frame)
+            measures.add(frame)
         return len(writer)
 
 

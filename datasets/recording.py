@@ -66,6 +66,7 @@ class Recording:
         video: the source video, or None.
         segments: labelled stretches of a recording that changes activity; ``label`` is then empty.
         notes: facts that the parser decided or counted, such as the accelerometer's scale.
+        counted_time: times follow from row numbers and a nominal rate; a lost row shifts all that comes after it.
     """
 
     id: str
@@ -79,6 +80,7 @@ class Recording:
     video: Path | None = None
     segments: tuple[Segment, ...] = ()
     notes: dict[str, str | float | int] = field(default_factory=dict)
+    counted_time: bool = False
 
     def __post_init__(self):
         if not ID_PATTERN.fullmatch(self.id):

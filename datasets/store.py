@@ -5,6 +5,8 @@
     imu/<id>.npy     (T, 6) float32 at 50 Hz, m/s² and rad/s, median-filtered, not z-scored
     frames/<id>.mjpeg, <id>.idx.npy            10 fps, square JPEG frames; or, as dataset.json's ``store`` says,
     frames/<id>.npy                            their pixels
+    masked.csv       stretches whose windows are not used, and why       files.csv   length and SHA-256 of each file
+    quality/<id>.npy (W, 8) float32, measures of quality of every 5 s, from which masked.csv follows
     .journal/        one JSON per source, written last: what a killed preparation had finished
 
 Any number of processes may write different sources at once. A source counts as prepared when its journal entry
@@ -26,6 +28,7 @@ import pandas as pd
 
 from configs.constants import CHANNELS
 from datasets.frames import FrameStream, FrameWriter, index_path, temporary
+from datasets.quality import MASK_COLUMNS, mask_table
 from datasets.raw_frames import RawFrameStream, RawFrameWriter
 from datasets.recording import ID_PATTERN, Rejection, Segment
 
@@ -48,6 +51,7 @@ class PreparedRecording:
         imu: (T, 6) float32.
         frames: number of frames written, 0 without video.
         source_hash: digest of the source files.
+        measures: (W, M) of ``datasets.quality``, or None if they were not taken.
     """
 
     id: str
@@ -64,6 +68,7 @@ class PreparedRecording:
     dropped_samples: int = 0
     interpolated_samples: int = 0
     notes: dict[str, Any] | None = None
+    measures: np.ndarray | None = None
 
     def row(self) -> dict[str, Any]:
         """The row of ``recordings.csv``."""
@@ -77,6 +82,10 @@ class PreparedRecording:
 
 def imu_path(root: Path, recording_id: str) -> Path:
     return root / "imu" / f"{_checked(recording_id)}.npy"
+
+
+def quality_path(root: Path, recording_id: str) -> Path:
+    return root / "quality" / f"{_checked(recording_id)}.npy"
 
 
 def frames_path(root: Path, recording_id: str, store: str = "jpeg") -> Path:
@@ -118,21 +127,25 @@ def write_source(
     fingerprint: str,
     recordings: Sequence[PreparedRecording],
     rejected: Sequence[Rejection] = (),
+    store: str = "jpeg",
 ) -> None:
     """Write what one source gave, its journal entry last.
 
     Args:
         fingerprint: digest of the source's content and of the settings; a later call compares it.
+        store: how the frames were stored.
     """
+    files: list[Path] = []
     for recording in recordings:
-        path = imu_path(root, recording.id)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        signal = io.BytesIO()
-        np.save(signal, np.ascontiguousarray(recording.imu, dtype=np.float32), allow_pickle=False)
-        _write_temporary({path: signal.getvalue()})
-        temporary(path).replace(path)
+        arrays = {imu_path(root, recording.id): recording.imu}
+        if recording.measures is not None:
+            arrays[quality_path(root, recording.id)] = recording.measures
+        for path, array in arrays.items():
+            _write_array(path, array)
+        files += [*arrays, *(frame_files(root, recording.id, store) if recording.frames else ())]
     entry = {
         "fingerprint": fingerprint,
+        "files": [_file_row(root, path) for path in files],
         "recordings": [recording.row() for recording in recordings],
         "segments": [{"id": r.id, **asdict(s)} for r in recordings for s in r.segments],
         "rejected": [asdict(rejection) for rejection in rejected],
@@ -140,16 +153,41 @@ def write_source(
     write_text(journal_path(root, source_id), json.dumps(entry))
 
 
+def _write_array(path: Path, array: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = io.BytesIO()
+    np.save(content, np.ascontiguousarray(array, dtype=np.float32), allow_pickle=False)
+    _write_temporary({path: content.getvalue()})
+    temporary(path).replace(path)
+
+
+def _file_row(root: Path, path: Path) -> dict[str, Any]:
+    """A row of ``files.csv``."""
+    return {"file": path.relative_to(root).as_posix(), "bytes": path.stat().st_size, "sha256": sha256_of(path)}
+
+
+def sha256_of(path: Path) -> str:
+    """Digest of a file, read in pieces."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def read_journal(root: Path, source_id: str) -> dict[str, Any] | None:
     """The journal entry of a source, or None if it was not (or not legibly) prepared."""
     try:
-        return json.loads(journal_path(root, source_id).read_text(encoding="utf-8"))
+        entry = json.loads(journal_path(root, source_id).read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return None
+    return entry if "files" in entry else None  # without digests: prepared before there were any
 
 
 def finish(
-    root: Path, source_ids: Iterable[str], rejected: Iterable[Rejection], classes: Sequence[str], info: dict[str, Any]
+    root: Path,
+    source_ids: Iterable[str],
+    rejected: Iterable[Rejection],
+    classes: Sequence[str],
+    info: dict[str, Any],
+    masked: Iterable[dict[str, Any]] = (),
 ) -> None:
     """Merge the journal into the tables and write ``dataset.json``: from here on the dataset can be opened.
 
@@ -159,6 +197,7 @@ def finish(
         classes: labels in order; labels that the recordings add come after them, sorted.
         info: what ``dataset.json`` holds beside totals: name, format, settings, versions, ``simulated``,
             ``frame_size``, ``store`` (how frames are stored).
+        masked: rows of ``masked.csv``, see ``datasets.quality``.
     """
     ids = list(source_ids)
     entries = [entry for entry in (read_journal(root, source) for source in ids) if entry is not None]
@@ -167,7 +206,9 @@ def finish(
     segments = pd.DataFrame([s for e in entries for s in e["segments"]], columns=["id", "start_s", "end_s", "label"])
     refused = [asdict(r) for r in rejected] + [r for e in entries for r in e["rejected"]]
     table = pd.DataFrame(refused, columns=["id", "reason", "detail", "start_s", "end_s"])
-    tables = {"recordings": rows, "segments": segments, "rejected": table}
+    files = pd.DataFrame([f for e in entries for f in e["files"]], columns=["file", "bytes", "sha256"])
+    tables = {"recordings": rows, "segments": segments, "rejected": table, "masked": mask_table(masked)}
+    tables["files"] = files.sort_values("file", ignore_index=True)
     _remove_strangers(root, ids, rows, frame_store(info))
 
     found = (set(rows["label"]) | set(segments["label"])) - {""}
@@ -181,6 +222,7 @@ def finish(
         "rejected": len(table),
     }
     texts = {root / f"{name}.csv": frame.to_csv(index=False) for name, frame in tables.items()}
+    info["tables"] = {path.name: hashlib.sha256(text.encode()).hexdigest() for path, text in texts.items()}
     texts[root / "dataset.json"] = json.dumps(info, indent=2, default=str) + "\n"
     _write_temporary({path: text.encode() for path, text in texts.items()})  # a full disk leaves the old ones
     unfinish(root)
@@ -200,10 +242,11 @@ def frame_store(info: dict[str, Any]) -> str:
 
 def _remove_strangers(root: Path, source_ids: list[str], rows: pd.DataFrame, store: str) -> None:
     """Delete files of sources that are no longer there, and leftovers of a killed run."""
-    keep = {imu_path(root, i) for i in rows["id"]} | {journal_path(root, s) for s in source_ids}
+    keep = {path(root, i) for i in rows["id"] for path in (imu_path, quality_path)}
+    keep |= {journal_path(root, source) for source in source_ids}
     for recording_id in rows.loc[rows["frames"] > 0, "id"]:
         keep |= set(frame_files(root, recording_id, store))
-    for folder in ("imu", "frames", ".journal"):
+    for folder in ("imu", "quality", "frames", ".journal"):
         for path in (root / folder).glob("*"):
             if path not in keep:
                 path.unlink(missing_ok=True)  # another call may be ending at the same moment
@@ -243,6 +286,8 @@ class Store:
         info: content of ``dataset.json``.
         recordings: a row per recording, numbered from 0.
         segments: id, start_s, end_s, label.
+        masked: id, start_s, end_s, reason, value, threshold of stretches that windows must not touch; empty in a
+            dataset that was prepared without it.
         classes: labels in order.
     """
 
@@ -265,6 +310,9 @@ class Store:
             root / "recordings.csv", dtype=dict.fromkeys(_TEXT, str), keep_default_na=False, na_values={}
         )
         self.segments = pd.read_csv(root / "segments.csv", dtype={"id": str, "label": str}, keep_default_na=False)
+        self.masked = pd.DataFrame(columns=MASK_COLUMNS)
+        if (root / "masked.csv").is_file():
+            self.masked = pd.read_csv(root / "masked.csv", dtype={"id": str, "reason": str})
         self.classes: list[str] = list(self.info["classes"])
         for recording_id in self.recordings["id"]:
             _checked(recording_id)
@@ -320,7 +368,8 @@ class Store:
         The digest is over the tables: they hold every recording's moments and the digest of its source files.
         """
         facts = {k: self.info[k] for k in ("name", "classes", "recordings", "hours", "simulated", "settings")}
-        tables = [(self.root / f"{name}.csv").read_bytes() for name in ("recordings", "segments")]
+        names = ["recordings", "segments"] + (["masked"] if len(self.masked) else [])
+        tables = [(self.root / f"{name}.csv").read_bytes() for name in names]
         return facts | {"sha256": hashlib.sha256(b"".join(tables)).hexdigest()}
 
 

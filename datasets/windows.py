@@ -12,6 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from configs.constants import FRAME_RATE_HZ, IMU_RATE_HZ, WINDOW_FRAMES, WINDOW_S, WINDOW_SAMPLES
 from datasets.frames import FrameStream
+from datasets.quality import VIDEO_REASONS
 from datasets.store import Store
 
 _LOADING = threading.Lock()
@@ -155,7 +156,8 @@ def list_windows(
 
     A recording with one label (or none) is cut from its beginning. One that changes activity is cut within each
     labelled segment if ``labelled``; otherwise from its beginning, and a window has a label only where it lies
-    within one segment.
+    within one segment. A window that touches a masked stretch is left out; one whose video alone is bad, only where
+    video is needed.
 
     Args:
         needs_video: keep windows only where all 50 stored frames exist.
@@ -198,11 +200,14 @@ def list_windows(
                 inside = [n for first, last, n in spans if min(last, end) - max(first, start) >= covered]
                 found.append((recording, start, inside[0] if inside else -1))
     keep = [w for w in found if w[2] >= 0] if labelled or classes is not None else found
+    listed = len(keep)
+    keep = _without_masked(store, keep, needs_video)
     if not keep:
         raise ValueError(
             f"{store.root} has no usable 5 s window"
             + (" with video" if needs_video else "")
             + (f" with a label among {', '.join(names)}" if labelled or classes is not None else "")
+            + (f"; masked.csv says why {listed} are left out" if listed else "")
         )
     recording, start, label = np.array(keep, dtype=np.int64).T
     return Windows(
@@ -214,6 +219,21 @@ def list_windows(
         store.recordings["subject"].to_numpy(str)[recording],
         store.recordings["session"].to_numpy(str)[recording],
     )
+
+
+def _without_masked(store: Store, windows: list[tuple[int, int, int]], needs_video: bool) -> list[tuple[int, int, int]]:
+    """Windows (recording, start, label) that touch no masked stretch."""
+    table = store.masked if needs_video else store.masked[~store.masked["reason"].isin(VIDEO_REASONS)]
+    if table.empty:
+        return windows
+    stretches = {name: rows[["start_s", "end_s"]].to_numpy() * IMU_RATE_HZ for name, rows in table.groupby("id")}
+    ids = store.recordings["id"].tolist()
+
+    def untouched(recording: int, start: int) -> bool:
+        masked = stretches.get(ids[recording])
+        return masked is None or not ((masked[:, 0] < start + WINDOW_SAMPLES) & (masked[:, 1] > start)).any()
+
+    return [window for window in windows if untouched(*window[:2])]
 
 
 assert WINDOW_FRAMES * IMU_RATE_HZ == WINDOW_SAMPLES * FRAME_RATE_HZ  # a window is the same time in both

@@ -32,9 +32,7 @@ def main(argv: list[str] | None = None) -> None:
     settings = build_settings(cfg)
     try:
         store = Store(cfg.data)
-        table = check_dataset(store, settings, cfg.num_workers or os.cpu_count() or 1)
-        write_text(store.root / "sync.csv", table.to_csv(index=False))
-        draw_offsets(store, table, settings, store.root / "sync.png")
+        table = check_and_write(store, settings, cfg.num_workers or os.cpu_count() or 1)
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f"{CheckSyncConfig.program}: {error}")
     print(report(table))
@@ -44,6 +42,14 @@ def main(argv: list[str] | None = None) -> None:
 def build_settings(cfg: CheckSyncConfig) -> SyncSettings:
     """The settings of the estimate among those of the command."""
     return SyncSettings(**{field.name: getattr(cfg, field.name) for field in fields(SyncSettings)})
+
+
+def check_and_write(store: Store, settings: SyncSettings, num_workers: int) -> pd.DataFrame:
+    """``check_dataset``, its table as ``sync.csv`` and its picture as ``sync.png`` in the dataset's folder."""
+    table = check_dataset(store, settings, num_workers)
+    write_text(store.root / "sync.csv", table.to_csv(index=False))
+    draw_offsets(store, table, settings, store.root / "sync.png")
+    return table
 
 
 def check_dataset(store: Store, settings: SyncSettings, num_workers: int) -> pd.DataFrame:

@@ -53,6 +53,7 @@ def _totals(summary: Summary) -> Html:
             "stored frames": count(int(rows["frames"].sum())),
             "on disk": _size(summary.bytes),
             "rejected": count(len(summary.rejected)),
+            "stretches masked": count(len(summary.store.masked)),
         }
     )
 
@@ -87,12 +88,12 @@ def _bars(counts: pd.DataFrame, remark: Callable[..., str], noun: str) -> Html:
 
 def _settings(summary: Summary) -> Html:
     info = summary.store.info
-    known = {"classes", "subjects", "recordings", "hours", "rejected", "settings", "versions"}
+    known = {"classes", "subjects", "recordings", "hours", "rejected", "settings", "versions", "quality", "tables"}
     own = {key: value for key, value in info.items() if key not in known}
     return tag(
         "div",
         tag("div", tag("h3", "Dataset"), _pairs(own)),
-        tag("div", tag("h3", "Preparation"), _pairs(info["settings"])),
+        tag("div", tag("h3", "Preparation"), _pairs(info["settings"] | info.get("quality", {}))),
         tag("div", tag("h3", "Versions"), _pairs(info["versions"])),
         class_="columns",
     )
@@ -109,7 +110,7 @@ def _number(windows: Windows | None) -> int:
 
 
 def hours_text(hours: float) -> str:
-    """815.3, 30.4, 4.02, 0.35: hours with the digits that matter."""
+    """815.3, 30.4, 4.02, 0.35, 0.0014: hours with the digits that matter."""
     return f"{hours:,.1f}" if hours >= 10 else f"{hours:.2f}" if hours >= 1 else f"{hours:.2g}"
 
 

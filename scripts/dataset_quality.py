@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 
 from configs.constants import ACC, CHANNELS
+from datasets.quality import VIDEO_REASONS
 from datasets.summary import ACC_UNIT, GYRO_UNIT, Summary, without_paths
+from datasets.units_check import report_units
 from utils.html import Html, bars, count, facts, join, plural, table, tag
 
 MOST_ROWS = 30
@@ -33,7 +35,15 @@ def quality(summary: Summary) -> Html:
             "recording length, s": _range(rows["duration_s"]),
         }
     )
-    return join(head, _rejected(summary.rejected), _channels(rows), _worst(rows), _notes(summary))
+    return join(
+        head,
+        _rejected(summary.rejected),
+        _masked(summary),
+        _channels(rows),
+        _units(rows),
+        _worst(rows),
+        _notes(summary),
+    )
 
 
 def _rejected(rejected: pd.DataFrame) -> Html:
@@ -55,6 +65,52 @@ def _rejected(rejected: pd.DataFrame) -> Html:
         tag("h3", "Left out, the first of them"),
         table(("id", "reason", "detail", "from s", "to s"), each, ("from s", "to s"), MOST_ROWS),
     )
+
+
+def _masked(summary: Summary) -> Html:
+    """Stretches that are prepared and not used, by reason, and the recordings that have most of them."""
+    masked = summary.store.masked
+    if masked.empty:
+        return join(tag("h3", "Masked"), tag("p", "No stretch is masked."))
+    seconds = masked.assign(seconds=masked["end_s"] - masked["start_s"])
+    grouped = seconds.groupby("reason").agg(
+        recordings=("id", "nunique"),
+        n=("id", "size"),
+        s=("seconds", "sum"),
+        low=("value", "min"),
+        high=("value", "max"),
+        limit=("threshold", "first"),
+    )
+    by_reason = [
+        (
+            row.Index + (" (where video is used)" if row.Index in VIDEO_REASONS else ""),
+            count(row.recordings),
+            count(row.n),
+            f"{row.s:,.1f}",
+            f"{row.low:.3g}" if row.low == row.high else f"{row.low:.3g} to {row.high:.3g}",
+            f"{row.limit:g}",
+        )
+        for row in grouped.sort_values("s", ascending=False).itertuples()
+    ]
+    header = ("reason", "recordings", "stretches", "seconds", "values", "limit")
+    most = seconds.groupby("id")["seconds"].sum().sort_values(ascending=False, kind="stable")
+    each = [(name, f"{total:,.1f}") for name, total in most.items()]
+    return join(
+        tag("h3", "Masked, by reason"),
+        tag(
+            "p", "Windows that touch such a stretch are prepared, but neither trained on nor evaluated.", class_="muted"
+        ),
+        table(header, by_reason, header[1:], MOST_ROWS, "reason"),
+        tag("h3", "Masked, recordings with most of it"),
+        table(("id", "seconds"), each, ("seconds",), MOST_RECORDINGS, "recording"),
+    )
+
+
+def _units(rows: pd.DataFrame) -> Html:
+    """What gravity says of the units, if preparation asked it."""
+    notes = [json.loads(text or "{}") for text in rows["notes"]]
+    lines = report_units(rows["id"].tolist(), notes)
+    return join(tag("h3", "Units"), [tag("p", without_paths(line)) for line in lines]) if lines else join()
 
 
 def _channels(rows: pd.DataFrame) -> Html:

@@ -16,30 +16,31 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from configs.load import parse
 from configs.schema import PrepareConfig
 from datasets.formats import FORMATS
-from datasets.formats.listing import NOT_ON_DISK
+from datasets.formats.listing import NO_LOSS
 from datasets.preparation import Outcome, without_folder
+from datasets.quality import limits_of
 from datasets.recording import Found
 from datasets.store import Store, finish, read_journal, write_text
-from datasets.windows import list_windows
+from datasets.verify import verify
 from scripts.prepare_cluster import prepare_on_cluster
 from scripts.prepare_parallel import Task, WorkersError, prepare_all
+from scripts.prepare_quality import check_strict, offset_rows, quality_rows
 from scripts.prepare_shards import digest, mark_done, missing_shards, share_of
-from utils.tables import markdown
+from scripts.prepare_summary import summary
 
 SIMULATED_NOTE = "SIMULATED.txt"  # lies in a raw folder that no person recorded
 _PACKAGES = ("numpy", "scipy", "pandas", "av", "decord", "simplejpeg")
-_SUBJECTS_SHOWN = 40
-_UNKNOWN = "(unknown)"
 
 
 def main(argv: list[str] | None = None) -> None:
     cfg = parse(PrepareConfig, argv)
+    if cfg.verify is not None:
+        sys.exit(report_damage(cfg.verify))
     try:
         check_out(cfg)
         found = find(cfg)
@@ -59,6 +60,18 @@ def main(argv: list[str] | None = None) -> None:
         )
     print(summary(Store(cfg.out)))
     check_share(cfg, found)
+    if cfg.strict:
+        check_strict(Store(cfg.out))
+
+
+def report_damage(root: Path) -> int:
+    """Print what is damaged in a prepared dataset; 1 if anything is, else 0."""
+    try:
+        report = verify(root)
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(f"prepare: {error}")
+    print("\n".join(report.lines()))
+    return int(bool(report.damage))
 
 
 def check_out(cfg: PrepareConfig) -> None:
@@ -136,7 +149,15 @@ def close(cfg: PrepareConfig, found: Found) -> None:
         "notes": found.notes,
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
     }
-    finish(cfg.out, [source.id for source in found.sources], rejected, found.classes, info)
+    limits = limits_of(cfg)
+    info["quality"] = asdict(limits)
+    masked = quality_rows(cfg.out, [row for entry in journal for row in entry["recordings"]], limits)
+    ids = [source.id for source in found.sources]
+    finish(cfg.out, ids, rejected, found.classes, info, masked)
+    if cfg.max_offset_s is not None:  # frames are compared with the IMU where both are open to reading
+        masked += offset_rows(Store(cfg.out), cfg.max_offset_s, cfg.num_workers or os.cpu_count() or 1)
+        info["quality"] = info["quality"] | {"max_offset_s": cfg.max_offset_s}
+        finish(cfg.out, ids, rejected, found.classes, info, masked)
 
 
 def settings_of(cfg: PrepareConfig) -> dict[str, Any]:
@@ -155,7 +176,7 @@ def _version(package: str) -> str:
 
 def check_share(cfg: PrepareConfig, found: Found) -> None:
     """End with an error if too many recordings were left out whole; what is only listed somewhere does not count."""
-    lost = sum(rejection.reason != NOT_ON_DISK for rejection in found.rejected)
+    lost = sum(rejection.reason not in NO_LOSS for rejection in found.rejected)
     total = lost + len(found.sources)
     for source in found.sources:
         entry = read_journal(cfg.out, source.id)
@@ -165,54 +186,6 @@ def check_share(cfg: PrepareConfig, found: Found) -> None:
             f"prepare: {lost} of {total} recordings were left out whole, more than --max_rejected_share "
             f"{cfg.max_rejected_share:g}: see {cfg.out / 'rejected.csv'}, mend the cause or raise the share"
         )
-
-
-def summary(store: Store) -> str:
-    """What was prepared and what was left out, as Markdown tables."""
-    table = store.recordings
-    note = " (simulated)" if store.simulated else ""
-    lines = [
-        f"{store.root}{note}: {len(table)} recordings, {table['duration_s'].sum() / 3600:.2f} h, "
-        f"{(table['frames'] > 0).sum()} with video"
-    ]
-    try:
-        windows = list_windows(store)
-    except ValueError:
-        return "\n\n".join([*lines, "no 5 s window"])
-    names = np.array([*store.classes, "(no label)"])[windows.label]  # -1, no label, is the last
-    counted = pd.DataFrame({"label": names, "subject": windows.subject, "session": windows.session})
-    counted["subject"] = counted["subject"].replace("", _UNKNOWN)
-    lines.append(
-        markdown(
-            ("class", "windows", "hours", "subjects", "sessions"),
-            [
-                (
-                    name,
-                    f"{len(g)}",
-                    f"{len(g) * 5 / 3600:.2f}",
-                    _people(g["subject"]),
-                    f"{g['session'].nunique()}",
-                )
-                for name, g in [*counted.groupby("label"), ("all", counted)]
-            ],
-        )
-    )
-    subjects = counted.groupby("subject")
-    rows = [(name, f"{len(g)}", f"{g['label'].nunique()}") for name, g in list(subjects)[:_SUBJECTS_SHOWN]]
-    if len(subjects) > len(rows):
-        rows.append((f"... {len(subjects) - len(rows)} more", "", ""))
-    lines.append(markdown(("subject", "windows", "classes"), rows))
-    rejected = pd.read_csv(store.root / "rejected.csv", dtype={"id": str}, keep_default_na=False)
-    if len(rejected):
-        rows = [(reason, f"{len(g)}", g["id"].iloc[0]) for reason, g in rejected.groupby("reason")]
-        lines.append(markdown(("left out because of", "times", "such as"), rows))
-    return "\n\n".join(lines)
-
-
-def _people(subjects: pd.Series) -> str:
-    """How many there are; who is unknown may be one person or many."""
-    known = subjects[subjects != _UNKNOWN].nunique()
-    return f"{known or '?'}" if known == subjects.nunique() or not known else f"{known} + ?"
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@
 
 The canonical timestamp is on the clock of the whole video, which may be stitched from several components; it may be
 NULL, repeat, or run backwards. Axes are the camera's own, and differ between the cameras that were worn. Videos without
-IMU are not recordings here, unless a list asks for them.
+IMU are left out by name where they lie on the disk, or where a list asks for them.
 """
 
 import json
@@ -21,7 +21,7 @@ import pandas as pd
 
 from datasets.formats.delimited import read_numbers
 from datasets.formats.ego4d_clock import MAX_OUTSIDE_S, video_clock
-from datasets.formats.listing import NOT_ON_DISK, id_from, need_file, need_folder
+from datasets.formats.listing import NO_IMU, NOT_ON_DISK, id_from, need_file, need_folder
 from datasets.recording import ID_PATTERN, BadRecording, Found, Recording, Rejection, Source
 
 OPTIONS = ("uids", "video_size")
@@ -51,14 +51,13 @@ def find(raw: Path, uids: Path | None = None, video_size: str | None = None) -> 
     if not with_imu:
         raise ValueError(f"{path}: lists no video with has_imu true")
     sources, rejected = [], []
-    for uid in with_imu if uids is None else read_uids(uids):
+    for uid in index if uids is None else read_uids(uids):
         if uid not in index:
             rejected.append(Rejection(id_from(uid), "not_in_index", f"{uid}: is in {uids.name}, not in {path.name}"))
             continue
         if not index[uid]["has_imu"]:
-            rejected.append(
-                Rejection(id_from(uid), "no_imu", f"{uid}: is in {uids.name}; {path.name} says it has no IMU")
-            )
+            if uids is not None or any((raw / "v2" / size / f"{uid}.mp4").is_file() for size in SIZES):
+                rejected.append(Rejection(id_from(uid), NO_IMU, f"{uid}: {path.name} says that it has no IMU"))
             continue
         if not ID_PATTERN.fullmatch(uid):
             raise ValueError(f"{path}: video_uid {uid!r} is not allowed, it becomes a file name")

@@ -5,6 +5,8 @@ from pathlib import Path
 
 # Listed in an index of the raw dataset but not on this disk: people hold parts of the large datasets.
 NOT_ON_DISK = "not_on_disk"
+NO_IMU = "no_imu"  # of videos that the raw dataset's own index says so of
+NO_LOSS = (NOT_ON_DISK, NO_IMU)  # reasons that say nothing against the recordings that are there
 
 
 def need_folder(folder: Path, remedy: str) -> Path:

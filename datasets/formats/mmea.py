@@ -162,4 +162,5 @@ def parse(recording_id: str, sensor: Path, video: Path, label: str, split: str, 
         label=label,
         video=video,
         notes=notes,
+        counted_time=True,
     )

@@ -83,18 +83,21 @@ def parse(recording_id: str, files: tuple[Path, ...], parts: dict[str, str], how
     if how.label is not None:
         names = {value: _renamed(path, value, how) for value in table[how.label].unique()}
         segments = segments_of(time_s, table[how.label].map(names).to_numpy(object))
+    subject = parts.get("subject", "") if how.subject is None else _subject(path, table[how.subject])
+    session = "_".join(filter(None, (subject, parts["session"]))) if parts.get("session") else ""
     return Recording(
         recording_id,
         time_s,
         table[how.acc].to_numpy(np.float64) * (ACC_UNITS[how.acc_unit] / how.acc_counts_per_unit),
         time_s,
         table[how.gyro].to_numpy(np.float64) * (GYRO_UNITS[how.gyro_unit] / how.gyro_counts_per_unit),
-        subject=parts.get("subject", "") if how.subject is None else _subject(path, table[how.subject]),
-        session=parts.get("session", ""),
+        subject=subject,
+        session=session,  # everybody may have had a Monday
         label=label,
         video=files[1] if len(files) > 1 else None,
         segments=segments,
         notes={"cut_off_rows": cut} if cut else {},
+        counted_time=how.rate_hz is not None,
     )
 
 

@@ -50,9 +50,11 @@ def test_find_pairs_videos_with_tables(raw):
         "both": "full_scale", "small": "video_540ss"
     }  # fmt: skip
     assert {r.id: r.reason for r in found.rejected} == {
-        "no-video": "missing_video", "no-csv": "missing_csv", "elsewhere": NOT_ON_DISK
+        "no-imu": "no_imu", "no-video": "missing_video", "no-csv": "missing_csv", "elsewhere": NOT_ON_DISK
     }  # fmt: skip
     assert [source.parse().subject for source in found.sources] == ["uni-7", ""]
+    (raw / "v2/full_scale/no-imu.mp4").unlink()
+    assert "no-imu" not in {r.id for r in ego4d.find(raw).rejected}  # neither here nor of use
 
 
 def test_gyroscope_comes_first_in_the_table(raw):

@@ -37,8 +37,11 @@ def raw(tmp_path):
     return tmp_path / "raw"
 
 
+STEADY = ["--max_flat_s", "999", "--max_copied_share", "1"]  # the made-up sensors here stand still to the last digit
+
+
 def run(raw, out, *more, format="pd"):
-    prepare.main(["--format", format, "--raw", str(raw), "--out", str(out), "--num_workers", "1", *more])
+    prepare.main(["--format", format, "--raw", str(raw), "--out", str(out), "--num_workers", "1", *STEADY, *more])
 
 
 def test_a_dataset_and_its_summary(raw, tmp_path, capsys):
@@ -52,11 +55,12 @@ def test_a_dataset_and_its_summary(raw, tmp_path, capsys):
     assert not store.simulated and str(tmp_path) not in (tmp_path / "out" / "dataset.json").read_text()
     assert len(list_windows(store, labelled=True)) == 10
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
-        ".journal", "dataset.json", "imu", "recordings.csv", "rejected.csv", "segments.csv"
+        ".journal", "dataset.json", "files.csv", "imu", "masked.csv", "quality", "recordings.csv", "rejected.csv",
+        "segments.csv",
     ]  # fmt: skip
     shown = capsys.readouterr().out
     assert "4 prepared, 0 kept from before, 0 left out" in shown
-    assert re.search(r"\| sitting +\| +6 \| +0\.01 \| +2 \| +2 \|", shown)
+    assert re.search(r"\| sitting +\| +6 \| +0\.0083 \| +2 \| +2 \|", shown)
     assert re.search(r"\| P01 +\| +5 \| +2 \|", shown)
 
 

@@ -1,0 +1,162 @@
+"""Are a recording's numbers m/s² and rad/s? Gravity tells the scale of the accelerometer, and often the gyroscope's.
+
+At rest an accelerometer reads 9.81 m/s². When the wearer turns, gravity turns in the sensor's frame as the gyroscope
+says: with the direction u of gravity and the angular rate w, du/dt = u x w. So the slope of the one on the other is 1,
+and 1/57 where degrees were taken for radians. Where gravity hardly turns, or steps shake it too much, nothing can be
+told that way; then only an angular rate that no person keeps up gives degrees away.
+
+Letters: T samples at 50 Hz.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import uniform_filter1d
+
+from configs.constants import IMU_RATE_HZ, STANDARD_GRAVITY
+
+GRAVITY_TOLERANCE = 1.5  # m/s²: sensors are off by up to 0.5, the quietest steps by as much again
+QUIET_SHARE = 0.1  # of all seconds, those in which the length of the acceleration varies least
+MIN_CORRELATION = 0.6  # between the turning of gravity and the gyroscope: below it, the slope says nothing
+SLOPE_FACTOR = 5.0  # steps falsify the slope by up to 3; degrees for radians by 57
+MOST_SUSTAINED_RAD_S = 3.0  # 172 deg/s as the median of a recording; people at work and walking stay below 1.2
+MOST_RAD_S = 35.0  # 2000 deg/s, the largest range that sensors are commonly set to
+_SMOOTH = IMU_RATE_HZ // 2  # samples that the direction of gravity is averaged over, and the turn is taken over
+_RANGES = (0.125, 0.25, 0.5, 2.0, 4.0, 8.0)  # factors between the ranges that an accelerometer is set to
+
+
+@dataclass(frozen=True)
+class UnitsCheck:
+    """What gravity says of a recording's units.
+
+    Attributes:
+        gravity_m_s2: median length of the acceleration in the quietest seconds.
+        gyro_scale: what the gyroscope reads for each rad/s at which gravity turns; NaN where it cannot be told.
+        problems: what is wrong, its likely cause and the remedy; empty if nothing is.
+    """
+
+    gravity_m_s2: float
+    gyro_scale: float
+    problems: tuple[str, ...]
+
+    def notes(self) -> dict[str, float | str]:
+        """For the notes of a recording."""
+        found: dict[str, float | str] = {"gravity_m_s2": round(self.gravity_m_s2, 3)}
+        if np.isfinite(self.gyro_scale):
+            found["gyro_scale"] = float(f"{self.gyro_scale:.3g}")
+        return found | ({"units_problem": "; ".join(self.problems)} if self.problems else {})
+
+
+def check_units(imu: np.ndarray) -> UnitsCheck:
+    """Judge the units of a recording.
+
+    Args:
+        imu: (T, 6) m/s² and rad/s at 50 Hz, as the format made them, at least one second.
+    """
+    acc, gyro = imu[:, :3].astype(np.float64), imu[:, 3:].astype(np.float64)
+    gravity, quiet_gyro = at_rest(acc, gyro)
+    scale = gyro_scale(acc, gyro)
+    problems = []
+    if abs(gravity - STANDARD_GRAVITY) > GRAVITY_TOLERANCE:
+        problems.append(
+            f"at rest the accelerometer reads {gravity:.4g} m/s², want 9.8: {_acc_cause(gravity, quiet_gyro)}"
+        )
+    if cause := _gyro_cause(scale, np.linalg.norm(gyro, axis=1)):
+        problems.append(cause)
+    return UnitsCheck(gravity, scale, tuple(problems))
+
+
+def at_rest(acc: np.ndarray, gyro: np.ndarray) -> tuple[float, float]:
+    """Median over the quietest seconds of the mean length of (T, 3) acceleration, and of (T, 3) angular rate.
+
+    Quiet is where the length of the acceleration varies least for its size, which no unit changes.
+    """
+    seconds = len(acc) // IMU_RATE_HZ
+    lengths = np.linalg.norm(np.stack([acc, gyro])[:, : seconds * IMU_RATE_HZ], axis=2)
+    lengths = lengths.reshape(2, seconds, IMU_RATE_HZ)
+    mean = lengths.mean(2)
+    unrest = lengths[0].std(1) / np.maximum(mean[0], 1e-12)
+    quiet = np.argsort(unrest, kind="stable")[: max(1, round(seconds * QUIET_SHARE))]
+    return float(np.median(mean[0, quiet])), float(np.median(mean[1, quiet]))
+
+
+def gyro_scale(acc: np.ndarray, gyro: np.ndarray) -> float:
+    """What the gyroscope reads for each rad/s at which gravity turns; NaN where the two hardly go together.
+
+    Least squares of the change of gravity's direction over half a second on the integral of u x w.
+
+    Args:
+        acc, gyro: (T, 3).
+    """
+    smooth = uniform_filter1d(acc, _SMOOTH, axis=0)
+    direction = smooth / np.maximum(np.linalg.norm(smooth, axis=1, keepdims=True), 1e-12)
+    turning = np.cross(direction, uniform_filter1d(gyro, _SMOOTH, axis=0))
+    integral = np.cumsum(turning, axis=0) / IMU_RATE_HZ
+    at = np.arange(_SMOOTH, len(acc) - _SMOOTH, _SMOOTH)  # the filter's ends are left out
+    if len(at) < 8:
+        return np.nan
+    told, seen = np.diff(integral[at], axis=0), np.diff(direction[at], axis=0)
+    both, told_square, seen_square = (told * seen).sum(), (told**2).sum(), (seen**2).sum()
+    if both <= MIN_CORRELATION * np.sqrt(told_square * seen_square):
+        return np.nan
+    return float(told_square / both)
+
+
+def _acc_cause(gravity: float, quiet_gyro: float) -> str:
+    ratio = gravity / STANDARD_GRAVITY
+    if abs(quiet_gyro - STANDARD_GRAVITY) <= GRAVITY_TOLERANCE and ratio < 0.5:
+        return "gravity is in the gyroscope's columns; are they first? Name the columns in the right order"
+    if 0.085 < ratio < 0.12:
+        return "probably g taken for m/s²; state g as the unit of the acceleration"
+    if 8.3 < ratio < 11.5:
+        return "probably m/s² taken for g; state m/s² as the unit of the acceleration"
+    if ratio < 0.085:
+        return "gravity is missing; export the accelerometer itself, not the linear (user) acceleration"
+    if ratio > 50:
+        return "probably counts or mg taken for m/s²; state the unit, or the counts per g"
+    nearest = min(_RANGES, key=lambda factor: abs(np.log(ratio / factor)))
+    if abs(ratio / nearest - 1) < 0.15:
+        return f"probably the counts per g of another range ({nearest:g} times); correct the sensor's scale"
+    return "a wrong scale, or an axis that is missing; compare the format's units with the sensor's"
+
+
+def _gyro_cause(scale: float, length: np.ndarray) -> str:
+    """Empty if nothing is wrong."""
+    if scale > SLOPE_FACTOR:
+        found = f"reads {scale:.3g} for each rad/s at which gravity turns"
+    elif scale < 1 / SLOPE_FACTOR:
+        return (
+            f"the gyroscope reads {scale:.3g} for each rad/s at which gravity turns, want 1: "
+            "probably rad/s taken for deg/s; state rad/s as its unit"
+        )
+    elif not np.isfinite(scale) and (median := float(np.median(length))) > MOST_SUSTAINED_RAD_S:
+        found = f"reads {median:.3g} rad/s as its median, more than anybody keeps up"
+    elif not np.isfinite(scale) and (most := float(np.percentile(length, 99))) > MOST_RAD_S:
+        found = f"exceeds {MOST_RAD_S:g} rad/s in 1 % of the samples (99th percentile {most:.3g})"
+    else:
+        return ""
+    return f"the gyroscope {found}: probably deg/s taken for rad/s; state deg/s as its unit"
+
+
+def report_units(ids: Sequence[str], notes: Sequence[dict]) -> list[str]:
+    """Lines on a whole dataset: what gravity and gyroscope read, then each kind of problem with the recordings it has.
+
+    Args:
+        ids, notes: of each recording; notes as ``UnitsCheck.notes`` wrote them.
+    """
+    gravity = [note["gravity_m_s2"] for note in notes if "gravity_m_s2" in note]
+    scales = [note["gyro_scale"] for note in notes if "gyro_scale" in note]
+    if not gravity:
+        return []
+    told = (
+        f"; gyroscope {np.median(scales):.2f} of what gravity's turning says (told by {len(scales)})" if scales else ""
+    )
+    lines = [f"units: {np.median(gravity):.2f} m/s² at rest (median of {len(gravity)} recordings, want 9.8){told}"]
+    wrong = [
+        (name, str(note["units_problem"])) for name, note in zip(ids, notes, strict=True) if "units_problem" in note
+    ]
+    lines += [f"WARNING, units of {name}: {problem}" for name, problem in wrong[:5]]
+    if len(wrong) > 5:
+        lines.append(f"WARNING, units of {len(wrong) - 5} more recordings, see notes in recordings.csv")
+    return lines

@@ -1,0 +1,76 @@
+"""Quality at the end of a preparation: which stretches are masked, and what the units of recordings look like."""
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from datasets.quality import VIDEO_OFFSET, QualityLimits, mask_row, mask_rows
+from datasets.store import Store, frame_files, frame_store, quality_path
+from datasets.summary import summarize
+from datasets.synchrony import SyncSettings
+from scripts.check_sync import check_and_write
+
+_UNITS_ARE_SET = {
+    "pd": "--acc_unit, --gyro_unit and --imu_columns say what the columns hold",
+    "table": "acc, gyro, acc_unit, gyro_unit and the counts per unit in the YAML file say what the columns hold",
+}
+_UNITS_ARE_FIXED = "this format has fixed units, so these may not be the files that were published"
+
+
+def quality_rows(root: Path, recordings: Iterable[dict[str, Any]], limits: QualityLimits) -> list[dict]:
+    """Rows of ``masked.csv`` that follow from the stored measures; no raw file is read for them.
+
+    Args:
+        recordings: rows of ``recordings.csv``.
+    """
+    rows = []
+    for recording in recordings:
+        measures = np.load(quality_path(root, recording["id"]), allow_pickle=False)
+        rows += mask_rows(recording["id"], measures, recording["samples"], limits)
+    return rows
+
+
+def offset_rows(store: Store, max_offset_s: float, num_workers: int) -> list[dict]:
+    """Rows of ``masked.csv`` of recordings whose video is further off than this; who cannot tell is kept.
+
+    A ``sync.csv`` of ``scripts.check_sync`` is used if it is of these recordings and younger than their frames.
+    """
+    if not _is_fresh(store):
+        check_and_write(store, SyncSettings(max_offset_s=max_offset_s), num_workers)
+    offsets = summarize(store).offsets
+    duration_s = store.recordings.set_index("id")["duration_s"]
+    far = offsets[offsets["offset_s"].abs() > max_offset_s]
+    return [
+        mask_row(row.id, 0.0, duration_s[row.id], VIDEO_OFFSET, row.offset_s, max_offset_s) for row in far.itertuples()
+    ]
+
+
+def _is_fresh(store: Store) -> bool:
+    path = store.root / "sync.csv"
+    if not path.is_file():
+        return False
+    checked, written = pd.read_csv(path, dtype={"id": str}), path.stat().st_mtime_ns
+    filmed = store.recordings.loc[store.recordings["frames"] > 0, "id"]
+    kind = frame_store(store.info)
+    files = [file for recording_id in filmed for file in frame_files(store.root, recording_id, kind)]
+    return set(filmed) <= set(checked["id"]) and all(file.stat().st_mtime_ns < written for file in files)
+
+
+def check_strict(store: Store) -> None:
+    """End with an error if gravity says that units are wrong."""
+    notes = [json.loads(text) for text in store.recordings["notes"]]
+    wrong = [
+        (name, n["units_problem"])
+        for name, n in zip(store.recordings["id"], notes, strict=True)
+        if "units_problem" in n
+    ]
+    if wrong:
+        name, problem = wrong[0]
+        more = f" (and {len(wrong) - 1} recordings more)" if len(wrong) > 1 else ""
+        remedy = _UNITS_ARE_SET.get(store.info["settings"]["format"], _UNITS_ARE_FIXED)
+        sys.exit(f"prepare: units of {name}: {problem}{more}. {remedy}; without --strict this is a warning")

@@ -1,0 +1,97 @@
+"""What a preparation gave and what it left out, as Markdown tables on the terminal."""
+
+import json
+
+import numpy as np
+import pandas as pd
+
+from configs.constants import WINDOW_S
+from datasets.quality import VIDEO_OFFSET, VIDEO_REASONS
+from datasets.store import Store
+from datasets.units_check import report_units
+from datasets.windows import list_windows
+from scripts.dataset_page import hours_text
+from utils.tables import markdown
+
+_SUBJECTS_SHOWN = 40
+_UNKNOWN = "(unknown)"
+
+
+def summary(store: Store) -> str:
+    """What was prepared and what was left out, as Markdown tables."""
+    table = store.recordings
+    note = " (simulated)" if store.simulated else ""
+    lines = [
+        f"{store.root}{note}: {len(table)} recordings, {hours_text(table['duration_s'].sum() / 3600)} h, "
+        f"{(table['frames'] > 0).sum()} with video"
+    ]
+    try:
+        windows = list_windows(store)
+    except ValueError:
+        return "\n\n".join([*lines, "no 5 s window"])
+    names = np.array([*store.classes, "(no label)"])[windows.label]  # -1, no label, is the last
+    counted = pd.DataFrame({"label": names, "subject": windows.subject, "session": windows.session})
+    counted["subject"] = counted["subject"].replace("", _UNKNOWN)
+    lines.append(
+        markdown(
+            ("class", "windows", "hours", "subjects", "sessions"),
+            [
+                (
+                    name,
+                    f"{len(g)}",
+                    hours_text(len(g) * WINDOW_S / 3600),
+                    _people(g["subject"]),
+                    f"{g['session'].nunique()}",
+                )
+                for name, g in [*counted.groupby("label"), ("all", counted)]
+            ],
+        )
+    )
+    subjects = counted.groupby("subject")
+    rows = [(name, f"{len(g)}", f"{g['label'].nunique()}") for name, g in list(subjects)[:_SUBJECTS_SHOWN]]
+    if len(subjects) > len(rows):
+        rows.append((f"... {len(subjects) - len(rows)} more", "", ""))
+    lines.append(markdown(("subject", "windows", "classes"), rows))
+    rejected = pd.read_csv(store.root / "rejected.csv", dtype={"id": str}, keep_default_na=False)
+    if len(rejected):
+        rows = [(reason, f"{len(g)}", g["id"].iloc[0]) for reason, g in rejected.groupby("reason")]
+        lines.append(markdown(("left out because of", "times", "such as"), rows))
+    notes = [json.loads(text or "{}") for text in table["notes"]]
+    extra = [masked_table(store), *sync_lines(store), *report_units(table["id"].tolist(), notes)]
+    return "\n\n".join(lines + [line for line in extra if line])
+
+
+def masked_table(store: Store) -> str:
+    """Time that is prepared but not used, by reason; empty if there is none."""
+    if store.masked.empty:
+        return ""
+    rows = [
+        (
+            reason + (" (where video is used)" if reason in VIDEO_REASONS else ""),
+            f"{g['id'].nunique()}",
+            f"{len(g)}",
+            hours_text((g["end_s"] - g["start_s"]).sum() / 3600),
+            f"{g['id'].iloc[0]} at {g['start_s'].iloc[0]:g} s",
+        )
+        for reason, g in store.masked.groupby("reason")
+    ]
+    return markdown(("masked because of", "recordings", "stretches", "hours", "such as"), rows)
+
+
+def sync_lines(store: Store) -> list[str]:
+    """What ``--max_offset_s`` did, if it was given."""
+    limit = store.info.get("quality", {}).get("max_offset_s")
+    if limit is None:
+        return []
+    offset_s = pd.read_csv(store.root / "sync.csv", dtype={"id": str})["offset_s"]
+    far, silent = int((store.masked["reason"] == VIDEO_OFFSET).sum()), int(offset_s.isna().sum())
+    return [
+        f"synchrony: {len(offset_s) - far - silent} recordings within {limit:g} s, {far} masked beyond it, "
+        f"{silent} cannot tell and are kept"
+    ]
+
+
+def _people(subjects: pd.Series) -> str:
+    """How many there are; who is unknown may be one person or many."""
+    known = subjects[subjects != _UNKNOWN].nunique()
+    return f"{known or '?'}" if known == subjects.nunique() or not known else f"{known} + ?"
