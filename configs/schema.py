@@ -490,6 +490,24 @@ class ZeroshotConfig(EvaluationConfig):
         return self
 
 
+class ExportConfig(Config):
+    """python -m scripts.export"""
+
+    program = "python -m scripts.export"
+    summary = "Write the IMU encoder of a pretraining checkpoint by itself, without any video weights."
+
+    checkpoint: Path = setting(help="checkpoint of train.py")
+    out: Path = setting(help="file to write: .pt, or .safetensors for other programs")
+
+    @model_validator(mode="after")
+    def _check(self) -> "ExportConfig":
+        if self.out.suffix not in (".pt", ".safetensors"):
+            raise ValueError(f"out {self.out} must end in .pt or .safetensors")
+        if self.out.resolve() == self.checkpoint.resolve():
+            raise ValueError(f"out {self.out} is the checkpoint itself: name another file")
+        return self
+
+
 class ReportConfig(Config):
     """python -m scripts.report"""
 
