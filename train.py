@@ -8,34 +8,38 @@ checkpoints/. SIGTERM or Ctrl-C saves and ends the run; the same command with --
 middle of an epoch if need be, with the very losses that an uninterrupted run would have had.
 """
 
+from configs.load import dump, parse
+from configs.schema import TrainConfig
+
+if __name__ == "__main__":
+    parse(TrainConfig)  # --help and mistakes are answered before anything slow is imported
+
 import hashlib
 import logging
 import math
 import signal
 import sys
 import time
-from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from configs.load import dump, parse
-from configs.schema import TrainConfig
 from datasets.device_frames import frame_decoder
 from datasets.held_out import exclude_classes, hold_out_sessions
 from datasets.pairs import PairLoader
 from datasets.store import open_store
 from datasets.windows import list_windows
-from models import build_model, build_objective
+from models import build_objective, build_on_first_rank
+from models.compiling import CompileError, compile_encoders
 from models.pretrained import WeightsError
 from utils import checkpoint, distributed
+from utils.numerics import NonFiniteError, autocast_dtype, describe_non_finite
 from utils.plots import loss_curve
-from utils.progress import Stopwatch, describe_step, run_log
-from utils.resume import check_same_experiment, choose_checkpoint, random_state, set_random_state
+from utils.progress import Stopwatch, describe_step, log_facts, run_log
+from utils.resume import SaveTimer, check_same_experiment, choose_checkpoint, random_state, set_random_state
 from utils.run import MetricsLog, commit, default_name, open_run, seed_everything, write_json
 from utils.schedule import parameter_groups, warmup_cosine
 
@@ -44,12 +48,8 @@ log = logging.getLogger("train")
 # What a resumed run may set anew; anything else would make it another experiment.
 FREE_ON_RESUME = frozenset(
     ("resume", "run_name", "runs_root", "data_root", "num_workers", "device", "max_steps")
-    + ("save_interval", "eval_interval", "log_interval")
+    + ("save_interval", "save_minutes", "eval_interval", "log_interval")
 )
-
-
-class NonFiniteError(RuntimeError):
-    """Loss or gradient is not a number. The message names the windows; weights and buffers are as before the step."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -93,6 +93,8 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
     # Model: rank 0 alone reads published weights; DistributedDataParallel hands them to the others
     model, video_config = build_on_first_rank(config)
     model.to(device)
+    if config.compile:
+        compile_encoders(model, device)
     parameters = [p for p in model.parameters() if p.requires_grad]
     buffers = list(model.buffers())
     optimizer = torch.optim.AdamW(parameter_groups(model, config.weight_decay), lr=config.lr, fused=config.fused_adamw)
@@ -100,9 +102,10 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
     scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
 
     # Where an earlier run stopped
-    step = 0
+    step, found, chance, mean_loss = 0, {}, {}, math.nan
     digest = hashlib.sha256("\n".join(training.ids()).encode()).hexdigest()
     facts = {"ranks": ranks.world_size, "precision": str(dtype), "digest of the training windows": digest}
+    facts |= {"video_origin": config.video_origin}
     torch.manual_seed(config.seed + ranks.rank)  # ranks share weights, not dropout
     if started_from is not None:
         payload = checkpoint.load(started_from, kind="pretrain")
@@ -111,7 +114,7 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
         optimizer.load_state_dict(payload["optimizer"])
         scaler.load_state_dict(payload["scaler"])
         set_random_state(payload["random_state"][ranks.rank], device)
-        step = payload["step"]
+        step, (mean_loss, found, chance) = payload["step"], payload["report"]
     engine = model
     if ranks.world_size > 1:
         ids = [device.index] if on_gpu else None
@@ -123,18 +126,19 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
         open_run(folder, dump(config), device, ranks.world_size)
         metrics = MetricsLog(folder, first_step=step)
         cleanup.callback(metrics.close)
-    log.info("run         %s", folder)
-    log.info("data        %s: %d windows to train on, %d held out", title, len(training), len(held_out))
+    lines = {"run": folder, "data": f"{title}: {len(training)} windows to train on, {len(held_out)} held out"}
     if config.held_out and not len(held_out):
-        log.info("            (there is only one session: none can be held out, no %s is reported)", objective.report)
-    parts = (config.imu_encoder, config.video_encoder, config.loss and f"{config.loss} loss")
-    log.info("model       %s: %s", config.model, ", ".join(part for part in parts if part))
-    log.info("parameters  %.2f M, of which %.2f M are trained", millions(model.parameters()), millions(parameters))
-    log.info("batch       %d windows: %d on each of %d ranks", global_batch, config.batch_size, ranks.world_size)
-    log.info("steps       %d: %d epochs of %d", total_steps, config.epochs, steps_per_epoch)
-    log.info("device      %s, %s", torch.cuda.get_device_name(device) if on_gpu else "CPU", str(dtype).split(".")[1])
+        lines[""] = f"(there is only one session: none can be held out, no {objective.report} is reported)"
+    parts = (config.imu_encoder, config.video_encoder, config.loss and f"{config.loss} loss", config.video_origin)
+    lines["model"] = f"{config.model}: {', '.join(part for part in parts if part)}"
+    sizes = (sum(p.numel() for p in values) / 1e6 for values in (model.parameters(), parameters))
+    lines["parameters"] = "{:.2f} M, of which {:.2f} M are trained".format(*sizes)
+    lines["batch"] = f"{global_batch} windows: {config.batch_size} on each of {ranks.world_size} ranks"
+    lines["steps"] = f"{total_steps}: {config.epochs} epochs of {steps_per_epoch}"
+    lines["device"] = f"{torch.cuda.get_device_name(device) if on_gpu else 'CPU'}, {str(dtype).split('.')[1]}"
     if started_from is not None:
-        log.info("resumed     %s, at step %d", started_from, step)
+        lines["resumed"] = f"{started_from}, at step {step}"
+    log_facts(log, lines)
 
     def save(*names: str) -> None:
         """Write one checkpoint under these names; every rank adds the state of its randomness."""
@@ -144,17 +148,19 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
         payload = {"kind": "pretrain", "config": config.model_dump(mode="json"), "video_config": video_config}
         payload |= {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "scaler": scaler.state_dict()}
         payload |= {"step": step, "epoch": step // steps_per_epoch, "random_state": random_states, "facts": facts}
-        payload |= {"dataset": store.fingerprint(), "commit": commit()}
+        payload |= {"dataset": store.fingerprint(), "commit": commit(), "report": (mean_loss, found, chance)}
         first, *others = (folder / "checkpoints" / name for name in names)
         checkpoint.save(first, payload)
         for other in others:
             checkpoint.copy(first, other)
+        if (folder / "metrics.csv").exists():
+            loss_curve(folder / "metrics.csv", folder / "loss.png", f"{title}: {folder.name}")
 
     # Training
     stopped_by: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         cleanup.callback(signal.signal, number, signal.signal(number, lambda n, _: stopped_by.append(n)))
-    stop, found, chance = 0.0, {}, {}
+    stop, timer = 0.0, SaveTimer(config.save_minutes if ranks.first else math.inf)
     watch, begun, first_step = Stopwatch(device), time.perf_counter(), step
     bar = tqdm(total=last_step, initial=step, unit="step", disable=not (ranks.first and sys.stderr.isatty()))
     cleanup.callback(bar.close)
@@ -172,9 +178,11 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
                 with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
                     outputs = engine(*inputs)
                 loss = objective.loss(outputs)
-            # One sum tells every rank the mean loss, whether any is not finite, and whether any was asked to stop
-            loss_sum, stop = distributed.all_reduce_sum(torch.stack([loss, loss.new_tensor(len(stopped_by))])).tolist()
-            finite = math.isfinite(loss_sum)
+            # One sum tells every rank the mean loss, whether any is not finite, was asked to stop, or says it is time
+            # to save
+            told = torch.stack([loss, *loss.new_tensor([len(stopped_by), timer.due()])])
+            loss_sum, stop, save_now = distributed.all_reduce_sum(told).tolist()
+            mean_loss, finite = loss_sum / ranks.world_size, math.isfinite(loss_sum)
             if finite:
                 with watch.phase("backward"):
                     scaler.scale(loss).backward()
@@ -198,12 +206,16 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
             watch.step_done(global_batch)
             if ranks.first and (step % config.log_interval == 0 or epoch_ended or step == last_step):
                 left = (time.perf_counter() - begun) / (step - first_step) * (last_step - step)
-                values = {"loss": loss_sum / ranks.world_size, "lr": lr, "grad_norm": grad_norm}
+                values = {"loss": mean_loss, "lr": lr, "grad_norm": grad_norm}
                 values |= objective.progress(outputs) | watch.look()
                 metrics.write(step - 1, **values)  # a row carries the number of its step, counted from 0
                 log.info("%s", describe_step(epoch, config.epochs, step, total_steps, values, left))
             if stop or step == last_step:
                 break
+            if save_now and not epoch_ended:
+                save("last.pt")
+                timer.saved()
+                watch.look()  # this is not training speed
 
         if epoch_ended or step == last_step:
             if ranks.first and len(held_out) and (epoch % config.eval_interval == 0 or step == last_step):
@@ -212,8 +224,7 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
                 log.info("%s", objective.describe(found, chance, len(held_out)))
             keep = epoch_ended and (epoch % config.save_interval == 0 or step == total_steps)
             save("last.pt", *([f"epoch_{epoch:04}.pt"] if keep else []))
-            if ranks.first:
-                loss_curve(folder / "metrics.csv", folder / "loss.png", f"{title}: {folder.name}")
+            timer.saved()
             watch.look()  # none of this is training speed
         else:
             save("last.pt")
@@ -221,64 +232,18 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
     if stop and step < last_step:
         log.info("stopped     by a signal, after step %d; the same command with --resume auto goes on", step)
         return 128 + max(stopped_by, default=signal.SIGTERM)
-    if ranks.first and step > first_step:
+    if ranks.first and (step > first_step or not (folder / "results.json").exists()):
         result = {"command": "train", "dataset": config.dataset, "simulated": store.simulated, "commit": commit()}
         result |= {"steps": step, "total_steps": total_steps, "windows": len(training), "held_out": len(held_out)}
-        result |= {"loss": loss_sum / ranks.world_size, "retrieval": {}, objective.report: found}
-        result |= {"chance": chance, "seed": config.seed}
+        result |= {"loss": mean_loss, "retrieval": {}, objective.report: found, "chance": chance}
+        result |= {"video_origin": config.video_origin, "seed": config.seed}
         write_json(folder / "results.json", result | {"config": config.model_dump(mode="json")})
     log.info("done        %s", folder / "checkpoints" / "last.pt")
     return 0
 
 
-def build_on_first_rank(config: TrainConfig) -> tuple[nn.Module, dict | None]:
-    """The model, and the architecture of its video encoder. Ranks other than the first get random weights."""
-    built = []
-
-    def build() -> dict | None:
-        built.append(build_model(config))
-        return built[0].video_config
-
-    video_config = distributed.on_first_rank(build)
-    return (built[0] if built else build_model(config, video_config)), video_config
-
-
-def autocast_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """Number format of forward and backward; see TrainConfig.precision."""
-    if precision == "auto":
-        if device.type != "cuda":
-            return torch.float32
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
-
-
-def describe_non_finite(step: int, ids: list[str], imu: Tensor, outputs: Tensor) -> str:
-    """What to look at after a loss or gradient that is not a number; all ranks together."""
-    rows = {
-        "IMU signal not finite in": ~imu.isfinite().flatten(1).all(1),
-        "the model's output is not finite for": ~outputs.isfinite().all(1),
-    }
-    mine = {what: [ids[row] for row in bad.nonzero().flatten().tolist()] for what, bad in rows.items()}
-    everywhere = distributed.gather_objects(mine)
-    for what in rows:
-        if named := [window for rank in everywhere for window in rank[what]]:
-            break
-    else:
-        what, named = "batch", [f"of step {step}"]
-    shown = ", ".join(named[:5]) + (" ..." if len(named) > 5 else "")
-    return (
-        f"loss or gradient is not finite at step {step}: {what} {shown}. "
-        "Nothing was updated. Look at these windows; if they are sound, lower --lr, or use --precision fp32"
-    )
-
-
-def millions(parameters: Iterable[Tensor]) -> float:
-    """Number of values, in millions."""
-    return sum(p.numel() for p in parameters) / 1e6
-
-
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (OSError, ValueError, WeightsError, NonFiniteError, distributed.RankError) as problem:
+    except (OSError, ValueError, WeightsError, CompileError, NonFiniteError, distributed.RankError) as problem:
         sys.exit(f"{TrainConfig.program}: {problem}")

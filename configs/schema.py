@@ -276,12 +276,16 @@ class TrainConfig(Config):
     )
     attention: Literal["sdpa", "eager"] = setting("sdpa", help="PyTorch's fused attention, or written out")
     fused_adamw: bool = setting(True, help="AdamW as one kernel over all parameters")
+    compile: bool = setting(False, help="encoders through torch.compile: minutes at the start, then faster on a GPU")
     device: str = setting("auto", help="auto, cpu or cuda; under torchrun each rank takes its own GPU")
     seed: int = setting(0, ge=0, help="draws of weights, order, frames and dropout")
     # run
     run_name: FolderName | None = setting(None, help="folder under --runs_root; default: model, dataset and time")
     runs_root: Path = setting(Path("runs"), help="folder of the runs")
-    save_interval: PositiveInt = setting(5, help="epochs between checkpoints; the last epoch is always saved")
+    save_interval: PositiveInt = setting(5, help="epochs between checkpoints that are kept; the last one always is")
+    save_minutes: float = setting(
+        30, gt=0, help="minutes after which last.pt is written anew, also in the middle of an epoch"
+    )
     eval_interval: PositiveInt = setting(1, help="epochs between retrieval reports on held-out windows")
     log_interval: PositiveInt = setting(10, help="steps between lines of metrics")
     max_steps: PositiveInt | None = setting(None, help="stop after this many steps, for trying things out")
@@ -323,6 +327,19 @@ class TrainConfig(Config):
         if self.resume == "auto" and self.run_name is None:
             raise ValueError("resume auto needs run_name, to know which run to continue")
         return self
+
+    @property
+    def video_origin(self) -> str | None:
+        """Where the video encoder comes from, in words for tables; None without one."""
+        if self.video_encoder is None:
+            return None
+        if self.video_weights == "none":
+            size = "" if self.video_dim >= 768 and self.video_layers >= 12 else "small "
+            return size + {"videomae": "VideoMAE", "clip": "ViT"}[self.video_encoder] + " trained along"
+        name = PRETRAINED_VIDEO[self.video_encoder] if self.video_weights == "auto" else self.video_weights
+        if name.count("/") > 1 or name.startswith((".", "/", "~")):
+            name = Path(name).name  # of a local folder no more than that
+        return f"{name}, {'frozen' if self.freeze_video else 'trained on'}"
 
 
 class EvaluationConfig(Config):

@@ -14,6 +14,7 @@ from models.objectives import CrossModal, Masked
 from models.pretrained import weights_folder
 from models.video import ClipFrameEncoder, VideoMAEEncoder
 from utils import checkpoint
+from utils.distributed import on_first_rank
 from utils.encoder_file import read_encoder
 
 IMU_ENCODERS = {"patchtst": PatchTSTEncoder, "conv_gru": ConvGRUEncoder}
@@ -109,6 +110,24 @@ def build_model(config: TrainConfig, video_config: dict[str, Any] | None = None)
         learn_bias=config.loss == "sigmoid",
         micro_batch=config.micro_batch_size,
     )
+
+
+def build_on_first_rank(config: TrainConfig) -> tuple[DualEncoder | MaskedReconstruction, dict[str, Any] | None]:
+    """The model, and the architecture of its video encoder. Only rank 0 reads published weights.
+
+    The other ranks get random ones in the same architecture, for DistributedDataParallel to overwrite.
+
+    Raises:
+        WeightsError: if published weights are wanted and cannot be had; ``RankError`` on the other ranks.
+    """
+    built = []
+
+    def build() -> dict[str, Any] | None:
+        built.append(build_model(config))
+        return built[0].video_config
+
+    video_config = on_first_rank(build)
+    return (built[0] if built else build_model(config, video_config)), video_config
 
 
 def load_imu_encoder(path: Path) -> tuple[nn.Module, TrainConfig]:

@@ -7,6 +7,7 @@ import pytest
 import train
 from configs.load import build, read_yaml
 from configs.schema import TrainConfig
+from models import build_model
 from tests.prepared import write_dataset
 from tests.training import SIZES, losses
 
@@ -61,8 +62,28 @@ def test_two_steps_of_every_method_at_demo_scale(words, data, tmp_path):
 @pytest.mark.parametrize("words", DEMO_METHODS)
 def test_demo_commands_are_valid_as_they_stand(words):
     flags = [word.removeprefix("--") for word in words.split()]
-    train.build_model(build(TrainConfig, read_yaml(DEMO) | dict(zip(flags[::2], flags[1::2], strict=True)), "demo"))
+    build_model(build(TrainConfig, read_yaml(DEMO) | dict(zip(flags[::2], flags[1::2], strict=True)), "demo"))
     assert f"{DEMO.name} {words}".strip() in DEMO.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "name, origin",
+    [
+        ("pretrain/ego4d", "MCG-NJU/videomae-base-ssv2, trained on"),
+        ("pretrain/imu2clip", "openai/clip-vit-base-patch32, frozen"),
+        ("pretrain/imu_only_mmea", None),
+        ("demo/pretrain", "small VideoMAE trained along"),
+    ],
+)
+def test_tables_can_say_where_the_video_encoder_came_from(name, origin):
+    assert build(TrainConfig, read_yaml(CONFIGS / f"{name}.yaml"), name).video_origin == origin
+
+
+def test_in_the_demo_a_small_vit_stands_for_clip():
+    config = build(TrainConfig, read_yaml(DEMO) | {"model": "imu2clip", "embed_dim": 512}, "demo")
+    assert config.video_origin == "small ViT trained along"
+    local = config.model_copy(update={"video_weights": "/home/someone/clip"})
+    assert "someone" not in local.video_origin
 
 
 def differences(name: str) -> dict:

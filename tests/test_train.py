@@ -3,8 +3,13 @@
 import json
 import logging
 import os
+import re
+import shutil
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -41,11 +46,13 @@ def test_the_run_folder(whole):
     assert any(path.startswith("tensorboard/") for path in there)
     assert sorted(losses(whole)) == list(range(10))
     log = (whole / "log.txt").read_text()
+    assert re.search(r"step 10/10 .*windows/s  waiting \d+%  \d\.\d GB  left 0:00", log)
     for words in ("simulated tiny: 21 windows to train on, 3 held out", "steps       10: 2 epochs of 5", "chance  MRR"):
         assert words in log
     results = json.loads((whole / "results.json").read_text())
     assert results["simulated"] is True
     assert results["held_out"] == 3
+    assert results["video_origin"] == "small VideoMAE trained along"
     assert results["chance"]["r@1"] == pytest.approx(1 / 3)
     assert set(results["retrieval"]) == {
         f"{w}/{n}" for w in ("imu_to_video", "video_to_imu") for n in ("mrr", "r@1", "r@5")
@@ -123,6 +130,58 @@ def test_a_signal_saves_and_the_same_command_continues(data, whole, tmp_path, mo
     assert checkpoint.load(tmp_path / "a" / "checkpoints" / "last.pt")["step"] == 7
     assert train.main(arguments) == 0
     assert losses(tmp_path / "a") == losses(whole)
+
+
+@pytest.mark.parametrize("minutes, saved", [(1e-9, 7), (1e9, 5)])
+def test_a_run_that_dies_loses_what_it_did_since_the_last_save(data, whole, tmp_path, monkeypatch, minutes, saved):
+    """Saves in the middle of an epoch, or at its end only."""
+    original, calls = objectives.contrastive_loss, []
+
+    def dies(*arguments):
+        calls.append(1)
+        if len(calls) == 8:
+            raise OSError("power cut")
+        return original(*arguments)
+
+    monkeypatch.setattr(objectives, "contrastive_loss", dies)
+    arguments = command(data, tmp_path, "a", "--resume", "auto", "--save_interval", "1", "--save_minutes", str(minutes))
+    with pytest.raises(OSError, match="power cut"):
+        train.main(arguments)
+    assert checkpoint.load(tmp_path / "a" / "checkpoints" / "last.pt")["step"] == saved
+    assert (tmp_path / "a" / "loss.png").exists()
+    assert train.main(arguments) == 0
+    assert losses(tmp_path / "a") == losses(whole)
+
+
+def test_a_run_that_dies_before_its_results_were_written_writes_them_when_it_goes_on(data, whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "whole")
+    results = tmp_path / "whole" / "results.json"
+    expected = json.loads(results.read_text())
+    results.unlink()
+    assert train.main(command(data, tmp_path, "whole", "--resume", "auto", "--save_interval", "1")) == 0
+    found = json.loads(results.read_text())
+    assert {k: found[k] for k in ("loss", "retrieval", "chance", "steps")} == {
+        k: expected[k] for k in ("loss", "retrieval", "chance", "steps")
+    }
+
+
+def test_another_runs_checkpoint_is_gone_on_from_in_a_folder_of_its_own(data, whole, tmp_path):
+    source = whole / "checkpoints" / "epoch_0001.pt"
+    before = {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
+    assert train.main(command(data, tmp_path, "b", "--save_interval", "1", "--resume", str(source))) == 0
+    expected = losses(whole)
+    assert losses(tmp_path / "b") == {step: expected[step] for step in range(5, 10)}
+    with pytest.raises(CheckpointError, match="holds the checkpoints of an earlier run.*another --run_name"):
+        train.main(command(data, whole.parent, "whole", "--save_interval", "1", "--resume", str(source)))
+    assert {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()} == before
+
+
+def test_help_does_not_wait_for_torch():
+    words = [sys.executable, "-X", "importtime", "train.py", "--help"]
+    done = subprocess.run(words, cwd=Path(train.__file__).parent, capture_output=True, text=True, check=True)
+    assert "--micro_batch_size" in done.stdout
+    assert re.search(r"\| +pydantic$", done.stderr, re.MULTILINE)
+    assert not re.search(r"\| +(torch|numpy|transformers)$", done.stderr, re.MULTILINE)
 
 
 def test_a_damaged_newest_checkpoint_is_passed_over(data, whole, tmp_path, caplog):

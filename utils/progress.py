@@ -1,8 +1,10 @@
 """What a person sees of a run: lines on the screen and in log.txt, beside a progress bar."""
 
 import logging
+import resource
+import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -51,6 +53,12 @@ def run_log(path: Path | None) -> Iterator[None]:
             handler.close()
 
 
+def log_facts(log: logging.Logger, facts: Mapping[str, object]) -> None:
+    """One line for each, its name first; a line without name adds to the one above."""
+    for name, value in facts.items():
+        log.info("%-11s %s", name, value)
+
+
 class Stopwatch:
     """Speed since the last look, and the share of that time that went into waiting for data and into each phase.
 
@@ -62,7 +70,7 @@ class Stopwatch:
     """
 
     def __init__(self, device: torch.device):
-        self._on_gpu = device.type == "cuda"
+        self._device, self._on_gpu = device, device.type == "cuda"
         self._begin()
 
     def _begin(self) -> None:
@@ -94,13 +102,24 @@ class Stopwatch:
             self._settle()
 
     def look(self) -> dict[str, float]:
-        """``windows_per_s``, and ``<phase>_share`` of the time since the last look; the rest of 1 went elsewhere."""
+        """Speed and shares since the last look, and the most memory since the start.
+
+        Returns:
+            ``windows_per_s``; ``<phase>_share`` of the time, where the rest of 1 went elsewhere; ``memory_gb``, of the
+            GPU's memory what tensors took, on a CPU what the process took.
+        """
         self._settle()
         elapsed = max(time.perf_counter() - self._since, 1e-9)
         shares = {f"{name}_share": seconds / elapsed for name, seconds in self._seconds.items()}
-        found = {"windows_per_s": self._windows / elapsed} | shares
+        found = {"windows_per_s": self._windows / elapsed, "memory_gb": self._peak_bytes() / 1e9} | shares
         self._begin()
         return found
+
+    def _peak_bytes(self) -> int:
+        if self._on_gpu:
+            return torch.cuda.max_memory_allocated(self._device)
+        unit = 1 if sys.platform == "darwin" else 1024  # Linux counts in kilobytes
+        return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     def _now(self) -> Moment:
         if not self._on_gpu:
@@ -131,5 +150,6 @@ def describe_step(epoch: int, epochs: int, step: int, steps: int, values: dict[s
     return (
         f"epoch {epoch}/{epochs}  step {step}/{steps}  loss {values['loss']:.4f}  lr {values['lr']:.1e}  "
         f"{logits}grad {values['grad_norm']:.2f}  "
-        f"{values['windows_per_s']:.0f} windows/s  waiting {values['wait_share']:.0%}  left {duration(left_s)}"
+        f"{values['windows_per_s']:.0f} windows/s  waiting {values['wait_share']:.0%}  "
+        f"{values['memory_gb']:.1f} GB  left {duration(left_s)}"
     )

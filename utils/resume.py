@@ -1,5 +1,6 @@
 """Going on where a run stopped: which checkpoint, whether it is the same experiment, and the state of randomness."""
 
+import time
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -13,22 +14,20 @@ def choose_checkpoint(resume: str, folder: Path) -> Path | None:
     """The checkpoint to go on from, or None to begin anew.
 
     Args:
-        resume: ``none``, ``auto`` (the newest valid one of the folder, if there is any) or a file.
+        resume: ``none``, ``auto`` (the newest valid one of the folder, if there is any) or a file, of whatever run.
         folder: the run's checkpoints.
 
     Raises:
-        CheckpointError: if a run would be overwritten, or none of a run's checkpoints is whole.
+        CheckpointError: if an earlier run would be overwritten, or none of a run's checkpoints is whole.
     """
-    if resume not in ("none", "auto"):
-        return Path(resume)
     there = any(folder.glob("*.pt"))
-    if resume == "none":
+    if resume != "auto":
         if there:
             raise CheckpointError(
                 f"{folder}: holds the checkpoints of an earlier run: go on with --resume auto, or choose another "
                 "--run_name"
             )
-        return None
+        return None if resume == "none" else Path(resume)
     newest = newest_valid(folder)
     if there and newest is None:
         raise CheckpointError(f"{folder}: no checkpoint there is whole: remove the folder to begin anew")
@@ -62,6 +61,25 @@ def check_same_experiment(
             f"{path}: cannot be continued: {'; '.join(differences)}. Give the same as before, or start another run "
             "with another --run_name"
         )
+
+
+class SaveTimer:
+    """Says when the next checkpoint is due.
+
+    Args:
+        minutes: between checkpoints; infinite never says so.
+    """
+
+    def __init__(self, minutes: float):
+        self._seconds = 60 * minutes
+        self.saved()
+
+    def saved(self) -> None:
+        """A checkpoint was written just now."""
+        self._since = time.monotonic()
+
+    def due(self) -> bool:
+        return time.monotonic() - self._since >= self._seconds
 
 
 def random_state(device: torch.device) -> dict[str, torch.Tensor]:

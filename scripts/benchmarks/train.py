@@ -28,6 +28,7 @@ from models import build_model
 from scripts.benchmarks import authors_way, loader, videos
 from scripts.benchmarks.authors_training import AuthorsTraining, SourceWindows
 from scripts.benchmarks.measure import Cost, Report, measure, per_wall_s, progress, spread
+from utils.numerics import autocast_dtype
 from utils.progress import PHASES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,7 +49,7 @@ def _run(cfg: BenchmarkConfig, folder: Path) -> Report:
     names = itertools.count()
     config = recipe(cfg, folder, next(names))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = train.autocast_dtype(config.precision, device)
+    dtype = autocast_dtype(config.precision, device)
     report = Report(
         f"Training by {cfg.recipe}: batches of {cfg.batch_size}, {cfg.steps} steps in each of {cfg.repeats} rounds, "
         f"{torch.cuda.get_device_name() if device.type == 'cuda' else f'{torch.get_num_threads()} CPU threads'}, "

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from models import build_model
+from models import build_model, compiling
 from models.dual_encoder import DualEncoder
 from models.losses import contrastive_loss
 from tests.models.test_dual_encoder import ToyVideo, config_of
@@ -164,3 +164,39 @@ def test_attention_is_what_was_asked_for():
 def test_settings_without_effect_are_refused(settings, words):
     with pytest.raises(ValueError, match=words):
         config_of(**settings)
+
+
+def graphs() -> int:
+    """Pieces of code that torch.compile has compiled so far."""
+    return torch._dynamo.utils.counters["stats"]["unique_graphs"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"imu_encoder": "conv_gru"},
+        {"video_encoder": "clip"},
+        {"checkpoint_activations": True, "micro_batch_size": 3},
+    ],
+)
+def test_compiled_encoders_are_the_same(settings):
+    """All that torch.compile does but its kernels; parameters keep their names, so that a checkpoint fits both ways."""
+    expected = learnt(model_of(0.0, **settings))
+    torch._dynamo.reset()
+    before = graphs()
+    model = model_of(0.0, **settings)
+    names = list(model.state_dict())
+    compiling.compile_encoders(model, torch.device("cpu"), backend="aot_eager")
+    assert_equal(learnt(model), expected)
+    assert list(model.state_dict()) == names
+    assert graphs() > before + 2  # what was tried out, and each encoder
+
+
+def test_compiling_that_cannot_work_is_named(monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("no C++ compiler")
+
+    monkeypatch.setattr(torch, "compile", fail)
+    with pytest.raises(compiling.CompileError, match=r"--compile.*no C\+\+ compiler.*leave --compile out"):
+        compiling.compile_encoders(model_of(0.0), torch.device("cpu"))

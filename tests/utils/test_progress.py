@@ -59,7 +59,11 @@ def test_the_stopwatch_tells_speed_and_where_time_goes(monkeypatch):
     found = watch.look()
     assert found == pytest.approx(
         {"windows_per_s": 12.8, "wait_share": 0.2, "forward_share": 0.2, "backward_share": 0.4, "optimizer_share": 0.1}
+        | {"memory_gb": found["memory_gb"]}
     )
+    with open("/proc/self/status") as status:
+        peak_kb = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+    assert found["memory_gb"] == pytest.approx(peak_kb * 1024e-9, rel=0.02)
     clock.now += 100.0  # an evaluation
     watch.look()
     for _ in watch.waiting(clock.batches(1, seconds=0.0)):
@@ -89,11 +93,13 @@ def test_on_a_gpu_the_stopwatch_reads_events_once_they_have_happened(monkeypatch
             return other.ms - self.ms
 
     monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 3e9)
     watch = Stopwatch(torch.device("cuda"))
     for _ in watch.waiting(clock.batches(4, seconds=0.5)):
         clock.step(watch)
     assert waits == []
-    assert watch.look()["backward_share"] == pytest.approx(0.4)
+    found = watch.look()
+    assert (found["backward_share"], found["memory_gb"]) == (pytest.approx(0.4), 3)
     for _ in watch.waiting(clock.batches(1000, seconds=0.5)):  # a rank that nobody looks at
         clock.step(watch)
         assert len(watch._open) <= 420
@@ -120,7 +126,8 @@ def test_durations(seconds, text):
 
 
 def test_a_step_as_a_line():
-    values = dict.fromkeys(("loss", "lr", "scale", "bias", "grad_norm", "windows_per_s"), 1.5) | {"wait_share": 0.07}
+    values = dict.fromkeys(("loss", "lr", "scale", "bias", "grad_norm", "windows_per_s"), 1.5)
+    values |= {"wait_share": 0.07, "memory_gb": 61.52}
     line = describe_step(2, 12, 60, 540, values, 61)
-    for words in ("epoch 2/12", "step 60/540", "loss 1.5000", "waiting 7%", "left 1:01"):
+    for words in ("epoch 2/12", "step 60/540", "loss 1.5000", "waiting 7%", "61.5 GB", "left 1:01"):
         assert words in line

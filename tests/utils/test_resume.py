@@ -1,10 +1,12 @@
 """Whether and from where a run goes on."""
 
+import math
+
 import pytest
 import torch
 
 from utils.checkpoint import CheckpointError, save
-from utils.resume import check_same_experiment, choose_checkpoint, random_state, set_random_state
+from utils.resume import SaveTimer, check_same_experiment, choose_checkpoint, random_state, set_random_state
 
 CPU = torch.device("cpu")
 
@@ -18,8 +20,9 @@ def test_a_fresh_folder_begins_anew(tmp_path):
 def test_a_folder_with_checkpoints(tmp_path):
     save(tmp_path / "last.pt", {"kind": "pretrain"})
     assert choose_checkpoint("auto", tmp_path) == tmp_path / "last.pt"
-    with pytest.raises(CheckpointError, match="--resume auto, or choose another --run_name"):
-        choose_checkpoint("none", tmp_path)
+    for resume in ("none", "some/file.pt", str(tmp_path / "last.pt")):  # the run would write over its checkpoints
+        with pytest.raises(CheckpointError, match="--resume auto, or choose another --run_name"):
+            choose_checkpoint(resume, tmp_path)
     (tmp_path / "last.pt").write_bytes(b"")
     with pytest.raises(CheckpointError, match="no checkpoint there is whole: remove the folder"):
         choose_checkpoint("auto", tmp_path)
@@ -33,6 +36,21 @@ def test_differences_are_listed(tmp_path):
     for words in ("lr was 1.0, is 2.0", "seed was 0, is None", "added was None, is 1", "ranks was 2, is 4"):
         assert words in str(problem.value)
     assert "epochs" not in str(problem.value)
+
+
+def test_a_save_is_due_so_long_after_the_last(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+
+    def due_at(timer: SaveTimer, second: float) -> bool:
+        clock[0] = second
+        return timer.due()
+
+    timer, never = SaveTimer(0.5), SaveTimer(math.inf)
+    assert [due_at(timer, second) for second in (29, 30, 31)] == [False, True, True]
+    timer.saved()
+    assert [due_at(timer, second) for second in (60, 61)] == [False, True]
+    assert not due_at(never, 1e9)
 
 
 def test_randomness_goes_on_where_it_was():

@@ -1,0 +1,50 @@
+"""Number formats of training, and what to say when a number is none."""
+
+import torch
+from torch import Tensor
+
+from utils import distributed
+
+
+class NonFiniteError(RuntimeError):
+    """Loss or gradient is not a number. The message names the windows; weights and buffers are as before the step."""
+
+
+def autocast_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """Number format of forward and backward.
+
+    Args:
+        precision: ``fp32``, ``bf16``, ``fp16``, or ``auto``: bf16 where the GPU has it, else fp16, fp32 on a CPU.
+    """
+    if precision == "auto":
+        if device.type != "cuda":
+            return torch.float32
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+
+
+def describe_non_finite(step: int, ids: list[str], imu: Tensor, outputs: Tensor) -> str:
+    """What to look at after a loss or gradient that is not a number; all ranks together.
+
+    Args:
+        step: counted from 0.
+        ids: of this rank's windows.
+        imu: (B, 6, 250).
+        outputs: (B, D) of the model.
+    """
+    rows = {
+        "IMU signal not finite in": ~imu.isfinite().flatten(1).all(1),
+        "the model's output is not finite for": ~outputs.isfinite().all(1),
+    }
+    mine = {what: [ids[row] for row in bad.nonzero().flatten().tolist()] for what, bad in rows.items()}
+    everywhere = distributed.gather_objects(mine)
+    for what in rows:
+        if named := [window for rank in everywhere for window in rank[what]]:
+            break
+    else:
+        what, named = "batch", [f"of step {step}"]
+    shown = ", ".join(named[:5]) + (" ..." if len(named) > 5 else "")
+    return (
+        f"loss or gradient is not finite at step {step}: {what} {shown}. "
+        "Nothing was updated. Look at these windows; if they are sound, lower --lr, or use --precision fp32"
+    )
