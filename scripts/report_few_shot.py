@@ -1,7 +1,7 @@
 """Tables 3 and 5 of the paper from the runs of a study, with the paper's numbers beside them."""
 
 from configs.paper import MOST_LABELS, Value, paper_results
-from scripts.report_runs import Run, held_out, interval_text, percent_cell
+from scripts.report_runs import Run, held_out, interval_cell, percent_cell, warnings
 from scripts.study_results import APPROACHES, MODES, Protocol, Result, StudyResults, used_marks
 from utils.document import MISSING, Block, Cell, Heading, Table
 from utils.tables import marked, percent
@@ -50,7 +50,8 @@ def intervals(found: StudyResults, protocol: Protocol, number: int) -> list[Bloc
     for name, label, _ in table_3_rows(found, protocol):
         for shots in protocol.shots:
             results = [found.get(protocol.evaluations[column], name) for column in columns]
-            cells = [interval_cell(result, shots) for result in results]
+            runs = [result.run if result else None for result in results]
+            cells = [interval_cell(r.results["shots"].get(str(shots)), r) if r else Cell("-") for r in runs]
             rows.append([pretraining_label(found, name), label, str(shots), *cells])
     if all(cell.mean is None for row in rows for cell in row[3:]):
         return []
@@ -68,16 +69,6 @@ def intervals(found: StudyResults, protocol: Protocol, number: int) -> list[Bloc
         notes=tuple(dict.fromkeys(end["note"] for end in ends if end["note"])),
     )
     return [table]
-
-
-def interval_cell(result: Result | None, shots: int) -> Cell:
-    """Both ends, and their middle as the number behind them; a dash where there is none."""
-    row = result.run.results["shots"].get(str(shots)) if result and result.run else None
-    ends = row["interval"]["balanced_accuracy"] if row and "interval" in row else {"low": None}
-    if ends["low"] is None:
-        return Cell(NONE)
-    middle = (ends["low"] + ends["high"]) / 2
-    return Cell(interval_text(ends), middle, run=result.run.folder)
 
 
 def table_3_rows(found: StudyResults, protocol: Protocol) -> list[tuple[str, str, str]]:
@@ -170,7 +161,8 @@ def protocol_notes(found: StudyResults, protocol: Protocol) -> tuple[str, ...]:
                 f"{role} is {run.dataset}: {len(r['classes'])} classes; {MODES[mode]}{embeddings}; mean ± standard "
                 f"deviation over {draws} draws; held out: {held_out(r)}; split by {r['groups']}."
             )
-    return tuple(notes)
+            notes += warnings(run)
+    return tuple(dict.fromkeys(notes))
 
 
 def table_5(found: StudyResults, protocol: Protocol, number: int) -> list[Block]:

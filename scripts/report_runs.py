@@ -9,7 +9,7 @@ from typing import Any
 
 from utils.document import Block, Cell, Heading, Picture, Table, Text
 from utils.plots import shots_curve
-from utils.tables import METRICS, encoder_origin, few_shot_method, marked, percent, share
+from utils.tables import METRICS, encoder_origin, few_shot_method, interval, marked, percent, share
 
 COMMANDS = ("train", "downstream", "handmade", "zeroshot", "embed")
 FEW_SHOT = ("downstream", "handmade")
@@ -113,12 +113,14 @@ def few_shot_sections(runs: list[Run], out: Path) -> list[Block]:
             blocks.append(Text("Not all rows are of the same draws of windows.", strong=True))
         blocks += [_few_shot_table(number, dataset, metric, members) for metric in ("balanced_accuracy", "macro_f1")]
         blocks += _interval_table(number, dataset, members)
+        blocks += [Text(f"{run.folder.name}: {word}", strong=True) for run in members for word in seen_before(run)]
+        blocks += [Text(word, strong=True) for word in dict.fromkeys(word for run in members for word in warnings(run))]
         curve = out / "figures" / f"shots_{number}.png"
         lines = {few_shot_method(run.results): shots_line(run) for run in members}
         shots_curve(lines, members[0].results["chance"]["balanced_accuracy"], curve, f"{dataset}, few-shot", pdf=True)
         blocks.append(Picture(curve, f"Balanced accuracy against shots, {dataset}", curve.with_suffix(".pdf")))
         for run in members:
-            if run.results["encoder"] != "random":
+            if run.command == "downstream" and run.results["encoder"] != "random":
                 caption = f"Confusion matrix, {dataset}, {few_shot_method(run.results)}"
                 blocks.append(picture_of(run, "confusion.png", caption, out))
     return blocks
@@ -141,18 +143,38 @@ def _interval_table(number: int, dataset: str, members: list[Run]) -> list[Block
     shots = sorted({int(n) for run in members for n in run.results["shots"]})
     rows: list[list[Cell | str]] = []
     for run in members:
-        ends = [run.results["shots"].get(str(n), {}).get("interval") for n in shots]
-        cells = [Cell(interval_text(e["balanced_accuracy"]), run=run.folder) if e else Cell("-") for e in ends]
-        rows.append([few_shot_method(run.results), *cells])
+        measured = [run.results["shots"].get(str(n)) for n in shots]
+        rows.append([few_shot_method(run.results), *(interval_cell(row, run) for row in measured)])
     if all(cell.text == "-" for row in rows for cell in row[1:]):
         return []
     caption = f"{dataset}, few-shot: 95 % interval of the balanced accuracy over groups, %"
     return [Table(f"few_shot_{number}_interval", caption, ("method", *(f"{n} shots" for n in shots)), rows)]
 
 
-def interval_text(ends: dict[str, Any]) -> str:
-    """``64.1 to 78.0``; ``-`` where there is none."""
-    return "-" if ends["low"] is None else f"{percent(ends['low'])} to {percent(ends['high'])}"
+def interval_cell(row: dict[str, Any] | None, run: Run) -> Cell:
+    """Both ends, and their middle as the number behind them; ``-`` where there is none."""
+    if row is None or "interval" not in row or row["interval"]["balanced_accuracy"]["low"] is None:
+        return Cell("-")
+    ends = row["interval"]["balanced_accuracy"]
+    return Cell(interval(row, "balanced_accuracy"), (ends["low"] + ends["high"]) / 2, run=run.folder)
+
+
+def seen_before(run: Run) -> list[str]:
+    """That pretraining has seen the windows, if so; results of earlier versions do not say."""
+    seen = run.results.get("seen_in_pretraining")
+    return [f"seen before: {seen['why']}."] if seen and seen["seen"] else []
+
+
+def warnings(run: Run) -> list[str]:
+    """What was found wrong with the windows of a few-shot result; results of earlier versions do not say."""
+    found = []
+    if copies := run.results.get("copies_on_both_sides"):
+        found.append(f"{run.dataset}: {len(copies)} held-out windows are copies of windows that were learnt from.")
+    if dropped := run.results.get("dropped_classes"):
+        found.append(
+            f"{run.dataset}: classes left out: {', '.join(f'{name} ({why})' for name, why in dropped.items())}."
+        )
+    return found
 
 
 def zero_shot_section(runs: list[Run], out: Path) -> list[Block]:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import PurePath
 from typing import Any
 
 from configs.load import parse
@@ -51,8 +52,7 @@ class Result:
     def other_settings(self) -> list[str]:
         """Settings in which the run differs from what the study asks for."""
         there = self.run.results["config"] if self.run else {}
-        asked = self.settings
-        return sorted(k for k in there.keys() & asked.keys() - PLACES if there[k] != asked[k])
+        return sorted(k for k in there.keys() & self.settings.keys() - PLACES if not _alike(there[k], self.settings[k]))
 
     def marks(self, usual_windows: Any) -> str:
         """Signs of footnotes, see ``MARKS``."""
@@ -160,8 +160,16 @@ def windows_measured(run: Run) -> Any:
 
 
 def in_distribution(result: Result) -> bool:
-    """Whether the encoder was pretrained on the dataset that it is evaluated on."""
-    return result.cell.pretrained_on == result.cell.dataset_role
+    """Whether the encoder was pretrained on the dataset that it is evaluated on, or its run found windows seen then."""
+    seen = result.run.results.get("seen_in_pretraining") if result.run else None  # not in results of earlier versions
+    return result.cell.pretrained_on == result.cell.dataset_role or bool(seen and seen["seen"])
+
+
+def _alike(there: Any, asked: Any) -> bool:
+    """Equal settings; of a file elsewhere, results keep the name only."""
+    if isinstance(there, str) and isinstance(asked, str):
+        return PurePath(there).name == PurePath(asked).name
+    return there == asked
 
 
 def used_marks(cells: Sequence[Any]) -> tuple[str, ...]:

@@ -21,9 +21,15 @@ def value(mean, std=0.01):
     return {"mean": mean, "std": std, "values": [mean] * 5}
 
 
+def interval(mean, half=0.125):
+    ends = {"low": mean - half, "high": mean + half, "groups": 8, "note": ""}
+    return {"balanced_accuracy": ends, "macro_f1": ends}
+
+
 def few_shot(simulated=True, encoder="pretrained", accuracy=(0.5, 0.75), pretraining=True, **changes):
     shots = {
         n: {"balanced_accuracy": value(a), "macro_f1": value(a - 0.1), "recall": [a, a], "confusion": [[1, 0], [0, 1]]}
+        | {"interval": interval(a)}
         for n, a in zip(("10", "50"), accuracy, strict=True)
     }
     return {
@@ -37,6 +43,10 @@ def few_shot(simulated=True, encoder="pretrained", accuracy=(0.5, 0.75), pretrai
         "groups": "subject",
         "classes": ["walking", "fall"],
         "held_out_per_class": 20,
+        "held_out": "20 windows per class",
+        "seen_in_pretraining": {"seen": False, "windows": 0, "why": ""},
+        "copies_on_both_sides": [],
+        "dropped_classes": {},
         "chance": {"balanced_accuracy": 0.5, "macro_f1": 0.5},
         "majority": {"balanced_accuracy": 0.5, "macro_f1": 1 / 3},
         "shots": shots,

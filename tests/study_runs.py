@@ -11,7 +11,7 @@ import numpy as np
 from configs.load import parse
 from configs.study import Cell, Study, cells
 from scripts.reproduce import PROGRAMS
-from tests.results import dataset, pretrained, training, value, write_picture
+from tests.results import dataset, interval, pretrained, training, value, write_picture
 from utils.metrics import classification_chance, majority_baseline, metrics_over_draws
 
 CLASSES = {"MMEA": ["walking", "downstairs", "standing", "fall"], "PD": ["walking", "turning", "sitting"]}
@@ -72,6 +72,12 @@ def zero_shot_part(mean: float, num_classes: int, simulated: bool) -> dict:
     }
 
 
+def measured(truth: np.ndarray, answers: list[np.ndarray], num_classes: int) -> dict:
+    """One number of shots."""
+    metrics = metrics_over_draws([truth] * len(answers), answers, num_classes)
+    return metrics | {"interval": interval(metrics["balanced_accuracy"]["mean"])}
+
+
 def few_shot_part(cell: Cell, accuracy: Accuracy, config: dict, folder: Path) -> dict:
     """Metrics of answers of which a share is right, and these answers as a file."""
     names = CLASSES[cell.dataset_role]
@@ -93,13 +99,19 @@ def few_shot_part(cell: Cell, accuracy: Accuracy, config: dict, folder: Path) ->
         csv.writer(file).writerows([["shots", "draw", "window", "subject", "session", "truth", "predicted"], *rows])
     windows = f"{cell.dataset_role} {config['split']} {config['shots']}"
     return {
-        "encoder": "random" if cell.approach in ("random", "supervised") else "pretrained",
+        "encoder": {"random": "random", "supervised": "random", "handmade": "hand-made features"}.get(
+            cell.approach, "pretrained"
+        ),
         "mode": config.get("mode", "handmade"),
         "split": config["split"],
         "groups": "window",
         "held_out_per_class": HELD_OUT,
+        "held_out": f"{HELD_OUT} windows per class",
+        "seen_in_pretraining": {"seen": False, "windows": 0, "why": ""},
+        "copies_on_both_sides": [],
+        "dropped_classes": {},
         "chance": classification_chance(support),
         "majority": majority_baseline(support),
-        "shots": {str(n): metrics_over_draws([truth] * DRAWS, answered[n], num_classes) for n in config["shots"]},
+        "shots": {str(n): measured(truth, answered[n], num_classes) for n in config["shots"]},
         "draws": {"file": "draws.json", "sha256": hashlib.sha256(windows.encode()).hexdigest()},
     }

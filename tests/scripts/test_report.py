@@ -28,7 +28,11 @@ def test_few_shot_rows_chance_and_majority(tmp_path):
     assert text.startswith("# Demo\n\n> **Everything measured here is simulated")
     assert "### people (simulated): 2 classes, split by subject" in text and "All rows are of the same windows" in text
     mine = "linear probe, imu_video_cross, pretrained on ego (simulated)"
-    assert rows(text, mine) == [[mine, "50.0 ± 1.0", "75.0 ± 1.0"], [mine, "40.0 ± 1.0", "65.0 ± 1.0"]]
+    assert rows(text, mine) == [
+        [mine, "50.0 ± 1.0", "75.0 ± 1.0"],
+        [mine, "40.0 ± 1.0", "65.0 ± 1.0"],
+        [mine, "37.5 to 62.5", "62.5 to 87.5"],
+    ]
     random = "linear probe, imu_video_cross, random weights"
     assert rows(text, random)[0] == [random, "40.0 ± 1.0", "45.0 ± 1.0"]
     assert rows(text, "chance") == [["chance", "50.0", "50.0"]] * 2
@@ -43,13 +47,41 @@ def test_few_shot_rows_chance_and_majority(tmp_path):
     assert rows(text, "a ")[0][-2:] == ["cccccccccccc", "aaaaaaaaaaaa+changes"]
 
 
+def test_what_may_look_better_than_it_is_is_said(tmp_path):
+    seen = {"seen": True, "windows": 9, "why": "the encoder was pretrained on this dataset (people)"}
+    copies = {"copies_on_both_sides": [["a@0", "b@0"]], "dropped_classes": {"fall": "3 windows"}}
+    write(tmp_path / "runs", a=few_shot(seen_in_pretraining=seen), b=few_shot(**copies), c=few_shot(**copies))
+    text = page(tmp_path)
+    assert "**a: seen before: the encoder was pretrained on this dataset (people).**" in text
+    assert text.count("1 held-out windows are copies of windows that were learnt from") == 1
+    assert "classes left out: fall (3 windows)" in text
+
+
+def test_results_of_earlier_versions_have_no_intervals(tmp_path):
+    old = few_shot()
+    for name in ("seen_in_pretraining", "copies_on_both_sides", "dropped_classes"):
+        del old[name]
+    for row in old["shots"].values():
+        del row["interval"]
+    write(tmp_path / "runs", a=old)
+    text = page(tmp_path)
+    assert "interval" not in text and "50.0 ± 1.0" in text
+
+
+def test_every_person_held_out_in_turn(tmp_path):
+    whole = {"held_out_per_class": None, "held_out": "all windows of each group in turn"}
+    write(tmp_path / "runs", a=few_shot(**whole), b=few_shot())
+    text = page(tmp_path)
+    assert "held out: all windows of each group in turn;" in text and "held out: 20 windows per class;" in text
+
+
 def test_other_draws_classes_and_missing_shots_are_told_apart(tmp_path):
     one_shot = few_shot(draws={"file": "draws.json", "sha256": "d2"})
     del one_shot["shots"]["10"]
     write(tmp_path / "runs", a=few_shot(), b=one_shot, c=few_shot(classes=["walking", "fall", "sitting"]))
     write(tmp_path / "runs", d=few_shot(config={"standardize": True}))
     text = page(tmp_path)
-    assert len(rows(text, "linear probe on standardised embeddings, imu_video_cross, pretrained on ego")) == 2
+    assert len(rows(text, "linear probe on standardised embeddings, imu_video_cross, pretrained on ego")) == 3
     assert "**Not all rows are of the same draws of windows.**" in text
     assert ["-", "75.0 ± 1.0"] in [row[1:] for row in rows(text, "linear probe")]
     assert "3 classes" in text and "2 classes" in text

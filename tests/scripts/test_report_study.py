@@ -27,14 +27,24 @@ pretraining:
   clip_ego4d: {approach: clip, dataset: Ego4D, config: configs/demo/pretrain.yaml, settings: {video_encoder: clip}}
   ours_mmea: {approach: ours, dataset: MMEA, config: configs/demo/pretrain.yaml}
 evaluations:
-  probe_mmea: {kind: few_shot, dataset: MMEA, config: configs/demo/downstream.yaml, baselines: [random, supervised]}
-  probe_pd: {kind: few_shot, dataset: PD, config: configs/demo/downstream.yaml, baselines: [random, supervised]}
+  probe_mmea: {kind: few_shot, dataset: MMEA, config: configs/demo/downstream.yaml,
+    baselines: [random, supervised, handmade]}
+  probe_pd: {kind: few_shot, dataset: PD, config: configs/demo/downstream.yaml,
+    baselines: [random, supervised, handmade]}
   finetune_mmea: {kind: few_shot, dataset: MMEA, config: configs/demo/downstream.yaml,
     settings: {mode: finetune, standardize: false}}
   zeroshot_mmea: {kind: zero_shot, dataset: MMEA, config: configs/demo/zeroshot_mmea.yaml,
     of: [ours_ego4d, imu2clip_ego4d, ours_mmea]}
 """
-BASE = {"ours": 0.8, "imu_only": 0.6, "imu2clip": 0.85, "clip": 0.79, "random": 0.35, "supervised": 0.45}
+BASE = {
+    "ours": 0.8,
+    "imu_only": 0.6,
+    "imu2clip": 0.85,
+    "clip": 0.79,
+    "random": 0.35,
+    "supervised": 0.45,
+    "handmade": 0.7,
+}
 MISSING = ("probe_pd-imu_only_ego4d", "zeroshot_mmea-imu2clip_ego4d")
 
 
@@ -135,6 +145,19 @@ def test_other_windows_and_other_settings_are_marked(study):
     text = (study / "report" / "report.md").read_text()
     assert "≠ measured on other windows" in text and "‡ run with other settings" in text
     assert "† pretrained, without labels, on recordings of the evaluated dataset" in text
+
+
+def test_baselines_and_intervals(study):
+    cells = table(study, "table3_few_shot")
+    for baseline, label in (("supervised", "supervised from scratch"), ("handmade", "hand-made features")):
+        value = results(study, f"probe_pd-{baseline}")["shots"]["20"]["balanced_accuracy"]
+        assert cells["none", label, "20", "linear probing, PD, here (simulated)"]["shown"] == written(value)
+        assert cells["none", label, "20", "finetuning, MMEA, here (simulated)"]["shown"] == "–"  # not in the study
+    cells = table(study, "table3_intervals")
+    ends = results(study, "finetune_mmea-ours_mmea")["shots"]["10"]["interval"]["balanced_accuracy"]
+    shown = cells["MMEA (simulated)", "ours", "10", "finetuning, MMEA"]["shown"]
+    assert shown == f"{100 * ends['low']:.1f} to {100 * ends['high']:.1f}"
+    assert cells["Ego4D (simulated)", "IMU-only", "10", "linear probing, PD"]["shown"] == "-"  # missing
 
 
 def test_table_5_is_at_the_most_labels(study):
@@ -244,7 +267,7 @@ def test_two_runs_of_one_cell_and_a_run_of_another_command_are_refused(tmp_path,
     others = tuple(cell for cell in ("ours_ego4d",))
     everything = [name for name in study.pretraining if name not in others]
     names = tuple(everything) + tuple(
-        f"{e}-{n}" for e in study.evaluations for n in (*study.pretraining, "random", "supervised")
+        f"{e}-{n}" for e in study.evaluations for n in (*study.pretraining, "random", "supervised", "handmade")
     )
     write_runs(study, tmp_path / "runs", accuracy, leave_out=names)
     change(tmp_path / "runs/ours_ego4d", command="zeroshot")
