@@ -1,0 +1,94 @@
+"""Study files: which runs they stand for, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from configs.load import ConfigError, parse
+from configs.schema import DownstreamConfig, TrainConfig, ZeroshotConfig
+from configs.study import cells, checkpoint_of, load_study, words
+from scripts.reproduce import PROGRAMS
+
+ROOT = Path(__file__).resolve().parents[2]
+STUDIES = sorted((ROOT / "configs" / "study").glob("*.yaml"))
+SMALL = """
+title: Small
+datasets: {Ego4D: sim_ego4d, MMEA: sim_mmea}
+pretraining:
+  ours: {approach: ours, dataset: Ego4D, config: configs/demo/pretrain.yaml}
+  masked: {approach: imu_only, dataset: MMEA, config: configs/demo/pretrain.yaml, settings: {model: imu_only}}
+evaluations:
+  probe: {kind: few_shot, dataset: MMEA, config: configs/demo/downstream.yaml, baselines: [random],
+          settings: {shots: [5, 10], standardize: false}}
+  zero: {kind: zero_shot, dataset: MMEA, config: configs/demo/zeroshot_mmea.yaml}
+"""
+
+
+def write(tmp_path, text):
+    path = tmp_path / "study.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_every_pair_is_a_run_after_those_that_it_needs(tmp_path):
+    listed = cells(load_study(write(tmp_path, SMALL)), Path("data"), Path("runs"))
+    assert [cell.name for cell in listed] == [
+        *("ours", "masked", "probe-ours", "probe-masked", "probe-random"),
+        "zero-ours",  # and none of masked, which has no video encoder
+    ]
+    by_name = {cell.name: cell for cell in listed}
+    assert by_name["probe-masked"].needs == ("masked",)
+    assert (by_name["probe-masked"].approach, by_name["probe-masked"].pretrained_on) == ("imu_only", "MMEA")
+    assert (by_name["probe-random"].approach, by_name["probe-random"].pretrained_on) == ("random", None)
+    assert by_name["zero-ours"].dataset_role == "MMEA" and by_name["zero-ours"].evaluation == "zero"
+    assert by_name["ours"].evaluation is None and by_name["ours"].needs == ()
+
+
+def test_the_words_of_a_run_are_understood_by_its_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    by_name = {cell.name: cell for cell in cells(load_study(write(tmp_path, SMALL)), Path("data"), Path("runs"))}
+    trained = parse(TrainConfig, list(by_name["masked"].argv))
+    assert (trained.model, trained.dataset, trained.run_name) == ("imu_only", "sim_mmea", "masked")
+    probe = parse(DownstreamConfig, list(by_name["probe-ours"].argv))
+    assert (probe.shots, probe.standardize, probe.random_weights) == ([5, 10], False, False)
+    assert probe.checkpoint == checkpoint_of(Path("runs"), "ours") == Path("runs/ours/checkpoints/last.pt")
+    assert parse(DownstreamConfig, list(by_name["probe-random"].argv)).random_weights
+    assert parse(ZeroshotConfig, list(by_name["zero-ours"].argv)).run_name == "zero-ours"
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_the_studies_of_the_project_hold_together(path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    listed = cells(load_study(path), Path("data"), Path("runs"))
+    names = [cell.name for cell in listed]
+    assert len(set(names)) == len(names) > 5
+    for number, cell in enumerate(listed):
+        assert set(cell.needs) <= set(names[:number])
+        parse(PROGRAMS[cell.command][1], list(cell.argv))  # ends the test where a setting is refused
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("dataset: Ego4D, config", "dataset: Ego5D, config", "ours: dataset 'Ego5D' is not one of Ego4D, MMEA"),
+        ("approach: ours", "approach: mine", "pretraining.ours.approach: Input should be 'ours'"),
+        ("zeroshot_mmea.yaml}", "zeroshot_mmea.yaml, of: [masked]}", "masked has no video encoder"),
+        ("zeroshot_mmea.yaml}", "zeroshot_mmea.yaml, of: [nobody]}", "of 'nobody' is not one of ours, masked"),
+        ("zeroshot_mmea.yaml}", "zeroshot_mmea.yaml, baselines: [random]}", "baselines are for few_shot"),
+        ("title: Small", "title: Small\nsimulate: configs/demo/simulate.yaml", "simulate and prepare go together"),
+        ("configs/demo/zeroshot_mmea.yaml", "configs/none.yaml", "configs/none.yaml, which is not there"),
+        ("title: Small", "titel: Small", "titel: Extra inputs"),
+        ("  masked:", "  a/b:", "must be a plain folder name"),
+    ],
+)
+def test_a_study_that_cannot_be_run_is_refused(tmp_path, monkeypatch, old, new, message):
+    monkeypatch.chdir(ROOT)
+    assert old in SMALL
+    with pytest.raises(ConfigError, match="study.yaml: ") as error:
+        load_study(write(tmp_path, SMALL.replace(old, new)))
+    assert message in str(error.value)
+
+
+def test_words_of_switches_and_lists():
+    line = words(Path("a.yaml"), {"shots": [1, 2], "report": True, "standardize": False, "lr": 0.5})
+    assert line == ("--config", "a.yaml", "--shots", "1", "2", "--report", "--no-standardize", "--lr", "0.5")

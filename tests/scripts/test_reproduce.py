@@ -1,0 +1,139 @@
+"""A whole study, small: run once as commands of their own, then looked at from every side."""
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+from configs.load import ConfigError
+from configs.study import cells, load_study
+from scripts import reproduce
+from tests.prepared import write_dataset
+
+STUDY = """
+title: A toy study
+datasets: {{Toy: toy}}
+pretraining:
+  masked: {{approach: imu_only, dataset: Toy, config: {folder}/train.yaml}}
+evaluations:
+  probe: {{kind: few_shot, dataset: Toy, config: {folder}/probe.yaml}}
+"""
+TRAIN = "dataset: toy\nmodel: imu_only\nepochs: 1\nmax_steps: 2\nbatch_size: 4\nimu_dim: 8\nimu_layers: 1\nimu_ffn: 8\n"
+PROBE = "dataset: toy\nshots: [2]\nval_samples: 2\ndraws: 2\nepochs: 2\n"
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """Folder of a study that has been run."""
+    folder = tmp_path_factory.mktemp("study")
+    write_dataset(folder / "out" / "data" / "toy", ["walking", "standing"] * 6, seconds=20, video=False)
+    (folder / "train.yaml").write_text(TRAIN)
+    (folder / "probe.yaml").write_text(PROBE)
+    (folder / "study.yaml").write_text(STUDY.format(folder=folder))
+    with pytest.raises(SystemExit) as end:
+        reproduce.main(["--study", str(folder / "study.yaml"), "--out", str(folder / "out")])
+    assert end.value.code == 0, list(folder.rglob("*.log"))
+    return folder
+
+
+def planned(folder: Path):
+    return cells(load_study(folder / "study.yaml"), folder / "out" / "data", folder / "out" / "runs")
+
+
+def test_every_run_has_a_result_and_the_page_shows_it(study):
+    results = json.loads((study / "out/runs/probe-masked/results.json").read_text())
+    trained = json.loads((study / "out/runs/masked/results.json").read_text())
+    assert results["model"] == "imu_only" and trained["command"] == "train"
+    encoder = (study / "out/runs/masked/checkpoints/last.pt.sha256").read_text().split()[0]
+    assert results["checkpoint"]["sha256"] == encoder
+    value = f"{100 * results['shots']['2']['balanced_accuracy']['mean']:.1f}"
+    assert value in (study / "out/report/report.md").read_text()
+    assert "loss" in (study / "out/logs/masked.log").read_text()
+
+
+def test_what_is_done_is_skipped(study, capsys):
+    runs = study / "out" / "runs"
+    assert all(reproduce.is_done(cell, runs) for cell in planned(study))
+    before = {path: path.stat().st_mtime_ns for path in runs.rglob("results.json")}
+    reproduce.main(["--study", str(study / "study.yaml"), "--out", str(study / "out"), "--commands"])
+    assert capsys.readouterr().out == ""
+    assert before == {path: path.stat().st_mtime_ns for path in runs.rglob("results.json")}
+
+
+def test_a_missing_result_is_asked_for_again_in_words_that_a_shell_reads(study, capsys):
+    results = study / "out/runs/probe-masked/results.json"
+    kept = results.read_bytes()
+    results.unlink()
+    try:
+        reproduce.main(["--study", str(study / "study.yaml"), "--out", str(study / "out"), "--commands"])
+    finally:
+        results.write_bytes(kept)
+    comment, line = capsys.readouterr().out.splitlines()
+    assert comment.startswith("# evaluation")
+    [cell] = [cell for cell in planned(study) if cell.name == "probe-masked"]
+    assert shlex.split(line) == ["python", "downstream.py", *cell.argv]
+
+
+def test_an_evaluation_of_another_encoder_or_with_other_settings_is_run_again(study):
+    runs, (_, probe) = study / "out" / "runs", planned(study)
+    assert reproduce.is_done(probe, runs)
+    (study / "probe.yaml").write_text(PROBE.replace("epochs: 2", "epochs: 3"))
+    assert not reproduce.is_done(probe, runs)
+    (study / "probe.yaml").write_text(PROBE)
+    encoder = runs / "masked" / "checkpoints" / "last.pt"
+    kept = encoder.read_bytes()
+    encoder.write_bytes(kept + b"0")
+    assert not reproduce.is_done(probe, runs)
+    encoder.write_bytes(kept)
+    assert reproduce.is_done(probe, runs)
+
+
+def test_pretraining_with_other_settings_is_not_overwritten(study):
+    (study / "train.yaml").write_text(TRAIN.replace("batch_size: 4", "batch_size: 6"))
+    try:
+        with pytest.raises(ConfigError, match="masked: was trained with batch_size 4, and the study asks for 6"):
+            reproduce.is_done(planned(study)[0], study / "out" / "runs")
+    finally:
+        (study / "train.yaml").write_text(TRAIN)
+
+
+def test_what_fails_is_named_and_costs_only_what_needs_it(study, tmp_path, capsys):
+    masked, probe = planned(study)
+    failed = reproduce.run_cells(
+        # no such dataset, in a root of their own
+        [cell.__class__(**{**vars(cell), "argv": (*cell.argv, "--dataset", "none")}) for cell in (masked, probe)],
+        tmp_path,
+        tmp_path / "logs",
+        ranks=1,
+    )
+    assert failed == ["masked", "probe-masked"]
+    out = capsys.readouterr()
+    shown = out.out + out.err
+    assert "masked: FAILED" in shown and "none" in shown and "probe-masked: not run, masked failed" in shown
+    assert (tmp_path / "logs" / "masked.log").is_file() and not (tmp_path / "logs" / "probe-masked.log").exists()
+
+
+def test_a_dataset_that_is_not_prepared_is_named(study, tmp_path):
+    with pytest.raises(SystemExit, match="no prepared dataset toy in .*scripts.prepare"):
+        reproduce.main(["--study", str(study / "study.yaml"), "--out", str(tmp_path)])
+
+
+def test_pretraining_is_launched_on_several_ranks(study):
+    masked, probe = planned(study)
+    words = reproduce.command_of(masked, ranks=4)
+    assert words[1:5] == ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=4"]
+    assert words[-2:] == ["--resume", "auto"] and "torch.distributed.run" not in reproduce.command_of(probe, ranks=4)
+
+
+def test_simulated_studies_make_their_recordings_first(capsys, tmp_path):
+    data = reproduce.data_steps(load_study(Path("configs/study/demo.yaml")), tmp_path, tmp_path / "data")
+    assert [name for name, _ in data] == ["simulate", "prepare_sim_ego4d", "prepare_sim_mmea", "prepare_sim_pd"]
+    assert data[2][1][-6:] == [
+        "--format",
+        "mmea",
+        "--raw",
+        f"{tmp_path}/raw/mmea",
+        "--out",
+        f"{tmp_path}/data/sim_mmea",
+    ]
