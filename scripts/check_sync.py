@@ -6,9 +6,7 @@ video shows an event later than the IMU does. Where head and camera hardly turn,
 
 import os
 import sys
-from dataclasses import asdict, fields
-from functools import lru_cache
-from pathlib import Path
+from dataclasses import fields
 
 import numpy as np
 import pandas as pd
@@ -17,13 +15,12 @@ from tqdm import tqdm
 
 from configs.load import parse
 from configs.schema import CheckSyncConfig
-from datasets.frames import FrameError
 from datasets.store import Store, write_text
-from datasets.synchrony import NO_ESTIMATE, VERDICTS, OffsetEstimate, SyncSettings, estimate_stored_offset
+from datasets.sync_rows import COLUMNS, check_recording
+from datasets.synchrony import VERDICTS, SyncSettings
 from scripts.sync_picture import draw_offsets
 from utils.tables import markdown
 
-COLUMNS = ["id", *(field.name for field in fields(OffsetEstimate)), "detail"]
 SHOWN = 30  # rows of the printed table; sync.csv has them all
 
 
@@ -67,31 +64,6 @@ def check_dataset(store: Store, settings: SyncSettings, num_workers: int) -> pd.
     done = Parallel(n_jobs=num_workers, return_as="generator_unordered")(jobs)
     rows = dict(tqdm(done, total=len(frames), desc="check_sync", unit="recording"))
     return pd.DataFrame([rows[recording] for recording in range(len(frames))], columns=COLUMNS)
-
-
-@lru_cache(maxsize=1)
-def _opened(root: Path, stamp: int) -> Store:
-    """The tables are read once per worker (and again when they have changed), not sent with every recording."""
-    return Store(root)
-
-
-def check_recording(root: Path, stamp: int, recording: int, settings: SyncSettings) -> tuple[int, dict]:
-    """Number and row of one recording; what cannot be read has no estimate and says why in ``detail``.
-
-    Args:
-        stamp: when the dataset's table was written.
-    """
-    store = _opened(root, stamp)
-    stream, estimate, detail = store.frames(recording), NO_ESTIMATE, ""
-    if len(stream) == 0:
-        detail = "no video"
-    else:
-        try:
-            estimate = estimate_stored_offset(stream, store.imu(recording)[:, 3:], settings)
-        except (FrameError, ValueError) as error:
-            detail = str(error)
-    values = {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(estimate).items()}
-    return recording, {"id": store.recordings["id"].iloc[recording]} | values | {"detail": detail}
 
 
 def report(table: pd.DataFrame) -> str:

@@ -1,5 +1,7 @@
 """The synchrony check of a whole dataset: table, picture, what cannot be compared, and a real clip."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from scripts import check_sync, prepare
 from scripts.sync_picture import choose_examples
 from tests.rotating_camera import record, still
 
+ROOT = Path(__file__).resolve().parents[2]
 OFFSETS = {"late": 0.8, "early": -1.3, "level": 0.04}
 
 
@@ -71,6 +74,14 @@ def test_two_processes_give_the_same_table(dataset):
     pd.testing.assert_frame_equal(one, two)
 
 
+def test_the_command_itself_with_two_processes(dataset):
+    """Started as a script, whose functions workers cannot find."""
+    command = [sys.executable, "-m", "scripts.check_sync", str(dataset), "--num_workers", "2", "--stretch_s", "6"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "5 recordings: " in done.stdout and (dataset / "sync.csv").is_file()
+
+
 def test_settings_reach_the_estimate(dataset):
     assert check(dataset, "--max_offset_s", "1")["verdict"].to_dict()["late"] == "ok"
     table = check(dataset, "--max_lag_s", "1")
@@ -123,7 +134,7 @@ def test_nothing_to_check_is_said(dataset, missing):
 
 
 def test_the_real_clip(real_data, tmp_path):
-    """A GoPro that steadies its picture: the steps that the gyroscope feels are not in the video, so nobody can tell."""
+    """A GoPro that steadies its picture: the steps that the gyroscope feels are not in the video: nobody can tell."""
     prepare.main(["--format", "gopro", "--raw", str(real_data / "gopro"), "--out", str(tmp_path / "gopro")])
     table = check(tmp_path / "gopro")
     row = table.loc["max-heromode"]
