@@ -153,7 +153,8 @@ def protocol_notes(found: StudyResults, protocol: Protocol) -> tuple[str, ...]:
     """What the numbers are means over, for each evaluated dataset."""
     notes = []
     for mode, role in ordered(protocol):
-        for run in found.ended([protocol.evaluations[mode, role]])[:1]:
+        runs = found.ended([protocol.evaluations[mode, role]])
+        for run in sorted(runs, key=lambda run: run.command != "downstream")[:1]:  # the protocol is the same for all
             r = run.results
             draws = len(next(iter(r["shots"].values()))["balanced_accuracy"]["values"])
             embeddings = " on standardised embeddings" if r["config"].get("standardize") else ""

@@ -36,4 +36,7 @@ def missing_cells(found: StudyResults) -> list[Block]:
     blocks: list[Block] = [Text(f"{done} of the study's {len(found.results)} runs have results.")]
     if missing:
         blocks.append(Text(f"Without results, shown as missing: {', '.join(missing)}."))
+    changed = [f"{r.cell.name} ({', '.join(r.other_settings)})" for r in found.results if r.other_settings]
+    if changed:
+        blocks.append(Text(f"Run with other settings than the study asks for: {', '.join(changed)}.", strong=True))
     return blocks

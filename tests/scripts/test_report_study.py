@@ -143,6 +143,7 @@ def test_other_windows_and_other_settings_are_marked(study):
     assert cells["ours with ViT-CLIP", "linear probing, MMEA, here (simulated)"]["shown"].endswith("‡")
     assert cells["ours with ViT-CLIP", "finetuning, MMEA, here (simulated)"]["shown"].endswith(tuple("0123456789"))
     text = (study / "report" / "report.md").read_text()
+    assert "Run with other settings than the study asks for: probe_mmea-clip_ego4d (lr)." in text
     assert "≠ measured on other windows" in text and "‡ run with other settings" in text
     assert "† pretrained, without labels, on recordings of the evaluated dataset" in text
 
