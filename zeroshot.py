@@ -5,9 +5,11 @@
 The protocol of the paper's section 3.3: a few labelled videos per class are embedded by the video encoder (prototypes),
 every IMU window ranks the classes by its nearest prototype, and metrics are averaged over five random 80 % of each
 class. No window of a recording that gave a prototype is asked about. A dataset without video (PD) takes its prototypes
-from another one through a class map. Writes runs/<name>/ with results.json, prototypes.json and confusion.png.
+from another one through a class map. With ``--direction video_to_imu`` labelled IMU windows are the prototypes, and
+video windows ask. Writes runs/<name>/ with results.json, prototypes.json, answers.csv and confusion.png.
 """
 
+import csv
 import sys
 import time
 from pathlib import Path
@@ -19,6 +21,7 @@ from torch import Tensor
 from configs.load import dump, parse
 from configs.schema import TrainConfig, ZeroshotConfig
 from datasets.device_frames import frame_decoder
+from datasets.leaks import seen_in_pretraining
 from datasets.pairs import PairLoader
 from datasets.prototypes import (
     PrototypeError,
@@ -28,7 +31,7 @@ from datasets.prototypes import (
     queries_without,
     read_class_map,
 )
-from datasets.splits import resolve_classes
+from datasets.splits import groups_of, resolve_classes
 from datasets.store import Store, open_store
 from datasets.windows import Windows, list_windows
 from models import DualEncoder, load_dual_encoder
@@ -45,7 +48,7 @@ from utils.metrics import (
     retrieval_metrics,
 )
 from utils.plots import confusion_matrix as plot_confusion
-from utils.results import checkpoint_facts, public_settings
+from utils.results import checkpoint_facts, interval_over_groups, public_settings
 from utils.run import commit, default_name, open_run, seed_everything, write_json
 from utils.tables import zero_shot_tables, zero_shot_title
 
@@ -67,7 +70,7 @@ def main(argv: list[str] | None = None) -> Path:
         )
     model = model.to(device).eval()
 
-    # Prototypes: labelled video windows, of this dataset or of another one
+    # Prototypes: labelled windows of the one side, of this dataset or of another one
     store = open_store(config.data_root, config.dataset)
     classes = resolve_classes(config.classes, store.classes)
     same_dataset = config.prototypes_from in (None, config.dataset)
@@ -75,8 +78,9 @@ def main(argv: list[str] | None = None) -> Path:
     mapping = prototype_classes(config, classes, store, source)
     names = [name for target in classes for name in mapping[target]]
     owner = np.array([k for k, target in enumerate(classes) for _ in mapping[target]])
-    candidates = list_windows(source, needs_video=True, labelled=True, classes=names)
-    windows = list_windows(store, labelled=True, classes=classes)
+    to_video = config.direction == "imu_to_video"
+    candidates = list_windows(source, needs_video=to_video, labelled=True, classes=names)
+    windows = list_windows(store, needs_video=not to_video, labelled=True, classes=classes)
     same_recordings = bool(np.isin(candidates.sources(), windows.sources()).any())  # under whatever dataset's name
     chosen = draw_prototypes(
         owner[candidates.label],
@@ -88,7 +92,7 @@ def main(argv: list[str] | None = None) -> Path:
     )
     prototypes = candidates.subset(chosen)
 
-    # Queries: IMU windows of every recording that gave no prototype
+    # Queries: windows of the other side, of every recording that gave no prototype
     queries = windows.subset(queries_without(windows.sources(), prototypes.sources()))
     support = np.bincount(queries.label, minlength=len(classes))
     if not support.all():
@@ -97,14 +101,24 @@ def main(argv: list[str] | None = None) -> Path:
             f"no query is left of {empty}: its recordings gave prototypes; use fewer --prototypes_per_class, "
             "or leave it out with --classes"
         )
-    print(f"{config.dataset}: {len(queries)} queries of {len(classes)} classes, {len(prototypes)} video prototypes")
+    asks, answers = ("IMU", "video") if to_video else ("video", "IMU")
+    numbers = f"{len(queries)} {asks} queries of {len(classes)} classes, {len(prototypes)} {answers} prototypes"
+    print(f"{config.dataset}: {numbers}")
+    facts = checkpoint_facts(config.checkpoint)
+    seen = seen_in_pretraining(facts["dataset"], training.exclude_classes or [], store, queries, config.data_root)
+    if seen["seen"]:
+        print(f"WARNING: {seen['why']}: {seen['windows']} of these queries are not new to it")
 
-    z_video = embed_video(model, prototypes, training, config, device)
-    z_imu = embed_imu(model, queries, training.normalize, device)
+    z_video = embed_video(model, prototypes if to_video else queries, training, config, device)
+    z_imu = embed_imu(model, queries if to_video else prototypes, training.normalize, device)
+    z_queries, z_prototypes = (z_imu, z_video) if to_video else (z_video, z_imu)
     prototype_class = torch.from_numpy(owner[prototypes.label]).to(device)
-    scores = class_scores(z_imu, z_video, prototype_class, len(classes), config.prototype).cpu().numpy()
+    scores = class_scores(z_queries, z_prototypes, prototype_class, len(classes), config.prototype).cpu().numpy()
+    predicted = scores.argmax(1)
     repetitions = bootstrap(queries.label, len(classes), config.bootstrap_share, config.bootstraps, config.seed)
-    confusion = confusion_matrix(queries.label, scores.argmax(1), len(classes))
+    confusion = confusion_matrix(queries.label, predicted, len(classes))
+    nameless = ((queries.subject == "") & (queries.session == "")).any()
+    groups = None if nameless else groups_of(queries.subject, queries.session)[0]
 
     name = config.run_name or default_name("zeroshot", config.dataset)
     folder = open_run(config.runs_root / name, dump(config), device)
@@ -114,7 +128,9 @@ def main(argv: list[str] | None = None) -> Path:
         "dataset": store.fingerprint(),
         "prototypes_from": source.fingerprint(),
         "class_map": {target: list(mapping[target]) for target in classes},
-        "checkpoint": checkpoint_facts(config.checkpoint),
+        "checkpoint": facts,
+        "seen_in_pretraining": seen,
+        "direction": config.direction,
         "model": training.model,
         "classes": list(classes),
         "queries_per_class": support.tolist(),
@@ -123,6 +139,7 @@ def main(argv: list[str] | None = None) -> Path:
         "metrics": mean_and_std([measure(queries.label[r], scores[r]) for r in repetitions]),
         "chance": classification_chance(support) | retrieval_chance(len(classes), RANKS),
         "majority": majority_baseline(support) | {"r@1": float(support.max() / support.sum())},
+        "interval": interval_over_groups(queries.label, predicted, groups, len(classes), config.seed),
         "recall": recall_per_class(confusion),
         "confusion": confusion.tolist(),
         "seed": config.seed,
@@ -134,12 +151,23 @@ def main(argv: list[str] | None = None) -> Path:
         folder / "prototypes.json",
         {c: prototypes.ids(np.flatnonzero(owner[prototypes.label] == k)) for k, c in enumerate(classes)},
     )
+    write_answers(folder / "answers.csv", queries, predicted)
     write_json(folder / "results.json", results)
     plot_confusion(confusion, classes, folder / "confusion.png", zero_shot_title(results))
     if config.report:
         print(zero_shot_tables(results))
     print(f"results: {folder / 'results.json'}")
     return folder
+
+
+def write_answers(path: Path, queries: Windows, predicted: np.ndarray) -> None:
+    """Write the answer to every query, for statistics over people and windows."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["window", "subject", "session", "truth", "predicted"])
+        for i, name in enumerate(queries.ids()):
+            answer = (queries.classes[queries.label[i]], queries.classes[predicted[i]])
+            table.writerow([name, queries.subject[i], queries.session[i], *answer])
 
 
 def prototype_classes(

@@ -483,7 +483,7 @@ class ZeroshotConfig(EvaluationConfig):
     """zeroshot.py"""
 
     program = "python zeroshot.py"
-    summary = "Zero-shot evaluation: each IMU window takes the class of the nearest video prototype."
+    summary = "Zero-shot evaluation: each IMU window takes the class of the nearest video prototype, or the reverse."
 
     model: MethodName | None = setting(
         None, help="method of the checkpoint, checked against it; default: whatever the checkpoint says"
@@ -492,7 +492,10 @@ class ZeroshotConfig(EvaluationConfig):
     checkpoint: Path = setting(help="cross-modal checkpoint of train.py")
     prototypes_from: FolderName | None = setting(None, help="dataset of the prototypes; default: --dataset")
     class_map: Path | None = setting(None, help="YAML: class of --dataset -> class of --prototypes_from")
-    prototypes_per_class: PositiveInt = setting(10, help="labelled video windows per class")
+    direction: Literal["imu_to_video", "video_to_imu"] = setting(
+        "imu_to_video", help="imu_to_video: IMU windows ask, labelled videos answer (paper); video_to_imu: the reverse"
+    )
+    prototypes_per_class: PositiveInt = setting(10, help="labelled windows per class that answer")
     prototype: Literal["nearest", "mean"] = setting("nearest", help="class score: best prototype, or their mean")
     bootstraps: PositiveInt = setting(5, help="repetitions; mean and std are over them")
     bootstrap_share: float = setting(0.8, gt=0, le=1, help="share of each class's query windows in a repetition")

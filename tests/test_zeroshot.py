@@ -4,6 +4,7 @@ import json
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -62,7 +63,7 @@ def test_encoders_that_know_get_everything_right_and_no_recording_is_on_both_sid
     seen = Seen(monkeypatch, lambda side, name: torch.eye(3)[CLASSES.index(name)])
     folder, results = run(world, tmp_path)
     assert {p.name for p in folder.iterdir()} == {
-        *("results.json", "prototypes.json", "config.yaml", "environment.json", "confusion.png")
+        *("results.json", "prototypes.json", "answers.csv", "config.yaml", "environment.json", "confusion.png")
     }
     assert {name: value["mean"] for name, value in results["metrics"].items()} == {
         **{"balanced_accuracy": 1.0, "macro_f1": 1.0, "mrr": 1.0, "r@1": 1.0, "r@3": 1.0}
@@ -100,9 +101,40 @@ def test_prototypes_of_another_dataset_through_a_class_map(world, tmp_path, monk
     assert len(names) == 16 and names.count("walking") == 8
 
 
-def test_real_encoders_rank_as_one_window_at_a_time_does(world, tmp_path):
+def test_video_asks_and_imu_answers(world, tmp_path, monkeypatch, capsys):
+    seen = Seen(monkeypatch, lambda side, name: torch.eye(3)[CLASSES.index(name)])
+    folder, results = run(world, tmp_path, "--direction video_to_imu --report")
+    assert results["direction"] == "video_to_imu" and results["metrics"]["r@1"]["mean"] == 1.0
+    on_file = json.loads((folder / "prototypes.json").read_text())
+    assert {i for ids in on_file.values() for i in ids} == set(seen.imu.ids()) and len(seen.imu) == 12
+    assert len(seen.video) == sum(results["queries_per_class"])
+    assert not set(seen.imu.recording) & set(seen.video.recording)
+    printed = capsys.readouterr().out
+    assert "video queries" in printed and "12 IMU prototypes" in printed and "zero-shot from video to IMU" in printed
+    answers = pd.read_csv(folder / "answers.csv")
+    assert answers.window.tolist() == seen.video.ids() and (answers.truth == answers.predicted).all()
+
+
+def test_the_interval_is_over_the_people_who_asked(world, tmp_path, monkeypatch):
+    seen = Seen(monkeypatch, lambda side, name: torch.eye(3)[CLASSES.index(name)])
+    few = run(world, tmp_path, "--prototypes_per_class 2")[1]["interval"]["balanced_accuracy"]
+    assert few["low"] is None and few["groups"] == len(set(seen.imu.subject)) == 3
+    assert "3 groups, fewer than 5" in few["note"]
+
+
+def test_what_pretraining_has_seen_is_said(world, tmp_path, monkeypatch, capsys):
+    Seen(monkeypatch, lambda side, name: torch.eye(3)[CLASSES.index(name)])
+    _, results = run(world, tmp_path, "--report")
+    assert results["seen_in_pretraining"]["seen"]
+    assert results["seen_in_pretraining"]["windows"] == sum(results["queries_per_class"])
+    assert "WARNING: the encoder was pretrained on this dataset (toy)" in (printed := capsys.readouterr().out)
+    assert "Seen before" in printed
+
+
+@pytest.mark.parametrize("direction", ["imu_to_video", "video_to_imu"])
+def test_real_encoders_rank_as_one_window_at_a_time_does(world, tmp_path, direction):
     """The whole path against single cosines: middle frames, normalisation, ranking, metrics."""
-    folder, results = run(world, tmp_path, "--bootstrap_share 1 --bootstraps 1 --batch_size 5")
+    folder, results = run(world, tmp_path, f"--bootstrap_share 1 --bootstraps 1 --batch_size 5 --direction {direction}")
     model = write_checkpoint(tmp_path / "again.pt", open_store(world / "data", "toy"))
     windows = list_windows(open_store(world / "data", "toy"), needs_video=True, labelled=True)
     position = {name: i for i, name in enumerate(windows.ids())}
@@ -114,14 +146,18 @@ def test_real_encoders_rank_as_one_window_at_a_time_does(world, tmp_path):
         windows.read_frames(position[name], draw_frames(WINDOW_FRAMES, CONFIG.clip_len, None), clip[0])
         return model.embed_video(torch.from_numpy(clip))[0]
 
+    def imu(name):
+        return model.embed_imu(torch.from_numpy(windows.imu(np.array([position[name]]), "recording")))[0]
+
+    ask, answer = (imu, video) if direction == "imu_to_video" else (video, imu)
     with torch.no_grad():
-        z_video = {c: [video(name) for name in ids] for c, ids in prototypes.items()}
+        z_prototypes = {c: [answer(name) for name in ids] for c, ids in prototypes.items()}
         hits, ranks = [], []
         for name, i in position.items():
             if name.split("@")[0] in used:
                 continue
-            z = model.embed_imu(torch.from_numpy(windows.imu(np.array([i]), "recording")))[0]
-            best = [max(float(z @ v) for v in z_video[c]) for c in windows.classes]
+            z = ask(name)
+            best = [max(float(z @ v) for v in z_prototypes[c]) for c in windows.classes]
             label = int(windows.label[i])
             ranks.append(1 + sum(b > best[label] for b in best))
             hits.append((label, int(np.argmax(best)) == label))

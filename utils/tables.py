@@ -1,6 +1,6 @@
 """Results as Markdown tables, one way of writing a number everywhere."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 MODES = {"lp": "linear probe", "finetune": "finetuning", "supervised": "supervised from scratch"}
@@ -67,10 +67,23 @@ def few_shot_title(results: dict[str, Any]) -> str:
     return f"{marked(results['dataset']['name'], results['simulated'])}: {few_shot_method(results)}"
 
 
-def interval(measured: dict[str, Any], name: str) -> str:
+def interval(measured: dict[str, Any], name: str, written: Callable[[float], str] = percent) -> str:
     """``64.1 to 78.0``, the 95 % interval over groups of a metric; a dash where there is none."""
     ends = measured["interval"][name]
-    return "-" if ends["low"] is None else f"{percent(ends['low'])} to {percent(ends['high'])}"
+    return "-" if ends["low"] is None else f"{written(ends['low'])} to {written(ends['high'])}"
+
+
+def interval_note(ends: dict[str, Any]) -> str:
+    """What an interval is over, or why there is none."""
+    return ends["note"] if ends["low"] is None else f"95 % interval over {ends['groups']} groups"
+
+
+def seen_before(results: dict[str, Any]) -> list[str]:
+    """A line that says that the encoder was pretrained on what it is measured on; none where it was not."""
+    seen = results["seen_in_pretraining"]
+    return (
+        [f"Seen before: {seen['why']}; {seen['windows']} of these windows are not new to it."] if seen["seen"] else []
+    )
 
 
 def few_shot_tables(results: dict[str, Any]) -> str:
@@ -83,18 +96,17 @@ def few_shot_tables(results: dict[str, Any]) -> str:
     for row in ("chance", "majority"):
         rows.append([row, *(cell for name in names for cell in (percent(results[row][name]), ""))])
     first = next(iter(results["shots"].values()))["interval"]["balanced_accuracy"]
-    over = f"; 95 % interval over {first['groups']} groups" if first["low"] is not None else f"; {first['note']}"
     recall = [
         [name, *(percent(r["recall"][k]) for r in results["shots"].values())]
         for k, name in enumerate(results["classes"])
     ]
     draws = len(next(iter(results["shots"].values()))["balanced_accuracy"]["values"])
-    seen = results["seen_in_pretraining"]
     return "\n".join(
         [
             f"\n{few_shot_title(results)}",
-            f"mean ± std over {draws} draws; held out: {results['held_out']}; split by {results['groups']}{over}",
-            *([f"Seen before: {seen['why']}."] if seen["seen"] else []),
+            f"mean ± std over {draws} draws; held out: {results['held_out']}; split by {results['groups']}; "
+            f"{interval_note(first)}",
+            *seen_before(results),
             "",
             markdown(["", *(cell for name in names for cell in (f"{METRICS[name]}, %", "interval"))], rows),
             "\nRecall of each class, %\n",
@@ -109,7 +121,8 @@ def zero_shot_title(results: dict[str, Any]) -> str:
     target, source = results["dataset"], results["prototypes_from"]
     name = marked(target["name"], target["simulated"])
     prototypes = "" if source == target else f", prototypes from {marked(source['name'], source['simulated'])}"
-    return f"{name}: zero-shot, {results['model']}, {encoder_origin(results)}{prototypes}"
+    way = "" if results["direction"] == "imu_to_video" else " from video to IMU"
+    return f"{name}: zero-shot{way}, {results['model']}, {encoder_origin(results)}{prototypes}"
 
 
 def zero_shot_tables(results: dict[str, Any]) -> str:
@@ -118,6 +131,7 @@ def zero_shot_tables(results: dict[str, Any]) -> str:
         [
             label,
             share(results["metrics"][name]["mean"], results["metrics"][name]["std"]),
+            interval(results, name, share) if name in results["interval"] else "",
             share(results["chance"][name]),
         ]
         for name, label in METRICS.items()
@@ -132,8 +146,11 @@ def zero_shot_tables(results: dict[str, Any]) -> str:
         [
             f"\n{zero_shot_title(results)}",
             f"{sum(results['queries_per_class'])} queries, {results['prototypes_per_class']} prototypes per class; "
-            f"mean ± std over {repetitions} random {100 * share_drawn:g} % of each class\n",
-            markdown(["metric", "result", "chance"], rows),
+            f"mean ± std over {repetitions} random {100 * share_drawn:g} % of each class; "
+            f"{interval_note(results['interval']['balanced_accuracy'])}",
+            *seen_before(results),
+            "",
+            markdown(["metric", "result", "interval", "chance"], rows),
             "\nRecall of each class (all queries), %\n",
             markdown(["class", "queries", "recall"], recall),
             "",
