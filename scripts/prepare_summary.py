@@ -9,7 +9,7 @@ from configs.constants import WINDOW_S
 from datasets.quality import VIDEO_OFFSET, VIDEO_REASONS
 from datasets.store import Store
 from datasets.units_check import report_units
-from datasets.windows import list_windows
+from datasets.windows import Windows, list_windows
 from scripts.dataset_page import hours_text
 from utils.tables import markdown
 
@@ -26,13 +26,24 @@ def summary(store: Store) -> str:
         f"{(table['frames'] > 0).sum()} with video"
     ]
     try:
-        windows = list_windows(store)
-    except ValueError:
-        return "\n\n".join([*lines, "no 5 s window"])
-    names = np.array([*store.classes, "(no label)"])[windows.label]  # -1, no label, is the last
+        lines += window_tables(list_windows(store))
+    except ValueError as error:  # none is left, and it says why
+        lines.append(str(error))
+    rejected = pd.read_csv(store.root / "rejected.csv", dtype={"id": str}, keep_default_na=False)
+    if len(rejected):
+        rows = [(reason, f"{len(g)}", g["id"].iloc[0]) for reason, g in rejected.groupby("reason")]
+        lines.append(markdown(("left out because of", "times", "such as"), rows))
+    notes = [json.loads(text or "{}") for text in table["notes"]]
+    extra = [masked_table(store), *sync_lines(store), *report_units(table["id"].tolist(), notes)]
+    return "\n\n".join(lines + [line for line in extra if line])
+
+
+def window_tables(windows: Windows) -> list[str]:
+    """Windows by class, and by subject."""
+    names = np.array([*windows.classes, "(no label)"])[windows.label]  # -1, no label, is the last
     counted = pd.DataFrame({"label": names, "subject": windows.subject, "session": windows.session})
     counted["subject"] = counted["subject"].replace("", _UNKNOWN)
-    lines.append(
+    lines = [
         markdown(
             ("class", "windows", "hours", "subjects", "sessions"),
             [
@@ -46,19 +57,13 @@ def summary(store: Store) -> str:
                 for name, g in [*counted.groupby("label"), ("all", counted)]
             ],
         )
-    )
+    ]
     subjects = counted.groupby("subject")
     rows = [(name, f"{len(g)}", f"{g['label'].nunique()}") for name, g in list(subjects)[:_SUBJECTS_SHOWN]]
     if len(subjects) > len(rows):
         rows.append((f"... {len(subjects) - len(rows)} more", "", ""))
     lines.append(markdown(("subject", "windows", "classes"), rows))
-    rejected = pd.read_csv(store.root / "rejected.csv", dtype={"id": str}, keep_default_na=False)
-    if len(rejected):
-        rows = [(reason, f"{len(g)}", g["id"].iloc[0]) for reason, g in rejected.groupby("reason")]
-        lines.append(markdown(("left out because of", "times", "such as"), rows))
-    notes = [json.loads(text or "{}") for text in table["notes"]]
-    extra = [masked_table(store), *sync_lines(store), *report_units(table["id"].tolist(), notes)]
-    return "\n\n".join(lines + [line for line in extra if line])
+    return lines
 
 
 def masked_table(store: Store) -> str:

@@ -73,6 +73,14 @@ def test_bad_stretches_are_masked_counted_and_shown(raw, tmp_path, capsys):
     assert np.load(quality_path(store.root, "P01-sitting-good")).shape == (5, len(MEASURES))
 
 
+def test_a_dataset_of_which_nothing_is_left_says_why(tmp_path, capsys):
+    write_pd(tmp_path / "raw/P01/sitting/dead.csv", change=lambda _, imu: imu * [1, 1, 1, 1, 0, 1])
+    store = run(tmp_path / "raw", tmp_path / "d")
+    shown = capsys.readouterr().out
+    assert "no usable 5 s window; masked.csv says why 4 are left out" in shown and "| flat_channel" in shown
+    assert set(store.masked["reason"]) == {"flat_channel"} and store.masked["value"].max() == pytest.approx(5)
+
+
 def test_other_limits_change_the_masks_and_prepare_nothing_again(raw, tmp_path, capsys):
     store = run(raw, tmp_path / "d")
     before = {path: path.stat().st_mtime_ns for path in (store.root / "imu").iterdir()}
