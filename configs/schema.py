@@ -627,7 +627,7 @@ with warnings.catch_warnings():
         summary = "Measure speed against the authors' way and other ways to do the same, as ratios within one run."
         positional = ("benchmark",)
 
-        benchmark: Literal["prepare", "loader", "train"] = setting(help="what to measure")
+        benchmark: Literal["prepare", "loader", "train", "fewshot"] = setting(help="what to measure")
         json: bool = setting(False, help="print one JSON object of the figures instead of the table")
         repeats: PositiveInt = setting(5, help="times that each contender runs, in turn; the median counts")
         video_s: float = setting(10.0, ge=5, help="length of each source video, seconds")

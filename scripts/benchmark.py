@@ -14,6 +14,7 @@ BENCHMARKS = {
     "prepare": "scripts.benchmarks.prepare",
     "loader": "scripts.benchmarks.loader",
     "train": "scripts.benchmarks.train",
+    "fewshot": "scripts.benchmarks.fewshot",
 }
 
 
