@@ -74,6 +74,12 @@ def test_loss_gradients_and_batch_statistics_are_those_of_one_process(ranks, cas
         assert found["differences in pieces"][case] < 1e-10
 
 
+def test_compiled_encoders_train_what_one_process_trains(ranks):
+    for found in ranks[0]:
+        assert len(found["differences compiled"]) == 2
+        assert max(found["differences compiled"].values()) < 1e-10
+
+
 def test_one_bad_window_on_one_rank_stops_both_before_the_update(ranks):
     for found in ranks[0]:
         assert found["not a number"]["stopped"]

@@ -103,6 +103,18 @@ def test_hidden_values_are_not_seen():
     assert not torch.allclose(predictions[0], predictions[2])
 
 
+@torch.no_grad()
+def test_each_hidden_patch_is_predicted_from_its_own_token():
+    model, imu, mask = model_of().eval(), windows(2), masks(2)
+    patches = model.imu_encoder.patches(imu)
+    tokens = model.imu_encoder.tokens(torch.where(mask[..., None], 0.0, patches))  # the CLS token first
+    for b, found in enumerate(model(imu, mask).tolist()):
+        errors = [
+            float((model.head(tokens[b, c, 1 + p]) - patches[b, c, p]).square().mean()) for c, p in mask[b].nonzero()
+        ]
+        assert found == pytest.approx(sum(errors) / len(errors), rel=1e-12)
+
+
 def test_every_parameter_learns():
     model = model_of()
     model(windows(4), masks(4)).mean().backward()
@@ -173,3 +185,8 @@ def test_the_report_on_held_out_windows_does_not_depend_on_batches():
 def test_what_cannot_go_together_is_refused(settings, words):
     with pytest.raises(ValueError, match=words):
         TrainConfig(**(SMALL | settings))
+
+
+def test_a_single_patch_cannot_be_masked():
+    with pytest.raises(ValueError, match="masking needs two at least, use a smaller imu_patch"):
+        masks(1, num_patches=1)

@@ -21,6 +21,8 @@ from transformers import (
     VideoMAEModel,
 )
 
+import models
+from configs.schema import TrainConfig
 from models.pretrained import WeightsError, weights_folder
 from models.video import ClipFrameEncoder, VideoMAEEncoder
 
@@ -243,3 +245,22 @@ def test_a_repository_without_weights_is_named(hub):
 def test_an_unknown_repository_is_named(hub):
     with pytest.raises(WeightsError, match=r"somebody/unknown cannot be fetched.*--video_weights none"):
         weights_folder("somebody/unknown")
+
+
+def test_ranks_other_than_the_first_build_from_the_architecture_alone(monkeypatch):
+    """They are told it by rank 0, and neither ask the hub nor read weights."""
+    sizes = {"video_dim": 16, "video_heads": 2, "video_layers": 1, "video_ffn": 16, "image_size": 32, "clip_len": 2}
+    first = models.build_model(TrainConfig(dataset="x", video_weights="none", **sizes))
+
+    def forbidden(*_, **__):
+        raise AssertionError("a rank other than the first asked for weights")
+
+    monkeypatch.setattr(models, "weights_folder", forbidden)
+    monkeypatch.setattr(models, "on_first_rank", lambda work: first.video_config)
+    model, video_config = models.build_on_first_rank(TrainConfig(dataset="x", **sizes))
+    assert video_config == first.video_config
+    shapes = [{name: value.shape for name, value in m.state_dict().items()} for m in (model, first)]
+    assert shapes[0] == shapes[1]
+    with pytest.raises(AssertionError, match="asked for weights"):  # as rank 0 does
+        monkeypatch.setattr(models, "on_first_rank", lambda work: work())
+        models.build_on_first_rank(TrainConfig(dataset="x", **sizes))
