@@ -17,7 +17,7 @@ DEMO = CONFIGS / "demo" / "pretrain.yaml"
 # One documented command each at demo scale: the demo's file and these words.
 DEMO_METHODS = [
     "",
-    "--model imu_only",
+    "--model imu_only --epochs 100",
     "--model imu2clip --embed_dim 512",
     "--loss softmax",
     "--imu_encoder conv_gru",
