@@ -47,6 +47,7 @@ def _panel(found: StudyResults, protocol: Protocol, pretrained_on: str, role: st
                     chance = result.run.results["chance"]["balanced_accuracy"]
                     name = f"{pretraining_label(found, pretraining)} → "
                     name += marked(role, result.run.results["simulated"])
+                    name += ", in-distribution" if pretrained_on == role else ""
     if not lines:
         return None
     for baseline in BASELINES:

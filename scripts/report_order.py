@@ -9,7 +9,7 @@ from scripts.study_order import APART, VERDICTS, Comparison, few_shot_comparison
 from scripts.study_results import StudyResults, protocols
 from utils.answers import paired_answers
 from utils.document import MISSING, Block, Cell, Heading, Table, Text
-from utils.statistics import FEW_GROUPS, holm
+from utils.statistics import FEW_GROUPS, PermutationTest, holm
 from utils.statistics import Comparison as Difference
 from utils.tables import percent
 
@@ -76,17 +76,31 @@ def summary(comparisons: list[Comparison]) -> Table:
 def details(comparisons: list[Comparison], tests: list[GroupTest]) -> Table:
     """Every case."""
     rows: list[list[Cell | str]] = []
-    done = [test.difference for test in tests if test.difference]
-    adjusted = iter(holm(np.array([difference.test.p_value for difference in done])))
+    done = [test.difference.test for test in tests if test.difference]
+    adjusted = iter(holm(np.array([test.p_value for test in done])))
     for c, test in zip(comparisons, tests, strict=True):
         labels = [c.claim, c.where, c.how, "–" if c.shots is None else str(c.shots), c.verdict]
         values = [Cell(percent(m.mean, m.std), m.mean, m.std, m.run.folder) if m else Cell(MISSING) for m in (c.a, c.b)]
         gap = c.a.mean - c.b.mean if c.a and c.b else None
         rows.append([*labels, *values, points(gap), points(c.paper), *_test_cells(test, adjusted)])
     header = ("claim of the paper", "pretraining → evaluation", "by", "labels", "verdict")
-    header += ("first", "second", "difference", "in the paper", "groups", "95 % interval", "p (Holm)")
+    header += ("first", "second", "difference", "in the paper", "groups", "95 % interval", "p", "p (Holm)")
     caption = "The paper's order of methods, case by case: balanced accuracy, %, and differences in points"
-    return Table("order", caption, header, rows, labels=5)
+    return Table("order", caption, header, rows, labels=5, notes=power_note(done))
+
+
+def power_note(tests: list[PermutationTest]) -> tuple[str, ...]:
+    """That no difference could be claimed with so few groups and so many tests, if so.
+
+    The smallest corrected p-value is the smallest p-value times the number of tests.
+    """
+    least = min(1.0, len(tests) * min((test.smallest_p for test in tests), default=1.0))
+    if not tests or least <= SIGNIFICANT:
+        return ()
+    return (
+        f"Too few groups: with {len(tests)} tests no corrected p-value can be below {least:.3f} here, however large "
+        "the differences.",
+    )
 
 
 def points(difference: float | None) -> Cell:
@@ -95,12 +109,12 @@ def points(difference: float | None) -> Cell:
 
 
 def _test_cells(test: GroupTest, adjusted: Iterator[float]) -> list[Cell]:
-    """Groups, interval of the difference over them, corrected p-value."""
+    """Groups, interval of the difference over them, p-value as it is and corrected."""
     if test.difference is None:
-        return [Cell(test.reason), Cell("–"), Cell("–")]
-    interval, p_value = test.difference.interval, float(next(adjusted))
-    groups = Cell(f"{interval.groups} {test.kind}s", interval.groups)
-    ends = Cell(f"{100 * interval.low:+.1f} to {100 * interval.high:+.1f}")
-    if test.difference.test.smallest_p > SIGNIFICANT:  # too few groups differ at all
-        return [groups, ends, Cell(f"{p_value:.3f} (cannot be below {test.difference.test.smallest_p:.3f})", p_value)]
-    return [groups, ends, Cell(f"{p_value:.3f}" if p_value >= 0.001 else "< 0.001", p_value)]
+        return [Cell(test.reason), *[Cell("–")] * 3]
+    interval, p_values = test.difference.interval, (test.difference.test.p_value, float(next(adjusted)))
+    return [
+        Cell(f"{interval.groups} {test.kind}s", interval.groups),
+        Cell(f"{100 * interval.low:+.1f} to {100 * interval.high:+.1f}"),
+        *(Cell(f"{p:.3f}" if p >= 0.001 else "< 0.001", p) for p in p_values),
+    ]

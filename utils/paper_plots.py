@@ -102,7 +102,7 @@ def shots_panels(panels: Sequence[Panel], png: Path, title: str) -> None:
         _label_shots(axes, panel)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
-    figure.legend(legend.values(), legend.keys(), loc="outside lower center", fontsize=8, ncols=3)
+    figure.legend(legend.values(), legend.keys(), loc="outside lower center", fontsize=8, ncols=3, handlelength=4)
     save_figure(figure, png, title, pdf=True)
 
 

@@ -10,8 +10,10 @@ from urllib.parse import unquote
 
 import pytest
 
+from configs.study import cells as cells_of
 from configs.study import load_study
-from scripts import report
+from scripts import report, report_figures
+from scripts.study_results import match, protocols
 from tests.prepared import write_dataset
 from tests.study_runs import write_runs
 
@@ -235,6 +237,15 @@ def test_the_order_is_that_of_the_numbers(study):
             assert summary[claim, verdict]["shown"] == str(sum(key[4] == verdict for key in of_claim))
     tested = [row["shown"] for key, row in cells.items() if key[5] == "groups" and row["shown"].endswith("sessions")]
     assert tested and set(tested) == {"8 sessions"}
+    text = (study / "report/tables/order.md").read_text(encoding="utf-8")
+    least = min(1, len(tested) * 2**-7)  # 8 sessions, whose signs may flip: 2 of 2^8 patterns are the most extreme
+    assert f"with {len(tested)} tests no corrected p-value can be below {least:.3f}" in text
+    for key in {key[:5] for key in cells}:
+        if cells[*key, "groups"]["shown"] == "8 sessions":
+            p, corrected = (float(cells[*key, name]["mean"]) for name in ("p", "p (Holm)"))
+            assert 2**-7 <= p <= corrected <= 1
+            low, high = (float(x) for x in cells[*key, "95 % interval"]["shown"].split(" to "))
+            assert low <= float(cells[*key, "difference"]["shown"]) <= high
 
 
 def test_a_baseline_of_other_windows_is_not_compared(study, tmp_path, monkeypatch):
@@ -251,12 +262,48 @@ def test_a_baseline_of_other_windows_is_not_compared(study, tmp_path, monkeypatc
     assert {row[4] for row in rows} == {"not comparable: other windows", "missing"}
 
 
+def test_figure_3_has_a_line_per_method_and_mode(study, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    plan = load_study(study / "study.yaml")
+    runs, _ = report.find_runs([study / "runs"])
+    found = match(plan, cells_of(plan, study / "data", study / "runs"), runs)
+    drawn = {}
+    monkeypatch.setattr(
+        report_figures, "shots_panels", lambda panels, png, title: drawn.update({p.title: p for p in panels})
+    )
+    (protocol,) = protocols(found)
+    report_figures.figure_3(found, protocol, 0, tmp_path)
+    assert set(drawn) == {
+        "Ego4D (simulated) → MMEA (simulated)",
+        "Ego4D (simulated) → PD (simulated)",
+        "MMEA (simulated) → MMEA (simulated), in-distribution",
+        "MMEA (simulated) → PD (simulated)",
+    }
+    panel = drawn["Ego4D (simulated) → MMEA (simulated)"]
+    assert panel.chance == 0.25
+    expected = {
+        "cross-modal, linear probing": "probe_mmea-ours_ego4d",
+        "cross-modal, finetuning": "finetune_mmea-ours_ego4d",
+        "unimodal, linear probing": "probe_mmea-imu_only_ego4d",
+        "unimodal, finetuning": "finetune_mmea-imu_only_ego4d",
+        "supervised from scratch": "probe_mmea-supervised",
+        "hand-made features": "probe_mmea-handmade",
+        "random weights≠": "probe_mmea-random",
+    }
+    assert [line.name for line in panel.lines] == list(expected)
+    for line in panel.lines:
+        shots = results(study, expected[line.name])["shots"]
+        values = {int(n): row["balanced_accuracy"] for n, row in shots.items()}
+        assert line.points == {n: (value["mean"], value["std"]) for n, value in values.items()}
+        assert line.dashed == ("finetuning" in line.name)
+
+
 def test_nothing_yet_is_a_page_of_missing_cells(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     (tmp_path / "study.yaml").write_text(STUDY)
     (tmp_path / "runs").mkdir()
     text = make(tmp_path, "report").read_text(encoding="utf-8")
-    assert "0 of the study's" in text
+    assert "0 of the study's" in text and "missing: no dataset of the study has labels and video" in text
     assert set(re.findall(r"\| (\d\d\.\d ± \d\.\d) \|", text)) == set()
     assert text.count("missing") > 50 and "91.62 ± 1.49" in text
 
