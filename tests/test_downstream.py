@@ -129,6 +129,9 @@ def test_shuffled_labels_give_chance(world, tmp_path, knowing, monkeypatch):
     values = results["shots"]["10"]["balanced_accuracy"]["values"]
     # 20 draws of 24 windows, overlapping: twice the standard error of 480 independent guesses is 0.043
     assert abs(np.mean(values) - 1 / 3) < 0.1
+    interval = results["shots"]["10"]["interval"]["balanced_accuracy"]
+    assert interval["groups"] == 5 and interval["low"] < 1 / 3 < interval["high"]
+    assert interval["high"] - interval["low"] < 0.4
 
 
 def test_same_seed_same_result_whatever_the_other_cells(world, tmp_path):
@@ -237,3 +240,49 @@ def test_overlapping_windows_of_short_events(world, tmp_path):
         assert not set(people) & set(held_out)
     with pytest.raises(SystemExit):
         run(world, tmp_path, f"--checkpoint {world}/last.pt --shots 2 --stride_s 1 --split window")
+
+
+def test_each_person_in_turn(world, tmp_path, knowing):
+    flags = f"--checkpoint {world}/last.pt --shots 3 6 --draws 2 --split leave_one_group_out"
+    folder, results = run(world, tmp_path, flags)
+    answers = pd.read_csv(folder / "answers.csv")
+    windows = list_windows(open_store(world / "data", "toy"), labelled=True)
+    for _, own in answers.groupby(["shots", "draw"]):
+        assert sorted(own.window) == sorted(windows.ids())  # every window is asked about once in a draw
+    assert results["groups"] == "subject, each held out in turn" and results["held_out_per_class"] is None
+    assert len(results["shots"]["3"]["balanced_accuracy"]["values"]) == 2
+    assert results["shots"]["6"]["balanced_accuracy"]["mean"] == 1.0
+    assert results["shots"]["6"]["interval"]["balanced_accuracy"]["groups"] == 5
+    assert results["chance"]["balanced_accuracy"] == pytest.approx(1 / 3)
+
+
+def test_results_tell_which_cells_are_of_the_same_windows(world, tmp_path):
+    base = f"--checkpoint {world}/last.pt --draws 2 --epochs 1 --split group"
+    digests = {}
+    for name, flags in {"few": "--shots 2", "more": "--shots 2 6", "other": "--shots 2 --seed 1"}.items():
+        shots = run(world, tmp_path / name, base, flags)[1]["shots"]
+        digests[name] = {n: row["windows_sha256"] for n, row in shots.items()}
+    assert digests["few"]["2"] == digests["more"]["2"] != digests["more"]["6"]
+    assert digests["few"]["2"] != digests["other"]["2"]
+
+
+def test_small_classes_are_dropped_only_by_the_setting_and_listed(world, tmp_path):
+    write_dataset(tmp_path / "data" / "toy", ["standing"] * 2 + ["fall", "walking"] * 6, seconds=20, video=False)
+    flags = f"--data_root {tmp_path}/data --checkpoint {world}/last.pt --shots 5 --epochs 1"
+    with pytest.raises(ValueError, match="standing has 8; .*--drop_small_classes"):
+        run(world, tmp_path / "a", flags)
+    _, results = run(world, tmp_path / "b", flags, "--drop_small_classes")
+    assert results["classes"] == ["fall", "walking"]
+    assert results["dropped_classes"] == {"standing": "8 windows, 13 are needed"}
+
+
+def test_results_say_what_pretraining_has_seen_and_no_folder(world, tmp_path, capsys):
+    flags = f"--checkpoint {world}/last.pt --shots 2 --draws 1 --epochs 1 --report"
+    folder, results = run(world, tmp_path, flags)
+    assert results["seen_in_pretraining"]["seen"] and results["seen_in_pretraining"]["windows"] == 96
+    printed = capsys.readouterr().out
+    assert "WARNING: the encoder was pretrained on this dataset" in printed and "Seen before" in printed
+    assert not run(world, tmp_path / "b", flags, "--random_weights")[1]["seen_in_pretraining"]["seen"]
+    for file in ("results.json", "draws.json", "answers.csv"):
+        assert str(world) not in (folder / file).read_text() and str(tmp_path) not in (folder / file).read_text()
+    assert results["config"]["checkpoint"] == "last.pt"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from datasets.group_splits import draw_by_group
-from datasets.splits import SplitError, draw_windows, groups_of, resolve_classes
+from datasets.splits import SplitError, draw_windows, groups_of, resolve_classes, small_classes
 
 CLASSES = ("walking", "fall", "standing")
 
@@ -65,45 +65,6 @@ def test_shots_are_nested_whatever_the_largest_number(split):
         assert a.held_out_groups == b.held_out_groups
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_no_group_on_both_sides(seed):
-    labels, groups = windows((120, 110, 100), num_groups=8, seed=seed)
-    draws = draw_by_group(labels, groups, CLASSES, shots=20, held_out=15, draws=5, seed=seed)
-    for draw in draws:
-        check(draw, labels, 20, 15)
-        train, test = set(groups[draw.shots.ravel()]), set(groups[draw.test])
-        assert not train & test
-        assert test <= set(draw.held_out_groups) and not train & set(draw.held_out_groups)
-        assert len(draw.held_out_groups) == 2  # a quarter of eight: these windows allow it
-    assert len({draw.held_out_groups for draw in draws}) > 1
-
-
-def test_windows_are_drawn_at_random_within_a_division():
-    labels, groups = windows(num_groups=2)
-    draws = draw_by_group(labels, groups, CLASSES, shots=5, held_out=5, draws=12, seed=0)
-    assert len({draw.held_out_groups for draw in draws}) == 2  # only two divisions there are
-    assert len({tuple(draw.test) for draw in draws}) == len({tuple(draw.train(5)) for draw in draws}) == 12
-
-
-def test_group_split_finds_the_only_division_there_is():
-    # fall: 4 windows in group a, 4 in b, nobody else; standing only fits if a is held out
-    labels = np.repeat([0, 1, 1, 2, 2], [40, 4, 4, 3, 30])
-    groups = np.repeat(["c", "a", "b", "a", "b"], [40, 4, 4, 3, 30])
-    groups[:20] = "a"
-    (draw,) = draw_by_group(labels, groups, CLASSES, shots=4, held_out=3, draws=1, seed=0)
-    assert draw.held_out_groups == ("a",)
-
-
-def test_group_split_refuses_what_is_impossible_and_says_why():
-    labels, groups = windows()
-    groups[labels == 1] = "subject 4"
-    with pytest.raises(SplitError, match=r"fall \(only subject 4\) cannot be on both sides.*--split window"):
-        draw_by_group(labels, groups, CLASSES, shots=5, held_out=5, draws=1, seed=0)
-    groups[np.flatnonzero(labels == 1)[:3]] = "subject 5"  # 37 and 3: neither side of 10 and 10
-    with pytest.raises(SplitError, match=r"lacks 7 windows, most of them of fall \(windows in each group: .*37, 3\)"):
-        draw_by_group(labels, groups, CLASSES, shots=10, held_out=10, draws=1, seed=0)
-
-
 @pytest.mark.parametrize("group", [False, True])
 def test_too_few_windows_names_counts_and_remedy(group):
     labels, groups = windows()
@@ -142,3 +103,28 @@ def test_class_sets_and_near_misses():
         resolve_classes(["mmea5", "fall"], available)
     with pytest.raises(SplitError, match="at least two"):
         resolve_classes(["fall"], available)
+
+
+def test_windows_to_select_by_are_apart_and_change_no_shot():
+    labels, _ = windows()
+    plain = draw_windows(labels, CLASSES, shots=10, held_out=8, draws=2, seed=0)
+    draws = draw_windows(labels, CLASSES, shots=10, held_out=8, draws=2, seed=0, select=5)
+    for a, b in zip(plain, draws, strict=True):
+        assert (a.shots == b.shots).all() and (a.held_out == b.held_out).all() and a.select.shape == (3, 0)
+        assert b.select.shape == (3, 5) and all((labels[b.select[k]] == k).all() for k in range(3))
+        assert not set(b.select.ravel()) & (set(b.shots.ravel()) | set(b.test))
+        assert "select" in b.named(CLASSES, list(map(str, range(len(labels))))) and "select" not in a.named(
+            CLASSES, "x" * 150
+        )
+    with pytest.raises(SplitError, match="10 shots and 20 held-out windows and 11 windows to select by need 41"):
+        draw_windows(labels, CLASSES, shots=10, held_out=20, draws=1, seed=0, select=11)
+
+
+def test_small_classes_are_named_with_their_reason():
+    labels = np.repeat([0, 1, 2], [30, 9, 20])
+    groups = np.array(["a", "b"])[np.arange(59) % 2]
+    groups[-20:] = "b"
+    assert small_classes(labels, None, CLASSES, needed=10, whole_group=False) == {"fall": "9 windows, 10 are needed"}
+    assert small_classes(labels, groups, CLASSES, needed=5, whole_group=False) == {"standing": "only b has it"}
+    whole = small_classes(labels, groups, CLASSES, needed=5, whole_group=True)
+    assert whole == {"fall": "4 windows without a, 5 are needed", "standing": "0 windows without b, 5 are needed"}

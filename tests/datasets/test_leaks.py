@@ -1,0 +1,98 @@
+"""Planted leaks are found: a copy under another name, a person on both sides, recordings that pretraining has seen."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from configs.schema import HandmadeConfig
+from datasets.few_shot import build_protocol
+from datasets.leaks import check_groups_apart, copies_on_both_sides, seen_in_pretraining
+from datasets.splits import SplitError, draw_windows
+from datasets.store import PreparedRecording, finish, open_store, read_journal, write_source
+from datasets.windows import list_windows
+from tests.prepared import write_dataset
+
+CLASSES = ["fall", "walking"]
+
+
+def with_a_copy(root, subject):
+    """Twelve recordings of six people, and the first one again under another name, said to be somebody else's."""
+    store = write_dataset(root, CLASSES * 6, seconds=20, video=False, subjects=6)
+    row = store.recordings.iloc[0]
+    copy = PreparedRecording(
+        id="copy",
+        source="copy",
+        imu=np.array(store.imu(0)),
+        subject=subject,
+        session="another day",
+        label=row["label"],
+        source_rate_hz=100.0,
+        source_hash="another file",
+    )
+    write_source(root, "copy", "fingerprint", [copy])
+    sources = [*store.recordings["id"], "copy"]
+    assert all(read_journal(root, source) for source in sources)
+    finish(
+        root, sources, [], CLASSES, {key: store.info[key] for key in ("name", "simulated", "frame_size", "settings")}
+    )
+    return open_store(root.parent, root.name)
+
+
+def config(root, **changes):
+    settings = {"dataset": root.name, "data_root": root.parent, "shots": [12], "val_samples": 4, "draws": 20}
+    return HandmadeConfig(**settings | changes)
+
+
+def test_a_copy_under_another_name_is_refused_by_group_and_named_by_window(tmp_path):
+    with_a_copy(tmp_path / "toy", "somebody else")
+    with pytest.raises(SplitError, match="hold the same samples .*rec000@.* = copy@|copy@.* = rec000@"):
+        build_protocol(config(tmp_path / "toy", split="group"))
+    with pytest.raises(SplitError, match="prepare the dataset again"):
+        build_protocol(config(tmp_path / "toy", split="leave_one_group_out"))
+    found = build_protocol(config(tmp_path / "toy")).copies
+    assert found and all({a.split("@")[0], b.split("@")[0]} == {"rec000", "copy"} for a, b in found)
+    assert all(a.split("@")[1] == b.split("@")[1] for a, b in found)
+
+
+def test_a_copy_of_the_same_person_stays_on_one_side(tmp_path):
+    with_a_copy(tmp_path / "toy", "s0")
+    assert build_protocol(config(tmp_path / "toy", split="group", shots=[3])).copies == []
+
+
+def test_a_person_on_both_sides_is_refused_whoever_drew(tmp_path):
+    windows = list_windows(write_dataset(tmp_path / "toy", CLASSES * 6, seconds=20, video=False), labelled=True)
+    draws = draw_windows(windows.label, windows.classes, shots=8, held_out=8, draws=1, seed=0)
+    with pytest.raises(SplitError, match="draw 0: s0, s1, s2 would be on both sides"):
+        check_groups_apart(draws, windows.subject)
+    assert copies_on_both_sides(draws, windows) == []
+
+
+def test_recordings_that_pretraining_has_seen(tmp_path):
+    store = write_dataset(tmp_path / "toy", CLASSES * 6, seconds=20, video=False)
+    windows = list_windows(store, labelled=True)
+
+    def seen(pretraining, excluded=(), of=windows):
+        return seen_in_pretraining(pretraining, excluded, store, of, tmp_path)
+
+    assert seen(store.fingerprint()) == {
+        **{"seen": True, "windows": 48, "why": "the encoder was pretrained on this dataset (toy)"}
+    }
+    assert seen(store.fingerprint(), ["fall"])["windows"] == 24
+    assert not seen(store.fingerprint(), CLASSES)["seen"]
+    other = write_dataset(tmp_path / "other", CLASSES, seconds=20, video=False)
+    assert seen(other.fingerprint()) == {"seen": False, "windows": 0, "why": ""}
+    # another dataset, one of whose raw files is among ours
+    row = store.recordings.iloc[0]
+    shared = PreparedRecording("x", "x", np.array(store.imu(0)), "s", "d", "fall", 100.0, row["source_hash"])
+    write_source(tmp_path / "third", "x", "fingerprint", [shared])
+    finish(
+        tmp_path / "third", ["x"], [], CLASSES, {"name": "third", "simulated": True, "frame_size": 32, "settings": {}}
+    )
+    third = open_store(tmp_path, "third").fingerprint()
+    found = seen(third)
+    same_files = (store.recordings["source_hash"] == row["source_hash"]).to_numpy()[windows.recording].sum()
+    assert found["seen"] and found["windows"] == same_files and "recordings of third" in found["why"]
+    assert not seen(third | {"sha256": "older"})["seen"] and "prepared anew" in seen(third | {"sha256": "older"})["why"]
+    assert seen(third | {"name": "gone"})["windows"] is None
+    assert seen(third, of=replace(windows, label=windows.label))["seen"]

@@ -1,0 +1,78 @@
+"""Hand-made features answer the very windows that the probe of an encoder answers."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.metrics import balanced_accuracy_score
+
+import downstream
+from datasets.handmade import handmade_features
+from datasets.store import open_store
+from datasets.windows import list_windows
+from scripts import handmade
+from tests.prepared import write_dataset
+from utils.comparison import compare_runs
+
+CLASSES = ["fall", "standing", "walking"]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    root = tmp_path_factory.mktemp("handmade")
+    write_dataset(root / "data" / "toy", CLASSES * 8, seconds=20, video=False, subjects=6)
+    return root
+
+
+def words(world, tmp_path, name, *more):
+    base = f"--dataset toy --data_root {world}/data --runs_root {tmp_path} --run_name {name} --val_samples 6 --draws 3"
+    return f"{base} --shots 2 4 --split group --seed 5 {' '.join(more)}".split()
+
+
+@pytest.fixture(scope="module")
+def folder(world, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs")
+    return handmade.main(words(world, out, "forest", "--trees 20 --num_workers 1"))
+
+
+def test_the_same_windows_as_the_probe(world, folder, tmp_path):
+    probe = downstream.main(words(world, tmp_path, "probe", "--random_weights --epochs 1"))
+    a, b = (json.loads((f / "results.json").read_text()) for f in (folder, probe))
+    assert a["draws"]["sha256"] == b["draws"]["sha256"]
+    assert {n: row["windows_sha256"] for n, row in a["shots"].items()} == {
+        n: row["windows_sha256"] for n, row in b["shots"].items()
+    }
+    missing = set(b) - set(a)
+    assert not missing, f"results.json of handmade lacks {missing}"
+    found = compare_runs(folder, probe, shots=4)
+    means = [r["shots"]["4"]["balanced_accuracy"]["mean"] for r in (a, b)]
+    assert found.difference == pytest.approx(means[0] - means[1])
+
+
+def test_one_forest_by_hand(world, folder):
+    draw = json.loads((folder / "draws.json").read_text())["draws"][1]
+    windows = list_windows(open_store(world / "data", "toy"), labelled=True)
+    position = {name: i for i, name in enumerate(windows.ids())}
+    train = np.array([position[i] for name in CLASSES for i in draw["shots"][name][:4]])
+    test = np.array([position[i] for name in CLASSES for i in draw["held_out"][name]])
+    features = handmade_features(windows.imu(np.arange(len(windows)), "none"))
+    forest = RandomForestClassifier(20, random_state=int(np.random.SeedSequence([5, 1, 4]).generate_state(1)[0]))
+    predicted = forest.fit(features[train], windows.label[train]).predict(features[test])
+    results = json.loads((folder / "results.json").read_text())
+    measured = results["shots"]["4"]["balanced_accuracy"]["values"][1]
+    assert measured == pytest.approx(balanced_accuracy_score(windows.label[test], predicted))
+    answers = pd.read_csv(folder / "answers.csv")
+    own = answers[(answers.shots == 4) & (answers.draw == 1)]
+    assert own.predicted.tolist() == [CLASSES[k] for k in predicted]
+
+
+def test_a_file_for_downstream_serves_as_well(world, tmp_path, capsys):
+    (tmp_path / "c.yaml").write_text("mode: lp\nstandardize: true\nepochs: 3\ntrees: 5\n")
+    handmade.main(["--config", str(tmp_path / "c.yaml"), *words(world, tmp_path, "run", "--report --num_workers 1")])
+    assert "random forest on hand-made features" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        (tmp_path / "c.yaml").write_text("tree: 5\n")
+        handmade.main(["--config", str(tmp_path / "c.yaml"), *words(world, tmp_path, "run")])
+    assert "did you mean trees" in capsys.readouterr().err
