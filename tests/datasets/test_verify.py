@@ -7,8 +7,19 @@ import pandas as pd
 import pytest
 
 from datasets.frames import index_path
+from datasets.quality import MEASURES
 from datasets.recording import Segment
-from datasets.store import Store, frames_path, imu_path, quality_path, write_text
+from datasets.store import (
+    PreparedRecording,
+    Store,
+    finish,
+    frames_path,
+    imu_path,
+    open_frame_writer,
+    quality_path,
+    write_source,
+    write_text,
+)
 from datasets.verify import verify
 from scripts import prepare
 from tests.prepared import write_dataset
@@ -152,8 +163,20 @@ def test_no_dataset_no_verdict(tmp_path):
         prepare.main(["--verify", str(tmp_path)])
 
 
-def test_quality_measures_are_files_like_the_others(tmp_path):
-    assert quality_path(tmp_path, "a") == tmp_path / "quality" / "a.npy"
+def test_stored_pixels_and_measures_are_read_too(tmp_path):
+    with open_frame_writer(tmp_path, "a", "raw", jpeg_quality=90) as writer:
+        for k in range(50):
+            writer.write(np.full((16, 16, 3), k, np.uint8))
+    imu, measures = np.ones((250, 6), np.float32), np.zeros((1, len(MEASURES)))
+    recording = PreparedRecording("a", "a", imu, "", "", "", 50.0, "", frames=50, measures=measures)
+    write_source(tmp_path, "a", "", [recording], store="raw")
+    info = {"name": "d", "simulated": True, "frame_size": 16, "store": "raw", "settings": {}, "versions": {}}
+    finish(tmp_path, ["a"], [], [], info)
+    report = verify(tmp_path)
+    assert report.damage == [] and report.checked["files"] == 3 and report.checked["frames decoded"] >= 5
+    flip(frames_path(tmp_path, "a", "raw"))
+    flip(quality_path(tmp_path, "a"))
+    assert [line.split(":")[0] for line in damage(tmp_path)] == ["frames/a.npy", "quality/a.npy"]
 
 
 @pytest.mark.parametrize(
