@@ -1,8 +1,9 @@
 """How the authors' code trains, for comparison: the same steps in the same order, in our own words.
 
 Worker processes decode all frames of each window from the source video, draw ten and put them through the image
-processor to floats (``authors_way``); the step is eager, in fp16 with a scaled loss on a GPU, in fp32 on a CPU, where
-fp16 is no gain; the loss is read at every step. The model is ours, so that the loop alone is compared.
+processor to floats (``authors_way``); the step is eager: nothing compiled, attention written out, AdamW as PyTorch
+chooses it; in fp16 with a scaled loss on a GPU, in fp32 on a CPU, where fp16 is no gain; the loss is read at every
+step. Model and loss are ours, so that the loop alone is compared.
 """
 
 from collections.abc import Iterable
@@ -50,6 +51,7 @@ class AuthorsTraining:
 
     def __init__(self, model: DualEncoder, loss: str, lr: float, device: torch.device):
         self.model, self.loss, self.device = model.to(device).train(), loss, device
+        model.video_encoder.model.set_attn_implementation("eager")
         self.dtype = torch.float16 if device.type == "cuda" else torch.float32
         self.optimizer = torch.optim.AdamW(model.parameters(), lr=lr)
         self.scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, T_max=1000)

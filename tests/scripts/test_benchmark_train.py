@@ -59,6 +59,7 @@ def test_the_authors_step_embeds_as_ours_does(recipe):
     floats = torch.cat([processor(list(clip), return_tensors="pt")["pixel_values"] for clip in frames])
     rival = AuthorsTraining(model, "sigmoid", 1e-3, torch.device("cpu"))
     rival.model.eval()
+    assert rival.model.video_encoder.model.config._attn_implementation == "eager"
     with torch.no_grad():
         theirs = rival.embed(imu, floats)
         ours = model(imu, torch.from_numpy(frames))[:2]
