@@ -30,7 +30,7 @@ from datasets.store import (
 )
 from datasets.units_check import check_units
 
-VERSION = 1  # of the signal path and the frames: raised when the same files would be prepared differently
+VERSION = 2  # of the signal path and the frames: raised when the same files would be prepared differently
 _SAMPLES_PER_FRAME = IMU_RATE_HZ // FRAME_RATE_HZ
 
 

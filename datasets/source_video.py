@@ -1,14 +1,11 @@
 """Frames of a source video by their time, read once from beginning to end.
 
 Frames are taken by the container's timestamps, never by number: 29.97 fps read as 30 is 1.2 s off after 20 minutes.
-Two readers stand behind one function. decord reads plain video (a complete file, constant rate, closed GOPs, no edit
-list, upright); PyAV reads everything else, frame by frame without ever seeking, and stands in where decord is not
-installed. Both hold a few frames at a time, whatever the length.
-
-A decord reader that is kept goes on decoding in the background, so it lives only as long as the loop over its frames.
+PyAV decodes frame by frame without ever seeking, which is exact whatever the edit list, the frame rate or the GOPs.
+A few frames are held at a time, whatever the length. Only those that are taken are scaled, and as they come out of the
+decoder, in YUV; what remains of them becomes RGB. This costs less than decord, whose scaler makes RGB on the way.
 """
 
-import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +13,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from datasets.mp4 import VideoTrack, video_track
 from datasets.recording import BadRecording
 
 _TIE_S = 1e-6  # 25 fps read at 10 fps meets a tie at every other frame; rounding must not decide it
-_DECORD_MIN_WIDTH = 64  # narrower rows are padded to 64 bytes, and decord takes the padding for pixels
-_DECORD_CODECS = {"avc1", "avc3", "mp4v"}  # sample descriptions that its FFmpeg of 2021 decodes exactly
 Frame = TypeVar("Frame")
 
 
@@ -75,24 +69,11 @@ def probe(path: Path) -> VideoInfo:
         ) from error
 
 
-def is_plain(track: VideoTrack | None) -> bool:
-    """Whether decord reads a file with this header exactly."""
-    return (
-        track is not None
-        and track.complete
-        and track.codec in _DECORD_CODECS
-        and track.constant_rate
-        and not track.open_gops
-        and not track.edited
-        and not track.rotated
-    )
-
-
 def frames_at(path: Path, times_s: np.ndarray, size: int) -> Iterator[np.ndarray]:
     """Yield the frame nearest to each time, scaled and cropped to a square.
 
     The short side is scaled to ``size``, then the middle is cut out. Fewer frames than times come out where the
-    video ends, or cannot be decoded any further, before the last time. What decord gives up on, PyAV reads.
+    video ends, or cannot be decoded any further, before the last time.
 
     Args:
         times_s: (F,) increasing, seconds after the first frame.
@@ -104,19 +85,20 @@ def frames_at(path: Path, times_s: np.ndarray, size: int) -> Iterator[np.ndarray
     Raises:
         BadRecording: ``missing_video``, ``empty_video`` or ``unreadable_video`` before the first frame.
     """
-    info, track, done = probe(path), video_track(path), 0
-    wide_enough = scaled_size(info.width, info.height, size)[0] >= _DECORD_MIN_WIDTH
-    if importlib.util.find_spec("decord") is not None and wide_enough and is_plain(track):
-        from decord import DECORDError  # not a RuntimeError
+    from av.video.reformatter import VideoReformatter  # only where source video is read
 
-        try:
-            for image in _read_with_decord(path, info, track.frame_s, times_s, size):
-                yield image
-                done += 1
-            return
-        except DECORDError:
-            pass
-    yield from _read_with_pyav(path, info, times_s[done:], size)
+    info = probe(path)
+    width, height = scaled_size(info.width, info.height, size)
+    # kept from frame to frame: their tables take longer to make than a frame to scale
+    scaler, to_rgb = VideoReformatter(), VideoReformatter()
+    shown, image = None, None
+    for frame in choose_nearest(_decode(path), times_s):
+        if frame is not shown:
+            small = scaler.reformat(frame, width, height, "yuv420p", interpolation="BILINEAR")
+            pixels = to_rgb.reformat(small, format="rgb24").to_ndarray()
+            image = centre_crop(np.rot90(pixels, round(frame.rotation / 90)), size)
+            shown = frame
+        yield image
 
 
 def choose_nearest(frames: Iterator[tuple[float, Frame]], times_s: np.ndarray) -> Iterator[Frame]:
@@ -146,35 +128,7 @@ def choose_nearest(frames: Iterator[tuple[float, Frame]], times_s: np.ndarray) -
         target = next(targets, None)
 
 
-def _read_with_decord(
-    path: Path, info: VideoInfo, frame_s: float, times_s: np.ndarray, size: int
-) -> Iterator[np.ndarray]:
-    import decord
-
-    width, height = scaled_size(info.width, info.height, size)
-    reader = decord.VideoReader(str(path), width=width, height=height, num_threads=1)
-    position, image = 0, None  # position: frames decoded or skipped so far
-    # decord's own timestamps are float32, half a millisecond wide after two hours: the header's are exact
-    for index in choose_nearest(((k * frame_s, k) for k in range(len(reader))), times_s):
-        if index >= position:
-            if index > position:
-                reader.skip_frames(index - position)  # jumps to a key frame on the way: exact where GOPs are closed
-            image, position = centre_crop(reader.next().asnumpy(), size), index + 1
-        yield image
-
-
-def _read_with_pyav(path: Path, info: VideoInfo, times_s: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    width, height = scaled_size(info.width, info.height, size)
-    shown, image = None, None
-    for frame in choose_nearest(_decode_with_pyav(path), times_s):
-        if frame is not shown:
-            pixels = frame.reformat(width, height, "rgb24", interpolation="BILINEAR").to_ndarray()
-            image = centre_crop(np.rot90(pixels, round(frame.rotation / 90)), size)
-            shown = frame
-        yield image
-
-
-def _decode_with_pyav(path: Path) -> Iterator[tuple[float, Any]]:
+def _decode(path: Path) -> Iterator[tuple[float, Any]]:
     """(seconds after the first frame, av.VideoFrame) until the end, or the first packet that cannot be decoded."""
     import av
 

@@ -34,7 +34,7 @@ from scripts.prepare_shards import digest, mark_done, missing_shards, share_of
 from scripts.prepare_summary import summary
 
 SIMULATED_NOTE = "SIMULATED.txt"  # lies in a raw folder that no person recorded
-_PACKAGES = ("numpy", "scipy", "pandas", "av", "decord", "simplejpeg")
+_PACKAGES = ("numpy", "scipy", "pandas", "av", "simplejpeg")
 
 
 def main(argv: list[str] | None = None) -> None:
