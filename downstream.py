@@ -5,8 +5,9 @@
 The protocol of the paper's section 3.3: for each of five random draws, 20 windows per class are held out, and a linear
 layer (``--mode lp``, encoder frozen), encoder and layer (``--mode finetune``), or both from scratch (``--mode
 supervised``, which needs no checkpoint) learn from 10, 20, 50 and 100 others; the state after the last epoch is
-measured, never the best on the held-out windows. Writes runs/<name>/ with results.json, draws.json (the windows of
-every draw), answers.csv (the answer to each), confusion.png and shots.png.
+measured, never the best on the held-out windows (with ``--select_samples`` windows of their own choose the epoch).
+Writes runs/<name>/ with results.json, draws.json (the windows of every draw), answers.csv (the answer to each),
+confusion.png and shots.png.
 """
 
 import copy
@@ -46,7 +47,7 @@ def main(argv: list[str] | None = None) -> Path:
     seed_everything(config.seed)
 
     encoder, training = build_encoder(config)
-    protocol = build_protocol(config)
+    protocol = build_protocol(config, select=config.select_samples)
     windows, used, num_classes = protocol.windows, protocol.used, len(protocol.windows.classes)
     facts = checkpoint_facts(config.checkpoint) if config.checkpoint else None
     drawn_anew = config.random_weights or config.mode == "supervised"
@@ -61,21 +62,26 @@ def main(argv: list[str] | None = None) -> Path:
     imu = torch.from_numpy(windows.imu(used, config.normalize or training.normalize))
     labels = torch.from_numpy(windows.label[used])
     cells = [
-        Cell(positions(used, draw.train(n)), positions(used, draw.test), cell_seed(config.seed, draw, n))
+        Cell(
+            train=positions(used, draw.train(n)),
+            test=positions(used, draw.test),
+            select=positions(used, draw.select.ravel()),
+            seed=cell_seed(config.seed, draw, n),
+        )
         for n in config.shots
         for draw in protocol.draws
     ]
-    keep = config.shots.index(max(config.shots)) * len(
-        protocol.draws
-    )  # first draw, most shots: what --save_model saves
+    keep = config.shots.index(max(config.shots)) * len(protocol.draws)  # first draw, most shots: --save_model
     if config.mode == "lp":
-        answers, kept = linear_probes(config, encoder.to(device), imu, labels.to(device), cells, num_classes, keep)
+        encoder, labels = encoder.to(device), labels.to(device)
+        answers, epochs, kept = linear_probes(config, encoder, imu, labels, cells, num_classes, keep)
     else:
         scratch = config.mode == "supervised"
         make_encoder = partial(build_imu_encoder, training) if scratch else partial(copy.deepcopy, encoder)
-        answers, kept = trained_whole(config, make_encoder, imu, labels, cells, num_classes, keep, device)
+        answers, epochs, kept = trained_whole(config, make_encoder, imu, labels, cells, num_classes, keep, device)
     folds = len(protocol.draws)
     predictions = {n: answers[i * folds : (i + 1) * folds] for i, n in enumerate(config.shots)}
+    chosen = {str(n): epochs[i * folds : (i + 1) * folds] for i, n in enumerate(config.shots)}
 
     name = config.run_name or default_name("downstream", config.mode, config.dataset)
     folder = open_run(config.runs_root / name, dump(config), device)
@@ -86,6 +92,7 @@ def main(argv: list[str] | None = None) -> Path:
         "model": training.model,
         "encoder": "random" if drawn_anew else "pretrained",
         "mode": config.mode,
+        "selected_epochs": chosen if config.select_samples else None,
         **few_shot_results(config, protocol, predictions),
         "draws": write_protocol(folder / "draws.json", config, protocol),
         "seed": config.seed,
@@ -147,8 +154,8 @@ def linear_probes(
     cells: list[Cell],
     num_classes: int,
     keep: int,
-) -> tuple[list[np.ndarray], Trained]:
-    """A linear layer on the frozen encoder for every cell, all trained together; answers to the held-out windows."""
+) -> tuple[list[np.ndarray], list[int], Trained]:
+    """A linear layer on the frozen encoder for every cell, all trained together: held-out answers, and epochs."""
     embeddings = embed_imu(encoder, imu)
     heads = train_linear_heads(
         embeddings,
@@ -161,12 +168,13 @@ def linear_probes(
         lr=config.lr,
         weight_decay=config.weight_decay,
         standardize=config.standardize,
+        select=[cell.select for cell in cells],
     )
     answers = []
     for head, cell in enumerate(cells):
         held_out = embeddings[cell.test.to(embeddings.device)]
         answers.append(heads.logits(head, held_out).argmax(1).cpu().numpy())
-    return answers, (encoder, heads.weight[keep], heads.bias[keep])
+    return answers, heads.epochs, (encoder, heads.weight[keep], heads.bias[keep])
 
 
 def trained_whole(
@@ -178,9 +186,9 @@ def trained_whole(
     num_classes: int,
     keep: int,
     device: torch.device,
-) -> tuple[list[np.ndarray], Trained]:
-    """Encoder and linear layer trained anew for every cell; answers to the held-out windows."""
-    logits, kept = finetune_grid(
+) -> tuple[list[np.ndarray], list[int], Trained]:
+    """Encoder and linear layer trained anew for every cell: held-out answers, and epochs."""
+    logits, epochs, kept = finetune_grid(
         make_encoder,
         imu,
         labels,
@@ -195,7 +203,7 @@ def trained_whole(
         encoder_lr=config.encoder_lr,
         weight_decay=config.weight_decay,
     )
-    return [answer.argmax(1).numpy() for answer in logits], kept
+    return [answer.argmax(1).numpy() for answer in logits], epochs, kept
 
 
 def positions(used: np.ndarray, windows: np.ndarray) -> Tensor:

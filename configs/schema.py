@@ -419,7 +419,10 @@ class DownstreamConfig(FewShotConfig):
         help="lp: linear layer on the frozen encoder; finetune: encoder and layer; supervised: both from scratch, in "
         "the architecture of --model or of the checkpoint",
     )
-    epochs: PositiveInt = setting(25, help="passes over the shots; the last one is reported")
+    epochs: PositiveInt = setting(25, help="passes over the shots; the state after the last one is measured")
+    select_samples: int = setting(
+        0, ge=0, help="windows per class, apart from shots and held-out ones, that choose the epoch instead; 0: none do"
+    )
     batch_size: PositiveInt = setting(8, help="windows per step")
     lr: float = setting(1e-3, gt=0, help="AdamW rate of the linear layer")
     encoder_lr: float | None = setting(

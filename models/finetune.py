@@ -3,6 +3,7 @@
 Letters: W windows, D embedding, K classes, B batch.
 """
 
+import copy
 import os
 import pickle
 from collections.abc import Callable, Iterator, Sequence
@@ -26,11 +27,13 @@ class Cell:
     Attributes:
         train: (n,) positions of the windows to learn from.
         test: (m,) positions of the windows to answer.
+        select: (s,) positions of the windows that choose the epoch; none takes the last.
         seed: of initial weights, batches and dropout.
     """
 
     train: Tensor
     test: Tensor
+    select: Tensor
     seed: int
 
 
@@ -45,7 +48,8 @@ def finetune(
     lr: float,
     encoder_lr: float,
     weight_decay: float,
-) -> tuple[nn.Module, nn.Linear]:
+    select: tuple[Tensor, Tensor] | None = None,
+) -> tuple[nn.Module, nn.Linear, int]:
     """Train an encoder together with a linear layer, each at its own rate.
 
     The layer starts from the weights, and meets its windows in the order, that ``train_linear_heads`` has for the same
@@ -57,9 +61,11 @@ def finetune(
         imu: (n, 6, 250) windows to learn from, on the device to train on.
         labels: (n,) int64 classes, on the same device.
         seed: of initial weights, batches and dropout (it sets torch's global generator).
+        select: windows (s, 6, 250) and classes (s,) that choose the epoch, the first with the most of them right;
+            without, it is the last.
 
     Returns:
-        The trained encoder, in eval mode, and the layer.
+        The trained encoder, in eval mode, the layer, and after which epoch, from 1, they were taken.
     """
     torch.manual_seed(seed)
     encoder = make_encoder().to(imu.device).train()
@@ -71,13 +77,25 @@ def finetune(
     groups = [{"params": encoder.parameters(), "lr": encoder_lr}, {"params": head.parameters(), "lr": lr}]
     optimizer = torch.optim.AdamW(groups, weight_decay=weight_decay, fused=True)
     torch.manual_seed(seed)  # again: dropout must not hang on how the encoder was made
-    for batch in shuffled_batches(torch.arange(len(imu)), epochs, batch_size, seed).to(imu.device):
-        batch = batch[batch >= 0]
-        loss = nn.functional.cross_entropy(head(encoder(imu[batch])), labels[batch])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    return encoder.eval(), head
+    most, taken, best = -1, epochs, None
+    plan = shuffled_batches(torch.arange(len(imu)), epochs, batch_size, seed).to(imu.device)
+    for epoch, batches in enumerate(plan.chunk(epochs), start=1):
+        for batch in batches:
+            batch = batch[batch >= 0]
+            loss = nn.functional.cross_entropy(head(encoder(imu[batch])), labels[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        if select is not None:
+            with torch.no_grad():
+                right = int((head(embed_imu(encoder, select[0])).argmax(1) == select[1]).sum())
+            encoder.train()  # embed_imu left it in eval mode
+            if right > most:
+                most, taken, best = right, epoch, copy.deepcopy((encoder.state_dict(), head.state_dict()))
+    if best is not None:
+        encoder.load_state_dict(best[0])
+        head.load_state_dict(best[1])
+    return encoder.eval(), head, taken
 
 
 def finetune_grid(
@@ -89,7 +107,7 @@ def finetune_grid(
     device: torch.device,
     num_workers: int,
     **settings: Any,
-) -> tuple[list[Tensor], tuple[nn.Module, Tensor, Tensor]]:
+) -> tuple[list[Tensor], list[int], tuple[nn.Module, Tensor, Tensor]]:
     """``finetune`` for every cell, several at a time.
 
     A step on a few windows keeps one core busy and no more (measured: 74 ms with one thread and with two), and on a GPU
@@ -106,21 +124,20 @@ def finetune_grid(
         settings: the other arguments of ``finetune``.
 
     Returns:
-        For each cell (m, K) logits of its test windows, on the CPU; and encoder, weight (K, D) and bias (K,) of the
-        cell to keep.
+        For each cell (m, K) logits of its test windows, on the CPU, and the epoch that they are of; and encoder,
+        weight (K, D) and bias (K,) of the cell to keep.
     """
     work = (make_encoder, imu, labels, cells, keep, device, settings)
     steps = [settings["epochs"] * -(-len(cell.train) // settings["batch_size"]) for cell in cells]
     useful = max(1, sum(steps) // STEPS_PER_PROCESS)
     processes = min(num_workers or len(os.sched_getaffinity(0)), len(cells), useful)
     logits: list[Tensor | None] = [None] * len(cells)
-    kept = None
-    for number, answer, trained in tqdm(
-        _results(work, steps, processes), total=len(cells), desc="finetune", unit="run"
-    ):
-        logits[number] = answer
+    epochs, kept = [0] * len(cells), None
+    ended = tqdm(_results(work, steps, processes), total=len(cells), desc="finetune", unit="run")
+    for number, answer, epoch, trained in ended:
+        logits[number], epochs[number] = answer, epoch
         kept = trained or kept
-    return logits, kept
+    return logits, epochs, kept
 
 
 def _results(work: tuple, steps: list[int], processes: int) -> Iterator[tuple]:
@@ -136,7 +153,7 @@ def _results(work: tuple, steps: list[int], processes: int) -> Iterator[tuple]:
         return
     # Forked where that is safe, which costs nothing: children of one thread do not miss their parent's (so do PyTorch's
     # own loaders). A GPU cannot be used after a fork, and a new process takes seconds to import what it needs. What
-    # travels is pickled here: left to the pool, tensors would go through shared memory, of which containers have little.
+    # travels is pickled here: left to the pool, tensors would go through shared memory, of which containers lack.
     context = torch.multiprocessing.get_context("fork" if work[-2].type == "cpu" else "spawn")
     with ProcessPoolExecutor(processes, mp_context=context, initializer=_load, initargs=(pickle.dumps(work),)) as pool:
         longest_first = sorted(range(len(steps)), key=lambda number: -steps[number])
@@ -158,15 +175,18 @@ def _load(work: bytes) -> None:
     _start(pickle.loads(work))
 
 
-def _run(number: int) -> tuple[int, Tensor, tuple[nn.Module, Tensor, Tensor] | None]:
+def _run(number: int) -> tuple[int, Tensor, int, tuple[nn.Module, Tensor, Tensor] | None]:
     cell, imu, labels = _work["cells"][number], _work["imu"], _work["labels"]
-    train, test = cell.train.to(imu.device), cell.test.to(imu.device)
-    encoder, head = finetune(_work["make"], imu[train], labels[train], seed=cell.seed, **_work["settings"])
+    train, test, choose = (own.to(imu.device) for own in (cell.train, cell.test, cell.select))
+    select = (imu[choose], labels[choose]) if len(choose) else None
+    encoder, head, epoch = finetune(
+        _work["make"], imu[train], labels[train], seed=cell.seed, select=select, **_work["settings"]
+    )
     with torch.no_grad():
         logits = head(embed_imu(encoder, imu[test])).cpu()
     if number != _work["keep"]:
-        return number, logits, None
-    return number, logits, (encoder.cpu(), head.weight.detach().cpu(), head.bias.detach().cpu())
+        return number, logits, epoch, None
+    return number, logits, epoch, (encoder.cpu(), head.weight.detach().cpu(), head.bias.detach().cpu())
 
 
 def _run_pickled(number: int) -> bytes:

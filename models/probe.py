@@ -17,10 +17,12 @@ class LinearHeads:
     Attributes:
         weight: (H, K, D).
         bias: (H, K).
+        epochs: for each head the epoch, from 1, after which it was taken.
     """
 
     weight: Tensor
     bias: Tensor
+    epochs: list[int]
 
     def logits(self, head: int, embeddings: Tensor) -> Tensor:
         """(n, K) from (n, D)."""
@@ -58,6 +60,7 @@ def train_linear_heads(
     lr: float,
     weight_decay: float,
     standardize: bool = False,
+    select: Sequence[Tensor] | None = None,
 ) -> LinearHeads:
     """Train a linear layer on each set of windows, all of them at once.
 
@@ -74,6 +77,8 @@ def train_linear_heads(
         standardize: z-score each dimension by the mean and standard deviation of the head's own windows. An encoder
             whose embeddings hardly vary, as one with random weights, learns next to nothing without. What is returned
             takes embeddings as they are all the same.
+        select: for each head the positions of windows that choose its epoch, the first with the most of them right;
+            without, or where there are none, it is the last.
     """
     device = embeddings.device
     order = sorted(range(len(sets)), key=lambda h: -len(sets[h]))  # the longest first: those still learning are [:A]
@@ -98,6 +103,7 @@ def train_linear_heads(
     optimizer = torch.optim.AdamW(heads, lr=lr, weight_decay=weight_decay, fused=True)
 
     learning = len(heads)
+    chosen = [_Best(sets[h], select[h] if select else sets[h][:0], epochs, batch_size) for h in order]
     with torch.no_grad():
         for step in range(max(steps)):
             while steps[learning - 1] <= step:
@@ -111,11 +117,42 @@ def train_linear_heads(
             error *= share[:learning, step, :, None]
             torch.bmm(error.mT, x, out=gradient[:learning])
             optimizer.step()
+            for h in range(learning):
+                if chosen[h].is_asked(step):
+                    held = chosen[h].windows.to(device)
+                    x = (rows[held] - shift[h]) / scale[h]
+                    right = (x @ weight[h].T).argmax(1) == labels[held]
+                    chosen[h].offer(step, int(right.sum()), weight[h])
+        for h, best in enumerate(chosen):
+            if best.state is not None:
+                weight[h] = best.state
     weight /= scale[:, None]  # w (x - shift) / scale + b = (w / scale) x + (b - (w / scale) shift)
     weight[:, :, -1] -= (weight @ shift[:, :, None])[:, :, 0]
     back = torch.empty_like(weight)
     back[torch.tensor(order, device=device)] = weight
-    return LinearHeads(weight=back[:, :, :-1].contiguous(), bias=back[:, :, -1].contiguous())
+    taken = dict(zip(order, (best.epoch for best in chosen), strict=True))
+    return LinearHeads(
+        weight=back[:, :, :-1].contiguous(),
+        bias=back[:, :, -1].contiguous(),
+        epochs=[taken[h] for h in range(len(sets))],
+    )
+
+
+class _Best:
+    """The first state with the most windows right, of those after each epoch."""
+
+    def __init__(self, train: Tensor, windows: Tensor, epochs: int, batch_size: int):
+        self.windows, self.epoch, self.state = windows, epochs, None
+        self._steps = -(-len(train) // batch_size)
+        self._most = -1
+
+    def is_asked(self, step: int) -> bool:
+        """Whether an epoch ends with this step and there are windows to ask."""
+        return len(self.windows) > 0 and (step + 1) % self._steps == 0
+
+    def offer(self, step: int, right: int, state: Tensor) -> None:
+        if right > self._most:
+            self._most, self.epoch, self.state = right, (step + 1) // self._steps, state.clone()
 
 
 def _moments(embeddings: Tensor, sets: Sequence[Tensor], standardize: bool) -> tuple[Tensor, Tensor]:

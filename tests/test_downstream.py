@@ -286,3 +286,19 @@ def test_results_say_what_pretraining_has_seen_and_no_folder(world, tmp_path, ca
     for file in ("results.json", "draws.json", "answers.csv"):
         assert str(world) not in (folder / file).read_text() and str(tmp_path) not in (folder / file).read_text()
     assert results["config"]["checkpoint"] == "last.pt"
+
+
+@pytest.mark.parametrize("mode", ["lp", "finetune"])
+def test_windows_to_select_by_are_neither_learnt_from_nor_reported(world, tmp_path, mode):
+    flags = f"--checkpoint {world}/last.pt --shots 2 5 --draws 2 --epochs 3 --mode {mode} --num_workers 1"
+    plain = run(world, tmp_path / "a", flags)[1]
+    folder, results = run(world, tmp_path / "b", flags, "--select_samples 4")
+    assert plain["selected_epochs"] is None
+    assert set(results["selected_epochs"]) == {"2", "5"}
+    assert all(1 <= epoch <= 3 for epochs in results["selected_epochs"].values() for epoch in epochs)
+    for draw in json.loads((folder / "draws.json").read_text())["draws"]:
+        sides = [{w for ids in draw[side].values() for w in ids} for side in ("shots", "select", "held_out")]
+        assert [len(side) for side in sides] == [15, 12, 24] and len(set.union(*sides)) == 51
+    assert {n: row["windows_sha256"] for n, row in plain["shots"].items()} == {
+        n: row["windows_sha256"] for n, row in results["shots"].items()
+    }

@@ -21,7 +21,7 @@ def test_finetuning_moves_a_copy_and_each_part_at_its_rate():
     torch.manual_seed(0)
     encoder, imu, labels = Encoder(), torch.randn(20, 6, 250), torch.arange(20) % 4
     before = state(encoder)
-    tuned, head = finetune(
+    tuned, head, _ = finetune(
         partial(copy.deepcopy, encoder), imu, labels, seed=1, **finetune_settings(encoder_lr=1e-6, lr=1e-3, epochs=1)
     )
     assert all(torch.equal(before[name], value) for name, value in state(encoder).items())
@@ -31,7 +31,7 @@ def test_finetuning_moves_a_copy_and_each_part_at_its_rate():
     assert 0 < moved < 4e-6
     initial = initial_weight(4, 12, 1)
     assert 5e-4 < (head.weight - initial[:, :-1]).abs().max().item() < 4e-3
-    again, _ = finetune(
+    again, *_ = finetune(
         partial(copy.deepcopy, encoder), imu, labels, seed=1, **finetune_settings(encoder_lr=1e-6, lr=1e-3, epochs=1)
     )
     assert torch.equal(again.out.weight, tuned.out.weight)
@@ -52,7 +52,7 @@ def test_finetuning_a_still_encoder_is_a_linear_probe():
 
     imu, labels = torch.randn(30, 6, 250, dtype=torch.float64) * 10, torch.arange(30) % 4
     encoder = Still()
-    _, head = finetune(partial(copy.deepcopy, encoder), imu, labels, seed=5, **finetune_settings(encoder_lr=0.0))
+    _, head, _ = finetune(partial(copy.deepcopy, encoder), imu, labels, seed=5, **finetune_settings(encoder_lr=0.0))
     probe = train_linear_heads(imu.mean(2), labels, [torch.arange(30)], [5], **SETTINGS)
     torch.testing.assert_close(head.weight.data, probe.weight[0], rtol=1e-10, atol=1e-12)
 
@@ -97,7 +97,9 @@ def grid(scratch):
     """A grid of three cells of different size, and how its encoders are made."""
     torch.manual_seed(0)
     imu, labels = torch.randn(40, 6, 250), torch.arange(40) % 4
-    cells = [Cell(torch.arange(n), torch.arange(20, 40), seed) for n, seed in ((9, 5), (20, 6), (4, 7))]
+    cells = [
+        Cell(torch.arange(n), torch.arange(20, 40), torch.arange(0), seed) for n, seed in ((9, 5), (20, 6), (4, 7))
+    ]
     make = tiny_patchtst if scratch else partial(copy.deepcopy, tiny_patchtst())
     return make, imu, labels, cells
 
@@ -106,7 +108,9 @@ def grid(scratch):
 def test_a_grid_is_each_cell_by_itself_by_the_book(one_thread, scratch):
     make, imu, labels, cells = grid(scratch)
     settings = finetune_settings(epochs=2)
-    logits, (kept, weight, bias) = finetune_grid(make, imu, labels, cells, 1, torch.device("cpu"), 1, **settings)
+    logits, epochs, (kept, weight, bias) = finetune_grid(
+        make, imu, labels, cells, 1, torch.device("cpu"), 1, **settings
+    )
     for number, cell in enumerate(cells):
         torch.manual_seed(cell.seed)  # a new encoder's weights follow from the cell
         encoder = make()
@@ -116,16 +120,15 @@ def test_a_grid_is_each_cell_by_itself_by_the_book(one_thread, scratch):
         if number == 1:
             torch.testing.assert_close(weight, head.weight.data, rtol=1e-4, atol=1e-5)
             torch.testing.assert_close(kept.state_dict(), expected_encoder.state_dict(), rtol=1e-4, atol=1e-5)
-    assert (logits[0] - logits[1]).abs().max() > 0.01
+    assert (logits[0] - logits[1]).abs().max() > 0.01 and epochs == [2, 2, 2]
 
 
 def test_processes_give_to_the_bit_what_one_gives(one_thread, monkeypatch):
     monkeypatch.setattr("models.finetune.STEPS_PER_PROCESS", 1)
     make, imu, labels, cells = grid(scratch=True)
-    one, (a, weight, bias) = finetune_grid(
-        make, imu, labels, cells, 1, torch.device("cpu"), 1, **finetune_settings(epochs=2)
-    )
-    two, (b, *head) = finetune_grid(make, imu, labels, cells, 1, torch.device("cpu"), 2, **finetune_settings(epochs=2))
+    on, settings = torch.device("cpu"), finetune_settings(epochs=2)
+    one, _, (a, weight, bias) = finetune_grid(make, imu, labels, cells, 1, on, 1, **settings)
+    two, _, (b, *head) = finetune_grid(make, imu, labels, cells, 1, on, 2, **settings)
     assert all(torch.equal(x, y) for x, y in zip(one, two, strict=True))
     assert torch.equal(weight, head[0]) and torch.equal(bias, head[1])
     assert all(torch.equal(value, b.state_dict()[name]) for name, value in a.state_dict().items())
@@ -133,6 +136,25 @@ def test_processes_give_to_the_bit_what_one_gives(one_thread, monkeypatch):
 
 def test_from_scratch_every_cell_has_weights_of_its_own(one_thread):
     make, imu, labels, cells = grid(scratch=True)
-    same = [Cell(cells[0].train, cells[0].test, seed) for seed in (1, 2, 1)]
-    logits, _ = finetune_grid(make, imu, labels, same, 0, torch.device("cpu"), 1, **finetune_settings(encoder_lr=0.0))
+    same = [Cell(cells[0].train, cells[0].test, torch.arange(0), seed) for seed in (1, 2, 1)]
+    logits, *_ = finetune_grid(make, imu, labels, same, 0, torch.device("cpu"), 1, **finetune_settings(encoder_lr=0.0))
     assert torch.equal(logits[0], logits[2]) and (logits[0] - logits[1]).abs().max() > 0.01
+
+
+def test_windows_of_their_own_choose_the_epoch(one_thread):
+    """Training to each number of epochs by itself, and counting."""
+    make, imu, labels, cells = grid(scratch=False)
+    imu = imu + labels[:, None, None] / 4
+    choose, asked = torch.arange(20, 40), []
+    settings = finetune_settings(lr=0.1, encoder_lr=0.02, epochs=6)
+    for epochs in range(1, 7):
+        encoder, head, taken = finetune(make, imu[:20], labels[:20], seed=6, **settings | {"epochs": epochs})
+        assert taken == epochs
+        asked.append(((head(embed_imu(encoder, imu[choose])).argmax(1) == labels[choose]).sum().item(), encoder, head))
+    right = [count for count, *_ in asked]
+    assert len(set(right)) > 1 and right.index(max(right)) != 5  # there is something to choose
+    cell = Cell(cells[1].train, cells[1].test, choose, seed=6)
+    logits, epochs, _ = finetune_grid(make, imu, labels, [cell], 0, torch.device("cpu"), 1, **settings)
+    assert epochs == [1 + right.index(max(right))]
+    _, encoder, head = asked[epochs[0] - 1]
+    torch.testing.assert_close(logits[0], head(embed_imu(encoder, imu[cell.test])).detach(), rtol=1e-5, atol=1e-6)

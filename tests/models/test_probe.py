@@ -67,6 +67,24 @@ def test_company_changes_nothing():
         torch.testing.assert_close(one.weight[0], both.weight[h], rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("standardize", [False, True])
+def test_windows_of_their_own_choose_the_epoch(standardize):
+    """Training to each number of epochs by itself, and counting."""
+    embeddings, labels = data()
+    sets, seeds, choose = [torch.arange(8), torch.arange(5, 25)], [1, 2], torch.arange(60, 90)
+    settings = SETTINGS | {"lr": 0.3, "standardize": standardize}
+    up_to = [
+        train_linear_heads(embeddings, labels, sets, seeds, **settings | {"epochs": epochs}) for epochs in range(1, 9)
+    ]
+    best = train_linear_heads(
+        embeddings, labels, sets, seeds, **settings | {"epochs": 8}, select=[choose, torch.arange(0)]
+    )
+    right = [(heads.logits(0, embeddings[choose]).argmax(1) == labels[choose]).sum().item() for heads in up_to]
+    assert right.index(max(right)) != 7 and best.epochs == [1 + right.index(max(right)), 8]
+    torch.testing.assert_close(best.weight[0], up_to[best.epochs[0] - 1].weight[0], rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(best.weight[1], up_to[-1].weight[1], rtol=1e-10, atol=1e-12)  # none to ask: the last
+
+
 def test_an_epoch_meets_every_window_once_in_a_new_order():
     plan = shuffled_batches(torch.arange(100, 121), epochs=4, batch_size=8, seed=0).view(4, -1)
     epochs = [epoch[epoch >= 0].tolist() for epoch in plan]
