@@ -1,33 +1,17 @@
 """Where the paper's order of methods holds in the runs of a study, and where it does not; computed, not judged."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from scripts.study_order import APART, VERDICTS, Comparison, few_shot_comparisons, zero_shot_comparisons
 from scripts.study_results import StudyResults, protocols
-from utils.answers import paired_answers
+from utils.comparison import ComparisonError, RunComparison, compare_runs
 from utils.document import MISSING, Block, Cell, Heading, Table, Text
-from utils.statistics import FEW_GROUPS, PermutationTest, holm
-from utils.statistics import Comparison as Difference
+from utils.statistics import FEW_GROUPS, holm
 from utils.tables import percent
 
 SIGNIFICANT = 0.05
-
-
-@dataclass(frozen=True)
-class GroupTest:
-    """A comparison over groups, or why there is none.
-
-    Attributes:
-        kind: what a group is: subject or session.
-        reason: empty if there is a test.
-    """
-
-    difference: Difference | None = None
-    kind: str = ""
-    reason: str = ""
 
 
 def order_section(found: StudyResults) -> list[Block]:
@@ -47,20 +31,18 @@ def order_section(found: StudyResults) -> list[Block]:
     return [Heading("Where the paper's order holds"), Text(text), summary(comparisons), details(comparisons, tests)]
 
 
-def tested(comparison: Comparison) -> GroupTest:
-    """The paired test over groups of a few-shot comparison whose runs have kept their answers."""
-    if comparison.verdict in (MISSING, APART) or comparison.shots is None:
-        return GroupTest(reason="–")
-    files = [side.run.folder / "answers.csv" for side in (comparison.a, comparison.b)]
-    if not all(file.is_file() for file in files):
-        return GroupTest(reason="no answers kept")
-    answers = paired_answers(*files, comparison.shots)
-    if answers is None:
-        return GroupTest(reason="groups are unknown")
-    number = len(np.unique(answers.groups))
-    if number < FEW_GROUPS:
-        return GroupTest(reason=f"too few: {number} {answers.kind}s")
-    return GroupTest(answers.compare(seed=0), answers.kind)
+def tested(comparison: Comparison) -> RunComparison | str:
+    """The paired test over groups, or why there is none."""
+    if comparison.verdict in (MISSING, APART):
+        return "–"
+    a, b = comparison.a.run, comparison.b.run
+    if not all((run.folder / "answers.csv").is_file() for run in (a, b)):
+        return "no answers kept"
+    try:
+        found = compare_runs(a.folder, b.folder, comparison.shots)
+    except ComparisonError as error:
+        return f"none: {error}"
+    return found if found.groups >= FEW_GROUPS else f"too few: {found.groups}"
 
 
 def summary(comparisons: list[Comparison]) -> Table:
@@ -73,10 +55,10 @@ def summary(comparisons: list[Comparison]) -> Table:
     return Table("order_summary", "The paper's order of methods: how many cases hold", header, rows)
 
 
-def details(comparisons: list[Comparison], tests: list[GroupTest]) -> Table:
+def details(comparisons: list[Comparison], tests: list[RunComparison | str]) -> Table:
     """Every case."""
     rows: list[list[Cell | str]] = []
-    done = [test.difference.test for test in tests if test.difference]
+    done = [test for test in tests if isinstance(test, RunComparison)]
     adjusted = iter(holm(np.array([test.p_value for test in done])))
     for c, test in zip(comparisons, tests, strict=True):
         labels = [c.claim, c.where, c.how, "–" if c.shots is None else str(c.shots), c.verdict]
@@ -89,7 +71,7 @@ def details(comparisons: list[Comparison], tests: list[GroupTest]) -> Table:
     return Table("order", caption, header, rows, labels=5, notes=power_note(done))
 
 
-def power_note(tests: list[PermutationTest]) -> tuple[str, ...]:
+def power_note(tests: list[RunComparison]) -> tuple[str, ...]:
     """That no difference could be claimed with so few groups and so many tests, if so.
 
     The smallest corrected p-value is the smallest p-value times the number of tests.
@@ -108,13 +90,13 @@ def points(difference: float | None) -> Cell:
     return Cell("–") if difference is None else Cell(f"{100 * difference:+.1f}", difference)
 
 
-def _test_cells(test: GroupTest, adjusted: Iterator[float]) -> list[Cell]:
+def _test_cells(test: RunComparison | str, adjusted: Iterator[float]) -> list[Cell]:
     """Groups, interval of the difference over them, p-value as it is and corrected."""
-    if test.difference is None:
-        return [Cell(test.reason), *[Cell("–")] * 3]
-    interval, p_values = test.difference.interval, (test.difference.test.p_value, float(next(adjusted)))
+    if isinstance(test, str):
+        return [Cell(test), *[Cell("–")] * 3]
+    p_values = (test.p_value, float(next(adjusted)))
     return [
-        Cell(f"{interval.groups} {test.kind}s", interval.groups),
-        Cell(f"{100 * interval.low:+.1f} to {100 * interval.high:+.1f}"),
+        Cell(str(test.groups), test.groups),
+        Cell(f"{100 * test.low:+.1f} to {100 * test.high:+.1f}"),
         *(Cell(f"{p:.3f}" if p >= 0.001 else "< 0.001", p) for p in p_values),
     ]

@@ -186,6 +186,7 @@ def zero_shot_section(runs: list[Run], out: Path) -> list[Block]:
         r = run.results
         source = r["prototypes_from"]
         method = f"{r['model']}, {encoder_origin(r)}"
+        method += ", video to IMU" if r.get("direction") == "video_to_imu" else ""  # earlier versions knew one way
         size = [str(len(r["classes"])), str(sum(r["queries_per_class"]))]
         row: list[Cell | str] = [run.dataset, method, marked(source["name"], source["simulated"]), *size]
         for name in METRICS:

@@ -88,7 +88,9 @@ def zero_shot_comparisons(found: StudyResults) -> list[Comparison]:
                 values = [paper_results().zero_shot.get((pretrained_on, x, *key)) for x in ("ours", "imu2clip")]
                 where = place(found, a, evaluation.dataset)
                 sides = (_zero_shot(a), _zero_shot(b))
-                listed.append(Comparison(claim("ours", "imu2clip"), where, "zero-shot", None, *sides, _gap(*values)))
+                reverse = a.settings["direction"] == "video_to_imu"  # not in the paper
+                how, paper = ("zero-shot, video to IMU", None) if reverse else ("zero-shot", _gap(*values))
+                listed.append(Comparison(claim("ours", "imu2clip"), where, how, None, *sides, paper))
     return listed
 
 

@@ -156,7 +156,8 @@ def windows_measured(run: Run) -> Any:
     r = run.results
     if "draws" in r:
         return r["draws"]["sha256"]
-    return (*r["classes"], *r["queries_per_class"], r["prototypes_per_class"], r["prototypes_from"]["name"], r["seed"])
+    asked = (*r["classes"], *r["queries_per_class"], r.get("direction"))  # earlier versions knew one way
+    return (*asked, r["prototypes_per_class"], r["prototypes_from"]["name"], r["seed"])
 
 
 def in_distribution(result: Result) -> bool:

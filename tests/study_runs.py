@@ -75,7 +75,8 @@ def zero_shot_part(mean: float, num_classes: int, simulated: bool) -> dict:
 def measured(truth: np.ndarray, answers: list[np.ndarray], num_classes: int) -> dict:
     """One number of shots."""
     metrics = metrics_over_draws([truth] * len(answers), answers, num_classes)
-    return metrics | {"interval": interval(metrics["balanced_accuracy"]["mean"])}
+    same = {"windows_sha256": f"{len(truth)} windows"}
+    return metrics | same | {"interval": interval(metrics["balanced_accuracy"]["mean"])}
 
 
 def few_shot_part(cell: Cell, accuracy: Accuracy, config: dict, folder: Path) -> dict:
