@@ -93,6 +93,7 @@ def test_recordings_that_pretraining_has_seen(tmp_path):
     found = seen(third)
     same_files = (store.recordings["source_hash"] == row["source_hash"]).to_numpy()[windows.recording].sum()
     assert found["seen"] and found["windows"] == same_files and "recordings of third" in found["why"]
+    assert not seen(third, ["fall"])["seen"]  # the shared recording is a fall
     assert not seen(third | {"sha256": "older"})["seen"] and "prepared anew" in seen(third | {"sha256": "older"})["why"]
     assert seen(third | {"name": "gone"})["windows"] is None
     assert seen(third, of=replace(windows, label=windows.label))["seen"]

@@ -83,6 +83,8 @@ def test_windows_of_their_own_choose_the_epoch(standardize):
     assert right.index(max(right)) != 7 and best.epochs == [1 + right.index(max(right)), 8]
     torch.testing.assert_close(best.weight[0], up_to[best.epochs[0] - 1].weight[0], rtol=1e-10, atol=1e-12)
     torch.testing.assert_close(best.weight[1], up_to[-1].weight[1], rtol=1e-10, atol=1e-12)  # none to ask: the last
+    still = train_linear_heads(embeddings, labels, sets, seeds, **settings | {"lr": 0.0}, select=[choose, choose])
+    assert still.epochs == [1, 1]  # the first of equals
 
 
 def test_an_epoch_meets_every_window_once_in_a_new_order():
