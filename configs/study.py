@@ -58,7 +58,7 @@ class Study(_Part):
     simulate: Path | None = Field(None, description="settings of scripts.simulate, whose recordings are studied")
     prepare: Path | None = Field(None, description="settings of scripts.prepare for them")
     datasets: dict[str, FolderName]
-    pretraining: dict[FolderName, Pretraining]
+    pretraining: dict[FolderName, Pretraining] = Field(min_length=1)
     evaluations: dict[FolderName, Evaluation]
 
     @model_validator(mode="after")
@@ -150,8 +150,8 @@ def _evaluation_cells(study: Study, name: str, evaluation: Evaluation, roots: di
         run_name, needs = f"{name}-{baseline}", ()
         values = common | {"run_name": run_name}
         if baseline != "handmade":  # the first encoder's architecture and normalisation, with drawn weights
-            needs = (sources[0],)
-            values["checkpoint"] = checkpoint_of(roots["runs_root"], sources[0])
+            needs = (sources[0] if sources else next(iter(study.pretraining)),)
+            values["checkpoint"] = checkpoint_of(roots["runs_root"], needs[0])
             values |= {"random_weights": True} if baseline == "random" else {"mode": "supervised", "standardize": False}
         command = "handmade" if baseline == "handmade" else "downstream"
         argv = words(evaluation.config, values)

@@ -44,6 +44,13 @@ def test_every_pair_is_a_run_after_those_that_it_needs(tmp_path):
     assert by_name["ours"].evaluation is None and by_name["ours"].needs == ()
 
 
+def test_a_baseline_on_its_own_has_the_first_encoder_s_architecture(tmp_path):
+    text = SMALL.replace("baselines: [random],", "of: [], baselines: [random],")
+    by_name = {cell.name: cell for cell in cells(load_study(write(tmp_path, text)), Path("data"), Path("runs"))}
+    assert "probe-ours" not in by_name and by_name["probe-random"].needs == ("ours",)
+    assert "runs/ours/checkpoints/last.pt" in by_name["probe-random"].argv
+
+
 def test_the_words_of_a_run_are_understood_by_its_command(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     by_name = {cell.name: cell for cell in cells(load_study(write(tmp_path, SMALL)), Path("data"), Path("runs"))}
