@@ -2,7 +2,8 @@
 
 from configs.paper import paper_results
 from scripts.report_few_shot import IN_TABLE_5, MISSING_CELL, NONE, label_of, pretraining_label, simulated
-from scripts.report_runs import percent_cell, share_cell
+from scripts.report_runs import Run, percent_cell, share_cell
+from scripts.report_sections import zero_shot_intervals
 from scripts.study_results import Result, StudyResults, used_marks
 from utils.document import Block, Cell, Heading, Table, Text
 from utils.tables import METRICS, marked, percent, share
@@ -21,6 +22,7 @@ def table_4(found: StudyResults) -> list[Block]:
         key=lambda pair: (order.index(pair[0]), list(found.study.evaluations).index(pair[1])),
     )
     rows: list[list[Cell | str]] = []
+    ended_rows: list[tuple[list[Cell | str], Run]] = []
     for pretrained_on, evaluation in pairs:
         members = [r for r in found.of(evaluation) if r.cell.pretrained_on == pretrained_on]
         members.sort(key=lambda r: (IN_TABLE_5.index(r.cell.approach), r.pretraining))
@@ -37,6 +39,7 @@ def table_4(found: StudyResults) -> list[Block]:
                 theirs = _metric_cell(metric, None if reverse else value, digits=3)
                 row += [zero_shot_cell(found, result, metric), theirs]
             rows.append(row)
+            ended_rows += [(row[:2], result.run)] if result.run else []
         for name in ("chance", "majority"):
             cells = [_guess_cell(ended[0].results[name], metric) if ended else MISSING_CELL for metric in METRICS]
             rows.append([pair, name, *(cell for here in cells for cell in (here, Cell(NONE)))])
@@ -54,7 +57,7 @@ def table_4(found: StudyResults) -> list[Block]:
         "Each IMU window takes the class of the nearest labelled video (video to IMU: each video that of the nearest "
         "labelled IMU window); no recording that gave a prototype is asked about."
     )
-    return [Heading("Table 4: zero-shot"), Text(text), table]
+    return [Heading("Table 4: zero-shot"), Text(text), table, *zero_shot_intervals("table4_intervals", ended_rows)]
 
 
 def zero_shot_cell(found: StudyResults, result: Result, metric: str) -> Cell:

@@ -52,7 +52,7 @@ def test_what_may_look_better_than_it_is_is_said(tmp_path):
     copies = {"copies_on_both_sides": [["a@0", "b@0"]], "dropped_classes": {"fall": "3 windows"}}
     write(tmp_path / "runs", a=few_shot(seen_in_pretraining=seen), b=few_shot(**copies), c=few_shot(**copies))
     text = page(tmp_path)
-    assert "**a: seen before: the encoder was pretrained on this dataset (people).**" in text
+    assert "**a: Seen before: the encoder was pretrained on this dataset (people); 9 of these windows" in text
     assert text.count("1 held-out windows are copies of windows that were learnt from") == 1
     assert "classes left out: fall (3 windows)" in text
 
@@ -95,6 +95,13 @@ def test_zero_shot_has_chance_beside_each_value(tmp_path):
     assert row[5:9] == ["0.610 ± 0.005", "0.061", "0.620 ± 0.005", "0.062"]
     assert row[9:] == ["0.630 ± 0.005", "0.063", "0.640 ± 0.005", "0.064", "0.650 ± 0.005", "0.065"]
     assert "80 % of each class" in text
+    (row,) = [row for row in rows(text, "people") if len(row) == 4]
+    assert row[2:] == ["48.5 to 73.5", "48.5 to 73.5"] and "95 % interval over 8 groups" in text
+    seen = {"seen": True, "windows": 3, "why": "the encoder was pretrained on this dataset (people)"}
+    write(tmp_path / "more", z=zero_shot() | {"seen_in_pretraining": seen, "direction": "video_to_imu"})
+    text = page(tmp_path, tmp_path / "more")
+    assert "z: Seen before: the encoder was pretrained on this dataset (people); 3 of these windows" in text
+    assert "pretrained on ego (simulated), video to IMU" in text
 
 
 def test_pretraining_retrieval_and_loss_curve(tmp_path):

@@ -196,6 +196,9 @@ def test_table_4(study):
     assert cells[pair, "chance", "MRR, here"]["shown"] == "0.500"
     assert cells[pair, "majority", "MRR, here"]["shown"] == "–"  # no such number
     assert cells["MMEA (simulated) → MMEA (simulated)", "ours", "R@1, here"]["shown"].endswith("†")
+    ends = results(study, "zeroshot_mmea-ours_ego4d")["interval"]["balanced_accuracy"]
+    shown = table(study, "table4_intervals")[pair, "ours", "balanced accuracy"]["shown"]
+    assert shown == f"{100 * ends['low']:.1f} to {100 * ends['high']:.1f}"
     reverse = f"{pair}, video to IMU"
     metrics = results(study, "reverse_mmea-imu2clip_ego4d")["metrics"]
     assert cells[reverse, "IMU2CLIP", "B. Acc., %, here"]["shown"] == written(metrics["balanced_accuracy"])
