@@ -83,6 +83,8 @@ def seen_in_pretraining(
     """
     pretrained_on, mine = pretraining["name"], store.fingerprint()
     kept = np.array([name not in set(excluded) for name in windows.classes])[windows.label]
+    if "sha256" not in pretraining:  # a checkpoint older than the digest
+        return {"seen": False, "windows": None, "why": f"the checkpoint does not identify its dataset, {pretrained_on}"}
     if pretraining["sha256"] == mine["sha256"]:
         return _seen(int(kept.sum()), f"the encoder was pretrained on this dataset ({pretrained_on})")
     if not (data_root / pretrained_on / "dataset.json").is_file():

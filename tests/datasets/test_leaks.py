@@ -96,4 +96,6 @@ def test_recordings_that_pretraining_has_seen(tmp_path):
     assert not seen(third, ["fall"])["seen"]  # the shared recording is a fall
     assert not seen(third | {"sha256": "older"})["seen"] and "prepared anew" in seen(third | {"sha256": "older"})["why"]
     assert seen(third | {"name": "gone"})["windows"] is None
+    old = {key: value for key, value in third.items() if key != "sha256"}
+    assert seen(old)["windows"] is None and "does not identify its dataset" in seen(old)["why"]
     assert seen(third, of=replace(windows, label=windows.label))["seen"]
