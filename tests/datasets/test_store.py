@@ -1,6 +1,7 @@
 """The prepared dataset: tables agree with files, and what is wrong is named."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -37,6 +38,9 @@ def test_missing_dataset_names_those_that_exist(store):
     with pytest.raises(FileNotFoundError, match=r"no dataset 'other'.*there is demo.*scripts\.prepare"):
         open_store(store.root.parent, "other")
     (store.root / "dataset.json").unlink()
+    with pytest.raises(FileNotFoundError, match="demo: its preparation has not ended: give the same"):
+        open_store(store.root.parent, "demo")
+    shutil.rmtree(store.root / ".journal")
     with pytest.raises(FileNotFoundError, match=r"no dataset\.json"):
         open_store(store.root.parent, "demo")
 
