@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from configs.load import dump, parse
 from configs.schema import DownstreamConfig, TrainConfig
-from datasets.few_shot import Protocol, build_protocol, few_shot_results, write_answers, write_protocol
+from datasets.few_shot import build_protocol, describe, few_shot_results, write_answers, write_protocol
 from datasets.leaks import seen_in_pretraining
 from datasets.splits import Draw
 from models import build_imu_encoder, load_imu_encoder
@@ -56,7 +56,9 @@ def main(argv: list[str] | None = None) -> Path:
     else:
         excluded = training.exclude_classes or []
         seen = seen_in_pretraining(facts["dataset"], excluded, windows.store, windows, config.data_root)
-    announce(config, protocol, seen)
+    print(describe(config, protocol))
+    if seen["seen"]:
+        print(f"WARNING: {seen['why']}: {seen['windows']} of these windows are not new to it")
 
     # Only the windows of some draw are read, and each once.
     imu = torch.from_numpy(windows.imu(used, config.normalize or training.normalize))
@@ -126,21 +128,6 @@ def build_encoder(config: DownstreamConfig) -> tuple[nn.Module, TrainConfig]:
             )
     drawn_anew = config.random_weights or config.mode == "supervised"
     return (build_imu_encoder(training) if drawn_anew else encoder), training
-
-
-def announce(config: DownstreamConfig, protocol: Protocol, seen: dict[str, Any]) -> None:
-    """Say what is measured, and what a reader must know of it."""
-    windows = protocol.windows
-    print(
-        f"{config.dataset}: {len(windows)} windows of {len(windows.classes)} classes; {len(protocol.used)} are drawn, "
-        f"in {config.draws} draws x {len(config.shots)} numbers of shots, split by {protocol.kept_apart}"
-    )
-    for name, why in protocol.dropped.items():
-        print(f"class left out: {name} ({why})")
-    if protocol.copies:
-        print(f"WARNING: {len(protocol.copies)} held-out windows hold the same samples as windows to learn from")
-    if seen["seen"]:
-        print(f"WARNING: {seen['why']}: {seen['windows']} of these windows are not new to it")
 
 
 Trained = tuple[nn.Module, Tensor, Tensor]  # encoder, weight (K, D), bias (K,)

@@ -103,6 +103,19 @@ def _draw(config: FewShotConfig, windows: Windows, select: int) -> tuple[list[Dr
     return draws, f"{kind}, each held out in turn", groups
 
 
+def describe(config: FewShotConfig, protocol: Protocol) -> str:
+    """What is measured, and what a reader must know of it, in lines."""
+    windows = protocol.windows
+    lines = [
+        f"{config.dataset}: {len(windows)} windows of {len(windows.classes)} classes; {len(protocol.used)} are drawn, "
+        f"in {config.draws} draws x {len(config.shots)} numbers of shots, split by {protocol.kept_apart}"
+    ]
+    lines += [f"class left out: {name} ({why})" for name, why in protocol.dropped.items()]
+    if protocol.copies:
+        lines.append(f"WARNING: {len(protocol.copies)} held-out windows hold the same samples as windows to learn from")
+    return "\n".join(lines)
+
+
 def write_protocol(path: Path, config: FewShotConfig, protocol: Protocol) -> dict[str, str]:
     """Write the windows of every draw; name and digest of the file: equal digests, equal windows."""
     windows = protocol.windows

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from configs.load import dump, parse
 from configs.schema import HandmadeConfig
-from datasets.few_shot import build_protocol, few_shot_results, write_answers, write_protocol
+from datasets.few_shot import build_protocol, describe, few_shot_results, write_answers, write_protocol
 from datasets.handmade import handmade_features
 from utils.results import public_settings
 from utils.run import commit, default_name, open_run, seed_everything, write_json
@@ -31,10 +31,7 @@ def main(argv: list[str] | None = None) -> Path:
     seed_everything(config.seed)
     protocol = build_protocol(config)
     windows, used = protocol.windows, protocol.used
-    print(
-        f"{config.dataset}: {len(windows)} windows of {len(windows.classes)} classes; {len(used)} are drawn, in "
-        f"{config.draws} draws x {len(config.shots)} numbers of shots, split by {protocol.kept_apart}"
-    )
+    print(describe(config, protocol))
     features = handmade_features(windows.imu(used, "none"))
     predictions = {}
     for shots in tqdm(config.shots, desc="forests", unit="number of shots"):

@@ -266,7 +266,7 @@ def test_results_tell_which_cells_are_of_the_same_windows(world, tmp_path):
     assert digests["few"]["2"] != digests["other"]["2"]
 
 
-def test_small_classes_are_dropped_only_by_the_setting_and_listed(world, tmp_path):
+def test_small_classes_are_dropped_only_by_the_setting_and_listed(world, tmp_path, capsys):
     write_dataset(tmp_path / "data" / "toy", ["standing"] * 2 + ["fall", "walking"] * 6, seconds=20, video=False)
     flags = f"--data_root {tmp_path}/data --checkpoint {world}/last.pt --shots 5 --epochs 1"
     with pytest.raises(ValueError, match="standing has 8; .*--drop_small_classes"):
@@ -274,6 +274,7 @@ def test_small_classes_are_dropped_only_by_the_setting_and_listed(world, tmp_pat
     _, results = run(world, tmp_path / "b", flags, "--drop_small_classes")
     assert results["classes"] == ["fall", "walking"]
     assert results["dropped_classes"] == {"standing": "8 windows, 13 are needed"}
+    assert "class left out: standing (8 windows, 13 are needed)" in capsys.readouterr().out
 
 
 def test_results_say_what_pretraining_has_seen_and_no_folder(world, tmp_path, capsys):
