@@ -52,6 +52,7 @@ def main(argv: list[str] | None = None) -> Path:
         "model": "random forest",
         "encoder": "hand-made features",
         "mode": "handmade",
+        "selected_epochs": None,
         **few_shot_results(config, protocol, predictions),
         "draws": write_protocol(folder / "draws.json", config, protocol),
         "seed": config.seed,
