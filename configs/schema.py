@@ -40,8 +40,9 @@ METHODS: dict[str, dict[str, str]] = {
     "imu_only": {"imu_encoder": "patchtst", "imu_pooling": "mean"},
 }
 _PARTS_OF_PAIRS = ("video_encoder", "heads", "loss")
-# AdamW rate of the encoder where it learns with the layer: the paper's, and ours for training from scratch.
-ENCODER_LR = {"finetune": 1e-6, "supervised": 1e-3}
+# AdamW rate of the encoder where it learns with the layer: the paper's for finetuning; from scratch, which the paper does
+# not say, that of its pretraining.
+ENCODER_LR = {"finetune": 1e-6, "supervised": 1e-4}
 PRETRAINED_VIDEO = {"videomae": "MCG-NJU/videomae-base-ssv2", "clip": "openai/clip-vit-base-patch32"}
 
 
@@ -428,7 +429,7 @@ class DownstreamConfig(FewShotConfig):
     encoder_lr: float | None = setting(
         None,
         gt=0,
-        help="AdamW rate of the encoder; default: 1e-6 with mode finetune (paper), 1e-3 with mode supervised, where "
+        help="AdamW rate of the encoder; default: 1e-6 with mode finetune (paper), 1e-4 with mode supervised, where "
         "1e-6 would leave the weights as they were drawn",
     )
     weight_decay: float = setting(0.01, ge=0, help="AdamW decay")

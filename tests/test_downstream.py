@@ -192,7 +192,7 @@ def test_from_scratch_needs_no_checkpoint_and_sees_the_same_draws(world, tmp_pat
     flags = "--mode supervised --shots 2 5 --draws 2 --epochs 1 --num_workers 1"
     _, alone = run(world, tmp_path / "a", flags)
     assert (alone["mode"], alone["encoder"], alone["checkpoint"]) == ("supervised", "random", None)
-    assert alone["model"] == "imu_video_cross" and alone["config"]["encoder_lr"] == 1e-3
+    assert alone["model"] == "imu_video_cross" and alone["config"]["encoder_lr"] == 1e-4
     flags += f" --checkpoint {world}/last.pt --save_model {tmp_path}/model.pt"
     _, like = run(world, tmp_path / "b", flags)
     assert like["encoder"] == "random" and like["draws"] == alone["draws"]
