@@ -58,11 +58,14 @@ def main(argv: list[str] | None = None) -> None:
             sys.exit(f"{config.program}: {name} failed, see {logs / name}.log:\n{end_of(logs / f'{name}.log')}")
     print(f"{study.title}: {len(planned)} runs, {len(planned) - len(missing)} done before", flush=True)
     failed = run_cells(missing, runs_root, logs, config.ranks)
+    picture, words = embedding(study, data_root, runs_root)
+    if not (runs_root / picture / "results.json").is_file() and run(words, logs / f"{picture}.log"):
+        failed.append(picture)
     report = [sys.executable, "-m", "scripts.report", "--runs", str(runs_root), "--study", str(config.study)]
     report += ["--data_root", str(data_root), "--out", str(config.out / "report"), "--title", study.title]
     status = subprocess.run(report).returncode
     if failed:
-        sys.exit(f"{config.program}: {len(failed)} of {len(planned)} runs failed, see {logs}: {', '.join(failed)}")
+        sys.exit(f"{config.program}: {len(failed)} runs failed, see {logs}: {', '.join(failed)}")
     sys.exit(status)
 
 
@@ -75,6 +78,15 @@ def data_steps(study: Study, out: Path, data_root: Path) -> list[tuple[str, list
         prepare = [sys.executable, "-m", "scripts.prepare", "--config", str(study.prepare), *raw]
         steps.append((f"prepare_{name}", [*prepare, "--out", str(data_root / name)]))
     return steps
+
+
+def embedding(study: Study, data_root: Path, runs_root: Path) -> tuple[str, list[str]]:
+    """Name and command of the picture of the labelled windows as the first encoder sees them."""
+    name = f"embedding-{(encoder := next(iter(study.pretraining)))}"
+    roles = dict.fromkeys(part.dataset for part in study.evaluations.values() if part.kind == "few_shot")
+    words = ["--checkpoint", str(checkpoint_of(runs_root, encoder)), "--data_root", str(data_root)]
+    words += ["--datasets", *(study.datasets[role] for role in roles), "--out", str(runs_root / name)]
+    return name, [sys.executable, "-m", "scripts.embed", *words]
 
 
 def is_done(cell: Cell, runs_root: Path) -> bool:

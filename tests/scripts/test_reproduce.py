@@ -27,7 +27,7 @@ PROBE = "dataset: toy\nshots: [2]\nval_samples: 2\ndraws: 2\nepochs: 2\n"
 def study(tmp_path_factory):
     """Folder of a study that has been run."""
     folder = tmp_path_factory.mktemp("study")
-    write_dataset(folder / "out" / "data" / "toy", ["walking", "standing"] * 6, seconds=20, video=False)
+    write_dataset(folder / "out" / "data" / "toy", ["fall", "standing", "walking"] * 4, seconds=40, video=False)
     (folder / "train.yaml").write_text(TRAIN)
     (folder / "probe.yaml").write_text(PROBE)
     (folder / "study.yaml").write_text(STUDY.format(folder=folder))
@@ -49,6 +49,7 @@ def test_every_run_has_a_result_and_the_page_shows_it(study):
     assert results["checkpoint"]["sha256"] == encoder
     value = f"{100 * results['shots']['2']['balanced_accuracy']['mean']:.1f}"
     assert value in (study / "out/report/report.md").read_text()
+    assert (study / "out/runs/embedding-masked/embedding.png").is_file()
     assert "loss" in (study / "out/logs/masked.log").read_text()
 
 
