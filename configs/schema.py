@@ -40,8 +40,8 @@ METHODS: dict[str, dict[str, str]] = {
     "imu_only": {"imu_encoder": "patchtst", "imu_pooling": "mean"},
 }
 _PARTS_OF_PAIRS = ("video_encoder", "heads", "loss")
-# AdamW rate of the encoder where it learns with the layer: the paper's for finetuning; from scratch, which the paper does
-# not say, that of its pretraining.
+# AdamW rate of the encoder where it learns with the layer: the paper's for finetuning; from scratch, where it names
+# none, that of its pretraining.
 ENCODER_LR = {"finetune": 1e-6, "supervised": 1e-4}
 PRETRAINED_VIDEO = {"videomae": "MCG-NJU/videomae-base-ssv2", "clip": "openai/clip-vit-base-patch32"}
 
