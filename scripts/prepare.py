@@ -41,6 +41,8 @@ def main(argv: list[str] | None = None) -> None:
     cfg = parse(PrepareConfig, argv)
     if cfg.verify is not None:
         sys.exit(report_damage(cfg.verify))
+    if cfg.backend == "dask":  # workers have working folders of their own
+        cfg = cfg.model_copy(update={"raw": cfg.raw.absolute(), "out": cfg.out.absolute()})
     try:
         check_out(cfg)
         found = find(cfg)
@@ -105,11 +107,9 @@ def find(cfg: PrepareConfig) -> Found:
 def prepare_found(cfg: PrepareConfig, found: Found) -> list[Outcome]:
     """Prepare every source, or those of a shard."""
     sources = share_of(found.sources, cfg.shard) if cfg.shard else found.sources
-    if cfg.backend == "dask":
-        # workers have working folders of their own
-        task = Task(cfg.raw.absolute(), cfg.out.absolute(), cfg.frame_size, cfg.jpeg_quality, cfg.store)
-        return prepare_on_cluster(task, sources, cfg.scheduler)
     task = Task(cfg.raw, cfg.out, cfg.frame_size, cfg.jpeg_quality, cfg.store)
+    if cfg.backend == "dask":
+        return prepare_on_cluster(task, sources, cfg.scheduler)
     return prepare_all(task, sources, min(cfg.num_workers or os.cpu_count() or 1, max(len(sources), 1)))
 
 
