@@ -106,9 +106,15 @@ def progress_bar(task: Task, total: int) -> tqdm:
 def _in_processes(task: Task, sources: Iterable[Source], workers: int) -> Iterator[Outcome]:
     # joblib's own pool of processes; Parallel would do a single worker's work in this process, which no decoder may end
     pool = get_reusable_executor(max_workers=workers, timeout=_IDLE_S)
+    futures = [pool.submit(task, source) for source in sources]
     try:
-        for done in as_completed([pool.submit(task, source) for source in sources]):
+        for done in as_completed(futures):
             yield done.result()
+    except Exception:  # a full disk: what is under way may end
+        for future in futures:
+            future.cancel()
+        pool.shutdown()
+        raise
     except BaseException:
         pool.shutdown(kill_workers=True)
         raise
