@@ -636,6 +636,7 @@ with warnings.catch_warnings():
         repeats: PositiveInt = setting(5, help="times that each contender runs, in turn; the median counts")
         video_s: float = setting(10.0, ge=5, help="length of each source video, seconds")
         recording_min: float = setting(10.0, ge=1, help="length of each recording that the loader reads, minutes")
+        long_min: float = setting(5.0, ge=1, help="prepare: length of the recording whose memory is measured, minutes")
         csv_min: float = setting(20.0, ge=1, help="length of the recording whose csv the authors' way reads, minutes")
         frame_size: int = setting(224, ge=16, multiple_of=2, help="side of the stored frames, pixels")
         batch_size: PositiveInt = setting(32, help="windows per batch")

@@ -5,7 +5,6 @@ process. All contenders of a ratio run in turn, several times.
 """
 
 import itertools
-import multiprocessing
 import tempfile
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from scripts.benchmarks.measure import (
     Report,
     cpu_ratio,
     in_turn,
+    peak_rss_mib,
     per_cpu_s,
     per_wall_s,
     progress,
@@ -61,7 +61,8 @@ def _run(cfg: BenchmarkConfig, folder: Path) -> Report:
     store = prepare(folder / "data", sources, cfg)
     report.note(_sizes(store, sources, cfg))
 
-    memory = peak_rss_mib(store.root, cfg)
+    progress("measure memory")
+    memory = peak_rss_mib(read_epoch, store.root, cfg.batch_size, cfg.clip_len)
     by_clock = in_turn(clock_contenders(store, folder, cfg), cfg.repeats)
     by_cpu = in_turn(cpu_contenders(store, sources, folder, cfg), cfg.repeats)
 
@@ -194,19 +195,11 @@ def write_csv(path: Path, minutes: float) -> None:
     table.to_csv(path, index=False, float_format="%.6f")
 
 
-def peak_rss_mib(root: Path, cfg: BenchmarkConfig) -> float:
-    """Peak resident memory of a fresh process that reads an epoch with two threads, torch and all included."""
-    progress("measure memory")
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_read_epoch, (root, cfg.batch_size, cfg.clip_len))
-
-
-def _read_epoch(root: Path, batch_size: int, clip_len: int) -> float:
+def read_epoch(root: Path, batch_size: int, clip_len: int) -> None:
+    """An epoch with two threads."""
     windows = list_windows(Store(root), needs_video=True)
     for _ in PairLoader(windows, batch_size, clip_len, "recording", num_threads=2).epoch(0):
         pass
-    status = Path("/proc/self/status").read_text()  # getrusage would count the parent's memory too
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def _sizes(store: Store, sources: dict[str, Path], cfg: BenchmarkConfig) -> str:

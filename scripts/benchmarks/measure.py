@@ -1,5 +1,6 @@
 """Measuring on a machine that others use too: contenders in turn, CPU time beside wall time, medians and ranges."""
 
+import multiprocessing
 import os
 import resource
 import statistics
@@ -7,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from utils.tables import markdown
 
@@ -87,6 +89,18 @@ def wall_ratio(fast: list[Cost], slow: list[Cost]) -> Spread:
     """How many times faster by the clock one contender is than another, round by round."""
     pairs = zip(fast, slow, strict=True)
     return spread([(f.amount / f.wall_s) / (s.amount / s.wall_s) for f, s in pairs])
+
+
+def peak_rss_mib(work: Callable[..., object], *args: object) -> float:
+    """Peak resident memory of a fresh process that does some work, everything that it imports included."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_work_and_look, (work, args))
+
+
+def _work_and_look(work: Callable[..., object], args: tuple) -> float:
+    work(*args)
+    status = Path("/proc/self/status").read_text()  # getrusage would count the parent's memory too
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 @dataclass

@@ -1,7 +1,11 @@
 """Preparing a recording with video: what it costs beside decoding its video once, and beside real time.
 
-Decoding is PyAV's, one thread, every frame from first to last, nothing done with it: what no reader of the whole video
-can do without.
+Decoding is PyAV's, one thread, every frame from first to last, nothing done with it, not even a conversion: what no
+reader of the whole video can do without. Preparing decodes by the same library on one thread, and does all the rest:
+scaling, RGB, JPEG, the signal path, hashes, measures of quality, and writing to the disk.
+
+Memory is that of a process that prepares a long recording and a fifth of it. Signals grow with the length, 5 kB a
+second and some multiple of it while they are resampled; video must not.
 """
 
 import shutil
@@ -15,7 +19,7 @@ from configs.schema import BenchmarkConfig
 from datasets.preparation import prepare_source
 from datasets.recording import Recording, Source
 from scripts.benchmarks import videos
-from scripts.benchmarks.measure import Report, cpu_ratio, in_turn, per_cpu_s, progress
+from scripts.benchmarks.measure import Report, cpu_ratio, in_turn, peak_rss_mib, per_cpu_s, progress, spread
 
 IMU_RATE_HZ = 200  # of the source
 
@@ -47,7 +51,20 @@ def _run(cfg: BenchmarkConfig, folder: Path) -> Report:
         report.add("  decoding is so many times cheaper", ratios[-1])
     worst = max(ratios, key=lambda ratio: ratio.median)
     report.add("the larger of these two", worst, "at most 1.5", "cpu_ratio_vs_decode")
+    for minutes, key in ((cfg.long_min / 5, None), (cfg.long_min, "peak_rss_mib")):
+        progress(f"prepare {minutes:g} min of 1080p30")
+        memory = peak_rss_mib(prepare_long, folder / "1080p30.mp4", folder / "data", minutes, cfg)
+        report.add(f"peak memory, {minutes:g} min of 1080p30, MiB", spread([memory]), "under 1024", key)
     return report
+
+
+def prepare_long(video: Path, root: Path, minutes: float, cfg: BenchmarkConfig) -> None:
+    """Prepare a recording whose video is a short one over and over."""
+    copies = max(1, round(minutes * 60 / cfg.video_s))
+    long = root.parent / "long.mp4"
+    videos.repeat_video(video, long, copies)
+    length_s = copies * cfg.video_s
+    prepare(Source("long", (long,), partial(parse, "long", long, length_s)), root, cfg)
 
 
 def parse(name: str, video: Path, duration_s: float) -> Recording:

@@ -56,6 +56,28 @@ def write_video(path: Path, size: Size, duration_s: float, seed: int = 0) -> Non
         container.mux(stream.encode())
 
 
+def repeat_video(source: Path, path: Path, copies: int) -> None:
+    """Write a video end to end several times, without decoding it: a long one costs no more than its bytes.
+
+    Args:
+        source: an mp4 file that begins with a key frame; its frames are of even length.
+        path: of the new mp4 file.
+    """
+    import av  # only where source video is made or read
+
+    with av.open(str(path), "w") as output:
+        stream, length = None, 0
+        for _ in range(copies):
+            with av.open(str(source)) as container:
+                if stream is None:
+                    stream = output.add_stream_from_template(container.streams.video[0])
+                shift, length = length, length + container.streams.video[0].duration
+                for packet in container.demux(video=0):
+                    if packet.size:
+                        packet.pts, packet.dts, packet.stream = packet.pts + shift, packet.dts + shift, stream
+                        output.mux(packet)
+
+
 def _room(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Luma (1, side, side) and chroma (2, side/2, side/2): texture with a falling spectrum, and furniture."""
     side = _ROOM

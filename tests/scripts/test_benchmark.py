@@ -3,6 +3,7 @@
 import json
 import math
 
+import av
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,7 +21,7 @@ from scripts.benchmarks import authors_way, loader, measure, videos
 from scripts.benchmarks.measure import Cost
 
 TINY = {"640x480": videos.Size(96, 64, 25), "1080p30": videos.Size(128, 72, 30)}
-FLAGS = "--repeats 1 --video_s 5 --recording_min 1 --csv_min 1 --frame_size 32 --batch_size 4".split()
+FLAGS = "--repeats 1 --video_s 5 --recording_min 1 --csv_min 1 --long_min 1 --frame_size 32 --batch_size 4".split()
 SIZE = 32
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])  # ImageNet's
 
@@ -60,7 +61,7 @@ def pixels(video_floats) -> np.ndarray:
 @pytest.mark.parametrize(
     "name, keys",
     [
-        ("prepare", "cpu_ratio_vs_decode realtime_factor"),
+        ("prepare", "cpu_ratio_vs_decode realtime_factor peak_rss_mib"),
         (
             "loader",
             "windows_per_cpu_s ratio_vs_authors_640x480 ratio_vs_authors_1080p30 ratio_vs_authors_imu "
@@ -176,6 +177,17 @@ def test_ratios_are_taken_round_by_round():
     assert measure.per_wall_s(slow).median == 0.5
 
 
+def test_a_long_video_is_a_short_one_over_and_over(video, tmp_path):
+    long = tmp_path / "long.mp4"
+    videos.repeat_video(video, long, 3)
+    with av.open(str(video)) as one, av.open(str(long)) as three:
+        frames, repeated = list(one.decode(video=0)), list(three.decode(video=0))
+    assert probe(long).duration_s == pytest.approx(18) and len(repeated) == 3 * len(frames) == 450
+    np.testing.assert_allclose([frame.time - repeated[0].time for frame in repeated], np.arange(450) / 25, atol=1e-6)
+    for k in (0, 149, 150, 299, 449):
+        np.testing.assert_array_equal(repeated[k].to_ndarray(), frames[k % 150].to_ndarray())
+
+
 def test_contenders_work_in_turn_and_the_first_round_does_not_count():
     done = []
     costs = measure.in_turn({"a": lambda: done.append("a") or 3, "b": lambda: done.append("b") or 5}, repeats=2)
@@ -186,6 +198,6 @@ def test_contenders_work_in_turn_and_the_first_round_does_not_count():
 def test_a_process_that_loads_reports_its_own_memory(store):
     filler = np.ones(1000 * 2**20, dtype=np.uint8)  # of the parent: must not count
     cfg = BenchmarkConfig(benchmark="loader", batch_size=2)
-    mib = loader.peak_rss_mib(store.root, cfg)
+    mib = measure.peak_rss_mib(loader.read_epoch, store.root, cfg.batch_size, cfg.clip_len)
     assert filler[-1] == 1
     assert 100 < mib < 1000
