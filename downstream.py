@@ -10,6 +10,12 @@ Writes runs/<name>/ with results.json, draws.json (the windows of every draw), a
 confusion.png and shots.png.
 """
 
+from configs.load import dump, parse
+from configs.schema import DownstreamConfig, TrainConfig
+
+if __name__ == "__main__":
+    parse(DownstreamConfig)  # --help and mistakes are answered before anything slow is imported
+
 import copy
 import sys
 import time
@@ -23,8 +29,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from configs.load import dump, parse
-from configs.schema import DownstreamConfig, TrainConfig
 from datasets.few_shot import build_protocol, describe, few_shot_results, write_answers, write_protocol
 from datasets.leaks import seen_in_pretraining
 from datasets.splits import Draw

@@ -9,6 +9,12 @@ from another one through a class map. With ``--direction video_to_imu`` labelled
 video windows ask. Writes runs/<name>/ with results.json, prototypes.json, answers.csv and confusion.png.
 """
 
+from configs.load import dump, parse
+from configs.schema import TrainConfig, ZeroshotConfig
+
+if __name__ == "__main__":
+    parse(ZeroshotConfig)  # --help and mistakes are answered before anything slow is imported
+
 import csv
 import sys
 import time
@@ -18,8 +24,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from configs.load import dump, parse
-from configs.schema import TrainConfig, ZeroshotConfig
 from datasets.device_frames import frame_decoder
 from datasets.leaks import seen_in_pretraining
 from datasets.pairs import PairLoader

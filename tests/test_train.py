@@ -176,8 +176,9 @@ def test_another_runs_checkpoint_is_gone_on_from_in_a_folder_of_its_own(data, wh
     assert {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()} == before
 
 
-def test_help_does_not_wait_for_torch():
-    words = [sys.executable, "-X", "importtime", "train.py", "--help"]
+@pytest.mark.parametrize("program", ["train.py", "downstream.py", "zeroshot.py"])
+def test_help_does_not_wait_for_torch(program):
+    words = [sys.executable, "-X", "importtime", program, "--help"]
     done = subprocess.run(words, cwd=Path(train.__file__).parent, capture_output=True, text=True, check=True)
     assert "--micro_batch_size" in done.stdout
     assert re.search(r"\| +pydantic$", done.stderr, re.MULTILINE)
