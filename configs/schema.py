@@ -348,7 +348,9 @@ class EvaluationConfig(Config):
 
     dataset: FolderName = setting(help="prepared dataset to evaluate on, a folder under --data_root")
     data_root: Path = setting(Path("data"), help="folder of the prepared datasets")
-    classes: list[str] | None = setting(None, help="class names, or a class set: mmea5; default: all of the dataset")
+    classes: list[str] | None = setting(
+        None, help="class names, or a class set (mmea: all 32, mmea5, pd); default: all of the dataset"
+    )
     seed: int = setting(0, ge=0, help="draws of windows, weights and bootstraps")
     run_name: FolderName | None = setting(None, help="folder under --runs_root; default: command, dataset and time")
     runs_root: Path = setting(Path("runs"), help="folder of the runs")

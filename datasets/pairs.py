@@ -68,7 +68,7 @@ class Batch:
         Raises:
             FrameError: if the device decodes, and a frame is damaged.
         """
-        if self._loader.decode_on is not None:
+        if self._loader.decode_on is not None and self._loader.clip_len:
             return self.imu.to(device), self._loader.decode(self._slot.encoded[: len(self.index)], self.index)
         if device.type != "cuda":
             return self.imu.to(device), self.video.to(device)

@@ -130,7 +130,7 @@ def finetune_grid(
     work = (make_encoder, imu, labels, cells, keep, device, settings)
     steps = [settings["epochs"] * -(-len(cell.train) // settings["batch_size"]) for cell in cells]
     useful = max(1, sum(steps) // STEPS_PER_PROCESS)
-    processes = min(num_workers or len(os.sched_getaffinity(0)), len(cells), useful)
+    processes = min(num_workers or _cores(), len(cells), useful)
     logits: list[Tensor | None] = [None] * len(cells)
     epochs, kept = [0] * len(cells), None
     ended = tqdm(_results(work, steps, processes), total=len(cells), desc="finetune", unit="run")
@@ -191,3 +191,8 @@ def _run(number: int) -> tuple[int, Tensor, int, tuple[nn.Module, Tensor, Tensor
 
 def _run_pickled(number: int) -> bytes:
     return pickle.dumps(_run(number))
+
+
+def _cores() -> int:
+    """Cores that this process may use; not every system can say."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

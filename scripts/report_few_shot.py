@@ -22,7 +22,7 @@ def table_3(found: StudyResults, protocol: Protocol, number: int) -> list[Block]
             row: list[Cell | str] = [on, label, str(shots)]
             for mode, role in columns:
                 result = found.get(protocol.evaluations[mode, role], name)
-                row.append(few_shot_cell(found, result, shots))
+                row.append(few_shot_cell(found, protocol.evaluations[mode, role], result, shots))
                 if role in paper_results().datasets:
                     pretrained_on = result.cell.pretrained_on if result else None
                     row.append(paper_cell(paper_results().few_shot.get((pretrained_on, approach, mode, role, shots))))
@@ -73,7 +73,7 @@ def intervals(found: StudyResults, protocol: Protocol, number: int) -> list[Bloc
 
 def table_3_rows(found: StudyResults, protocol: Protocol) -> list[tuple[str, str, str]]:
     """Name of the encoder (or baseline), its label, its approach: by pretraining dataset, then in the paper's order."""
-    present = {r.pretraining for name in protocol.evaluations.values() for r in found.of(name)}
+    present = {name for evaluation, name in found.by_key if evaluation in protocol.evaluations.values()}
     runs = found.study.pretraining
     rows = []
     for role in found.study.datasets:
@@ -97,14 +97,14 @@ def pretraining_label(found: StudyResults, name: str) -> str:
     return marked(found.study.pretraining[name].dataset, bool(facts and facts[0]["simulated"]))
 
 
-def few_shot_cell(found: StudyResults, result: Result | None, shots: int) -> Cell:
-    """Balanced accuracy at a number of shots; a dash where the study has no such cell."""
+def few_shot_cell(found: StudyResults, evaluation: str, result: Result | None, shots: int) -> Cell:
+    """Balanced accuracy at a number of shots in an evaluation's column; a dash where the study has no such cell."""
     if result is None or shots not in result.settings["shots"]:
         return Cell(NONE)
     if result.run is None or str(shots) not in result.run.results["shots"]:
         return MISSING_CELL
     value = result.run.results["shots"][str(shots)]["balanced_accuracy"]
-    return percent_cell(value, result.run, result.marks(found.usual_windows(result.cell.evaluation)))
+    return percent_cell(value, result.run, result.marks(found.usual_windows(evaluation, shots), shots))
 
 
 def paper_cell(value: Value | None) -> Cell:
@@ -179,7 +179,8 @@ def table_5(found: StudyResults, protocol: Protocol, number: int) -> list[Block]
         for name in alike:
             row: list[Cell | str] = [label_of(approach, name, alike)]
             for mode, role in columns:
-                row.append(few_shot_cell(found, found.get(protocol.evaluations[mode, role], name), shots))
+                evaluation = protocol.evaluations[mode, role]
+                row.append(few_shot_cell(found, evaluation, found.get(evaluation, name), shots))
                 if role in paper_results().datasets:
                     value = paper_results().ablations.get((approach, mode, role)) if base == "Ego4D" else None
                     row.append(paper_cell(value))

@@ -61,5 +61,6 @@ def _panel(found: StudyResults, protocol: Protocol, pretrained_on: str, role: st
 
 def _line(found: StudyResults, result: Result, name: str, method: str, dashed: bool) -> Line:
     """Signs of footnotes stand in a line's name only where they say that it is not to be compared."""
-    marks = result.marks(found.usual_windows(result.cell.evaluation)).replace("†", "")
+    shots = min(map(int, result.run.results["shots"]))
+    marks = result.marks(found.usual_windows(result.cell.evaluation, shots), shots).replace("†", "")
     return Line(name + marks, method, shots_line(result.run), dashed)

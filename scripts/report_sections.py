@@ -14,6 +14,7 @@ from scripts.report_runs import (
     shots_line,
     warnings,
 )
+from scripts.study_results import windows_measured
 from utils.document import Block, Cell, Heading, Picture, Table, Text
 from utils.plots import shots_curve
 from utils.tables import METRICS, encoder_origin, few_shot_method, interval, interval_note, marked, percent, share
@@ -31,50 +32,71 @@ def few_shot_sections(runs: list[Run], out: Path) -> list[Block]:
     for number, ((dataset, classes, kind, windows), members) in enumerate(groups.items()):
         members = sorted(members, key=lambda run: few_shot_method(run.results))
         draws = {len(row["macro_f1"]["values"]) for run in members for row in run.results["shots"].values()}
-        same = len({run.results["draws"]["sha256"] for run in members}) == 1
+        same = same_windows(members)
+        names = distinct_names(members)
+        chosen = any(run.results.get("selected_epochs") for run in members)  # not in results of earlier versions
         blocks += [
             Heading(f"{dataset}: {len(classes)} classes, split by {kind}", 3),
             Text(
                 f"Mean ± standard deviation over {' or '.join(map(str, sorted(draws)))} random draws; held out: "
-                f"{windows}; the last epoch is measured." + (" All rows are of the same windows." if same else "")
+                f"{windows}; "
+                + (
+                    "the epoch is the last, or chosen on windows of their own."
+                    if chosen
+                    else "the last epoch is measured."
+                )
+                + (" All rows are of the same windows." if same else "")
             ),
         ]
         if not same:
             blocks.append(Text("Not all rows are of the same draws of windows.", strong=True))
-        blocks += [_few_shot_table(number, dataset, metric, members) for metric in ("balanced_accuracy", "macro_f1")]
-        blocks += _interval_table(number, dataset, members)
+        for metric in ("balanced_accuracy", "macro_f1"):
+            blocks.append(_few_shot_table(number, dataset, metric, members, names))
+        blocks += _interval_table(number, dataset, members, names)
         blocks += seen_by(members)
         blocks += [Text(word, strong=True) for word in dict.fromkeys(word for run in members for word in warnings(run))]
         curve = out / "figures" / f"shots_{number}.png"
-        lines = {few_shot_method(run.results): shots_line(run) for run in members}
+        lines = {name: shots_line(run) for name, run in zip(names, members, strict=True)}
         shots_curve(lines, members[0].results["chance"]["balanced_accuracy"], curve, f"{dataset}, few-shot", pdf=True)
         blocks.append(Picture(curve, f"Balanced accuracy against shots, {dataset}", curve.with_suffix(".pdf")))
-        for run in members:
+        for name, run in zip(names, members, strict=True):
             if run.command == "downstream" and run.results["encoder"] != "random":
-                caption = f"Confusion matrix, {dataset}, {few_shot_method(run.results)}"
+                caption = f"Confusion matrix, {dataset}, {name}"
                 blocks.append(picture_of(run, "confusion.png", caption, out))
     return blocks
 
 
-def _few_shot_table(number: int, dataset: str, metric: str, members: list[Run]) -> Table:
+def same_windows(members: list[Run]) -> bool:
+    """Whether runs were measured on the same windows wherever they have a number of shots in common."""
+    shots = {n for run in members for n in run.results["shots"]}
+    return all(len({windows_measured(run, int(n)) for run in members if n in run.results["shots"]}) == 1 for n in shots)
+
+
+def distinct_names(members: list[Run]) -> list[str]:
+    """Their methods in words; with the run's folder where several are alike."""
+    names = [few_shot_method(run.results) for run in members]
+    return [n if names.count(n) == 1 else f"{n} ({run.folder.name})" for n, run in zip(names, members, strict=True)]
+
+
+def _few_shot_table(number: int, dataset: str, metric: str, members: list[Run], names: list[str]) -> Table:
     shots = sorted({int(n) for run in members for n in run.results["shots"]})
     rows: list[list[Cell | str]] = []
-    for run in members:
+    for name, run in zip(names, members, strict=True):
         values = [run.results["shots"].get(str(n)) for n in shots]
-        rows.append([few_shot_method(run.results), *(percent_cell(v and v[metric], run) for v in values)])
+        rows.append([name, *(percent_cell(v and v[metric], run) for v in values)])
     first = members[0].results  # equal classes and held-out windows: equal chance
     rows += [[row, *[percent(first[row][metric])] * len(shots)] for row in ("chance", "majority")]
     header = (f"{METRICS[metric]}, %", *(f"{n} shots" for n in shots))
     return Table(f"few_shot_{number}_{metric}", f"{dataset}, few-shot: {METRICS[metric]}", header, rows)
 
 
-def _interval_table(number: int, dataset: str, members: list[Run]) -> list[Block]:
+def _interval_table(number: int, dataset: str, members: list[Run], names: list[str]) -> list[Block]:
     """95 % intervals over groups, if some run has them."""
     shots = sorted({int(n) for run in members for n in run.results["shots"]})
     rows: list[list[Cell | str]] = []
-    for run in members:
+    for name, run in zip(names, members, strict=True):
         measured = [run.results["shots"].get(str(n)) for n in shots]
-        rows.append([few_shot_method(run.results), *(interval_cell(row, run) for row in measured)])
+        rows.append([name, *(interval_cell(row, run) for row in measured)])
     if all(cell.text == "-" for row in rows for cell in row[1:]):
         return []
     caption = f"{dataset}, few-shot: 95 % interval of the balanced accuracy over groups, %"
@@ -100,8 +122,9 @@ def zero_shot_section(runs: list[Run], out: Path) -> list[Block]:
     header += [cell for label in METRICS.values() for cell in (label, "chance")]
     first = runs[0].results
     text = (
-        "Each IMU window takes the class of the nearest labelled video; no recording that gave a prototype is asked "
-        f"about. Mean ± standard deviation over {len(first['metrics']['mrr']['values'])} random "
+        "Each IMU window takes the class of the nearest labelled video (or of their mean, or each video window that of "
+        "labelled IMU windows, where a run says so); no recording that gave a prototype is asked about. "
+        f"Mean ± standard deviation over {len(first['metrics']['mrr']['values'])} random "
         f"{100 * first['config']['bootstrap_share']:g} % of each class."
     )
     pictures = [picture_of(run, "confusion.png", f"Confusion matrix, zero-shot, {run.dataset}", out) for run in runs]

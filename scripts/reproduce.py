@@ -9,10 +9,12 @@ was interrupted goes on from its last checkpoint, and what fails costs only the 
 import hashlib
 import json
 import shlex
+import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import Any
 
 from tqdm import tqdm
 
@@ -34,6 +36,7 @@ _LINES_OF_A_FAILURE = 8
 def main(argv: list[str] | None = None) -> None:
     """Run the study; ends with status 1 if a run failed."""
     config = parse(ReproduceConfig, argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         study = load_study(config.study)
         data_root, runs_root = config.data_root or config.out / "data", config.out / "runs"
@@ -45,6 +48,9 @@ def main(argv: list[str] | None = None) -> None:
     steps = data_steps(study, config.out, data_root) if absent and study.simulate else []
     if config.commands:
         print_commands(steps, missing, config.ranks)
+        print("# at the end")
+        for words in last_steps(config, study, data_root, runs_root):
+            print(shlex.join(["python", *words[1:]]))
         return
     if absent and not steps:
         sys.exit(
@@ -58,11 +64,9 @@ def main(argv: list[str] | None = None) -> None:
             sys.exit(f"{config.program}: {name} failed, see {logs / name}.log:\n{end_of(logs / f'{name}.log')}")
     print(f"{study.title}: {len(planned)} runs, {len(planned) - len(missing)} done before", flush=True)
     failed = run_cells(missing, runs_root, logs, config.ranks)
-    picture, words = embedding(study, data_root, runs_root)
-    if not (runs_root / picture / "results.json").is_file() and run(words, logs / f"{picture}.log"):
-        failed.append(picture)
-    report = [sys.executable, "-m", "scripts.report", "--runs", str(runs_root), "--study", str(config.study)]
-    report += ["--data_root", str(data_root), "--out", str(config.out / "report"), "--title", study.title]
+    picture, report = last_steps(config, study, data_root, runs_root)
+    if run(picture, logs / f"embedding_{config.study.stem}.log"):
+        failed.append(f"embedding_{config.study.stem}")
     status = subprocess.run(report).returncode
     if failed:
         sys.exit(f"{config.program}: {len(failed)} runs failed, see {logs}: {', '.join(failed)}")
@@ -80,13 +84,19 @@ def data_steps(study: Study, out: Path, data_root: Path) -> list[tuple[str, list
     return steps
 
 
-def embedding(study: Study, data_root: Path, runs_root: Path) -> tuple[str, list[str]]:
-    """Name and command of the picture of the labelled windows as the first encoder sees them."""
-    name = f"embedding-{(encoder := next(iter(study.pretraining)))}"
+def last_steps(config: ReproduceConfig, study: Study, data_root: Path, runs_root: Path) -> tuple[list[str], list[str]]:
+    """Commands of the picture of the labelled windows as the first encoder sees them, and of the report.
+
+    The folder may hold several studies that share encoders: each has a picture and a report of its own.
+    """
+    name = config.study.stem
+    encoder = checkpoint_of(runs_root, next(iter(study.pretraining)))
     roles = dict.fromkeys(part.dataset for part in study.evaluations.values() if part.kind == "few_shot")
-    words = ["--checkpoint", str(checkpoint_of(runs_root, encoder)), "--data_root", str(data_root)]
-    words += ["--datasets", *(study.datasets[role] for role in roles), "--out", str(runs_root / name)]
-    return name, [sys.executable, "-m", "scripts.embed", *words]
+    picture = [sys.executable, "-m", "scripts.embed", "--checkpoint", str(encoder), "--data_root", str(data_root)]
+    picture += ["--datasets", *(study.datasets[role] for role in roles), "--out", str(runs_root / f"embedding_{name}")]
+    report = [sys.executable, "-m", "scripts.report", "--runs", str(runs_root), "--study", str(config.study)]
+    report += ["--data_root", str(data_root), "--out", str(config.out / f"report_{name}"), "--title", study.title]
+    return picture, report
 
 
 def is_done(cell: Cell, runs_root: Path) -> bool:
@@ -100,9 +110,12 @@ def is_done(cell: Cell, runs_root: Path) -> bool:
     asked = parse(schema, list(cell.argv)).model_dump(mode="json")
     if not (folder / "config.yaml").is_file():
         return False
+    # What was measured may be of a later call than the folder's first config.yaml; training keeps to its first.
+    finished = (folder / "results.json").is_file() and cell.command != "train"
+    kept = _results(folder)["config"] if finished else read_yaml(folder / "config.yaml")
     # A setting that is newer than the run had its default then.
-    there = {key: field.default for key, field in schema.model_fields.items()} | read_yaml(folder / "config.yaml")
-    other = sorted(key for key in asked.keys() - PLACES if there[key] != asked[key])
+    there = {key: field.default for key, field in schema.model_fields.items()} | kept
+    other = sorted(key for key in asked.keys() - PLACES if not alike(there[key], asked[key]))
     if other and cell.command == "train":
         key = other[0]
         raise ConfigError(
@@ -114,12 +127,23 @@ def is_done(cell: Cell, runs_root: Path) -> bool:
         return False
     if not cell.needs:
         return True
-    measured = json.loads((folder / "results.json").read_text(encoding="utf-8"))["checkpoint"]["sha256"]
+    measured = _results(folder)["checkpoint"]["sha256"]
     encoder = checkpoint_of(runs_root, cell.needs[0])
     if not encoder.is_file():
         return False
     with open(encoder, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest() == measured
+
+
+def alike(there: Any, asked: Any) -> bool:
+    """Equal settings; of a file elsewhere, results keep the name only."""
+    if isinstance(there, str) and isinstance(asked, str):
+        return PurePath(there).name == PurePath(asked).name
+    return there == asked
+
+
+def _results(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "results.json").read_text(encoding="utf-8"))
 
 
 def command_of(cell: Cell, ranks: int) -> list[str]:
@@ -167,10 +191,17 @@ def run_cells(missing: list[Cell], runs_root: Path, logs: Path, ranks: int) -> l
 
 
 def run(words: list[str], log: Path) -> int:
-    """Run a command with its output in a file; its exit status."""
+    """Run a command with its output in a file; its exit status. It ends when this process is told to, and may save."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    with open(log, "w", encoding="utf-8") as file:
-        return subprocess.run(words, stdout=file, stderr=subprocess.STDOUT).returncode
+    with (
+        open(log, "w", encoding="utf-8") as file,
+        subprocess.Popen(words, stdout=file, stderr=subprocess.STDOUT) as child,
+    ):
+        try:
+            return child.wait()
+        except BaseException:
+            child.terminate()
+            raise
 
 
 def end_of(log: Path) -> str:

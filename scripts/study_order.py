@@ -48,7 +48,7 @@ class Comparison:
         """Whether a is above b by more than the larger of their standard deviations over draws."""
         if self.a is None or self.b is None:
             return MISSING
-        if windows_measured(self.a.run) != windows_measured(self.b.run):
+        if windows_measured(self.a.run, self.shots) != windows_measured(self.b.run, self.shots):
             return APART
         difference, std = self.a.mean - self.b.mean, max(self.a.std, self.b.std)
         return WITHIN if abs(difference) <= std else HOLDS if difference > 0 else FAILS
@@ -56,9 +56,10 @@ class Comparison:
 
 def few_shot_comparisons(found: StudyResults, protocol: Protocol) -> list[Comparison]:
     """Methods at the fewest labels, ours against IMU2CLIP also at the most, ablations at the most."""
-    fewest, most = min(protocol.shots), max(protocol.shots)
     runs, listed = found.study.pretraining, []
     for (mode, role), evaluation in protocol.evaluations.items():
+        asked = {n for r in found.of(evaluation) if r.cell.pretrained_on for n in r.settings["shots"]}
+        fewest, most = min(asked), max(asked)
         for pretrained_on in found.study.datasets:
             of = {run.approach: name for name, run in reversed(runs.items()) if run.dataset == pretrained_on}
             scratch = baseline(found, protocol, role, mode, "supervised")

@@ -4,14 +4,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import PurePath
 from typing import Any
 
 from configs.load import parse
 from configs.study import Cell as StudyCell
 from configs.study import Study
 from scripts.report_runs import Run
-from scripts.reproduce import PLACES, PROGRAMS
+from scripts.reproduce import PLACES, PROGRAMS, alike
 
 APPROACHES = {
     "imu_only": "IMU-only",
@@ -52,14 +51,14 @@ class Result:
     def other_settings(self) -> list[str]:
         """Settings in which the run differs from what the study asks for."""
         there = self.run.results["config"] if self.run else {}
-        return sorted(k for k in there.keys() & self.settings.keys() - PLACES if not _alike(there[k], self.settings[k]))
+        return sorted(k for k in there.keys() & self.settings.keys() - PLACES if not alike(there[k], self.settings[k]))
 
-    def marks(self, usual_windows: Any) -> str:
+    def marks(self, usual_windows: Any, shots: int | None = None) -> str:
         """Signs of footnotes, see ``MARKS``."""
         if self.run is None:
             return ""
         signs = IN_DISTRIBUTION if in_distribution(self) else ""
-        signs += OTHER_DRAWS if windows_measured(self.run) != usual_windows else ""
+        signs += OTHER_DRAWS if windows_measured(self.run, shots) != usual_windows else ""
         return signs + (OTHER_SETTINGS if self.other_settings else "")
 
 
@@ -83,9 +82,9 @@ class StudyResults:
         """Runs of these evaluations that have results."""
         return [result.run for name in evaluations for result in self.of(name) if result.run]
 
-    def usual_windows(self, evaluation: str) -> Any:
-        """What most runs of an evaluation were measured on."""
-        found = [windows_measured(run) for run in self.ended([evaluation])]
+    def usual_windows(self, evaluation: str, shots: int | None = None) -> Any:
+        """What most runs of an evaluation were measured on, with a number of shots."""
+        found = [windows_measured(run, shots) for run in self.ended([evaluation])]
         return Counter(found).most_common(1)[0][0] if found else None
 
 
@@ -128,6 +127,11 @@ def match(study: Study, planned: Sequence[StudyCell], runs: Sequence[Run]) -> St
         settings = parse(PROGRAMS[cell.command][1], list(cell.argv)).model_dump(mode="json")
         results.append(Result(cell, settings, run))
     by_key = {(r.cell.evaluation, r.pretraining): r for r in results if r.cell.evaluation}
+    lonely = [name for name, evaluation in study.evaluations.items() if evaluation.of == []]
+    for result in [r for r in results if r.cell.evaluation in lonely]:
+        for name, evaluation in study.evaluations.items():  # a baseline of its own stands beside the dataset's encoders
+            if evaluation.kind == "few_shot" and evaluation.dataset == result.cell.dataset_role:
+                by_key.setdefault((name, result.pretraining), result)
     return StudyResults(study, tuple(results), by_key)
 
 
@@ -151,9 +155,11 @@ def protocols(found: StudyResults) -> list[Protocol]:
     ]
 
 
-def windows_measured(run: Run) -> Any:
-    """Equal for runs that were measured on the same windows."""
+def windows_measured(run: Run, shots: int | None = None) -> Any:
+    """Equal for runs that were measured on the same windows; of few-shot runs, with a number of shots."""
     r = run.results
+    if shots is not None and (row := r["shots"].get(str(shots))) and "windows_sha256" in row:
+        return row["windows_sha256"]
     if "draws" in r:
         return r["draws"]["sha256"]
     asked = (*r["classes"], *r["queries_per_class"], r.get("direction"))  # earlier versions knew one way
@@ -164,13 +170,6 @@ def in_distribution(result: Result) -> bool:
     """Whether the encoder was pretrained on the dataset that it is evaluated on, or its run found windows seen then."""
     seen = result.run.results.get("seen_in_pretraining") if result.run else None  # not in results of earlier versions
     return result.cell.pretrained_on == result.cell.dataset_role or bool(seen and seen["seen"])
-
-
-def _alike(there: Any, asked: Any) -> bool:
-    """Equal settings; of a file elsewhere, results keep the name only."""
-    if isinstance(there, str) and isinstance(asked, str):
-        return PurePath(there).name == PurePath(asked).name
-    return there == asked
 
 
 def used_marks(cells: Sequence[Any]) -> tuple[str, ...]:

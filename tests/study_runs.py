@@ -73,10 +73,10 @@ def zero_shot_part(mean: float, num_classes: int, simulated: bool) -> dict:
     }
 
 
-def measured(truth: np.ndarray, answers: list[np.ndarray], num_classes: int) -> dict:
+def measured(truth: np.ndarray, answers: list[np.ndarray], num_classes: int, windows: str) -> dict:
     """One number of shots."""
     metrics = metrics_over_draws([truth] * len(answers), answers, num_classes)
-    same = {"windows_sha256": f"{len(truth)} windows"}
+    same = {"windows_sha256": windows}
     return metrics | same | {"interval": interval(metrics["balanced_accuracy"]["mean"])}
 
 
@@ -114,6 +114,6 @@ def few_shot_part(cell: Cell, accuracy: Accuracy, config: dict, folder: Path) ->
         "dropped_classes": {},
         "chance": classification_chance(support),
         "majority": majority_baseline(support),
-        "shots": {str(n): measured(truth, answered[n], num_classes) for n in config["shots"]},
+        "shots": {str(n): measured(truth, answered[n], num_classes, windows) for n in config["shots"]},
         "draws": {"file": "draws.json", "sha256": hashlib.sha256(windows.encode()).hexdigest()},
     }

@@ -6,13 +6,12 @@ them finds differences that are not there.
 
 import csv
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from utils.statistics import Comparison, compare, holm
+from utils.statistics import Comparison, compare
 
 
 class ComparisonError(ValueError):
@@ -71,13 +70,6 @@ def compare_runs(a: Path, b: Path, shots: int | None = None, seed: int = 0) -> R
         np.array([number[name] for name in truth]), *map(np.array, answered), np.array(groups), len(number), seed
     )
     return _summary(shots, result)
-
-
-def compare_all(pairs: Sequence[tuple[Path, Path]], shots: int | None = None) -> list[tuple[RunComparison, float]]:
-    """``compare_runs`` of many pairs, each with its p-value adjusted for their number (Holm 1979)."""
-    found = [compare_runs(a, b, shots) for a, b in pairs]
-    adjusted = holm(np.array([one.p_value for one in found]))
-    return [(one, float(p)) for one, p in zip(found, adjusted, strict=True)]
 
 
 def _summary(shots: int | None, result: Comparison) -> RunComparison:

@@ -111,10 +111,12 @@ class MetricsLog:
                 rows = [
                     row for row in csv.reader(file) if len(row) == 3 and row[0].isdigit() and int(row[0]) < first_step
                 ]
-        self._file = open(self.path, "w", newline="", encoding="utf-8")  # noqa: SIM115 - closed by close()
+        temporary = self.path.with_name(self.path.name + ".tmp")
+        with open(temporary, "w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([["step", "name", "value"], *rows])
+        temporary.replace(self.path)  # a run killed here keeps its history
+        self._file = open(self.path, "a", newline="", encoding="utf-8")  # noqa: SIM115 - closed by close()
         self._csv = csv.writer(self._file)
-        self._csv.writerow(["step", "name", "value"])
-        self._csv.writerows(rows)
         with mock.patch("socket.gethostname", return_value="run"):  # it would become part of the file's name
             self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step)
 

@@ -48,8 +48,8 @@ def test_every_run_has_a_result_and_the_page_shows_it(study):
     encoder = (study / "out/runs/masked/checkpoints/last.pt.sha256").read_text().split()[0]
     assert results["checkpoint"]["sha256"] == encoder
     value = f"{100 * results['shots']['2']['balanced_accuracy']['mean']:.1f}"
-    assert value in (study / "out/report/report.md").read_text()
-    assert (study / "out/runs/embedding-masked/embedding.png").is_file()
+    assert value in (study / "out/report_study/report.md").read_text()
+    assert (study / "out/runs/embedding_study/embedding.png").is_file()
     assert "loss" in (study / "out/logs/masked.log").read_text()
 
 
@@ -58,7 +58,12 @@ def test_what_is_done_is_skipped(study, capsys):
     assert all(reproduce.is_done(cell, runs) for cell in planned(study))
     before = {path: path.stat().st_mtime_ns for path in runs.rglob("results.json")}
     reproduce.main(["--study", str(study / "study.yaml"), "--out", str(study / "out"), "--commands"])
-    assert capsys.readouterr().out == ""
+    shown = capsys.readouterr().out.splitlines()
+    assert [line.split()[:3] for line in shown] == [
+        ["#", "at", "the"],
+        ["python", "-m", "scripts.embed"],
+        ["python", "-m", "scripts.report"],
+    ]
     assert before == {path: path.stat().st_mtime_ns for path in runs.rglob("results.json")}
 
 
@@ -70,7 +75,7 @@ def test_a_missing_result_is_asked_for_again_in_words_that_a_shell_reads(study, 
         reproduce.main(["--study", str(study / "study.yaml"), "--out", str(study / "out"), "--commands"])
     finally:
         results.write_bytes(kept)
-    comment, line = capsys.readouterr().out.splitlines()
+    comment, line, *_ = capsys.readouterr().out.splitlines()
     assert comment.startswith("# evaluation")
     [cell] = [cell for cell in planned(study) if cell.name == "probe-masked"]
     assert shlex.split(line) == ["python", "downstream.py", *cell.argv]
@@ -82,6 +87,12 @@ def test_an_evaluation_of_another_encoder_or_with_other_settings_is_run_again(st
     (study / "probe.yaml").write_text(PROBE.replace("epochs: 2", "epochs: 3"))
     assert not reproduce.is_done(probe, runs)
     (study / "probe.yaml").write_text(PROBE)
+    assert reproduce.is_done(probe, runs)
+    measured = runs / "probe-masked" / "results.json"
+    kept = measured.read_text()
+    measured.write_text(kept.replace('"epochs": 2', '"epochs": 3'))  # as a later call with other settings leaves it
+    assert not reproduce.is_done(probe, runs)
+    measured.write_text(kept)
     encoder = runs / "masked" / "checkpoints" / "last.pt"
     kept = encoder.read_bytes()
     encoder.write_bytes(kept + b"0")
