@@ -241,14 +241,14 @@ def frame_store(info: dict[str, Any]) -> str:
 
 
 def _remove_strangers(root: Path, source_ids: list[str], rows: pd.DataFrame, store: str) -> None:
-    """Delete files of sources that are no longer there, and leftovers of a killed run."""
+    """Delete files of sources that are no longer there, but nothing that another call may be writing."""
     keep = {path(root, i) for i in rows["id"] for path in (imu_path, quality_path)}
     keep |= {journal_path(root, source) for source in source_ids}
     for recording_id in rows.loc[rows["frames"] > 0, "id"]:
         keep |= set(frame_files(root, recording_id, store))
     for folder in ("imu", "quality", "frames", ".journal"):
         for path in (root / folder).glob("*"):
-            if path not in keep:
+            if path not in keep and path.suffix not in (".tmp", ".started"):
                 path.unlink(missing_ok=True)  # another call may be ending at the same moment
 
 

@@ -30,7 +30,7 @@ from datasets.verify import verify
 from scripts.prepare_cluster import prepare_on_cluster
 from scripts.prepare_parallel import Task, WorkersError, prepare_all
 from scripts.prepare_quality import check_strict, offset_rows, quality_rows
-from scripts.prepare_shards import digest, mark_done, missing_shards, share_of
+from scripts.prepare_shards import digest, mark_begun, mark_done, missing_shards, share_of
 from scripts.prepare_summary import summary
 
 SIMULATED_NOTE = "SIMULATED.txt"  # lies in a raw folder that no person recorded
@@ -52,6 +52,8 @@ def main(argv: list[str] | None = None) -> None:
         if not is_last_shard(cfg, found):
             return
         close(cfg, found)
+        store = Store(cfg.out)
+        print(summary(store))
     except (FileNotFoundError, ValueError, WorkersError) as error:
         sys.exit(f"prepare: {error}")
     except OSError as error:
@@ -60,10 +62,9 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(
             f"prepare: no space left for {cfg.out}: make room and give the same command again, it goes on from here"
         )
-    print(summary(Store(cfg.out)))
     check_share(cfg, found)
     if cfg.strict:
-        check_strict(Store(cfg.out))
+        check_strict(store)
 
 
 def report_damage(root: Path) -> int:
@@ -106,7 +107,10 @@ def find(cfg: PrepareConfig) -> Found:
 
 def prepare_found(cfg: PrepareConfig, found: Found) -> list[Outcome]:
     """Prepare every source, or those of a shard."""
-    sources = share_of(found.sources, cfg.shard) if cfg.shard else found.sources
+    sources = found.sources
+    if cfg.shard is not None:
+        sources = share_of(sources, cfg.shard)
+        mark_begun(cfg.out, cfg.shard)
     task = Task(cfg.raw, cfg.out, cfg.frame_size, cfg.jpeg_quality, cfg.store)
     if cfg.backend == "dask":
         return prepare_on_cluster(task, sources, cfg.scheduler)

@@ -89,10 +89,10 @@ def source_bytes(source: Source) -> int:
 
 def remove_leftovers(out: Path, source_ids: set[str]) -> None:
     """Delete what killed processes had half written of these sources: there may be gigabytes of it."""
-    for folder in ("imu", "frames"):
+    for folder in ("imu", "quality", "frames", ".journal"):
         for path in (out / folder).glob("*.tmp"):
             recording = path.name.rsplit(".", 2)[0]  # <recording>.npy.<process>.tmp
-            for suffix in (".npy", ".mjpeg", ".idx"):
+            for suffix in (".npy", ".mjpeg", ".idx", ".json"):
                 recording = recording.removesuffix(suffix)
             if recording in source_ids or recording.rpartition("_part")[0] in source_ids:
                 path.unlink(missing_ok=True)

@@ -1,7 +1,8 @@
 """One dataset prepared by several jobs of a batch queue, each of which takes its share of the recordings.
 
-Every job computes the same shares, so that they need not speak to each other. A job that has ended leaves a mark;
-whichever finds the marks of all the others writes the tables. Two that do so at once write the same.
+Every job computes the same shares, so that they need not speak to each other. A job takes its mark away when it
+begins and leaves one when it has ended; whichever finds the marks of all the others writes the tables. Two that do so
+at once write the same.
 """
 
 import hashlib
@@ -11,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from datasets.fingerprint import fingerprint
+from datasets.preparation import VERSION
 from datasets.recording import Source
 from datasets.store import write_text
 from scripts.prepare_parallel import source_bytes
@@ -42,11 +45,18 @@ def share_of(sources: Sequence[Source], shard: str) -> list[Source]:
 
 
 def digest(sources: Iterable[Source], settings: dict[str, Any]) -> str:
-    """What all shards must have worked on for the dataset to be whole: these files, these settings."""
+    """What all shards must have worked on for the dataset to be whole: these files, these settings, this code."""
+    told = settings | {"version": VERSION}
     facts = [
-        [s.id, [[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in s.files if p.is_file()]] for s in sources
+        [fingerprint(s, "", told), [[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in s.files if p.is_file()]]
+        for s in sources
     ]
-    return hashlib.sha256(json.dumps([sorted(facts), settings], default=str, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(sorted(facts)).encode()).hexdigest()
+
+
+def mark_begun(out: Path, shard: str) -> None:
+    """Take back the mark of an earlier round: until this one ends, nobody may take the dataset for whole."""
+    _mark(out, *parse_shard(shard)).unlink(missing_ok=True)
 
 
 def mark_done(out: Path, shard: str, work: str) -> None:

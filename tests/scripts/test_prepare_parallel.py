@@ -128,6 +128,7 @@ def test_one_worker_killed_costs_nothing(raw, whole, tmp_path):
 
 def test_leftovers_of_its_own_recordings_are_removed(tmp_path):
     names = ("imu/a.npy", "imu/a_part2.npy", "frames/a.mjpeg", "frames/a.idx.npy", "frames/b_c.npy")
+    names += ("quality/a.npy", ".journal/a.json")
     others = ("imu/b.npy", "frames/a2.mjpeg", "frames/b.idx.npy")
     for name in names + others:
         path = tmp_path / f"{name}.12-0a1b2c3d.tmp"

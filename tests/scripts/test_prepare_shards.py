@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from configs.schema import PrepareConfig
 from datasets.recording import Source
 from datasets.store import Store
 from scripts import prepare
-from scripts.prepare_shards import share_of
+from scripts.prepare_shards import digest, share_of
 from tests.mmea import contents, write_mmea
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -108,6 +109,37 @@ def test_shards_of_other_settings_or_other_files_do_not_count(raw, whole, tmp_pa
     os.utime(csv, ns=(status.st_atime_ns, status.st_mtime_ns + 10**9))
     prepare.main(arguments(raw, out, "--shard", "1/3"))
     assert "opens when 2, 3 are" in capsys.readouterr().out
+
+
+def test_a_new_round_waits_for_all_of_its_shards(raw, whole, tmp_path, monkeypatch, capsys):
+    out, prepare_all = tmp_path / "out", prepare.prepare_all
+    for k in (1, 2):
+        prepare.main(arguments(raw, out, "--shard", f"{k}/2"))
+    live = [out / ".journal" / "a.started", *(out / name / f"{k}.tmp" for k, name in enumerate(("imu", "frames")))]
+
+    def during(task, sources, workers):  # while the second shard works, the first one of this round ends
+        monkeypatch.setattr(prepare, "prepare_all", prepare_all)
+        for path in live:
+            path.write_bytes(b"of a process that is at work")
+        prepare.main(arguments(raw, out, "--shard", "1/2"))
+        assert "opens when 2 are" in capsys.readouterr().out
+        prepare.main(arguments(raw, out))  # even a call that closes leaves alone what others are writing
+        assert all(path.is_file() for path in live)
+        return prepare_all(task, sources, workers)
+
+    monkeypatch.setattr(prepare, "prepare_all", during)
+    prepare.main(arguments(raw, out, "--shard", "2/2"))
+    for path in live:
+        path.unlink()
+    assert contents(out) == whole
+
+
+def test_the_digest_follows_files_settings_parser_and_version(tmp_path, monkeypatch):
+    (file := tmp_path / "a.csv").write_text("1")
+    marks = {digest([Source("r", (file,), partial(print, label))], {"size": s}) for label in "xy" for s in (1, 2)}
+    assert len(marks) == 4 and digest([Source("r", (file,), partial(print, "x"))], {"size": 1}) in marks
+    monkeypatch.setattr("scripts.prepare_shards.VERSION", -1)
+    assert digest([Source("r", (file,), partial(print, "x"))], {"size": 1}) not in marks
 
 
 def test_more_shards_than_recordings(raw, whole, tmp_path):
