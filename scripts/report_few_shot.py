@@ -30,6 +30,7 @@ def table_3(found: StudyResults, protocol: Protocol, number: int) -> list[Block]
     rows += chance_rows(found, protocol, ["", "{}", ""])
     title = f"Table 3: few-shot, split by {protocol.split}"
     header, spans = column_headers(found, protocol, columns, "paper")
+    marks = used_marks([cell for row in rows for cell in row])
     table = Table(
         name=f"table3_few_shot{suffix(number)}",
         caption="Few-shot results in the form of Table 3: balanced accuracy, %",
@@ -37,7 +38,11 @@ def table_3(found: StudyResults, protocol: Protocol, number: int) -> list[Block]
         rows=rows,
         labels=3,
         spans=(("", 3), *spans),
-        notes=(*protocol_notes(found, protocol), *used_marks([cell for row in rows for cell in row])),
+        notes=(
+            *protocol_notes(found, protocol),
+            *found.video_notes,
+            *used_marks([cell for row in rows for cell in row]),
+        ),
     )
     heading = Heading(title + (f" ({number + 1})" if number else ""))
     return [heading, table, *intervals(found, protocol, number)]
@@ -171,8 +176,8 @@ def table_5(found: StudyResults, protocol: Protocol, number: int) -> list[Block]
     ablations = [run for run in found.study.pretraining.values() if run.approach not in IN_TABLE_3]
     if not ablations:
         return []
-    base, shots = ablations[0].dataset, max(protocol.shots)
-    columns = ordered(protocol)
+    base, columns = ablations[0].dataset, ordered(protocol)
+    most = {column: protocol.most_shots(found, column) for column in columns}
     rows: list[list[Cell | str]] = []
     for approach in IN_TABLE_5:
         alike = [n for n, run in found.study.pretraining.items() if (run.dataset, run.approach) == (base, approach)]
@@ -180,7 +185,7 @@ def table_5(found: StudyResults, protocol: Protocol, number: int) -> list[Block]
             row: list[Cell | str] = [label_of(approach, name, alike)]
             for mode, role in columns:
                 evaluation = protocol.evaluations[mode, role]
-                row.append(few_shot_cell(found, evaluation, found.get(evaluation, name), shots))
+                row.append(few_shot_cell(found, evaluation, found.get(evaluation, name), most[mode, role]))
                 if role in paper_results().datasets:
                     value = paper_results().ablations.get((approach, mode, role)) if base == "Ego4D" else None
                     row.append(paper_cell(value))
@@ -188,14 +193,15 @@ def table_5(found: StudyResults, protocol: Protocol, number: int) -> list[Block]
     rows += chance_rows(found, protocol, ["{}"])
     header, spans = column_headers(found, protocol, columns, f"paper, {MOST_LABELS} labels")
     on = pretraining_label(found, next(n for n, run in found.study.pretraining.items() if run.dataset == base))
+    labels = dict.fromkeys(f"{n} ({MODES[mode]})" for (mode, _), n in most.items())
     table = Table(
         name=f"table5_ablations{suffix(number)}",
-        caption=f"Ablations in the form of Table 5: balanced accuracy, %, at {shots} labels per class (the paper: "
-        f"{MOST_LABELS}), all pretrained on {on}",
+        caption=f"Ablations in the form of Table 5: balanced accuracy, %, at the most labels per class: "
+        f"{', '.join(labels)}; the paper: {MOST_LABELS}. All pretrained on {on}",
         header=("approach", *header),
         rows=rows,
         spans=(("", 1), *spans),
-        notes=used_marks([cell for row in rows for cell in row]),
+        notes=(*found.video_notes, *used_marks([cell for row in rows for cell in row])),
     )
     title = f"Table 5: ablations, split by {protocol.split}" + (f" ({number + 1})" if number else "")
     return [Heading(title), table]

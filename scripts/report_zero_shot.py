@@ -51,7 +51,7 @@ def table_4(found: StudyResults) -> list[Block]:
         rows=rows,
         labels=2,
         spans=spans,
-        notes=(*_zero_shot_notes(found), *used_marks([cell for row in rows for cell in row])),
+        notes=(*_zero_shot_notes(found), *found.video_notes, *used_marks([cell for row in rows for cell in row])),
     )
     text = (
         "Each IMU window takes the class of the nearest labelled video (video to IMU: each video that of the nearest "

@@ -69,6 +69,7 @@ class StudyResults:
     study: Study
     results: tuple[Result, ...]
     by_key: dict[tuple[str, str], Result] = field(repr=False)
+    video_notes: tuple[str, ...] = ()
 
     def get(self, evaluation: str | None, pretraining: str) -> Result | None:
         """The cell of an evaluation and an encoder (or baseline); None if the study has none."""
@@ -102,6 +103,11 @@ class Protocol:
     evaluations: dict[tuple[str, str], str]
     shots: tuple[int, ...]
 
+    def most_shots(self, found: StudyResults, column: tuple[str, str]) -> int:
+        """The most labels per class that the study asks of the encoders in a column."""
+        asked = [r.settings["shots"] for r in found.of(self.evaluations[column]) if r.cell.pretrained_on]
+        return max(n for shots in asked for n in shots)
+
     @property
     def roles(self) -> list[str]:
         return list(dict.fromkeys(role for _, role in self.evaluations))
@@ -132,7 +138,7 @@ def match(study: Study, planned: Sequence[StudyCell], runs: Sequence[Run]) -> St
         for name, evaluation in study.evaluations.items():  # a baseline of its own stands beside the dataset's encoders
             if evaluation.kind == "few_shot" and evaluation.dataset == result.cell.dataset_role:
                 by_key.setdefault((name, result.pretraining), result)
-    return StudyResults(study, tuple(results), by_key)
+    return StudyResults(study, tuple(results), by_key, video_notes(study, planned))
 
 
 def protocols(found: StudyResults) -> list[Protocol]:
@@ -164,6 +170,14 @@ def windows_measured(run: Run, shots: int | None = None) -> Any:
         return r["draws"]["sha256"]
     asked = (*r["classes"], *r["queries_per_class"], r.get("direction"))  # earlier versions knew one way
     return (*asked, r["prototypes_per_class"], r["prototypes_from"]["name"], r["seed"])
+
+
+def video_notes(study: Study, planned: Sequence[StudyCell]) -> tuple[str, ...]:
+    """Which video encoder stood beside each approach; at a small scale it is not the published one."""
+    configs = {c.name: parse(PROGRAMS["train"][1], list(c.argv)) for c in planned if c.name in study.pretraining}
+    origins = {run.approach: configs[name].video_origin for name, run in study.pretraining.items()}
+    words = [f"{APPROACHES[approach]}: {origin}" for approach, origin in origins.items() if origin]
+    return (f"Video encoders of pretraining: {'; '.join(words)}.",) if words else ()
 
 
 def in_distribution(result: Result) -> bool:
