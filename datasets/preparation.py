@@ -78,8 +78,8 @@ def prepare_source(
     except Exception as error:  # one recording must not end the work on thousands; the table names it
         mark, rejected = "", [_unexpected(source.id, error)]
     else:
-        if entry is not None and entry["recordings"]:
-            unfinish(root)
+        if entry["recordings"] if entry is not None else journal_path(root, source.id).is_file():
+            unfinish(root)  # an entry that cannot be read, or of an older form, may have given recordings, too
         writer = partial(open_frame_writer, root, store=store, jpeg_quality=jpeg_quality)
         stored, more = _store_parts(source, recording, processed, writer, frame_size, source_hash)
         recordings += stored

@@ -225,6 +225,15 @@ def test_a_second_call_does_what_has_changed(tmp_path, change):
     assert prepare(tmp_path, again, frame_size=size)[0] == "prepared"
 
 
+@pytest.mark.parametrize("journal", ['{"finger', '{"fingerprint": "", "recordings": [1]}'])
+def test_an_open_dataset_is_closed_before_files_of_an_illegible_entry_change(tmp_path, journal):
+    prepare(tmp_path, make(even(0, 6)))
+    (tmp_path / "out" / ".journal" / "rec.json").write_text(journal)
+    (tmp_path / "out" / "dataset.json").write_text("{}")
+    prepare(tmp_path, make(even(0, 7)))
+    assert not (tmp_path / "out" / "dataset.json").exists()
+
+
 def test_a_rejected_file_is_not_read_again_until_it_changes(tmp_path):
     bad = source(tmp_path, error=BadRecording("empty_csv", "nothing"))
     assert prepare(tmp_path, bad)[0] == "rejected"
