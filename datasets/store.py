@@ -209,7 +209,6 @@ def finish(
     files = pd.DataFrame([f for e in entries for f in e["files"]], columns=["file", "bytes", "sha256"])
     tables = {"recordings": rows, "segments": segments, "rejected": table, "masked": mask_table(masked)}
     tables["files"] = files.sort_values("file", ignore_index=True)
-    _remove_strangers(root, ids, rows, frame_store(info))
 
     found = (set(rows["label"]) | set(segments["label"])) - {""}
     known = [name for name in classes if name in found]
@@ -226,6 +225,7 @@ def finish(
     texts[root / "dataset.json"] = json.dumps(info, indent=2, default=str) + "\n"
     _write_temporary({path: text.encode() for path, text in texts.items()})  # a full disk leaves the old ones
     unfinish(root)
+    _remove_strangers(root, ids, rows, frame_store(info))
     for path in texts:  # dataset.json comes last
         temporary(path).replace(path)
 

@@ -1,12 +1,13 @@
 """The prepared dataset: tables agree with files, and what is wrong is named."""
 
+import errno
 import json
 import shutil
 
 import numpy as np
 import pytest
 
-from datasets.store import PreparedRecording, Store, imu_path, open_store, write_source
+from datasets.store import PreparedRecording, Store, finish, imu_path, open_store, write_source
 from tests.prepared import write_dataset
 
 
@@ -85,6 +86,17 @@ def test_a_source_that_vanished_takes_its_files_along(tmp_path):
     store = write_dataset(root, ["walking"])
     assert "gone" not in store.recordings["id"].tolist()
     assert not imu_path(root, "gone").exists()
+
+
+def test_a_full_disk_at_the_end_leaves_the_open_dataset_whole(store, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = {path: path.read_bytes() for path in store.root.rglob("*") if path.is_file()}
+    monkeypatch.setattr("datasets.store._write_temporary", full)
+    with pytest.raises(OSError, match="No space"):
+        finish(store.root, ["rec000"], [], [], {"name": "demo"})  # rec001 has vanished
+    assert {path: path.read_bytes() for path in store.root.rglob("*") if path.is_file()} == before
 
 
 def test_the_fingerprint_follows_the_content(tmp_path):
