@@ -131,6 +131,23 @@ def test_impossible_masks_are_named(root, row, named):
     assert named in damage(root)
 
 
+@pytest.mark.parametrize(
+    "name, change",
+    [
+        ("recordings.csv", lambda t: t.assign(mean_acc_x="much")),
+        ("segments.csv", lambda t: t.assign(end_s="e")),
+        ("files.csv", lambda t: t.rename(columns={"bytes": "octets"})),
+    ],
+)
+def test_tables_that_cannot_be_compared_do_not_hide_what_was_found(root, name, change, capsys):
+    rewrite(root, name, change)
+    found = damage(root)
+    assert found[0].startswith(f"{name}: was changed") and found[-1].startswith("tables: cannot be compared further (")
+    with pytest.raises(SystemExit) as stop:
+        prepare.main(["--verify", str(root)])
+    assert stop.value.code == 1 and f"{name}: was changed" in capsys.readouterr().out
+
+
 def without_digests(root):
     """As a dataset from before there were any."""
     info = json.loads((root / "dataset.json").read_text())
