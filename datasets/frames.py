@@ -5,6 +5,7 @@ frames it uses. Reading keeps no file open and no state, which makes it safe acr
 ``datasets.raw_frames`` stores pixels instead: 13 times the bytes, read many times faster.
 """
 
+import io
 import os
 import secrets
 from pathlib import Path
@@ -94,8 +95,10 @@ class FrameWriter(FrameFileWriter):
     def close(self) -> None:
         """Flush to disk, then rename both files into place, the stream last."""
         index = index_path(self.path)
+        content = io.BytesIO()  # into a file NumPy writes by itself, and does not say whether the disk was full
+        np.save(content, np.array(self._offsets, dtype=np.int64), allow_pickle=False)
         with open(temporary(index), "wb") as file:
-            np.save(file, np.array(self._offsets, dtype=np.int64), allow_pickle=False)
+            file.write(content.getvalue())
             file.flush()
             os.fsync(file.fileno())
         temporary(index).replace(index)

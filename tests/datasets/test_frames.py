@@ -1,6 +1,8 @@
 """Stored frames, JPEG or pixels: what is written is read, damage is named, frames are drawn as the paper says."""
 
+import errno
 import pickle
+import resource
 
 import numpy as np
 import pytest
@@ -54,6 +56,20 @@ def test_raw_frames_are_a_plain_numpy_array(raw):
     array = np.load(raw.path, mmap_mode="r", allow_pickle=False)
     assert array.shape == (50, SIZE, SIZE, 3)
     np.testing.assert_array_equal(array[31], picture(31))
+
+
+def test_a_disk_that_fills_at_the_offsets_says_so(tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    writer = FrameWriter(tmp_path / "a.mjpeg", quality=95)
+    writer._offsets = list(range(20_000))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(OSError) as error:
+            writer.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    writer.abort()
+    assert error.value.errno == errno.EFBIG and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("writer", [lambda folder: FrameWriter(folder / "b", 90), lambda f: RawFrameWriter(f / "b")])
