@@ -80,7 +80,13 @@ def report_damage(root: Path) -> int:
 def check_out(cfg: PrepareConfig) -> None:
     """Refuse a folder that holds something else, because stray files in a prepared dataset are removed."""
     if (cfg.out / "dataset.json").is_file():
-        there = json.loads((cfg.out / "dataset.json").read_text(encoding="utf-8"))["settings"]["format"]
+        try:
+            there = json.loads((cfg.out / "dataset.json").read_text(encoding="utf-8"))["settings"]["format"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{cfg.out / 'dataset.json'}: damaged, or not of a dataset prepared here ({error!r}): remove "
+                "dataset.json; the same command goes on"
+            ) from error
         if there != cfg.format:
             raise ValueError(f"{cfg.out} holds a dataset of format {there}, not {cfg.format}: choose another --out")
     elif cfg.out.exists() and not (cfg.out / ".journal").is_dir() and any(cfg.out.iterdir()):

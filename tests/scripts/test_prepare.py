@@ -184,6 +184,14 @@ def test_another_format_is_not_mixed_in(raw, tmp_path):
         run(raw, tmp_path / "out", format="gopro")
 
 
+@pytest.mark.parametrize("text", ['{"settings": {"for', '{"settings": {}}', "{}", "[]"])
+def test_a_damaged_dataset_json_says_what_to_do(raw, tmp_path, text):
+    (tmp_path / "out" / ".journal").mkdir(parents=True)
+    (tmp_path / "out" / "dataset.json").write_text(text)
+    with pytest.raises(SystemExit, match=r"out/dataset.json: damaged.*remove dataset.json; the same command goes on"):
+        run(raw, tmp_path / "out")
+
+
 def test_two_recordings_with_one_id_are_refused(raw, tmp_path):
     write_pd(raw / "P01/walking/b b.csv")
     write_pd(raw / "P01/walking/b_b.csv")
