@@ -38,11 +38,7 @@ def table_3(found: StudyResults, protocol: Protocol, number: int) -> list[Block]
         rows=rows,
         labels=3,
         spans=(("", 3), *spans),
-        notes=(
-            *protocol_notes(found, protocol),
-            *found.video_notes,
-            *used_marks([cell for row in rows for cell in row]),
-        ),
+        notes=(*protocol_notes(found, protocol), *found.video_notes, *marks),
     )
     heading = Heading(title + (f" ({number + 1})" if number else ""))
     return [heading, table, *intervals(found, protocol, number)]
