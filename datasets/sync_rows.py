@@ -11,6 +11,7 @@ from datasets.frames import FrameError
 from datasets.store import Store
 from datasets.synchrony import NO_ESTIMATE, OffsetEstimate, SyncSettings, estimate_stored_offset
 
+NO_VIDEO = "no video"  # the detail of a recording that has none
 COLUMNS = ["id", *(field.name for field in fields(OffsetEstimate)), "detail"]
 
 
@@ -29,7 +30,7 @@ def check_recording(root: Path, stamp: int, recording: int, settings: SyncSettin
     store = _opened(root, stamp)
     stream, estimate, detail = store.frames(recording), NO_ESTIMATE, ""
     if len(stream) == 0:
-        detail = "no video"
+        detail = NO_VIDEO
     else:
         try:
             estimate = estimate_stored_offset(stream, store.imu(recording)[:, 3:], settings)

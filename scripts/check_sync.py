@@ -16,7 +16,7 @@ from tqdm import tqdm
 from configs.load import parse
 from configs.schema import CheckSyncConfig
 from datasets.store import Store, write_text
-from datasets.sync_rows import COLUMNS, check_recording
+from datasets.sync_rows import COLUMNS, NO_VIDEO, check_recording
 from datasets.synchrony import VERDICTS, SyncSettings
 from scripts.sync_picture import draw_offsets
 from utils.tables import markdown
@@ -83,8 +83,10 @@ def report(table: pd.DataFrame) -> str:
     ]
     header = ("id", "offset, s", "confidence", "verdict", "used, s", "stretches", "detail")
     left = f"\n... and {len(table) - SHOWN} more in sync.csv" if len(table) > SHOWN else ""
-    counts = table["verdict"].value_counts()
+    blind = table["detail"] == NO_VIDEO  # their verdict says nothing of the check
+    counts = table.loc[~blind, "verdict"].value_counts()
     verdicts = ", ".join(f"{counts.get(name, 0)} {name}" for name in VERDICTS)
+    verdicts += f", {blind.sum()} without video" if blind.any() else ""
     return f"{markdown(header, rows)}{left}\n{len(table)} recordings: {verdicts}"
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from configs.constants import WINDOW_S
 from datasets.quality import VIDEO_OFFSET, VIDEO_REASONS
 from datasets.store import Store
+from datasets.summary import summarize
 from datasets.units_check import report_units
 from datasets.windows import Windows, list_windows
 from scripts.dataset_page import hours_text
@@ -88,7 +89,9 @@ def sync_lines(store: Store) -> list[str]:
     limit = store.info.get("quality", {}).get("max_offset_s")
     if limit is None:
         return []
-    offset_s = pd.read_csv(store.root / "sync.csv", dtype={"id": str})["offset_s"]
+    offsets = summarize(store).offsets
+    filmed = store.recordings.loc[store.recordings["frames"] > 0, "id"]
+    offset_s = offsets.loc[offsets["id"].isin(filmed), "offset_s"]
     far, silent = int((store.masked["reason"] == VIDEO_OFFSET).sum()), int(offset_s.isna().sum())
     return [
         f"synchrony: {len(offset_s) - far - silent} recordings within {limit:g} s, {far} masked beyond it, "

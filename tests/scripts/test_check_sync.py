@@ -63,7 +63,7 @@ def test_table_and_picture(dataset, capsys):
     assert table.loc["blind", "detail"] == "no video" and table.loc["blind", "used_s"] == 0
     assert (dataset / "sync.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     printed = capsys.readouterr().out
-    assert "5 recordings: 1 ok, 2 offset, 2 cannot tell" in printed and "simulated" in printed
+    assert "5 recordings: 1 ok, 2 offset, 1 cannot tell, 1 without video" in printed and "simulated" in printed
     lines = [line for line in printed.splitlines() if line.startswith("| ")]
     assert [line.split()[1] for line in lines[1:4]] == ["early", "late", "level"]  # the largest first
 

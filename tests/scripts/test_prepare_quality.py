@@ -11,7 +11,9 @@ from datasets.quality import MEASURES
 from datasets.store import Store, frames_path, imu_path, quality_path, write_text
 from datasets.windows import list_windows
 from scripts import inspect, prepare
+from scripts.prepare_summary import sync_lines
 from tests.datasets.test_measures import worn
+from tests.prepared import write_dataset
 from tests.videos import write_video
 
 CHANNELS = "acc_x,acc_y,acc_z,gyro_x,gyro_y,gyro_z"
@@ -230,6 +232,20 @@ def test_offsets_are_estimated_where_there_is_no_fresh_table(filmed, tmp_path, c
     frames_path(store.root, store.recordings["id"][0]).unlink()
     run(filmed, tmp_path / "d", *flags, format="mmea")
     assert asked == [0.3, 0.3]  # a recording was prepared anew
+
+
+def test_recordings_without_video_and_vanished_ones_are_not_counted(tmp_path):
+    store = write_dataset(tmp_path / "d", ["walk"] * 4, seconds=6)
+    sync_table(store, [0.1, np.nan, np.nan, 0.0])
+    table = pd.read_csv(store.root / "sync.csv")
+    pd.concat([table, table.assign(id="gone")]).to_csv(store.root / "sync.csv", index=False)
+    rewritten = store.recordings.copy()
+    rewritten.loc[2, "frames"] = 0
+    rewritten.to_csv(store.root / "recordings.csv", index=False)
+    info = json.loads((store.root / "dataset.json").read_text()) | {"quality": {"max_offset_s": 0.2}}
+    write_text(store.root / "dataset.json", json.dumps(info))
+    (line,) = sync_lines(Store(store.root))
+    assert line == "synchrony: 2 recordings within 0.2 s, 0 masked beyond it, 1 cannot tell and are kept"
 
 
 def test_offsets_need_video(raw, tmp_path):
