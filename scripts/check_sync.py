@@ -4,9 +4,10 @@ Writes ``sync.csv`` (a row per recording) and ``sync.png`` into the dataset's fo
 video shows an event later than the IMU does. Where head and camera hardly turn, the verdict is ``cannot tell``.
 """
 
+import json
 import os
 import sys
-from dataclasses import fields
+from dataclasses import asdict, fields
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from datasets.synchrony import VERDICTS, SyncSettings
 from scripts.sync_picture import draw_offsets
 from utils.tables import markdown
 
+SETTINGS = "sync.json"  # beside sync.csv: the settings that it follows from
 SHOWN = 30  # rows of the printed table; sync.csv has them all
 
 
@@ -42,9 +44,11 @@ def build_settings(cfg: CheckSyncConfig) -> SyncSettings:
 
 
 def check_and_write(store: Store, settings: SyncSettings, num_workers: int) -> pd.DataFrame:
-    """``check_dataset``, its table as ``sync.csv`` and its picture as ``sync.png`` in the dataset's folder."""
+    """``check_dataset``, its table as ``sync.csv`` its settings and its picture, in the dataset's folder."""
     table = check_dataset(store, settings, num_workers)
+    (store.root / SETTINGS).unlink(missing_ok=True)  # never beside a table that it does not speak of
     write_text(store.root / "sync.csv", table.to_csv(index=False))
+    write_text(store.root / SETTINGS, json.dumps(asdict(settings)))
     draw_offsets(store, table, settings, store.root / "sync.png")
     return table
 

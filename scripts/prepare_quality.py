@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from datasets.quality import VIDEO_OFFSET, QualityLimits, mask_row, mask_rows
 from datasets.store import Store, frame_files, frame_store, quality_path
 from datasets.summary import summarize
 from datasets.synchrony import SyncSettings
-from scripts.check_sync import check_and_write
+from scripts.check_sync import SETTINGS, check_and_write
 
 _UNITS_ARE_SET = {
     "pd": "--acc_unit, --gyro_unit and --imu_columns say what the columns hold",
@@ -38,10 +39,12 @@ def quality_rows(root: Path, recordings: Iterable[dict[str, Any]], limits: Quali
 def offset_rows(store: Store, max_offset_s: float, num_workers: int) -> list[dict]:
     """Rows of ``masked.csv`` of recordings whose video is further off than this; who cannot tell is kept.
 
-    A ``sync.csv`` of ``scripts.check_sync`` is used if it is of these recordings and younger than their frames.
+    A ``sync.csv`` of ``scripts.check_sync`` is used if it is of these recordings, younger than their frames, and
+    made with the settings that would be used here.
     """
-    if not _is_fresh(store):
-        check_and_write(store, SyncSettings(max_offset_s=max_offset_s), num_workers)
+    settings = SyncSettings(max_offset_s=max_offset_s)
+    if not (_is_fresh(store) and _has_settings(store, settings)):
+        check_and_write(store, settings, num_workers)
     offsets = summarize(store).offsets
     duration_s = store.recordings.set_index("id")["duration_s"]
     far = offsets[offsets["offset_s"].abs() > max_offset_s]
@@ -59,6 +62,16 @@ def _is_fresh(store: Store) -> bool:
     kind = frame_store(store.info)
     files = [file for recording_id in filmed for file in frame_files(store.root, recording_id, kind)]
     return set(filmed) <= set(checked["id"]) and all(file.stat().st_mtime_ns < written for file in files)
+
+
+def _has_settings(store: Store, settings: SyncSettings) -> bool:
+    """Whether ``sync.csv`` was made with these; ``max_offset_s`` changes verdicts only, not the offsets."""
+    path = store.root / SETTINGS
+    try:
+        used = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return False
+    return used | {"max_offset_s": settings.max_offset_s} == asdict(settings)
 
 
 def check_strict(store: Store) -> None:

@@ -1,5 +1,6 @@
 """The synchrony check of a whole dataset: table, picture, what cannot be compared, and a real clip."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -87,6 +88,7 @@ def test_settings_reach_the_estimate(dataset):
     table = check(dataset, "--max_lag_s", "1")
     assert table.loc["early", "verdict"] == "cannot tell" and table.loc["late", "verdict"] == "offset"
     assert check(dataset, "--stretch_s", "6").loc["late", "stretches"] == 2
+    assert SyncSettings(**json.loads((dataset / "sync.json").read_text())) == SyncSettings(stretch_s=6)
 
 
 def test_defaults_of_the_command_are_those_of_the_estimate():

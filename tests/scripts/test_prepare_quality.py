@@ -1,6 +1,7 @@
 """Quality, units and synchrony through the command: what is masked, said, and not done twice."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 from datasets.frames import FrameStream
 from datasets.quality import MEASURES
 from datasets.store import Store, frames_path, imu_path, quality_path, write_text
+from datasets.synchrony import SyncSettings
 from datasets.windows import list_windows
 from scripts import inspect, prepare
 from scripts.prepare_summary import sync_lines
@@ -194,10 +196,11 @@ def filmed(tmp_path):
     return tmp_path / "raw"
 
 
-def sync_table(store, offsets):
+def sync_table(store, offsets, **settings):
     rows = [(i, o, 0.999, "?", 0.9, 5, 1, 1, 0, "") for i, o in zip(store.recordings["id"], offsets, strict=True)]
     columns = "id offset_s confidence verdict correlation used_s stretches agreeing spread_s detail".split()
     write_text(store.root / "sync.csv", pd.DataFrame(rows, columns=columns).to_csv(index=False))
+    write_text(store.root / "sync.json", json.dumps(asdict(SyncSettings(**settings))))
 
 
 def test_recordings_that_are_off_are_masked_and_who_cannot_tell_is_kept(filmed, tmp_path, capsys):
@@ -232,6 +235,12 @@ def test_offsets_are_estimated_where_there_is_no_fresh_table(filmed, tmp_path, c
     frames_path(store.root, store.recordings["id"][0]).unlink()
     run(filmed, tmp_path / "d", *flags, format="mmea")
     assert asked == [0.3, 0.3]  # a recording was prepared anew
+    sync_table(store, [0.0, 1.0, 0.0], min_confidence=0.5)
+    run(filmed, tmp_path / "d", *flags, format="mmea")
+    assert asked == [0.3] * 3  # somebody had looked with other settings
+    (store.root / "sync.json").unlink()
+    run(filmed, tmp_path / "d", *flags, format="mmea")
+    assert asked == [0.3] * 4  # nobody knows with which
 
 
 def test_recordings_without_video_and_vanished_ones_are_not_counted(tmp_path):
