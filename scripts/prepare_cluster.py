@@ -36,7 +36,8 @@ def prepare_on_cluster(task: Task, sources: Iterable[Source], scheduler: str) ->
         WorkersError: if Dask is not installed, or the cluster cannot be reached or cannot do the work.
     """
     queue = sorted(sources, key=source_bytes, reverse=True)
-    remove_leftovers(task.out, {source.id for source in queue})
+    source_ids = {source.id for source in queue}
+    remove_leftovers(task.out, source_ids)
     for source in queue:
         forget_starts(source, task.out)
     outcomes = []
@@ -47,6 +48,7 @@ def prepare_on_cluster(task: Task, sources: Iterable[Source], scheduler: str) ->
             for outcome in Parallel(n_jobs=-1, batch_size=1, return_as="generator_unordered")(jobs):
                 outcomes.append(outcome)
                 bar.update()
+    remove_leftovers(task.out, source_ids)  # of workers that died
     return outcomes
 
 

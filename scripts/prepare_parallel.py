@@ -11,7 +11,8 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
-from joblib.externals.loky import as_completed, get_reusable_executor
+from joblib.externals.loky import ProcessPoolExecutor as LokyPool
+from joblib.externals.loky import as_completed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
@@ -53,7 +54,8 @@ def prepare_all(task: Task, sources: Iterable[Source], workers: int) -> list[Out
         WorkersError: if processes die before they have begun with anything.
     """
     left = {source.id: source for source in sorted(sources, key=source_bytes, reverse=True)}
-    remove_leftovers(task.out, set(left))
+    source_ids = set(left)
+    remove_leftovers(task.out, source_ids)
     outcomes: list[Outcome] = []
     deaths = 0
     with progress_bar(task, len(left)) as bar:
@@ -79,6 +81,7 @@ def prepare_all(task: Task, sources: Iterable[Source], workers: int) -> list[Out
                         f"worker processes die before they begin ({str(error).splitlines()[0]}): is there too little "
                         "memory? Give fewer --num_workers, or see the system's log"
                     ) from error
+    remove_leftovers(task.out, source_ids)  # of workers that died
     return outcomes
 
 
@@ -104,8 +107,9 @@ def progress_bar(task: Task, total: int) -> tqdm:
 
 
 def _in_processes(task: Task, sources: Iterable[Source], workers: int) -> Iterator[Outcome]:
-    # joblib's own pool of processes; Parallel would do a single worker's work in this process, which no decoder may end
-    pool = get_reusable_executor(max_workers=workers, timeout=_IDLE_S)
+    # joblib's kind of pool, but one of its own: Parallel would do a single worker's work in this process, which no
+    # decoder may end, and the pool that it keeps for reuse is not for others
+    pool = LokyPool(max_workers=workers, timeout=_IDLE_S)
     futures = [pool.submit(task, source) for source in sources]
     try:
         for done in as_completed(futures):
@@ -118,6 +122,7 @@ def _in_processes(task: Task, sources: Iterable[Source], workers: int) -> Iterat
     except BaseException:
         pool.shutdown(kill_workers=True)
         raise
+    pool.shutdown()
 
 
 def _apart(task: Task, sources: list[Source], workers: int) -> Iterator[Outcome]:

@@ -210,7 +210,7 @@ class DyingPool:
 
 def test_workers_that_never_begin_end_the_call_with_a_message(deadly, monkeypatch):
     pool = DyingPool()
-    monkeypatch.setattr(prepare_parallel, "get_reusable_executor", lambda **_: pool)
+    monkeypatch.setattr(prepare_parallel, "LokyPool", lambda **_: pool)
     with pytest.raises(SystemExit, match=r"prepare: worker processes die before they begin .*fewer --num_workers"):
         run(deadly)
     assert pool.rounds == 3
