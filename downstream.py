@@ -30,7 +30,7 @@ import torch
 from torch import Tensor, nn
 
 from datasets.few_shot import build_protocol, describe, few_shot_results, write_answers, write_protocol
-from datasets.leaks import seen_in_pretraining
+from datasets.leaks import NOT_SEEN, seen_in_pretraining
 from datasets.splits import Draw
 from models import build_imu_encoder, load_imu_encoder
 from models.finetune import Cell, finetune_grid
@@ -54,9 +54,8 @@ def main(argv: list[str] | None = None) -> Path:
     protocol = build_protocol(config, select=config.select_samples)
     windows, used, num_classes = protocol.windows, protocol.used, len(protocol.windows.classes)
     facts = checkpoint_facts(config.checkpoint) if config.checkpoint else None
-    drawn_anew = config.random_weights or config.mode == "supervised"
-    if facts is None or drawn_anew:
-        seen = {"seen": False, "windows": 0, "why": ""}
+    if facts is None or config.drawn_anew:
+        seen = NOT_SEEN
     else:
         excluded = training.exclude_classes or []
         seen = seen_in_pretraining(facts["dataset"], excluded, windows.store, windows, config.data_root)
@@ -96,7 +95,7 @@ def main(argv: list[str] | None = None) -> Path:
         "checkpoint": facts,
         "seen_in_pretraining": seen,
         "model": training.model,
-        "encoder": "random" if drawn_anew else "pretrained",
+        "encoder": "random" if config.drawn_anew else "pretrained",
         "mode": config.mode,
         "selected_epochs": chosen if config.select_samples else None,
         **few_shot_results(config, protocol, predictions),
@@ -130,8 +129,7 @@ def build_encoder(config: DownstreamConfig) -> tuple[nn.Module, TrainConfig]:
             raise checkpoint.CheckpointError(
                 f"{config.checkpoint}: was trained as {training.model}, not {config.model}: leave --model out"
             )
-    drawn_anew = config.random_weights or config.mode == "supervised"
-    return (build_imu_encoder(training) if drawn_anew else encoder), training
+    return (build_imu_encoder(training) if config.drawn_anew else encoder), training
 
 
 Trained = tuple[nn.Module, Tensor, Tensor]  # encoder, weight (K, D), bias (K,)

@@ -467,6 +467,11 @@ class DownstreamConfig(FewShotConfig):
             raise ValueError(f"standardize is for a frozen encoder, and mode {self.mode} moves it: drop one of them")
         return self
 
+    @property
+    def drawn_anew(self) -> bool:
+        """Whether the encoder's weights are drawn, and none of a checkpoint is used."""
+        return self.random_weights or self.mode == "supervised"
+
 
 class HandmadeConfig(FewShotConfig):
     """python -m scripts.handmade"""

@@ -12,6 +12,7 @@ from datasets.store import Store, open_store
 from datasets.windows import Windows
 
 _NAMED = 5  # examples in a message
+NOT_SEEN = {"seen": False, "windows": 0, "why": ""}  # what ``seen_in_pretraining`` says where nothing was pretrained
 
 
 def check_groups_apart(draws: Sequence[Draw], groups: np.ndarray) -> None:

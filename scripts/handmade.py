@@ -19,6 +19,7 @@ from configs.load import dump, parse
 from configs.schema import HandmadeConfig
 from datasets.few_shot import build_protocol, describe, few_shot_results, write_answers, write_protocol
 from datasets.handmade import handmade_features
+from datasets.leaks import NOT_SEEN
 from utils.results import public_settings
 from utils.run import commit, default_name, open_run, seed_everything, write_json
 from utils.tables import few_shot_tables
@@ -48,7 +49,7 @@ def main(argv: list[str] | None = None) -> Path:
     results = {
         "command": "handmade",
         "checkpoint": None,
-        "seen_in_pretraining": {"seen": False, "windows": 0, "why": ""},
+        "seen_in_pretraining": NOT_SEEN,
         "model": "random forest",
         "encoder": "hand-made features",
         "mode": "handmade",
