@@ -83,6 +83,7 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
     reading = {"normalize": config.normalize, "num_threads": config.num_workers, "seed": config.seed, "pin": on_gpu}
     reading["decode_on"] = frame_decoder(config.decode_device, device)
     placed = {"rank": ranks.rank, "world_size": ranks.world_size}
+    reading["frames_used"] = objective.frames_used
     clip_len = config.clip_len if objective.needs_video else 0
     loader = PairLoader(training, config.batch_size, clip_len, **reading, **placed)
     held_out_loader = PairLoader(held_out, config.batch_size, clip_len, **reading, train=False)

@@ -206,6 +206,7 @@ def embed_video(
         train=False,
         pin=device.type == "cuda",
         decode_on=frame_decoder(config.decode_device, device),
+        frames_used=model.video_encoder.frames_used(training.clip_len),
     )
     with torch.inference_mode():
         return torch.cat([model.embed_video(batch.to(device)[1]) for batch in loader.epoch(0)])

@@ -12,7 +12,7 @@ import logging
 import math
 import threading
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +52,7 @@ class Batch:
 
     Attributes:
         imu: (B, 6, 250) float32.
-        video: (B, F, S, S, 3) uint8; F is 0 without video, and where the device decodes.
+        video: (B, F, S, S, 3) uint8, the frames that are used; F is 0 without video, and where the device decodes.
         index: (B,) int64 positions in the loader's windows.
     """
 
@@ -99,6 +99,7 @@ class PairLoader:
         timeout_s: an epoch raises ``TimeoutError`` if it waits so long without any window being read.
         decode_on: device that decodes frames when a batch goes to it; default: the threads decode. What is damaged
             inside a frame is then found too late to be replaced.
+        frames_used: places of the frames of a clip that are wanted; the others are drawn, but not read. Default: all.
     """
 
     def __init__(
@@ -116,11 +117,13 @@ class PairLoader:
         max_unreadable: float = 0.01,
         timeout_s: float = 300.0,
         decode_on: torch.device | None = None,
+        frames_used: Sequence[int] | None = None,
     ):
         self.windows, self.batch_size, self.clip_len, self.normalize = windows, batch_size, clip_len, normalize
         self.seed, self.num_threads, self.train = seed, num_threads, train
         self.rank, self.world_size, self.pin = rank, world_size, pin
         self.max_unreadable, self.timeout_s, self.decode_on = max_unreadable, timeout_s, decode_on
+        self.frames_used = list(range(clip_len) if frames_used is None else frames_used)
         self._slots: list[_Slot] = []
         self._unreadable: dict[int, Path] = {}  # window -> file
         self._lock = threading.Lock()
@@ -194,13 +197,13 @@ class PairLoader:
 
     def _new_slots(self) -> list[_Slot]:
         size = int(self.windows.store.info["frame_size"])
-        frames = self.clip_len if self.decode_on is None else 0
+        frames = len(self.frames_used) if self.decode_on is None else 0
         return [_Slot(self.batch_size, frames, size, self.pin) for _ in range(min(_SLOTS, len(self) + 1))]
 
     def read_video(self, index: int, epoch: int, slot: _Slot, task: int) -> None:
         """Decode the frames that a window shows in an epoch into its place in a slot, or only read them."""
         rng = np.random.default_rng([self.seed, epoch, index]) if self.train else None
-        chosen = draw_frames(WINDOW_FRAMES, self.clip_len, rng)
+        chosen = draw_frames(WINDOW_FRAMES, self.clip_len, rng)[self.frames_used]
         if self.decode_on is None:
             self.windows.read_frames(index, chosen, slot.video.numpy()[task])
         else:

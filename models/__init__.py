@@ -66,7 +66,7 @@ def build_objective(config: TrainConfig) -> CrossModal | Masked:
     """What the method makes of a batch."""
     if config.model == "imu_only":
         return Masked(config.seed, config.mask_share, patches_per_window(config.imu_patch))
-    return CrossModal(config.loss)
+    return CrossModal(config.loss, VIDEO_ENCODERS[config.video_encoder].frames_used(config.clip_len))
 
 
 def build_model(config: TrainConfig, video_config: dict[str, Any] | None = None) -> DualEncoder | MaskedReconstruction:

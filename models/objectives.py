@@ -1,11 +1,12 @@
 """What a method makes of a batch. train.py knows a method by this alone; both classes have the same members.
 
-``inputs`` is what the model is called with, ``loss`` its share of the loss over all ranks, ``per_window`` what must
-be finite for every window, ``progress`` what is worth a line beside the loss, ``evaluate`` and ``describe`` the
-report on held-out windows, with chance; ``report`` is its name in results.json.
+``needs_video`` and ``frames_used`` say what must be read, ``inputs`` is what the model is called with, ``loss`` its
+share of the loss over all ranks, ``per_window`` what must be finite for every window, ``progress`` what is worth a line
+beside the loss, ``evaluate`` and ``describe`` the report on held-out windows, with chance; ``report`` is its name in
+results.json.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -24,13 +25,15 @@ class CrossModal:
 
     Args:
         loss: a name that ``contrastive_loss`` knows.
+        frames_used: which of a clip's frames the video encoder looks at.
     """
 
     needs_video = True
     report = "retrieval"
 
-    def __init__(self, loss: str):
+    def __init__(self, loss: str, frames_used: Sequence[int]):
         self._loss = loss
+        self.frames_used = frames_used
 
     def inputs(self, batch: Any, device: torch.device, epoch: int) -> tuple[Tensor, ...]:
         return batch.to(device)
@@ -63,6 +66,7 @@ class Masked:
     """
 
     needs_video = False
+    frames_used: Sequence[int] = ()
     report = "reconstruction"
 
     def __init__(self, seed: int, share: float, num_patches: int):

@@ -79,6 +79,11 @@ class VideoMAEEncoder(nn.Module):
         """The architecture, as plain values."""
         return json.loads(self.model.config.to_json_string(use_diff=False))
 
+    @staticmethod
+    def frames_used(clip_len: int) -> range:
+        """Which of a clip's frames the encoder looks at: all of them."""
+        return range(clip_len)
+
     def forward(self, frames: Tensor) -> Tensor:
         """(B, F, H, H, 3) uint8 -> (B, D)."""
         config = self.model.config
@@ -141,7 +146,12 @@ class ClipFrameEncoder(nn.Module):
         """The architecture, as plain values."""
         return json.loads(self.model.config.to_json_string(use_diff=False))
 
+    @staticmethod
+    def frames_used(clip_len: int) -> range:
+        """Which of a clip's frames the encoder looks at: the middle one. The others need not be read."""
+        return range(clip_len // 2, clip_len // 2 + 1)
+
     def forward(self, frames: Tensor) -> Tensor:
-        """(B, F, H, H, 3) uint8 -> (B, D)."""
+        """(B, F, H, H, 3) uint8, whole clips or their middle frame alone -> (B, D)."""
         middle = frames.shape[1] // 2
         return self.model(self.normalize(frames[:, middle : middle + 1])[:, 0]).image_embeds

@@ -15,8 +15,10 @@ import pytest
 import torch
 
 import train
+from datasets.frames import FrameStream
 from models import load_dual_encoder, load_imu_encoder, objectives
 from models.pretrained import WeightsError
+from models.video import ClipFrameEncoder
 from tests.prepared import write_dataset
 from tests.training import command, losses, make_data, spoil
 from utils import checkpoint
@@ -81,6 +83,20 @@ def test_the_loss_falls(data, tmp_path):
 def test_two_steps_of_other_settings(data, tmp_path, options):
     assert train.main(command(data, tmp_path, "two", "--max_steps", "2", *options.split())) == 0
     assert len(losses(tmp_path / "two")) == 2
+
+
+def test_clip_trains_as_if_all_frames_were_read(data, tmp_path, monkeypatch):
+    read, original = [], FrameStream.read_into
+    monkeypatch.setattr(FrameStream, "read_into", lambda *a: (read.append(len(a[1])), original(*a)))
+    method = ["--video_encoder", "clip", "--clip_len", "5", "--epochs", "1"]
+    train.main(command(data, tmp_path, "middle", *method))
+    assert set(read) == {1}
+    monkeypatch.setattr(ClipFrameEncoder, "frames_used", range)
+    train.main(command(data, tmp_path, "all", *method))
+    assert set(read) == {1, 5}
+    assert losses(tmp_path / "middle") == losses(tmp_path / "all")
+    found = [json.loads((tmp_path / name / "results.json").read_text())["retrieval"] for name in ("middle", "all")]
+    assert found[0] == found[1]
 
 
 def test_imu_only_needs_no_video_and_resumes_to_the_bit(tmp_path):

@@ -10,9 +10,12 @@ import torch
 
 import zeroshot
 from configs.constants import WINDOW_FRAMES
-from datasets.frames import FrameWriter, draw_frames
+from configs.load import parse
+from configs.schema import TrainConfig, ZeroshotConfig
+from datasets.frames import FrameStream, FrameWriter, draw_frames
 from datasets.store import frames_path, open_store
 from datasets.windows import list_windows
+from models import build_model
 from tests.prepared import write_dataset
 from tests.pretrained import CONFIG, write_checkpoint
 
@@ -165,6 +168,22 @@ def test_real_encoders_rank_as_one_window_at_a_time_does(world, tmp_path, direct
     recall = [np.mean([hit for label, hit in hits if label == k]) for k in range(3)]
     assert results["metrics"]["balanced_accuracy"]["mean"] == pytest.approx(np.mean(recall))
     assert results["metrics"]["mrr"]["mean"] == pytest.approx(np.mean(1 / np.array(ranks)))
+
+
+def test_clip_embeds_the_middle_frame_and_reads_no_other(world, tmp_path, monkeypatch):
+    read, original = [], FrameStream.read_into
+    monkeypatch.setattr(FrameStream, "read_into", lambda *a: (read.append(len(a[1])), original(*a)))
+    training = TrainConfig(**CONFIG.model_dump() | {"video_encoder": "clip"})
+    model = build_model(training).eval()
+    windows = list_windows(open_store(world / "data", "toy"), needs_video=True, labelled=True).subset(np.arange(6))
+    config = parse(ZeroshotConfig, command(world, tmp_path))
+    found = zeroshot.embed_video(model, windows, training, config, torch.device("cpu"))
+    assert read == [1] * 6
+    clips = np.empty((6, training.clip_len, 32, 32, 3), dtype=np.uint8)
+    for i in range(6):
+        windows.read_frames(i, draw_frames(WINDOW_FRAMES, training.clip_len, None), clips[i])
+    with torch.inference_mode():
+        assert torch.equal(found, model.embed_video(torch.from_numpy(clips)))
 
 
 @pytest.mark.parametrize(

@@ -28,12 +28,11 @@ def store(tmp_path_factory):
     return store
 
 
-@pytest.mark.parametrize("train", [True, False])
-def test_batches_are_those_that_threads_decode(store, train):
+@pytest.mark.parametrize("train, used", [(True, None), (False, None), (True, [5])])
+def test_batches_are_those_that_threads_decode(store, train, used):
     windows = list_windows(store, needs_video=True)
-    ours, theirs = (
-        PairLoader(windows, 4, 10, "recording", seed=3, train=train, decode_on=device) for device in (CPU, None)
-    )
+    settings = {"seed": 3, "train": train, "frames_used": used}
+    ours, theirs = (PairLoader(windows, 4, 10, "recording", **settings, decode_on=device) for device in (CPU, None))
     for one, other in zip(ours.epoch(1), theirs.epoch(1), strict=True):
         imu, video = one.to(CPU)
         assert torch.equal(one.index, other.index) and torch.equal(imu, other.imu)

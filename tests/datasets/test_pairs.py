@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from datasets.frames import FrameError
+from datasets.frames import FrameError, FrameStream
 from datasets.pairs import PairLoader
 from datasets.store import Store, frame_files, open_frame_writer, write_text
 from datasets.windows import list_windows
@@ -76,6 +76,16 @@ def test_evaluation_keeps_order_middle_frames_and_the_last_batch(windows):
     assert batches[-1][1].shape == (6, 10, 32, 32, 3)
     first = batches[0][1][0].float().mean((1, 2, 3))
     assert torch.allclose(first, 5.0 * torch.arange(2, 50, 5), atol=1.5)
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_frames_that_nobody_uses_are_not_read_and_the_others_are_the_same(windows, monkeypatch, train):
+    used, read, original = [5, 6], [], FrameStream.read_into
+    whole = collect(PairLoader(windows, 4, 10, "recording", seed=3, train=train), epoch=2)
+    monkeypatch.setattr(FrameStream, "read_into", lambda *a: (read.append(len(a[1])), original(*a)))
+    some = collect(PairLoader(windows, 4, 10, "recording", seed=3, train=train, frames_used=used), epoch=2)
+    assert read == [2] * sum(len(index) for _, _, index in some)
+    assert same(some, [(imu, video[:, used], index) for imu, video, index in whole])
 
 
 @pytest.mark.parametrize("clip_len", [0, 4])

@@ -51,6 +51,15 @@ class TestEveryEncoder:
         flat = torch.full((1, 4, 40, 40, 3), 77, dtype=torch.uint8)
         torch.testing.assert_close(encoder(flat), encoder(flat[:, :, :16, :16]), rtol=1e-9, atol=1e-9)
 
+    def test_only_the_frames_that_it_uses_matter_and_they_suffice(self, encoder):
+        used = list(encoder.frames_used(4))
+        video = clips(2)
+        others = [frame for frame in range(4) if frame not in used]
+        changed = video.clone()
+        changed[:, others] = 255 - changed[:, others]
+        assert torch.equal(encoder(changed), encoder(video))
+        assert torch.equal(encoder(video[:, used]), encoder(video))
+
     @pytest.mark.parametrize("bad", [torch.zeros(1, 4, 16, 16, 3), torch.zeros(1, 4, 3, 16, 16, dtype=torch.uint8)])
     def test_other_inputs_are_refused(self, encoder, bad):
         with pytest.raises(ValueError, match="want uint8"):
@@ -86,6 +95,7 @@ def test_videomae_of_the_paper_has_980_tokens():
 
 def test_clip_sees_the_middle_frame_alone():
     encoder = encoder_of("clip").double()
+    assert [list(encoder.frames_used(clip_len)) for clip_len in (1, 2, 3, 4, 10)] == [[0], [1], [1], [2], [5]]
     video = clips(2)
     expected = encoder.model(normalized(video, CLIP_MEAN, CLIP_STD)[:, 2]).image_embeds
     torch.testing.assert_close(encoder(video), expected, rtol=1e-6, atol=1e-7)
@@ -97,6 +107,7 @@ def test_clip_sees_the_middle_frame_alone():
 
 def test_videomae_sees_every_frame():
     encoder = encoder_of("videomae").double()
+    assert list(encoder.frames_used(4)) == [0, 1, 2, 3]
     for frame in range(4):
         changed = clips(1)
         changed[:, frame] = 0
