@@ -49,6 +49,12 @@ def ranks(tmp_path_factory):
     return found, runs, output
 
 
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="both ranks use the one core that there is")
+def test_each_rank_keeps_to_cores_of_its_own(ranks):
+    first, second = (set(found["cores"]) for found in ranks[0])
+    assert first and second and not first & second
+
+
 def test_rows_are_gathered_in_rank_order_with_gradients(ranks):
     for rank, found in enumerate(ranks[0]):
         assert found["rank"] == rank

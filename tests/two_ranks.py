@@ -4,6 +4,7 @@ Everything is in one start, since starting ranks takes longer than all checks.
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -136,7 +137,8 @@ def main() -> None:
     torch.set_num_threads(1)
     references = [one_process(case) for case in CASES]
     ranks = distributed.setup("cpu")
-    found = {"rank": ranks.rank, "gather": gathered(ranks.rank), "first": on_first_rank(ranks.rank)}
+    found = {"rank": ranks.rank, "cores": sorted(os.sched_getaffinity(0))}
+    found |= {"gather": gathered(ranks.rank), "first": on_first_rank(ranks.rank)}
     found["differences"] = {
         "-".join(case): largest_difference(reference, both_ranks(case, ranks.rank))
         for case, reference in zip(CASES, references, strict=True)

@@ -54,6 +54,19 @@ def test_more_ranks_than_gpus_are_refused_before_they_meet(gpus, monkeypatch):
         distributed.setup("auto")
 
 
+@pytest.mark.parametrize(
+    "cores, ranks, expected",
+    [
+        ({0, 1}, 2, [{0}, {1}]),
+        ({9, 3, 4, 7, 5}, 2, [{3, 4}, {5, 7}]),  # what torchrun was allowed to use; the odd one serves nobody
+        ({2, 3}, 1, [{2, 3}]),
+        ({0, 1}, 3, [{0, 1}] * 3),
+    ],
+)
+def test_ranks_share_the_cores_out(cores, ranks, expected):
+    assert [distributed.own_cores(cores, rank, ranks) for rank in range(ranks)] == expected
+
+
 def test_one_process_stands_for_all():
     rows = torch.ones(2, 3, requires_grad=True)
     assert distributed.gather(rows) is rows
