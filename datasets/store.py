@@ -181,6 +181,11 @@ def read_journal(root: Path, source_id: str) -> dict[str, Any] | None:
     return entry if "files" in entry else None  # without digests: prepared before there were any
 
 
+def recordings_table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """``recordings.csv`` of the rows that journal entries hold, in the order of ids."""
+    return pd.DataFrame(list(rows), columns=RECORDING_COLUMNS).sort_values("id", ignore_index=True)
+
+
 def finish(
     root: Path,
     source_ids: Iterable[str],
@@ -201,8 +206,7 @@ def finish(
     """
     ids = list(source_ids)
     entries = [entry for entry in (read_journal(root, source) for source in ids) if entry is not None]
-    rows = pd.DataFrame([row for e in entries for row in e["recordings"]], columns=RECORDING_COLUMNS)
-    rows = rows.sort_values("id", ignore_index=True)
+    rows = recordings_table(row for e in entries for row in e["recordings"])
     segments = pd.DataFrame([s for e in entries for s in e["segments"]], columns=["id", "start_s", "end_s", "label"])
     refused = [asdict(r) for r in rejected] + [r for e in entries for r in e["rejected"]]
     table = pd.DataFrame(refused, columns=["id", "reason", "detail", "start_s", "end_s"])
@@ -278,43 +282,20 @@ def _write_temporary(contents: dict[Path, bytes]) -> None:
         raise
 
 
-class Store:
-    """A prepared dataset, opened for reading. Signals are read when first asked for.
+class Recordings:
+    """Signals and frames of prepared recordings; they are read when first asked for.
 
-    Attributes:
-        root: its folder.
-        info: content of ``dataset.json``.
-        recordings: a row per recording, numbered from 0.
-        segments: id, start_s, end_s, label.
-        masked: id, start_s, end_s, reason, value, threshold of stretches that windows must not touch; empty in a
-            dataset that was prepared without it.
-        classes: labels in order.
+    Those of a dataset that may not be opened yet are read through this class, those of an open one through ``Store``.
+
+    Args:
+        root: folder of the dataset.
+        info: what ``dataset.json`` holds, or will hold.
+        recordings: a row per recording, numbered from 0; columns of ``recordings.csv``.
     """
 
-    def __init__(self, root: Path):
-        if not (root / "dataset.json").is_file():
-            if (root / ".journal").is_dir():
-                raise FileNotFoundError(
-                    f"{root}: its preparation has not ended: give the same scripts.prepare command again, it goes on"
-                )
-            raise FileNotFoundError(
-                f"{root} is not a prepared dataset (it has no dataset.json): "
-                f"make it with python -m scripts.prepare --format F --raw DIR --out {root}"
-            )
-        self.root = root
-        self.info: dict[str, Any] = json.loads((root / "dataset.json").read_text(encoding="utf-8"))
-        version = self.info["format_version"]
-        if version != FORMAT_VERSION:
-            raise ValueError(f"{root}: format version {version}, this code reads {FORMAT_VERSION}: prepare it again")
-        self.recordings = pd.read_csv(
-            root / "recordings.csv", dtype=dict.fromkeys(_TEXT, str), keep_default_na=False, na_values={}
-        )
-        self.segments = pd.read_csv(root / "segments.csv", dtype={"id": str, "label": str}, keep_default_na=False)
-        self.masked = pd.DataFrame(columns=MASK_COLUMNS)
-        if (root / "masked.csv").is_file():
-            self.masked = pd.read_csv(root / "masked.csv", dtype={"id": str, "reason": str})
-        self.classes: list[str] = list(self.info["classes"])
-        for recording_id in self.recordings["id"]:
+    def __init__(self, root: Path, info: dict[str, Any], recordings: pd.DataFrame):
+        self.root, self.info, self.recordings = root, info, recordings
+        for recording_id in recordings["id"]:
             _checked(recording_id)
 
     @property
@@ -325,15 +306,9 @@ class Store:
     def simulated(self) -> bool:
         return bool(self.info["simulated"])
 
-    @cached_property
-    def means(self) -> np.ndarray:
-        """(R, 6) float64 mean of each recording's channels."""
-        return self.recordings[[f"mean_{c}" for c in CHANNELS]].to_numpy(np.float64)
-
-    @cached_property
-    def stds(self) -> np.ndarray:
-        """(R, 6) float64 standard deviation of each recording's channels."""
-        return self.recordings[[f"std_{c}" for c in CHANNELS]].to_numpy(np.float64)
+    def only(self, recording: int) -> "Recordings":
+        """One recording by itself, as number 0: what is sent to a worker."""
+        return Recordings(self.root, self.info, self.recordings.iloc[[recording]])
 
     def imu(self, recording: int) -> np.ndarray:
         """(T, 6) float32 of one recording, memory-mapped.
@@ -361,6 +336,51 @@ class Store:
         kind, size = frame_store(self.info), int(self.info["frame_size"])
         rows = zip(self.recordings["id"], self.recordings["frames"].tolist(), strict=True)
         return [FRAME_STREAMS[kind](frames_path(self.root, name, kind), frames, size) for name, frames in rows]
+
+
+class Store(Recordings):
+    """A prepared dataset, opened for reading.
+
+    Attributes:
+        segments: id, start_s, end_s, label.
+        masked: id, start_s, end_s, reason, value, threshold of stretches that windows must not touch; empty in a
+            dataset that was prepared without it.
+        classes: labels in order.
+    """
+
+    def __init__(self, root: Path):
+        if not (root / "dataset.json").is_file():
+            if (root / ".journal").is_dir():
+                raise FileNotFoundError(
+                    f"{root}: its preparation has not ended: give the same scripts.prepare command again, it goes on"
+                )
+            raise FileNotFoundError(
+                f"{root} is not a prepared dataset (it has no dataset.json): "
+                f"make it with python -m scripts.prepare --format F --raw DIR --out {root}"
+            )
+        info: dict[str, Any] = json.loads((root / "dataset.json").read_text(encoding="utf-8"))
+        version = info["format_version"]
+        if version != FORMAT_VERSION:
+            raise ValueError(f"{root}: format version {version}, this code reads {FORMAT_VERSION}: prepare it again")
+        table = pd.read_csv(
+            root / "recordings.csv", dtype=dict.fromkeys(_TEXT, str), keep_default_na=False, na_values={}
+        )
+        super().__init__(root, info, table)
+        self.segments = pd.read_csv(root / "segments.csv", dtype={"id": str, "label": str}, keep_default_na=False)
+        self.masked = pd.DataFrame(columns=MASK_COLUMNS)
+        if (root / "masked.csv").is_file():
+            self.masked = pd.read_csv(root / "masked.csv", dtype={"id": str, "reason": str})
+        self.classes: list[str] = list(self.info["classes"])
+
+    @cached_property
+    def means(self) -> np.ndarray:
+        """(R, 6) float64 mean of each recording's channels."""
+        return self.recordings[[f"mean_{c}" for c in CHANNELS]].to_numpy(np.float64)
+
+    @cached_property
+    def stds(self) -> np.ndarray:
+        """(R, 6) float64 standard deviation of each recording's channels."""
+        return self.recordings[[f"std_{c}" for c in CHANNELS]].to_numpy(np.float64)
 
     def fingerprint(self) -> dict[str, Any]:
         """What a result should say of the data that it was computed on.

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.signal import welch
 
 from configs.constants import IMU_RATE_HZ, WINDOW_SAMPLES
-from datasets.store import Store, frame_store, frames_path, imu_path
+from datasets.store import Recordings, Store, frame_store, frames_path, imu_path
 from datasets.windows import Windows, list_windows
 
 ACC_UNIT, GYRO_UNIT = "m/s²", "rad/s"
@@ -111,25 +111,30 @@ class Summary:
 
     @cached_property
     def offsets(self) -> pd.DataFrame | None:
-        """Rows of ``sync.csv`` that belong to recordings of the dataset, or None if synchrony was not checked.
+        """See ``read_offsets``."""
+        return read_offsets(self.store)
 
-        Raises:
-            ValueError: if the file lacks a column, or has text where a number should be.
-        """
-        path = self.store.root / "sync.csv"
-        if not path.exists():
-            return None
-        table = pd.read_csv(path, dtype={"id": str, "verdict": str})
-        remedy = f"write it anew: python -m scripts.check_sync {self.store.root}"
-        if missing := sorted(set(SYNC_COLUMNS) - set(table.columns)):
-            raise ValueError(f"{path}: has no column {', '.join(missing)}; {remedy}")
-        for column in ("offset_s", "confidence"):
-            try:
-                table[column] = pd.to_numeric(table[column])
-            except ValueError as error:
-                raise ValueError(f"{path}: column {column}: {error}; {remedy}") from error
-        table["verdict"] = table["verdict"].fillna("")
-        return table[table["id"].isin(set(self.store.recordings["id"]))].reset_index(drop=True)
+
+def read_offsets(store: Recordings) -> pd.DataFrame | None:
+    """Rows of ``sync.csv`` that belong to these recordings, or None if synchrony was not checked.
+
+    Raises:
+        ValueError: if the file lacks a column, or has text where a number should be.
+    """
+    path = store.root / "sync.csv"
+    if not path.exists():
+        return None
+    table = pd.read_csv(path, dtype={"id": str, "verdict": str})
+    remedy = f"write it anew: python -m scripts.check_sync {store.root}"
+    if missing := sorted(set(SYNC_COLUMNS) - set(table.columns)):
+        raise ValueError(f"{path}: has no column {', '.join(missing)}; {remedy}")
+    for column in ("offset_s", "confidence"):
+        try:
+            table[column] = pd.to_numeric(table[column])
+        except ValueError as error:
+            raise ValueError(f"{path}: column {column}: {error}; {remedy}") from error
+    table["verdict"] = table["verdict"].fillna("")
+    return table[table["id"].isin(set(store.recordings["id"]))].reset_index(drop=True)
 
 
 def summarize(store: Store) -> Summary:

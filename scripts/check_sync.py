@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from configs.load import parse
 from configs.schema import CheckSyncConfig
-from datasets.store import Store, write_text
+from datasets.store import Recordings, Store, write_text
 from datasets.sync_rows import COLUMNS, NO_VIDEO, check_recording
 from datasets.synchrony import VERDICTS, SyncSettings
 from scripts.sync_picture import draw_offsets
@@ -43,7 +43,7 @@ def build_settings(cfg: CheckSyncConfig) -> SyncSettings:
     return SyncSettings(**{field.name: getattr(cfg, field.name) for field in fields(SyncSettings)})
 
 
-def check_and_write(store: Store, settings: SyncSettings, num_workers: int) -> pd.DataFrame:
+def check_and_write(store: Recordings, settings: SyncSettings, num_workers: int) -> pd.DataFrame:
     """``check_dataset``, its table as ``sync.csv`` its settings and its picture, in the dataset's folder."""
     table = check_dataset(store, settings, num_workers)
     (store.root / SETTINGS).unlink(missing_ok=True)  # never beside a table that it does not speak of
@@ -53,7 +53,7 @@ def check_and_write(store: Store, settings: SyncSettings, num_workers: int) -> p
     return table
 
 
-def check_dataset(store: Store, settings: SyncSettings, num_workers: int) -> pd.DataFrame:
+def check_dataset(store: Recordings, settings: SyncSettings, num_workers: int) -> pd.DataFrame:
     """A row per recording, in the order of ``recordings.csv``; columns as in ``COLUMNS``.
 
     Raises:
@@ -63,8 +63,7 @@ def check_dataset(store: Store, settings: SyncSettings, num_workers: int) -> pd.
     if not (frames > 0).any():
         raise ValueError(f"{store.root}: no recording has video, so there is nothing to compare with the IMU")
     longest_first = np.argsort(-frames, kind="stable")  # no worker is left alone with a long one at the end
-    stamp = (store.root / "recordings.csv").stat().st_mtime_ns
-    jobs = (delayed(check_recording)(store.root, stamp, int(recording), settings) for recording in longest_first)
+    jobs = (delayed(check_recording)(int(k), store.only(int(k)), settings) for k in longest_first)
     done = Parallel(n_jobs=num_workers, return_as="generator_unordered")(jobs)
     rows = dict(tqdm(done, total=len(frames), desc="check_sync", unit="recording"))
     return pd.DataFrame([rows[recording] for recording in range(len(frames))], columns=COLUMNS)

@@ -25,7 +25,7 @@ from datasets.formats.listing import NO_LOSS
 from datasets.preparation import Outcome, without_folder
 from datasets.quality import limits_of
 from datasets.recording import Found
-from datasets.store import Store, finish, read_journal, write_text
+from datasets.store import Recordings, Store, finish, read_journal, recordings_table, write_text
 from datasets.verify import verify
 from scripts.prepare_cluster import prepare_on_cluster
 from scripts.prepare_parallel import Task, WorkersError, prepare_all
@@ -141,7 +141,8 @@ def close(cfg: PrepareConfig, found: Found) -> None:
     """Write the tables.
 
     Raises:
-        ValueError: if not one recording could be prepared; ``rejected.csv`` says why.
+        ValueError: if not one recording could be prepared (``rejected.csv`` says why), or none has the video that
+            ``--max_offset_s`` needs.
     """
     rejected = [without_folder(rejection, cfg.raw) for rejection in found.rejected]
     journal = [entry for source in found.sources if (entry := read_journal(cfg.out, source.id))]
@@ -161,13 +162,13 @@ def close(cfg: PrepareConfig, found: Found) -> None:
     }
     limits = limits_of(cfg)
     info["quality"] = asdict(limits)
-    masked = quality_rows(cfg.out, [row for entry in journal for row in entry["recordings"]], limits)
-    ids = [source.id for source in found.sources]
-    finish(cfg.out, ids, rejected, found.classes, info, masked)
-    if cfg.max_offset_s is not None:  # frames are compared with the IMU where both are open to reading
-        masked += offset_rows(Store(cfg.out), cfg.max_offset_s, cfg.num_workers or os.cpu_count() or 1)
-        info["quality"] = info["quality"] | {"max_offset_s": cfg.max_offset_s}
-        finish(cfg.out, ids, rejected, found.classes, info, masked)
+    recordings = recordings_table(row for entry in journal for row in entry["recordings"])
+    masked = quality_rows(cfg.out, recordings.to_dict("records"), limits)
+    if cfg.max_offset_s is not None:
+        info["quality"] |= {"max_offset_s": cfg.max_offset_s}
+        prepared = Recordings(cfg.out, info, recordings)
+        masked += offset_rows(prepared, cfg.max_offset_s, cfg.num_workers or os.cpu_count() or 1)
+    finish(cfg.out, [source.id for source in found.sources], rejected, found.classes, info, masked)
 
 
 def settings_of(cfg: PrepareConfig) -> dict[str, Any]:

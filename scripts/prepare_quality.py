@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from datasets.quality import VIDEO_OFFSET, QualityLimits, mask_row, mask_rows
-from datasets.store import Store, frame_files, frame_store, quality_path
-from datasets.summary import summarize
+from datasets.store import Recordings, Store, frame_files, frame_store, quality_path, unfinish
+from datasets.summary import read_offsets
 from datasets.synchrony import SyncSettings
 from scripts.check_sync import SETTINGS, check_and_write
 
@@ -36,16 +36,23 @@ def quality_rows(root: Path, recordings: Iterable[dict[str, Any]], limits: Quali
     return rows
 
 
-def offset_rows(store: Store, max_offset_s: float, num_workers: int) -> list[dict]:
+def offset_rows(store: Recordings, max_offset_s: float, num_workers: int) -> list[dict]:
     """Rows of ``masked.csv`` of recordings whose video is further off than this; who cannot tell is kept.
 
     A ``sync.csv`` of ``scripts.check_sync`` is used if it is of these recordings, younger than their frames, and
-    made with the settings that would be used here.
+    made with the settings that would be used here. Else the check is made, and the dataset closed until its outcome
+    is among its tables.
+
+    Raises:
+        ValueError: if no recording has video.
     """
     settings = SyncSettings(max_offset_s=max_offset_s)
+    if not (store.recordings["frames"] > 0).any():
+        raise ValueError(f"{store.root}: no recording has video to compare with the IMU: leave --max_offset_s out")
     if not (_is_fresh(store) and _has_settings(store, settings)):
+        unfinish(store.root)  # it takes long, and a dataset without the mask that was asked for must not open
         check_and_write(store, settings, num_workers)
-    offsets = summarize(store).offsets
+    offsets = read_offsets(store)
     duration_s = store.recordings.set_index("id")["duration_s"]
     far = offsets[offsets["offset_s"].abs() > max_offset_s]
     return [
@@ -53,7 +60,7 @@ def offset_rows(store: Store, max_offset_s: float, num_workers: int) -> list[dic
     ]
 
 
-def _is_fresh(store: Store) -> bool:
+def _is_fresh(store: Recordings) -> bool:
     path = store.root / "sync.csv"
     if not path.is_file():
         return False
@@ -64,7 +71,7 @@ def _is_fresh(store: Store) -> bool:
     return set(filmed) <= set(checked["id"]) and all(file.stat().st_mtime_ns < written for file in files)
 
 
-def _has_settings(store: Store, settings: SyncSettings) -> bool:
+def _has_settings(store: Recordings, settings: SyncSettings) -> bool:
     """Whether ``sync.csv`` was made with these; ``max_offset_s`` changes verdicts only, not the offsets."""
     path = store.root / SETTINGS
     try:

@@ -8,7 +8,7 @@ import pandas as pd
 from configs.constants import WINDOW_S
 from datasets.quality import VIDEO_OFFSET, VIDEO_REASONS
 from datasets.store import Store
-from datasets.summary import summarize
+from datasets.summary import read_offsets
 from datasets.units_check import report_units
 from datasets.windows import Windows, list_windows
 from scripts.dataset_page import hours_text
@@ -89,7 +89,7 @@ def sync_lines(store: Store) -> list[str]:
     limit = store.info.get("quality", {}).get("max_offset_s")
     if limit is None:
         return []
-    offsets = summarize(store).offsets
+    offsets = read_offsets(store)
     filmed = store.recordings.loc[store.recordings["frames"] > 0, "id"]
     offset_s = offsets.loc[offsets["id"].isin(filmed), "offset_s"]
     far, silent = int((store.masked["reason"] == VIDEO_OFFSET).sum()), int(offset_s.isna().sum())

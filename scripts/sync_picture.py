@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from datasets.store import Store
+from datasets.store import Recordings
 from datasets.synchrony import VERDICTS, Curves, SyncSettings, clearest_curves
 
 COLOURS = {"ok": "#009E73", "offset": "#D55E00", "cannot tell": "#999999"}
@@ -17,7 +17,7 @@ BINS = 60
 EXAMPLES = 3
 
 
-def draw_offsets(store: Store, table: pd.DataFrame, settings: SyncSettings, png: Path) -> None:
+def draw_offsets(store: Recordings, table: pd.DataFrame, settings: SyncSettings, png: Path) -> None:
     """Draw a histogram of offsets by verdict, and motion curves before and after alignment of a few recordings.
 
     Args:

@@ -243,6 +243,34 @@ def test_offsets_are_estimated_where_there_is_no_fresh_table(filmed, tmp_path, c
     assert asked == [0.3] * 4  # nobody knows with which
 
 
+@pytest.mark.parametrize("open_before", [False, True])
+def test_a_dataset_whose_offsets_are_still_looked_for_does_not_open(filmed, tmp_path, monkeypatch, open_before):
+    seen = []
+
+    def killed(store, settings, num_workers):
+        sync_table(store, [0.0, 1.0, 0.0])
+        with pytest.raises(FileNotFoundError, match="has not ended: give the same scripts.prepare command again"):
+            Store(tmp_path / "d")
+        seen.append(len(store.recordings))
+        (store.root / "sync.json").unlink()
+        raise KeyboardInterrupt
+
+    def check(store, settings, num_workers):
+        sync_table(store, [0.0, 1.0, 0.0])
+
+    if open_before:  # prepared without the mask, which another command now asks for
+        run(filmed, tmp_path / "d", "--frame_size", "64", format="mmea")
+    monkeypatch.setattr("scripts.prepare_quality.check_and_write", killed)
+    flags = ("--frame_size", "64", "--max_offset_s", "0.3")
+    with pytest.raises(KeyboardInterrupt):
+        run(filmed, tmp_path / "d", *flags, format="mmea")
+    assert seen == [3]
+    with pytest.raises(FileNotFoundError, match="has not ended"):
+        Store(tmp_path / "d")
+    monkeypatch.setattr("scripts.prepare_quality.check_and_write", check)
+    assert run(filmed, tmp_path / "d", *flags, format="mmea").masked["reason"].tolist() == ["video_offset"]
+
+
 def test_recordings_without_video_and_vanished_ones_are_not_counted(tmp_path):
     store = write_dataset(tmp_path / "d", ["walk"] * 4, seconds=6)
     sync_table(store, [0.1, np.nan, np.nan, 0.0])
@@ -258,5 +286,5 @@ def test_recordings_without_video_and_vanished_ones_are_not_counted(tmp_path):
 
 
 def test_offsets_need_video(raw, tmp_path):
-    with pytest.raises(SystemExit, match="no recording has video"):
+    with pytest.raises(SystemExit, match="no recording has video .*: leave --max_offset_s out"):
         run(raw, tmp_path / "d", "--max_offset_s", "0.2")
