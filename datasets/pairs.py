@@ -278,7 +278,8 @@ class _Fill(Filling):
                 index = next(substitutes, None)
                 if index is None:
                     raise FrameError(
-                        error.path, f"{error.problem}; no window outside its batch is there to replace it"
+                        error.path,
+                        f"{error.problem}; no readable window is left to replace it: use a smaller batch_size",
                     ) from error
         self.rows[task] = index
 
@@ -293,11 +294,8 @@ class _Fill(Filling):
     def _substitutes(self, position: int) -> Iterator[int]:
         """Windows that may replace the one at a position, in an order that depends on nothing else.
 
-        None is of the same global batch, where it would be its own negative; two windows of a batch begin with
-        different ones.
+        They have its place in the global batches that follow, round the end. So none is of its own global batch, nor
+        may it replace another window there: a window that is there twice would be its own negative.
         """
-        count = len(self.order)
-        for step in range(count):
-            candidate = (position + len(self.batch) + step) % count
-            if candidate not in self.batch:
-                yield int(self.order[candidate])
+        for candidate in range(position + len(self.batch), self.batch.start + len(self.order), len(self.batch)):
+            yield int(self.order[candidate % len(self.order)])
