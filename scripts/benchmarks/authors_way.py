@@ -40,10 +40,13 @@ def draw(frames: np.ndarray, clip_len: int) -> np.ndarray:
 
 
 def frames_from_video(video: Path, start_s: float, clip_len: int, processor: Any) -> Tensor:
-    """(F, 3, S, S) float32 of a window, from the source video, on one thread."""
+    """(F, 3, S, S) float32 of a window, from the source video, with as many threads as the authors ask for.
+
+    They win time by the clock where there are cores for them, and cost a quarter more CPU time than one.
+    """
     from decord import VideoReader  # only where source video is read
 
-    reader = VideoReader(str(video), num_threads=1)
+    reader = VideoReader(str(video), num_threads=20)
     rate = reader.get_avg_fps()
     frames = reader.get_batch(range(round(start_s * rate), round((start_s + WINDOW_S) * rate))).asnumpy()
     return processor(list(draw(frames, clip_len)), return_tensors="pt")["pixel_values"][0]

@@ -21,7 +21,7 @@ from scripts.benchmarks import authors_way, loader, measure, videos
 from scripts.benchmarks.measure import Cost
 
 TINY = {"640x480": videos.Size(96, 64, 25), "1080p30": videos.Size(128, 72, 30)}
-FLAGS = "--repeats 1 --video_s 5 --recording_min 1 --csv_min 1 --long_min 1 --frame_size 32 --batch_size 4".split()
+FLAGS = "--repeats 1 --video_s 5 --recording_min 1 --long_min 1 --frame_size 32 --batch_size 4".split()
 SIZE = 32
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])  # ImageNet's
 
