@@ -7,6 +7,7 @@ decoder, in YUV; what remains of them becomes RGB. This costs less than decord, 
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -42,6 +43,13 @@ def probe(path: Path) -> VideoInfo:
     Raises:
         BadRecording: ``missing_video``, ``empty_video`` or ``unreadable_video``.
     """
+    with _open(path) as container:
+        return _info(path, container)
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[Any]:
+    """The container of a file that exists, holds something and can be opened."""
     import av  # only where source video is read
 
     if not path.is_file():
@@ -49,24 +57,28 @@ def probe(path: Path) -> VideoInfo:
     if path.stat().st_size == 0:
         raise BadRecording("empty_video", f"{path}: holds no bytes; copy it again")
     try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise BadRecording("unreadable_video", f"{path}: holds no video track")
-            stream = container.streams.video[0]
-            base = stream.time_base
-            if stream.duration is not None and base is not None:
-                duration = float(stream.duration * base)
-            elif container.duration is not None:
-                duration = container.duration / 1e6
-            else:
-                raise BadRecording("unreadable_video", f"{path}: states no duration; remux it, as with ffmpeg -c copy")
-            start = float((stream.start_time or 0) * base) if base is not None else 0.0
-            rate = float(stream.average_rate or 0)
-            return VideoInfo(stream.width, stream.height, start, duration, rate)
+        container = av.open(str(path))
     except av.FFmpegError as error:
         raise BadRecording(
             "unreadable_video", f"{path}: cannot be opened ({error.strerror}); it may be cut off, copy it again"
         ) from error
+    with container:
+        yield container
+
+
+def _info(path: Path, container: Any) -> VideoInfo:
+    if not container.streams.video:
+        raise BadRecording("unreadable_video", f"{path}: holds no video track")
+    stream = container.streams.video[0]
+    base = stream.time_base
+    if stream.duration is not None and base is not None:
+        duration = float(stream.duration * base)
+    elif container.duration is not None:
+        duration = container.duration / 1e6
+    else:
+        raise BadRecording("unreadable_video", f"{path}: states no duration; remux it, as with ffmpeg -c copy")
+    start = float((stream.start_time or 0) * base) if base is not None else 0.0
+    return VideoInfo(stream.width, stream.height, start, duration, float(stream.average_rate or 0))
 
 
 def frames_at(path: Path, times_s: np.ndarray, size: int) -> Iterator[np.ndarray]:
@@ -87,18 +99,19 @@ def frames_at(path: Path, times_s: np.ndarray, size: int) -> Iterator[np.ndarray
     """
     from av.video.reformatter import VideoReformatter  # only where source video is read
 
-    info = probe(path)
-    width, height = scaled_size(info.width, info.height, size)
     # kept from frame to frame: their tables take longer to make than a frame to scale
     scaler, to_rgb = VideoReformatter(), VideoReformatter()
     shown, image = None, None
-    for frame in choose_nearest(_decode(path), times_s):
-        if frame is not shown:
-            small = scaler.reformat(frame, width, height, "yuv420p", interpolation="BILINEAR")
-            pixels = to_rgb.reformat(small, format="rgb24").to_ndarray()
-            image = centre_crop(np.rot90(pixels, round(frame.rotation / 90)), size)
-            shown = frame
-        yield image
+    with _open(path) as container:
+        info = _info(path, container)
+        width, height = scaled_size(info.width, info.height, size)
+        for frame in choose_nearest(_decode(path, container), times_s):
+            if frame is not shown:
+                small = scaler.reformat(frame, width, height, "yuv420p", interpolation="BILINEAR")
+                pixels = to_rgb.reformat(small, format="rgb24").to_ndarray()
+                image = centre_crop(np.rot90(pixels, round(frame.rotation / 90)), size)
+                shown = frame
+            yield image
 
 
 def choose_nearest(frames: Iterator[tuple[float, Frame]], times_s: np.ndarray) -> Iterator[Frame]:
@@ -128,32 +141,31 @@ def choose_nearest(frames: Iterator[tuple[float, Frame]], times_s: np.ndarray) -
         target = next(targets, None)
 
 
-def _decode(path: Path) -> Iterator[tuple[float, Any]]:
+def _decode(path: Path, container: Any) -> Iterator[tuple[float, Any]]:
     """(seconds after the first frame, av.VideoFrame) until the end, or the first packet that cannot be decoded."""
     import av
 
     first_s, last_s = None, -np.inf
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        stream.thread_type, stream.codec_context.thread_count = "NONE", 1  # recordings are what runs in parallel
-        packets = container.demux(stream)
-        while True:
-            try:
-                frames = next(packets).decode()
-            except StopIteration:
-                return
-            except av.FFmpegError as error:
-                if first_s is None:
-                    raise BadRecording(
-                        "unreadable_video", f"{path}: the first frame cannot be decoded ({error.strerror})"
-                    ) from error
-                return
-            for frame in frames:
-                if frame.time is None or frame.time <= last_s:
-                    continue  # no place in time: it cannot be the nearest to anything
-                last_s = frame.time
-                first_s = last_s if first_s is None else first_s
-                yield last_s - first_s, frame
+    stream = container.streams.video[0]
+    stream.thread_type, stream.codec_context.thread_count = "NONE", 1  # recordings are what runs in parallel
+    packets = container.demux(stream)
+    while True:
+        try:
+            frames = next(packets).decode()
+        except StopIteration:
+            return
+        except av.FFmpegError as error:
+            if first_s is None:
+                raise BadRecording(
+                    "unreadable_video", f"{path}: the first frame cannot be decoded ({error.strerror})"
+                ) from error
+            return
+        for frame in frames:
+            if frame.time is None or frame.time <= last_s:
+                continue  # no place in time: it cannot be the nearest to anything
+            last_s = frame.time
+            first_s = last_s if first_s is None else first_s
+            yield last_s - first_s, frame
 
 
 def scaled_size(width: int, height: int, size: int) -> tuple[int, int]:
