@@ -8,7 +8,7 @@ checkpoints/. SIGTERM or Ctrl-C saves and ends the run; the same command with --
 middle of an epoch if need be, with the very losses that an uninterrupted run would have had.
 """
 
-from configs.load import dump, parse
+from configs.load import build, dump, parse
 from configs.schema import TrainConfig
 
 if __name__ == "__main__":
@@ -110,12 +110,15 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
     torch.manual_seed(config.seed + ranks.rank)  # ranks share weights, not dropout
     if started_from is not None:
         payload = checkpoint.load(started_from, kind="pretrain")
-        check_same_experiment(payload, config.model_dump(mode="json"), facts, FREE_ON_RESUME, started_from)
+        earlier = build(TrainConfig, payload["config"], str(started_from))
+        settings = (run.model_dump(mode="json") for run in (earlier, config))
+        check_same_experiment(payload, *settings, facts, FREE_ON_RESUME, started_from)
         checkpoint.load_weights(model, payload["model"], started_from)
         optimizer.load_state_dict(payload["optimizer"])
         scaler.load_state_dict(payload["scaler"])
         set_random_state(payload["random_state"][ranks.rank], device)
-        step, (mean_loss, found, chance) = payload["step"], payload["report"]
+        step = payload["step"]
+        mean_loss, found, chance = payload.get("report", (mean_loss, found, chance))  # the first versions saved none
     engine = model
     if ranks.world_size > 1:
         ids = [device.index] if on_gpu else None

@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import nn
 
+from configs.load import build
 from configs.schema import PRETRAINED_VIDEO, TrainConfig
 from models.dual_encoder import DualEncoder
 from models.heads import ProjectionHead
@@ -122,11 +123,11 @@ def build_on_first_rank(config: TrainConfig) -> tuple[DualEncoder | MaskedRecons
     """
     built = []
 
-    def build() -> dict[str, Any] | None:
+    def build_and_keep() -> dict[str, Any] | None:
         built.append(build_model(config))
         return built[0].video_config
 
-    video_config = on_first_rank(build)
+    video_config = on_first_rank(build_and_keep)
     return (built[0] if built else build_model(config, video_config)), video_config
 
 
@@ -135,9 +136,10 @@ def load_imu_encoder(path: Path) -> tuple[nn.Module, TrainConfig]:
 
     Raises:
         CheckpointError: if the file is missing, damaged, of another kind, or does not fit its own config.
+        ConfigError: if that config holds what no setting allows any more.
     """
     state, facts = read_encoder(path)
-    config = TrainConfig(**facts["config"])
+    config = build(TrainConfig, facts["config"], str(path))
     encoder = build_imu_encoder(config)
     checkpoint.load_weights(encoder, state, path)
     return encoder.eval(), config
@@ -149,9 +151,10 @@ def load_dual_encoder(path: Path) -> tuple[DualEncoder, TrainConfig]:
     Raises:
         CheckpointError: if the file is missing, damaged, of another kind, without a video encoder, or does not fit its
             own config.
+        ConfigError: if that config holds what no setting allows any more.
     """
     payload = checkpoint.load(path, kind="pretrain")
-    config = TrainConfig(**payload["config"])
+    config = build(TrainConfig, payload["config"], str(path))
     if config.model == "imu_only":
         raise checkpoint.CheckpointError(
             f"{path}: was trained as imu_only and has no video encoder: use downstream.py, or another checkpoint"

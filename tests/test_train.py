@@ -15,6 +15,7 @@ import pytest
 import torch
 
 import train
+from configs.load import ConfigError
 from datasets.frames import FrameStream
 from models import load_dual_encoder, load_imu_encoder, objectives
 from models.pretrained import WeightsError
@@ -210,6 +211,32 @@ def test_a_damaged_newest_checkpoint_is_passed_over(data, whole, tmp_path, caplo
         assert train.main(arguments) == 0
     assert "last.pt: does not match its checksum" in caplog.text
     assert losses(tmp_path / "a") == losses(whole)
+
+
+def test_a_checkpoint_from_before_a_setting_existed_is_gone_on_from(data, whole, tmp_path, caplog):
+    """Settings that it lacks count as today's defaults, which is said once; no later setting may differ from them."""
+    path = tmp_path / "older.pt"
+    payload = checkpoint.load(whole / "checkpoints" / "epoch_0001.pt")
+    for name in ("compile", "imu_pooling", "save_minutes"):
+        del payload["config"][name]
+    del payload["facts"]["video_origin"], payload["report"]
+    checkpoint.save(path, payload)
+    arguments = command(data, tmp_path, "b", "--resume", str(path))
+    with caplog.at_level(logging.WARNING):
+        assert train.main(arguments) == 0
+    (said,) = [record.message for record in caplog.records if "older.pt" in record.message]
+    assert "does not say imu_pooling, taken as 'cls'; compile, taken as False; video_origin, not compared" in said
+    expected = losses(whole)
+    assert losses(tmp_path / "b") == {step: expected[step] for step in range(5, 10)}
+    with pytest.raises(CheckpointError, match="imu_pooling was 'cls', is 'mean'"):
+        train.main(command(data, tmp_path, "c", "--resume", str(path), "--imu_pooling", "mean"))
+    payload["config"]["gone"] = 1
+    checkpoint.save(path, payload)
+    with pytest.raises(ConfigError, match=r"older\.pt: unknown setting 'gone'"):
+        train.main(command(data, tmp_path, "d", "--resume", str(path)))
+    for load in (load_imu_encoder, load_dual_encoder):
+        with pytest.raises(ConfigError, match=r"older\.pt: unknown setting 'gone'"):
+            load(path)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Going on where a run stopped: which checkpoint, whether it is the same experiment, and the state of randomness."""
 
+import logging
 import time
 from collections.abc import Collection
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 import torch
 
 from utils.checkpoint import CheckpointError, newest_valid
+
+_log = logging.getLogger(__name__)
 
 
 def choose_checkpoint(resume: str, folder: Path) -> Path | None:
@@ -35,13 +38,21 @@ def choose_checkpoint(resume: str, folder: Path) -> Path | None:
 
 
 def check_same_experiment(
-    payload: dict[str, Any], config: dict[str, Any], facts: dict[str, Any], free: Collection[str], path: Path
+    payload: dict[str, Any],
+    earlier: dict[str, Any],
+    config: dict[str, Any],
+    facts: dict[str, Any],
+    free: Collection[str],
+    path: Path,
 ) -> None:
     """Refuse to go on from a checkpoint of another experiment.
 
+    A checkpoint that is older than a setting does not say what it was: it counts as today's default, with a warning.
+
     Args:
         payload: the checkpoint, with its ``config`` and ``facts``.
-        config: settings of this run, as plain values.
+        earlier: settings of the run that wrote it, as plain values; those that its ``config`` lacks at their defaults.
+        config: settings of this run.
         facts: what else must agree, by name, such as the number of ranks.
         free: names of settings that may differ.
         path: of the checkpoint, for the message.
@@ -49,13 +60,16 @@ def check_same_experiment(
     Raises:
         CheckpointError: naming what differs, both values and the remedy.
     """
-    differences = []
-    for before, now in ((payload["config"], config), (payload["facts"], facts)):
-        differences += [
-            f"{name} was {before.get(name)!r}, is {now.get(name)!r}"
-            for name in sorted(before.keys() | now.keys())
-            if name not in free and before.get(name) != now.get(name)
-        ]
+    unsaid = [f"{name}, taken as {earlier[name]!r}" for name in earlier if name not in payload["config"].keys() | free]
+    unsaid += [f"{name}, not compared" for name in facts if name not in payload["facts"]]
+    if unsaid:
+        _log.warning("%s: is older than this program and does not say %s", path, "; ".join(unsaid))
+    differences = [
+        f"{name} was {before[name]!r}, is {now[name]!r}"
+        for before, now in ((earlier, config), (payload["facts"], facts))
+        for name in sorted(before.keys() & now.keys())
+        if name not in free and before[name] != now[name]
+    ]
     if differences:
         raise CheckpointError(
             f"{path}: cannot be continued: {'; '.join(differences)}. Give the same as before, or start another run "

@@ -29,13 +29,25 @@ def test_a_folder_with_checkpoints(tmp_path):
 
 
 def test_differences_are_listed(tmp_path):
-    payload = {"config": {"lr": 1.0, "epochs": 5, "seed": 0}, "facts": {"ranks": 2}}
-    check_same_experiment(payload, {"lr": 1.0, "epochs": 9, "seed": 0}, {"ranks": 2}, {"epochs"}, tmp_path)
+    earlier = {"lr": 1.0, "epochs": 5, "seed": 0}
+    payload = {"config": earlier, "facts": {"ranks": 2}}
+    check_same_experiment(payload, earlier, {"lr": 1.0, "epochs": 9, "seed": 0}, {"ranks": 2}, {"epochs"}, tmp_path)
     with pytest.raises(CheckpointError) as problem:
-        check_same_experiment(payload, {"lr": 2.0, "epochs": 5, "added": 1}, {"ranks": 4}, set(), tmp_path)
-    for words in ("lr was 1.0, is 2.0", "seed was 0, is None", "added was None, is 1", "ranks was 2, is 4"):
+        now = {"lr": 2.0, "epochs": 5, "seed": 3}
+        check_same_experiment(payload, earlier, now, {"ranks": 4}, set(), tmp_path)
+    for words in ("lr was 1.0, is 2.0", "seed was 0, is 3", "ranks was 2, is 4"):
         assert words in str(problem.value)
     assert "epochs" not in str(problem.value)
+
+
+def test_what_an_older_checkpoint_does_not_say_is_warned_of_once(tmp_path, caplog):
+    payload = {"config": {"lr": 1.0}, "facts": {}}
+    earlier = {"lr": 1.0, "added": 1, "interval": 5}
+    check_same_experiment(payload, earlier, earlier | {"interval": 9}, {"ranks": 2}, {"interval"}, tmp_path)
+    (record,) = caplog.records
+    assert "does not say added, taken as 1; ranks, not compared" in record.message and "interval" not in record.message
+    with pytest.raises(CheckpointError, match="added was 1, is 2"):
+        check_same_experiment(payload, earlier, earlier | {"added": 2}, {"ranks": 2}, {"interval"}, tmp_path)
 
 
 def test_a_save_is_due_so_long_after_the_last(monkeypatch):
