@@ -14,9 +14,9 @@ class CompileError(RuntimeError):
 def compile_encoders(model: nn.Module, device: torch.device, backend: str = "inductor") -> None:
     """Have a model's encoders compiled when they are first called; names of parameters stay as they are.
 
-    Batch normalisation stays outside: it speaks with other ranks. Compiled dropout draws from the generators whose state
-    a checkpoint holds, so a resumed run repeats an uninterrupted one's losses here too: to the bit where tried, on a CPU,
-    compiled anew for the resumed part.
+    Batch normalisation stays outside: it speaks with other ranks. Compiled dropout draws from the generators whose
+    state a checkpoint holds, so a resumed run repeats an uninterrupted one's losses here too: to the bit where it was
+    tried, on a CPU, with the resumed part compiled anew.
 
     Args:
         model: a dual encoder, or any other model, which is compiled as a whole.
