@@ -17,6 +17,7 @@ import hashlib
 import io
 import json
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -40,6 +41,7 @@ RECORDING_COLUMNS = (
     + [f"std_{c}" for c in CHANNELS]
     + ["dropped_samples", "interpolated_samples", "notes", "source_hash"]
 )
+_FILE_FOLDERS = ("imu", "quality", "frames")
 _TEXT = ["id", "source", "subject", "session", "label", "split", "notes", "source_hash"]
 
 
@@ -112,6 +114,11 @@ def open_frame_writer(root: Path, recording_id: str, store: str, jpeg_quality: i
 
 def journal_path(root: Path, source_id: str) -> Path:
     return root / ".journal" / f"{_checked(source_id)}.json"
+
+
+def started_path(root: Path, source_id: str) -> Path:
+    """A note that lies there from when a process begins with a source until its journal entry is written."""
+    return journal_path(root, source_id).with_suffix(".started")
 
 
 def _checked(recording_id: str) -> str:
@@ -193,16 +200,22 @@ def finish(
     classes: Sequence[str],
     info: dict[str, Any],
     masked: Iterable[dict[str, Any]] = (),
+    known: Iterable[str] = (),
 ) -> None:
     """Merge the journal into the tables and write ``dataset.json``: from here on the dataset can be opened.
 
     Args:
-        source_ids: the sources that belong to the dataset; files of others are removed.
+        source_ids: the sources that belong to the dataset.
         rejected: sources that were refused before they could be read.
         classes: labels in order; labels that the recordings add come after them, sorted.
         info: what ``dataset.json`` holds beside totals: name, format, settings, versions, ``simulated``,
             ``frame_size``, ``store`` (how frames are stored).
         masked: rows of ``masked.csv``, see ``datasets.quality``.
+        known: ``known_sources`` from before the sources were listed. Those that are not among ``source_ids`` have
+            vanished, and their files are removed; those of a source that another call has found since are not.
+
+    Raises:
+        ValueError: if a file that the journal names is gone.
     """
     ids = list(source_ids)
     entries = [entry for entry in (read_journal(root, source) for source in ids) if entry is not None]
@@ -213,12 +226,17 @@ def finish(
     files = pd.DataFrame([f for e in entries for f in e["files"]], columns=["file", "bytes", "sha256"])
     tables = {"recordings": rows, "segments": segments, "rejected": table, "masked": mask_table(masked)}
     tables["files"] = files.sort_values("file", ignore_index=True)
+    if gone := [name for name in tables["files"]["file"] if not (root / name).is_file()]:
+        raise ValueError(
+            f"{root / gone[0]}: was prepared and is gone ({len(gone)} such files): give the same command again, it "
+            "prepares these recordings anew"
+        )
 
     found = (set(rows["label"]) | set(segments["label"])) - {""}
-    known = [name for name in classes if name in found]
+    in_order = [name for name in classes if name in found]
     info = info | {
         "format_version": FORMAT_VERSION,
-        "classes": known + sorted(found - set(known)),
+        "classes": in_order + sorted(found - set(in_order)),
         "subjects": sorted(set(rows["subject"]) - {""}),
         "recordings": len(rows),
         "hours": round(float(rows["duration_s"].sum()) / 3600, 4),
@@ -229,7 +247,7 @@ def finish(
     texts[root / "dataset.json"] = json.dumps(info, indent=2, default=str) + "\n"
     _write_temporary({path: text.encode() for path, text in texts.items()})  # a full disk leaves the old ones
     unfinish(root)
-    _remove_strangers(root, ids, rows, frame_store(info))
+    _remove_strays(root, set(tables["files"]["file"]), set(known) - set(ids))
     for path in texts:  # dataset.json comes last
         temporary(path).replace(path)
 
@@ -244,16 +262,43 @@ def frame_store(info: dict[str, Any]) -> str:
     return name
 
 
-def _remove_strangers(root: Path, source_ids: list[str], rows: pd.DataFrame, store: str) -> None:
-    """Delete files of sources that are no longer there, but nothing that another call may be writing."""
-    keep = {path(root, i) for i in rows["id"] for path in (imu_path, quality_path)}
-    keep |= {journal_path(root, source) for source in source_ids}
-    for recording_id in rows.loc[rows["frames"] > 0, "id"]:
-        keep |= set(frame_files(root, recording_id, store))
-    for folder in ("imu", "quality", "frames", ".journal"):
+def known_sources(root: Path) -> set[str]:
+    """Sources that the journal knows."""
+    return {path.stem for path in (root / ".journal").glob("*.json")}
+
+
+def possible_sources(file: Path) -> set[str]:
+    """Ids of sources to which a file in the folder of a dataset may belong, finished or temporary, by its name."""
+    name = file.name.rsplit(".", 2)[0] if file.suffix == ".tmp" else file.name  # <name>.<process>.tmp
+    ids = {name.removesuffix(suffix) for suffix in (".idx.npy", ".npy", ".mjpeg", ".json") if name.endswith(suffix)}
+    return {part for i in ids for part in (i, re.sub(r"_part\d+$", "", i)) if ID_PATTERN.fullmatch(part)}
+
+
+def _remove_strays(root: Path, named: set[str], vanished: set[str]) -> None:
+    """Delete what vanished sources left, and files that no journal names: but nothing of a source at work.
+
+    Other calls may be preparing sources of this dataset, also some that this one has never heard of. Their files have
+    their names before the journal names them; until then there is a note that the source was started.
+
+    Args:
+        named: files of the dataset.
+        vanished: ids of sources.
+    """
+    for folder in (*_FILE_FOLDERS, ".journal"):
         for path in (root / folder).glob("*"):
-            if path not in keep and path.suffix not in (".tmp", ".started"):
+            sources = possible_sources(path)
+            if path.relative_to(root).as_posix() in named or any(started_path(root, s).exists() for s in sources):
+                continue
+            nameless = folder != ".journal" and path.suffix != ".tmp"
+            # the journal is read after the note was looked for: its entry is written before the note goes
+            if sources & vanished or (nameless and not any(_names(root, s, path) for s in sources)):
                 path.unlink(missing_ok=True)  # another call may be ending at the same moment
+
+
+def _names(root: Path, source_id: str, path: Path) -> bool:
+    """Whether the journal entry of a source, as it is now, names a file."""
+    entry = read_journal(root, source_id)
+    return entry is not None and path.relative_to(root).as_posix() in {file["file"] for file in entry["files"]}
 
 
 def unfinish(root: Path) -> None:

@@ -25,7 +25,16 @@ from datasets.formats.listing import NO_LOSS
 from datasets.preparation import Outcome, without_folder
 from datasets.quality import limits_of
 from datasets.recording import Found
-from datasets.store import Recordings, Store, finish, read_journal, recordings_table, write_text
+from datasets.store import (
+    Recordings,
+    Store,
+    finish,
+    known_sources,
+    read_journal,
+    recordings_table,
+    unfinish,
+    write_text,
+)
 from datasets.verify import verify
 from scripts.prepare_cluster import prepare_on_cluster
 from scripts.prepare_parallel import Task, WorkersError, prepare_all
@@ -45,13 +54,18 @@ def main(argv: list[str] | None = None) -> None:
         cfg = cfg.model_copy(update={"raw": cfg.raw.absolute(), "out": cfg.out.absolute()})
     try:
         check_out(cfg)
+        known = known_sources(cfg.out)
         found = find(cfg)
         outcomes = prepare_found(cfg, found)
         counts = Counter(outcome.status for outcome in outcomes)
         print(f"\n{counts['prepared']} prepared, {counts['kept']} kept from before, {counts['rejected']} left out\n")
-        if not is_last_shard(cfg, found):
+        work = mark_shard(cfg, found)
+        if not all_shards_done(cfg, work):
             return
-        close(cfg, found)
+        close(cfg, found, known)
+        if not all_shards_done(cfg, work):  # one has begun anew, and may have changed files that the tables speak of
+            unfinish(cfg.out)
+            return
         store = Store(cfg.out)
         print(summary(store))
     except (FileNotFoundError, ValueError, WorkersError) as error:
@@ -123,13 +137,19 @@ def prepare_found(cfg: PrepareConfig, found: Found) -> list[Outcome]:
     return prepare_all(task, sources, min(cfg.num_workers or os.cpu_count() or 1, max(len(sources), 1)))
 
 
-def is_last_shard(cfg: PrepareConfig, found: Found) -> bool:
-    """Note that this shard is done, and say whether all are; without shards, they are."""
+def mark_shard(cfg: PrepareConfig, found: Found) -> str:
+    """Note that this shard is done; returns what it worked on, see ``digest``, empty without shards."""
     if cfg.shard is None:
-        return True
+        return ""
     work = digest(found.sources, settings_of(cfg))
     mark_done(cfg.out, cfg.shard, work)
-    if missing := missing_shards(cfg.out, cfg.shard, work):
+    return work
+
+
+def all_shards_done(cfg: PrepareConfig, work: str) -> bool:
+    """Whether every shard is done with this work, as is the case without shards; says which are not."""
+    missing = missing_shards(cfg.out, cfg.shard, work) if cfg.shard is not None else []
+    if missing:
         print(
             f"shard {cfg.shard} is done; the dataset opens when {', '.join(map(str, missing))} are, or after the same "
             "command without --shard"
@@ -137,8 +157,11 @@ def is_last_shard(cfg: PrepareConfig, found: Found) -> bool:
     return not missing
 
 
-def close(cfg: PrepareConfig, found: Found) -> None:
+def close(cfg: PrepareConfig, found: Found, known: set[str]) -> None:
     """Write the tables.
+
+    Args:
+        known: sources that the dataset knew before those there are were listed.
 
     Raises:
         ValueError: if not one recording could be prepared (``rejected.csv`` says why), or none has the video that
@@ -168,7 +191,7 @@ def close(cfg: PrepareConfig, found: Found) -> None:
         info["quality"] |= {"max_offset_s": cfg.max_offset_s}
         prepared = Recordings(cfg.out, info, recordings)
         masked += offset_rows(prepared, cfg.max_offset_s, cfg.num_workers or os.cpu_count() or 1)
-    finish(cfg.out, [source.id for source in found.sources], rejected, found.classes, info, masked)
+    finish(cfg.out, [source.id for source in found.sources], rejected, found.classes, info, masked, known)
 
 
 def settings_of(cfg: PrepareConfig) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from datasets.preparation import Outcome, count_starts, prepare_source, reject_crashed
 from datasets.recording import Source
+from datasets.store import possible_sources
 
 _MAX_DEATHS = 3  # of workers in a row, none of which had begun with a recording
 _IDLE_S = 60  # after which a worker ends
@@ -94,10 +95,7 @@ def remove_leftovers(out: Path, source_ids: set[str]) -> None:
     """Delete what killed processes had half written of these sources: there may be gigabytes of it."""
     for folder in ("imu", "quality", "frames", ".journal"):
         for path in (out / folder).glob("*.tmp"):
-            recording = path.name.rsplit(".", 2)[0]  # <recording>.npy.<process>.tmp
-            for suffix in (".npy", ".mjpeg", ".idx", ".json"):
-                recording = recording.removesuffix(suffix)
-            if recording in source_ids or recording.rpartition("_part")[0] in source_ids:
+            if possible_sources(path) & source_ids:
                 path.unlink(missing_ok=True)
 
 

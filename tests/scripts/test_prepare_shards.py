@@ -1,6 +1,7 @@
 """Shares of the recordings: balanced, the same for everybody, and together the whole dataset."""
 
 import os
+import shutil
 import subprocess
 import sys
 from functools import partial
@@ -131,6 +132,39 @@ def test_a_new_round_waits_for_all_of_its_shards(raw, whole, tmp_path, monkeypat
     prepare.main(arguments(raw, out, "--shard", "2/2"))
     for path in live:
         path.unlink()
+    assert contents(out) == whole
+
+
+def later(raw, come):
+    """The last recording of the raw folder comes, or has not come yet."""
+    for kind, suffix in (("sensor", ".csv"), ("video", ".mp4")):
+        for path in raw.glob(f"{kind}/2_downstairs/*_07_01{suffix}{'.later' if come else ''}"):
+            path.rename(path.with_suffix("") if come else f"{path}.later")
+
+
+def test_a_recording_that_comes_while_another_call_closes_is_kept(raw, whole, tmp_path, monkeypatch, capsys):
+    """The closing call does not know it: to that call it looks like one that has vanished."""
+    shutil.copytree(raw, tmp_path / "raw")
+    raw, out, close = tmp_path / "raw", tmp_path / "out", prepare.close
+    later(raw, come=False)
+    for k in (1, 2):
+        prepare.main(arguments(raw, out, "--shard", f"{k}/2"))
+
+    def slowly(cfg, found, known):
+        monkeypatch.setattr(prepare, "close", close)
+        later(raw, come=True)
+        for k in (1, 2):  # of the next round
+            prepare.main(arguments(raw, out, "--shard", f"{k}/2"))
+        assert contents(out) == whole
+        close(cfg, found, known)
+
+    monkeypatch.setattr(prepare, "close", slowly)
+    prepare.main(arguments(raw, out, "--shard", "1/2"))
+    with pytest.raises(FileNotFoundError, match="has not ended"):  # the tables of the older round lie there now
+        Store(out)
+    capsys.readouterr()
+    prepare.main(arguments(raw, out))
+    assert "0 prepared, 7 kept from before, 1 left out" in capsys.readouterr().out
     assert contents(out) == whole
 
 
