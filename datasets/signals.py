@@ -22,7 +22,8 @@ MIN_RATE_HZ = 20.0  # below it, two samples in a row would already be a gap, or 
 MEDIAN_SAMPLES = 5
 _ZERO_CROSSINGS = 25  # of the sinc, on each side: transition band +-10 % of the cutoff
 _KAISER_BETA = 7.857  # 80 dB in the stop band (Kaiser 1974: 0.1102 (80 - 8.7))
-_CHUNK = 1 << 16  # filter weights made at a time: memory does not grow with the recording
+_CHUNK = 1 << 16  # samples, or filter weights, made at a time: memory does not grow with the recording
+_AKIMA_REACH = 4  # samples beyond the nearest one on which a curve can depend
 _EPSILON_S = 1e-6  # float64 seconds since 1970 still resolve 0.2 us
 
 
@@ -221,9 +222,7 @@ def resample(time_s: np.ndarray, values: np.ndarray, grid_s: np.ndarray) -> np.n
         (M, C) float64.
     """
     rate = true_rate_hz(time_s)
-    count = int(np.floor((time_s[-1] - time_s[0]) * rate + 1e-3)) + 1
-    uniform_s = np.minimum(time_s[0] + np.arange(count) / rate, time_s[-1])
-    uniform = Akima1DInterpolator(time_s, values, method="makima")(uniform_s)
+    uniform = _evenly_spaced(time_s, values, rate)
 
     cutoff = min(1.0, IMU_RATE_HZ / rate)  # in units of the source's Nyquist frequency
     half = _ZERO_CROSSINGS / cutoff  # half length of the filter, source samples
@@ -243,6 +242,23 @@ def resample(time_s: np.ndarray, values: np.ndarray, grid_s: np.ndarray) -> np.n
         rows = np.minimum(base[:, None] + offsets + reach, len(padded) - 1)  # rounding may reach one past the end
         for channel in range(values.shape[1]):
             result[start : start + step, channel] = np.einsum("mt,mt->m", weights, padded[rows, channel])
+    return result
+
+
+def _evenly_spaced(time_s: np.ndarray, values: np.ndarray, rate_hz: float) -> np.ndarray:
+    """(K, C) from the first time on at a steady rate: (N, C) interpolated piece by piece.
+
+    The curve between two samples depends on three on either side. All at once, its coefficients would take a
+    gigabyte for two hours at 200 Hz.
+    """
+    count = int(np.floor((time_s[-1] - time_s[0]) * rate_hz + 1e-3)) + 1
+    result = np.empty((count, values.shape[1]))
+    for start in range(0, count, _CHUNK):
+        wanted = np.minimum(time_s[0] + np.arange(start, min(start + _CHUNK, count)) / rate_hz, time_s[-1])
+        first, last = np.searchsorted(time_s, (wanted[0], wanted[-1]))
+        near = slice(max(first - _AKIMA_REACH, 0), last + _AKIMA_REACH)
+        curve = Akima1DInterpolator(time_s[near], values[near], method="makima")
+        result[start : start + len(wanted)] = curve(wanted)
     return result
 
 

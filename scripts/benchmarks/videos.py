@@ -7,10 +7,12 @@ clip of 848x480: 0.20 bits a pixel here at 640x480, 0.21 there; 16 kB a frame as
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-import torch.nn.functional as F
+
+if TYPE_CHECKING:
+    import torch
 
 _ROOM = 2048  # pixels across the picture of the room that the camera moves over
 _VIEW = 0.4  # share of the room that is seen at once
@@ -36,6 +38,7 @@ def write_video(path: Path, size: Size, duration_s: float, seed: int = 0) -> Non
         path: of the mp4 file.
     """
     import av  # only where source video is made or read
+    import torch  # 500 MB, which do not belong to a process whose memory is measured
 
     rng = np.random.default_rng(seed)
     luma, chroma = (torch.from_numpy(plane)[None] for plane in _room(rng))
@@ -101,8 +104,10 @@ def _texture(rng: np.random.Generator, side: int, slope: float) -> np.ndarray:
     return texture / texture.std()
 
 
-def _camera(time_s: float, aspect: float) -> torch.Tensor:
+def _camera(time_s: float, aspect: float) -> "torch.Tensor":
     """(1, 2, 3) where the camera looks: wandering about, with the bob and roll of steps at 1.8 Hz."""
+    import torch
+
     step = 2 * np.pi * 1.8 * time_s
     roll = 0.08 * np.sin(step / 2)
     x, y = 0.45 * np.sin(0.35 * time_s) + 0.02 * np.sin(step / 2), 0.4 * np.sin(0.23 * time_s) + 0.02 * np.sin(step)
@@ -110,7 +115,9 @@ def _camera(time_s: float, aspect: float) -> torch.Tensor:
     return torch.tensor([[[cos, -sin * aspect, x], [sin, cos * aspect, y]]], dtype=torch.float32)
 
 
-def _view(room: torch.Tensor, where: torch.Tensor, height: int, width: int) -> torch.Tensor:
+def _view(room: "torch.Tensor", where: "torch.Tensor", height: int, width: int) -> "torch.Tensor":
     """(C, height, width) of a (1, C, side, side) room."""
+    import torch.nn.functional as F
+
     grid = F.affine_grid(where, [1, room.shape[1], height, width], align_corners=False)
     return F.grid_sample(room, grid, padding_mode="reflection", align_corners=False)[0]

@@ -1,6 +1,7 @@
 """The signal path: every step against a slow definition or a signal whose true value is known at any time."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -127,6 +128,24 @@ def test_agrees_with_scipy_where_scipy_can():
     ours = signals.resample(time_s, values, grid(time_s))
     # another filter: its transition band is wider
     assert np.abs(ours - theirs)[60:-60].max() < 0.05 * np.abs(values - values.mean()).max()
+
+
+def test_a_long_recording_is_interpolated_piece_by_piece_as_if_at_once(monkeypatch):
+    rng = np.random.default_rng(0)
+    time = np.cumsum(rng.uniform(0.003, 0.007, 5000))
+    values = rng.standard_normal((5000, 3))
+    at_once = signals._evenly_spaced(time, values, 200.0)
+    monkeypatch.setattr(signals, "_CHUNK", 300)
+    np.testing.assert_array_equal(signals._evenly_spaced(time, values, 200.0), at_once)
+
+
+def test_resampling_takes_little_more_memory_than_the_signal():
+    time, values = np.arange(400_000) / 200, np.random.default_rng(0).standard_normal((400_000, 6))
+    tracemalloc.start()
+    signals.resample(time, values, np.arange(0, 1999, 1 / 50))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5 * values.nbytes  # the signal at a steady rate, the same padded, and what a piece needs
 
 
 def test_samples_at_50_hz_pass_unchanged():
