@@ -19,7 +19,6 @@ if __name__ == "__main__":
 import copy
 import sys
 import time
-import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -29,9 +28,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from datasets.few_shot import build_protocol, describe, few_shot_results, write_answers, write_protocol
+from datasets.few_shot import build_protocol, cell_seed, describe, few_shot_results, write_answers, write_protocol
 from datasets.leaks import NOT_SEEN, seen_in_pretraining
-from datasets.splits import Draw
 from models import build_imu_encoder, load_imu_encoder
 from models.finetune import Cell, finetune_grid
 from models.probe import embed_imu, train_linear_heads
@@ -198,12 +196,6 @@ def trained_whole(
 def positions(used: np.ndarray, windows: np.ndarray) -> Tensor:
     """Where these windows stand among the sorted ones that are read."""
     return torch.from_numpy(np.searchsorted(used, windows))
-
-
-def cell_seed(seed: int, draw: Draw, shots: int) -> int:
-    """One seed per cell of the grid: the same whichever other cells are asked for."""
-    fold = [zlib.crc32(draw.held_out_groups[0].encode())] if draw.is_fold else []
-    return int(np.random.SeedSequence([seed, draw.number, shots, *fold]).generate_state(1)[0])
 
 
 def draw_pictures(folder: Path, results: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ K classes.
 import csv
 import hashlib
 import json
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,12 @@ def _draw(config: FewShotConfig, windows: Windows, select: int) -> tuple[list[Dr
         return draws, kind, groups
     draws = draw_leaving_one_group_out(windows.label, groups, windows.classes, **numbers)
     return draws, f"{kind}, each held out in turn", groups
+
+
+def cell_seed(seed: int, draw: Draw, shots: int) -> int:
+    """The seed of what learns from these shots of this draw (fold): the same whatever else is asked for."""
+    fold = [zlib.crc32(draw.held_out_groups[0].encode())] if draw.is_fold else []
+    return int(np.random.SeedSequence([seed, draw.number, shots, *fold]).generate_state(1)[0])
 
 
 def describe(config: FewShotConfig, protocol: Protocol) -> str:

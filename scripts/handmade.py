@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from configs.load import dump, parse
 from configs.schema import HandmadeConfig
-from datasets.few_shot import build_protocol, describe, few_shot_results, write_answers, write_protocol
+from datasets.few_shot import build_protocol, cell_seed, describe, few_shot_results, write_answers, write_protocol
 from datasets.handmade import handmade_features
 from datasets.leaks import NOT_SEEN
 from utils.results import public_settings
@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> Path:
         predictions[shots] = []
         for draw in protocol.draws:
             train = draw.train(shots)
-            seed = int(np.random.SeedSequence([config.seed, draw.number, shots]).generate_state(1)[0])
+            seed = cell_seed(config.seed, draw, shots)
             forest = RandomForestClassifier(config.trees, random_state=seed, n_jobs=config.num_workers or -1)
             forest.fit(features[np.searchsorted(used, train)], windows.label[train])
             predictions[shots].append(forest.predict(features[np.searchsorted(used, draw.test)]))

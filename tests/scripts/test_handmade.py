@@ -68,6 +68,27 @@ def test_one_forest_by_hand(world, folder):
     assert own.predicted.tolist() == [CLASSES[k] for k in predicted]
 
 
+def test_each_cell_has_the_seed_that_the_probe_has_for_it(world, tmp_path, monkeypatch):
+    forests, probes = [], []
+
+    def forest(trees, random_state, n_jobs):
+        forests.append(random_state)
+        return RandomForestClassifier(trees, random_state=random_state, n_jobs=n_jobs)
+
+    def probe(embeddings, labels, sets, seeds, **rest):
+        probes.extend(seeds)
+        raise InterruptedError
+
+    monkeypatch.setattr(handmade, "RandomForestClassifier", forest)
+    monkeypatch.setattr(downstream, "train_linear_heads", probe)
+    common = words(world, tmp_path, "folds", "--split leave_one_group_out")
+    handmade.main([*common, "--trees", "2", "--num_workers", "1"])
+    with pytest.raises(InterruptedError):
+        downstream.main([*common, "--random_weights"])
+    assert forests == probes
+    assert len(set(forests)) == len(forests) == 2 * 3 * 6  # numbers of shots, draws, people
+
+
 def test_a_file_for_downstream_serves_as_well(world, tmp_path, capsys):
     (tmp_path / "c.yaml").write_text("mode: lp\nstandardize: true\nepochs: 3\ntrees: 5\n")
     handmade.main(["--config", str(tmp_path / "c.yaml"), *words(world, tmp_path, "run", "--report --num_workers 1")])
