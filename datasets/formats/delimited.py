@@ -61,12 +61,13 @@ def read_numbers(
             f"{path}: has not exactly one column {', '.join(absent)}; its columns are {', '.join(there)}",
         )
     end, cut = _check_rows(path, data, starts, fields, len(there))
-    rows = data[starts[1] if header else 0 : end]
+    data = data[:end]  # itself, if nothing is cut off
+    first = int(starts[1]) if header else 0
     numbers, texts = dict.fromkeys(columns, np.float64), dict.fromkeys(text_columns, str)
     try:
-        table = _parse(rows, there, numbers | texts, separator, decimal)
+        table = _parse(data, first, there, numbers | texts, separator, decimal)
     except ValueError as error:
-        cell = _first_text_cell(_parse(rows, there, dict.fromkeys(columns, str), separator, decimal), decimal)
+        cell = _first_text_cell(_parse(data, first, there, dict.fromkeys(columns, str), separator, decimal), decimal)
         if cell is None:
             raise BadRecording("unreadable_csv", f"{path}: {error}") from error
         row, column, content = cell
@@ -136,10 +137,15 @@ def _check_rows(path: Path, data: bytes, starts: np.ndarray, fields: np.ndarray,
     )
 
 
-def _parse(rows: bytes, names: list[str], types: dict[str, type], separator: str, decimal: str) -> pd.DataFrame:
+def _parse(
+    data: bytes, first: int, names: list[str], types: dict[str, type], separator: str, decimal: str
+) -> pd.DataFrame:
+    """The rows from byte ``first`` on."""
+    rows = io.BytesIO(data)  # shares the bytes, of which a long recording has a few hundred MB
+    rows.seek(first)
     places = {name: names.index(name) for name in types}  # by place: other columns may share a name
     table = pd.read_csv(
-        io.BytesIO(rows),
+        rows,
         header=None,
         names=range(len(names)),
         usecols=sorted(places.values()),
