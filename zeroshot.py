@@ -4,9 +4,10 @@
 
 The protocol of the paper's section 3.3: a few labelled videos per class are embedded by the video encoder (prototypes),
 every IMU window ranks the classes by its nearest prototype, and metrics are averaged over five random 80 % of each
-class. No window of a recording that gave a prototype is asked about. A dataset without video (PD) takes its prototypes
-from another one through a class map. With ``--direction video_to_imu`` labelled IMU windows are the prototypes, and
-video windows ask. Writes runs/<name>/ with results.json, prototypes.json, answers.csv and confusion.png.
+class. No window of a recording that gave a prototype is asked about, nor of a copy of it under another name. A dataset
+without video (PD) takes its prototypes from another one through a class map. With ``--direction video_to_imu`` labelled
+IMU windows are the prototypes, and video windows ask. Writes runs/<name>/ with results.json, prototypes.json,
+answers.csv and confusion.png.
 """
 
 from configs.load import dump, parse
@@ -25,7 +26,7 @@ import torch
 from torch import Tensor
 
 from datasets.device_frames import frame_decoder
-from datasets.leaks import seen_in_pretraining
+from datasets.leaks import seen_in_pretraining, true_recordings
 from datasets.pairs import PairLoader
 from datasets.prototypes import (
     PrototypeError,
@@ -85,10 +86,11 @@ def main(argv: list[str] | None = None) -> Path:
     to_video = config.direction == "imu_to_video"
     candidates = list_windows(source, needs_video=to_video, labelled=True, classes=names)
     windows = list_windows(store, needs_video=not to_video, labelled=True, classes=classes)
-    same_recordings = bool(np.isin(candidates.sources(), windows.sources()).any())  # under whatever dataset's name
+    candidate_of, window_of = true_recordings(candidates, windows)  # under whatever dataset's or file's name
+    same_recordings = bool(np.isin(candidate_of, window_of).any())
     chosen = draw_prototypes(
         owner[candidates.label],
-        candidates.sources(),
+        candidate_of,
         classes,
         config.prototypes_per_class,
         config.seed,
@@ -97,7 +99,9 @@ def main(argv: list[str] | None = None) -> Path:
     prototypes = candidates.subset(chosen)
 
     # Queries: windows of the other side, of every recording that gave no prototype
-    queries = windows.subset(queries_without(windows.sources(), prototypes.sources()))
+    kept = queries_without(window_of, candidate_of[chosen])
+    copies = np.setdiff1d(queries_without(windows.sources(), prototypes.sources()), kept)
+    queries = windows.subset(kept)
     support = np.bincount(queries.label, minlength=len(classes))
     if not support.all():
         empty = ", ".join(classes[k] for k in np.flatnonzero(support == 0))
@@ -108,6 +112,8 @@ def main(argv: list[str] | None = None) -> Path:
     asks, answers = ("IMU", "video") if to_video else ("video", "IMU")
     numbers = f"{len(queries)} {asks} queries of {len(classes)} classes, {len(prototypes)} {answers} prototypes"
     print(f"{config.dataset}: {numbers}")
+    if len(copies):
+        print(f"{len(copies)} windows are no queries: copies, under another name, of recordings that gave prototypes")
     facts = checkpoint_facts(config.checkpoint)
     seen = seen_in_pretraining(facts["dataset"], training.exclude_classes or [], store, queries, config.data_root)
     if seen["seen"]:
@@ -139,6 +145,7 @@ def main(argv: list[str] | None = None) -> Path:
         "classes": list(classes),
         "queries_per_class": support.tolist(),
         "queries_left_out": len(windows) - len(queries),
+        "copies_left_out": windows.ids(copies),
         "prototypes_per_class": config.prototypes_per_class,
         "metrics": mean_and_std([measure(queries.label[r], scores[r]) for r in repetitions]),
         "chance": classification_chance(support) | retrieval_chance(len(classes), RANKS),

@@ -12,6 +12,7 @@ from datasets.store import Store, open_store
 from datasets.windows import Windows
 
 _NAMED = 5  # examples in a message
+_AT_ONCE = 4096  # windows whose samples are copied at a time
 NOT_SEEN = {"seen": False, "windows": 0, "why": ""}  # what ``seen_in_pretraining`` says where nothing was pretrained
 
 
@@ -37,9 +38,8 @@ def copies_on_both_sides(draws: Sequence[Draw], windows: Windows) -> list[tuple[
         ids of the two, each pair once.
     """
     used = np.unique(np.concatenate([np.r_[d.shots.ravel(), d.select.ravel(), d.test] for d in draws]))
-    content = np.full(len(windows), "", dtype=object)
-    for i, imu in zip(used, windows.imu(used, "none"), strict=True):
-        content[i] = hashlib.blake2b(imu.tobytes(), digest_size=16).hexdigest()
+    content = np.full(len(windows), b"", dtype=object)
+    content[used] = _contents(windows.subset(used))
     pairs = set()
     for draw in draws:
         learnt = {content[i]: i for i in np.r_[draw.shots.ravel(), draw.select.ravel()]}
@@ -60,6 +60,37 @@ def refuse_copies(pairs: Sequence[tuple[str, str]]) -> None:
             f"{len(pairs)} held-out windows hold the same samples as windows to learn from ({named}): the recording is "
             "in the dataset under two names; remove one of them from the raw folder and prepare the dataset again"
         )
+
+
+def true_recordings(*lists: Windows) -> list[np.ndarray]:
+    """For each list of windows the raw recordings that they were cut from, copies under other names counted as one.
+
+    Recordings are one if they hold a window with the same samples; so are those that a third one joins.
+
+    Returns:
+        (W,) str each, as ``Windows.sources`` where there is no copy; of copies all have the name that sorts first.
+    """
+    same_as: dict[str, str] = {}  # leads from each copy to a name that sorts before its own
+    first: dict[bytes, str] = {}
+
+    def name_of(source: str) -> str:
+        while source in same_as:
+            source = same_as[source]
+        return source
+
+    sources = [windows.sources() for windows in lists]
+    for windows, named in zip(lists, sources, strict=True):
+        for source, content in zip(named.tolist(), _contents(windows), strict=True):
+            one, other = sorted((name_of(first.setdefault(content, source)), name_of(source)))
+            if one != other:
+                same_as[other] = one
+    return [np.array([name_of(source) for source in named.tolist()]) for named in sources]
+
+
+def _contents(windows: Windows) -> list[bytes]:
+    """A digest of each window's samples."""
+    parts = np.array_split(np.arange(len(windows)), -(-len(windows) // _AT_ONCE))
+    return [hashlib.blake2b(imu, digest_size=16).digest() for part in parts for imu in windows.imu(part, "none")]
 
 
 def seen_in_pretraining(

@@ -27,7 +27,8 @@ def world(tmp_path_factory):
     """A dataset with video, one without whose classes are called otherwise, a class map and a checkpoint."""
     root = tmp_path_factory.mktemp("zeroshot")
     store = write_dataset(root / "data" / "toy", CLASSES * 6, seconds=15)
-    write_dataset(root / "data" / "patients", ["walking", "sitting"] * 4, seconds=15, video=False, simulated=False)
+    no_video = {"video": False, "simulated": False, "seed": 1}
+    write_dataset(root / "data" / "patients", ["walking", "sitting"] * 4, seconds=15, **no_video)
     for number, name in enumerate(store.recordings["id"]):  # videos that differ
         rng = np.random.default_rng(number)
         with FrameWriter(frames_path(store.root, name), quality=90) as writer:
@@ -224,3 +225,28 @@ def test_a_copy_under_another_name_leaks_no_recording(world, tmp_path, monkeypat
     words = f"--data_root {data} --prototypes_from again"
     run(world, tmp_path, words)
     assert len(seen.imu) and not set(seen.imu.recording) & set(seen.video.recording)
+
+
+@pytest.mark.parametrize("direction", ["imu_to_video", "video_to_imu"])
+def test_a_clip_under_two_names_is_never_prototype_and_query(tmp_path, world, monkeypatch, capsys, direction):
+    """Half of the recordings once more, under names and from files that say nothing of it."""
+    data = tmp_path / "data"
+    shutil.copytree(world / "data" / "toy", data / "toy")
+    write_dataset(data / "more", CLASSES * 6, seconds=15, seed=0)  # of the same noise: the same signals
+    table = pd.read_csv(data / "more" / "recordings.csv", dtype=str, keep_default_na=False)
+    table["source"] = "again_" + table["source"]
+    table["source_hash"] = "elsewhere"
+    table.to_csv(data / "more" / "recordings.csv", index=False)
+    seen = Seen(monkeypatch, lambda side, name: torch.eye(3)[CLASSES.index(name)])
+    _, results = run(world, tmp_path, f"--data_root {data} --prototypes_from more --direction {direction}")
+    prototypes, queries = (seen.video, seen.imu) if direction == "imu_to_video" else (seen.imu, seen.video)
+    clips = [{signal.tobytes() for signal in side.imu(np.arange(len(side)), "none")} for side in (prototypes, queries)]
+    assert len(queries) and not clips[0] & clips[1]
+    numbers = [set(side.store.recordings["id"].to_numpy()[side.recording]) for side in (prototypes, queries)]
+    assert not numbers[0] & numbers[1]  # nor a neighbour of one
+    left_out = results["copies_left_out"]
+    assert {name.split("@")[0] for name in left_out} == numbers[0] and len(left_out) == results["queries_left_out"]
+    assert f"{len(left_out)} windows are no queries: copies, under another name" in capsys.readouterr().out
+    _, results = run(world, tmp_path, "--run_name plain")
+    assert results["copies_left_out"] == [] and results["queries_left_out"]
+    assert "copies" not in capsys.readouterr().out

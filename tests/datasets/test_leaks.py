@@ -7,7 +7,7 @@ import pytest
 
 from configs.schema import HandmadeConfig
 from datasets.few_shot import build_protocol
-from datasets.leaks import check_groups_apart, copies_on_both_sides, seen_in_pretraining
+from datasets.leaks import check_groups_apart, copies_on_both_sides, seen_in_pretraining, true_recordings
 from datasets.splits import SplitError, draw_windows
 from datasets.store import PreparedRecording, finish, open_store, read_journal, write_source
 from datasets.windows import list_windows
@@ -58,6 +58,37 @@ def test_a_copy_under_another_name_is_refused_by_group_and_named_by_window(tmp_p
 def test_a_copy_of_the_same_person_stays_on_one_side(tmp_path):
     with_a_copy(tmp_path / "toy", "s0")
     assert build_protocol(config(tmp_path / "toy", split="group", shots=[3])).copies == []
+
+
+def test_recordings_that_share_a_window_count_as_one(tmp_path):
+    """By what they hold, whatever dataset and name; recordings without a copy keep theirs."""
+    windows = list_windows(with_a_copy(tmp_path / "toy", "s0"), labelled=True)
+    other = list_windows(write_dataset(tmp_path / "other", CLASSES, seconds=20, video=False, seed=5), labelled=True)
+    again = list_windows(write_dataset(tmp_path / "again", CLASSES, seconds=10, video=False, seed=5), labelled=True)
+    mine, others, agains = true_recordings(windows, other, again)
+    names = windows.store.recordings["id"].to_numpy()[windows.recording]
+    assert set(mine[names == "copy"]) == set(mine[names == "rec000"]) and len(set(mine)) == 12
+    alone = ~np.isin(names, ["copy", "rec000"])
+    assert (mine[alone] == windows.sources()[alone]).all()
+    # the noise of the first recording begins alike in both; a shorter second one has noise of its own
+    assert set(agains) & set(others) == {min(set(other.sources()[:4]) | set(again.sources()[:2]))}
+    assert len(set(agains)) == len(set(others)) == 2
+    # if a holds windows of b, and b of c, all three are one
+    chain = [list_windows(_two_halves(tmp_path / name, seeds), labelled=True) for name, seeds in CHAIN.items()]
+    assert len({name for one in true_recordings(*chain) for name in one}) == 1
+    assert len({name for one in true_recordings(chain[0], chain[2]) for name in one}) == 2
+
+
+CHAIN = {"ab": (1, 2), "bc": (2, 3), "cd": (3, 4)}
+
+
+def _two_halves(root, seeds):
+    """One recording of two windows, each of noise that its seed alone decides."""
+    imu = np.concatenate([np.random.default_rng(seed).standard_normal((250, 6)) for seed in seeds]).astype(np.float32)
+    recording = PreparedRecording("x", "x", imu, "s", "d", "fall", 100.0, root.name)
+    write_source(root, "x", "fingerprint", [recording])
+    finish(root, ["x"], [], CLASSES, {"name": root.name, "simulated": True, "frame_size": 32, "settings": {}})
+    return open_store(root.parent, root.name)
 
 
 def test_a_person_on_both_sides_is_refused_whoever_drew(tmp_path):
