@@ -82,11 +82,11 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
     training, held_out = windows.subset(trained), windows.subset(kept)
     reading = {"normalize": config.normalize, "num_threads": config.num_workers, "seed": config.seed, "pin": on_gpu}
     reading["decode_on"] = frame_decoder(config.decode_device, device)
-    placed = {"rank": ranks.rank, "world_size": ranks.world_size}
     reading["frames_used"] = objective.frames_used
+    placed = {"rank": ranks.rank, "world_size": ranks.world_size}
     clip_len = config.clip_len if objective.needs_video else 0
     loader = PairLoader(training, config.batch_size, clip_len, **reading, **placed)
-    held_out_loader = PairLoader(held_out, config.batch_size, clip_len, **reading, train=False)
+    held_out_loader = PairLoader(held_out, config.micro_batch_size or config.batch_size, clip_len, **reading, train=False)
     steps_per_epoch = len(loader)
     total_steps = steps_per_epoch * config.epochs
     last_step = min(total_steps, config.max_steps or total_steps)

@@ -19,7 +19,7 @@ from configs.load import ConfigError
 from datasets.frames import FrameStream
 from models import load_dual_encoder, load_imu_encoder, objectives
 from models.pretrained import WeightsError
-from models.video import ClipFrameEncoder
+from models.video import ClipFrameEncoder, VideoMAEEncoder
 from tests.prepared import write_dataset
 from tests.training import command, losses, make_data, spoil
 from utils import checkpoint
@@ -84,6 +84,18 @@ def test_the_loss_falls(data, tmp_path):
 def test_two_steps_of_other_settings(data, tmp_path, options):
     assert train.main(command(data, tmp_path, "two", "--max_steps", "2", *options.split())) == 0
     assert len(losses(tmp_path / "two")) == 2
+
+
+def test_the_report_on_held_out_windows_keeps_to_the_pieces_that_memory_allows(data, tmp_path, monkeypatch):
+    sizes, original = [], VideoMAEEncoder.forward
+    monkeypatch.setattr(
+        VideoMAEEncoder,
+        "forward",
+        lambda self, clips: (sizes.append((self.training, len(clips))), original(self, clips))[1],
+    )
+    train.main(command(data, tmp_path, "a", "--micro_batch_size", "2", "--epochs", "1"))
+    assert {training for training, _ in sizes} == {True, False}
+    assert max(size for _, size in sizes) == 2
 
 
 def test_clip_trains_as_if_all_frames_were_read(data, tmp_path, monkeypatch):
