@@ -86,7 +86,8 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
     placed = {"rank": ranks.rank, "world_size": ranks.world_size}
     clip_len = config.clip_len if objective.needs_video else 0
     loader = PairLoader(training, config.batch_size, clip_len, **reading, **placed)
-    held_out_loader = PairLoader(held_out, config.micro_batch_size or config.batch_size, clip_len, **reading, train=False)
+    at_once, reading["max_unreadable"] = config.micro_batch_size or config.batch_size, 0.5  # of the report
+    held_out_loader = PairLoader(held_out, at_once, clip_len, **reading, train=False, leave_out=True)
     steps_per_epoch = len(loader)
     total_steps = steps_per_epoch * config.epochs
     last_step = min(total_steps, config.max_steps or total_steps)
@@ -223,9 +224,9 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
 
         if epoch_ended or step == last_step:
             if ranks.first and len(held_out) and (epoch % config.eval_interval == 0 or step == last_step):
-                found, chance = objective.evaluate(model, held_out_loader.epoch(0), device, dtype, len(held_out))
+                found, chance, count = objective.evaluate(model, held_out_loader.epoch(0), device, dtype)
                 metrics.write(step - 1, **found)
-                log.info("%s", objective.describe(found, chance, len(held_out)))
+                log.info("%s", objective.describe(found, chance, count))
             keep = epoch_ended and (epoch % config.save_interval == 0 or step == total_steps)
             save("last.pt", *([f"epoch_{epoch:04}.pt"] if keep else []))
             timer.saved()

@@ -5,16 +5,12 @@ copied between processes and frames stay uint8. What a batch holds follows from 
 threads, ranks or where a run was interrupted.
 
 In training, a window whose frames cannot be read gives way to another, which follows from the same three, so that one
-damaged file does not end a run of days. Evaluation never replaces anything.
+damaged file does not end a run of days. Evaluation never replaces anything; a report may leave such windows out.
 """
 
-import logging
-import math
-import threading
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,11 +20,11 @@ from configs.constants import WINDOW_FRAMES, WINDOW_SAMPLES
 from datasets.device_frames import decode_frames
 from datasets.filling import Filling, FillingThreads
 from datasets.frames import FrameError, draw_frames
+from datasets.unreadable import UnreadableWindows
 from datasets.windows import Windows
 
+_LEFT_OUT = -1  # stands where a window was
 _SLOTS = 4  # one batch in use, three on their way
-_FEW_UNREADABLE = 3  # so many are allowed in a small dataset, whatever the share
-_LOG = logging.getLogger(__name__)
 
 
 class _Slot:
@@ -92,10 +88,11 @@ class PairLoader:
         num_threads: threads that decode.
         train: shuffle, draw frames at random, drop an uneven last global batch and replace unreadable windows;
             otherwise keep the order, take middle frames, keep the last batch and raise ``FrameError``.
+        leave_out: without ``train``, leave unreadable windows out instead: batches lack them, empty ones do not come.
         rank, world_size: which part of each global batch is this process's.
         pin: page-locked buffers, for fast copies to a GPU.
-        max_unreadable: share of the windows, found by this process, that may be unreadable in training; three of
-            them always may.
+        max_unreadable: share of the windows, found by this process, that may be replaced or left out, see
+            ``UnreadableWindows``.
         timeout_s: an epoch raises ``TimeoutError`` if it waits so long without any window being read.
         decode_on: device that decodes frames when a batch goes to it; default: the threads decode. What is damaged
             inside a frame is then found too late to be replaced.
@@ -118,15 +115,16 @@ class PairLoader:
         timeout_s: float = 300.0,
         decode_on: torch.device | None = None,
         frames_used: Sequence[int] | None = None,
+        leave_out: bool = False,
     ):
         self.windows, self.batch_size, self.clip_len, self.normalize = windows, batch_size, clip_len, normalize
         self.seed, self.num_threads, self.train = seed, num_threads, train
         self.rank, self.world_size, self.pin = rank, world_size, pin
-        self.max_unreadable, self.timeout_s, self.decode_on = max_unreadable, timeout_s, decode_on
+        self.timeout_s, self.decode_on, self.leave_out = timeout_s, decode_on, leave_out
         self.frames_used = list(range(clip_len) if frames_used is None else frames_used)
+        fate = "left out of the report" if leave_out else "replaced by others in training"
+        self.unreadable = UnreadableWindows(len(windows), max_unreadable, fate)
         self._slots: list[_Slot] = []
-        self._unreadable: dict[int, Path] = {}  # window -> file
-        self._lock = threading.Lock()
         if train and len(self) == 0:
             raise ValueError(
                 f"{len(windows)} windows do not fill one batch of {batch_size} x {world_size} ranks: "
@@ -140,12 +138,6 @@ class PairLoader:
     @property
     def _global_batch(self) -> int:
         return self.batch_size * self.world_size
-
-    @property
-    def unreadable(self) -> dict[Path, int]:
-        """Files that could not be read so far, with the number of windows that were replaced because of each."""
-        with self._lock:
-            return dict(Counter(self._unreadable.values()))
 
     def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch, from ``start_batch`` on.
@@ -177,7 +169,8 @@ class PairLoader:
                 if used is not None:
                     free.append(used)
                 used, n = fill.slot, len(fill.rows)
-                yield Batch(used.imu[:n], used.video[:n], torch.from_numpy(fill.rows), used, self)
+                if n or not self.leave_out:
+                    yield Batch(used.imu[:n], used.video[:n], torch.from_numpy(fill.rows), used, self)
         finally:
             if threads.close():
                 self._slots = slots
@@ -226,27 +219,6 @@ class PairLoader:
                 "names the file",
             ) from error
 
-    def note_unreadable(self, index: int, error: FrameError) -> None:
-        """Count a window that cannot be read; its file is named once.
-
-        Raises:
-            FrameError: if there are now too many of them.
-        """
-        allowed = max(_FEW_UNREADABLE, math.floor(self.max_unreadable * len(self.windows)))
-        with self._lock:
-            first_of_file = error.path not in self._unreadable.values()
-            self._unreadable[index] = error.path
-            files = Counter(path.name for path in self._unreadable.values())
-        if first_of_file:
-            _LOG.warning("%s: its unreadable windows are replaced by others in training", error)
-        if files.total() > allowed:
-            raise FrameError(
-                error.path.parent,
-                f"{files.total()} of {len(self.windows)} windows cannot be read, {allowed} may be: "
-                + ", ".join(f"{name} ({count})" for name, count in files.most_common(20))
-                + "; prepare these recordings again",
-            )
-
 
 class _Fill(Filling):
     """A batch of a loader on its way, one window at a time.
@@ -272,9 +244,12 @@ class _Fill(Filling):
                 self.loader.read_video(index, self.epoch, self.slot, task)
                 break
             except FrameError as error:
-                if not self.loader.train:
+                if not (self.loader.train or self.loader.leave_out):
                     raise
-                self.loader.note_unreadable(index, error)
+                self.loader.unreadable.note(index, error)
+                if self.loader.leave_out:
+                    index = _LEFT_OUT
+                    break
                 index = next(substitutes, None)
                 if index is None:
                     raise FrameError(
@@ -285,7 +260,16 @@ class _Fill(Filling):
 
     def finish(self) -> None:
         """Read the IMU, of the windows that are really in the batch."""
+        if (self.rows == _LEFT_OUT).any():
+            self._close_gaps()
         self.slot.imu.numpy()[: len(self.rows)] = self.loader.windows.imu(self.rows, self.loader.normalize)
+
+    def _close_gaps(self) -> None:
+        """Move windows up to where others were left out."""
+        kept, slot = np.flatnonzero(self.rows != _LEFT_OUT), self.slot
+        self.rows = self.rows[kept]
+        slot.video.numpy()[: len(kept)] = slot.video.numpy()[kept]
+        slot.encoded[: len(kept)] = [slot.encoded[k] for k in kept]
 
     def describe(self, task: int) -> str:
         windows, index = self.loader.windows, int(self.rows[task])

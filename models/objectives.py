@@ -2,8 +2,8 @@
 
 ``needs_video`` and ``frames_used`` say what must be read, ``inputs`` is what the model is called with, ``loss`` its
 share of the loss over all ranks, ``per_window`` what must be finite for every window, ``progress`` what is worth a line
-beside the loss, ``evaluate`` and ``describe`` the report on held-out windows, with chance; ``report`` is its name in
-results.json.
+beside the loss, ``evaluate`` and ``describe`` the report on held-out windows, with chance and their number; ``report``
+is its name in results.json.
 """
 
 from collections.abc import Iterable, Sequence
@@ -48,9 +48,10 @@ class CrossModal:
         return {"scale": outputs[2].item(), "bias": outputs[3].item()}
 
     def evaluate(
-        self, model: DualEncoder, batches: Iterable[Any], device: torch.device, dtype: torch.dtype, count: int
-    ) -> tuple[Metrics, Metrics]:
-        return held_out_retrieval(model, batches, device, dtype), held_out_chance(count)
+        self, model: DualEncoder, batches: Iterable[Any], device: torch.device, dtype: torch.dtype
+    ) -> tuple[Metrics, Metrics, int]:
+        found, count = held_out_retrieval(model, batches, device, dtype)
+        return found, held_out_chance(count), count
 
     def describe(self, found: Metrics, chance: Metrics, count: int) -> str:
         return describe_retrieval(found, count)
@@ -87,8 +88,8 @@ class Masked:
 
     @torch.no_grad()
     def evaluate(
-        self, model: MaskedReconstruction, batches: Iterable[Any], device: torch.device, dtype: torch.dtype, count: int
-    ) -> tuple[Metrics, Metrics]:
+        self, model: MaskedReconstruction, batches: Iterable[Any], device: torch.device, dtype: torch.dtype
+    ) -> tuple[Metrics, Metrics, int]:
         """Mean error on masked patches, always the same ones, and that of the mean of the visible ones as chance."""
         model.eval()
         errors, guesses = [], []
@@ -98,8 +99,8 @@ class Masked:
                 errors.append(model(imu, mask))
             patches = model.imu_encoder.patches(imu)
             guesses.append(error_on_masked(mean_of_visible(patches, mask), patches, mask))
-        found, guess = (torch.cat(rows).double().mean().item() for rows in (errors, guesses))
-        return {"masked_mse": found}, {"masked_mse": guess}
+        found, guess = (torch.cat(rows).double() for rows in (errors, guesses))
+        return {"masked_mse": found.mean().item()}, {"masked_mse": guess.mean().item()}, len(found)
 
     def describe(self, found: Metrics, chance: Metrics, count: int) -> str:
         return (

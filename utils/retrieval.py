@@ -14,7 +14,7 @@ _WAYS = {"imu_to_video": "IMU->video", "video_to_imu": "video->IMU"}
 @torch.no_grad()
 def held_out_retrieval(
     model: Any, batches: Iterable[Any], device: torch.device, dtype: torch.dtype
-) -> dict[str, float]:
+) -> tuple[dict[str, float], int]:
     """MRR, R@1 and R@5 of each window's video among all, and of each video's window.
 
     Args:
@@ -23,7 +23,7 @@ def held_out_retrieval(
         dtype: of the encoders' arithmetic.
 
     Returns:
-        Values by name, such as ``imu_to_video/r@1``.
+        Values by name, such as ``imu_to_video/r@1``, and the number of windows.
     """
     model.eval()
     z_imu, z_video = [], []
@@ -38,7 +38,8 @@ def held_out_retrieval(
         "imu_to_video": retrieval_metrics(similarity, right, _RECALLS),
         "video_to_imu": retrieval_metrics(similarity.T, right, _RECALLS),
     }
-    return {f"{way}/{name}": value for way, values in found.items() for name, value in values.items()}
+    by_name = {f"{way}/{name}": value for way, values in found.items() for name, value in values.items()}
+    return by_name, len(similarity)
 
 
 def held_out_chance(count: int) -> dict[str, float]:

@@ -183,7 +183,7 @@ def test_an_unreadable_window_is_replaced_whole_and_reproducibly(tmp_path, caplo
                 assert min(abs(value - 5 * (first + 5 * chunk + k) % 250) for k in range(5)) < 1.5
     # each file is named once, each window counted
     assert [sum(name in record.message for record in caplog.records) for name in data.lost] == [1, 1]
-    assert {path.name: count for path, count in loader.unreadable.items()} == dict.fromkeys(data.lost, 5)
+    assert {path.name: count for path, count in loader.unreadable.by_file().items()} == dict.fromkeys(data.lost, 5)
     # neither threads, nor ranks, nor the place where an epoch begins change what replaces what
     assert same(batches, collect(data.loader(num_threads=3), epoch=1))
     assert same(batches[3:], collect(data.loader(), epoch=1, start=3))
@@ -223,6 +223,29 @@ def test_evaluation_never_replaces_an_unreadable_window(tmp_path):
     data = Unreadable(tmp_path / "d", 7)
     with pytest.raises(FrameError, match=r"rec007\.mjpeg"):
         collect(data.loader(train=False))
+
+
+@pytest.mark.parametrize("decode_on", [None, torch.device("cpu")])
+def test_a_report_leaves_unreadable_windows_out_and_counts_them(tmp_path, caplog, decode_on):
+    """Whole batches of them too; the others come as they would have."""
+    data = Unreadable(tmp_path / "d", 3, 7)
+    batches = data.loader(batch_size=3, train=False, leave_out=True, decode_on=decode_on)
+    found = [(b.imu.clone(), b.to(torch.device("cpu"))[1].clone(), b.index.clone()) for b in batches.epoch(0)]
+    good = [k for k in range(40) if k not in data.bad]
+    assert torch.cat([index for _, _, index in found]).tolist() == good
+    assert all(len(index) for _, _, index in found)
+    readable = PairLoader(data.windows.subset(np.array(good)), 30, 10, "recording", train=False)
+    ((imu, video, _),) = collect(readable)
+    assert torch.equal(torch.cat([part[0] for part in found]), imu)
+    assert (torch.cat([part[1] for part in found]).int() - video.int()).abs().max() <= (3 if decode_on else 0)
+    assert sum(batches.unreadable.by_file().values()) == 10
+    assert caplog.text.count("its unreadable windows are left out of the report") == 2
+    with pytest.raises(FrameError, match="9 of 40 windows cannot be read, 8 may be"):
+        collect(data.loader(train=False, leave_out=True, max_unreadable=0.2))
+    nothing = Unreadable(tmp_path / "nothing", *range(8))
+    nothing.windows = nothing.windows.subset(np.arange(3))
+    with pytest.raises(FrameError, match="3 of 3 windows cannot be read, 2 may be"):
+        collect(nothing.loader(train=False, leave_out=True))
 
 
 def test_a_read_that_hangs_ends_in_an_error_that_names_it(tmp_path):

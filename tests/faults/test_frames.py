@@ -1,11 +1,15 @@
 """Frame files that cannot be read, met by a whole run."""
 
+import json
 import logging
 
 import pytest
 
 import train
 from datasets.frames import FrameError
+from datasets.held_out import hold_out_sessions
+from datasets.store import Store
+from datasets.windows import list_windows
 from tests.training import command, losses, make_data
 
 
@@ -28,6 +32,23 @@ def test_an_unreadable_file_is_named_once_and_its_windows_replaced_alike_every_t
         found.append(losses(tmp_path / name))
     assert len(found[0]) == 12
     assert found[0] == found[1]
+
+
+def test_an_unreadable_file_among_the_held_out_ones_costs_its_windows_in_the_report_and_no_more(tmp_path, caplog):
+    data = make_data(tmp_path / "data")
+    held_out = ["--held_out", "0.3", "--epochs", "1"]
+    train.main(command(data, tmp_path, "whole", *held_out))
+    windows = list_windows(Store(data / "tiny"), needs_video=True)
+    kept = hold_out_sessions(windows, 0.3, 512, seed=0)[1]
+    assert len(kept) == 9  # three recordings
+    damage(data, windows.ids(kept)[0].split("@")[0])
+    with caplog.at_level(logging.INFO):
+        assert train.main(command(data, tmp_path, "damaged", *held_out)) == 0
+    assert caplog.text.count("its unreadable windows are left out of the report") == 1
+    assert "held out, 1 of 6:" in caplog.text
+    assert losses(tmp_path / "damaged") == losses(tmp_path / "whole")
+    results = json.loads((tmp_path / "damaged" / "results.json").read_text())
+    assert results["chance"]["r@1"] == pytest.approx(1 / 6) and results["retrieval"]
 
 
 def test_more_unreadable_windows_than_may_be_end_the_run(tmp_path):

@@ -70,8 +70,8 @@ def test_reconstruction_is_reported_without_dropout_beside_the_mean_of_what_is_v
     torch.manual_seed(0)
     config = TrainConfig(**SMALL, model="imu_only", imu_dropout=0.5)
     model, objective, imu = build_model(config).double().train(), build_objective(config), windows(7)
-    found, chance = objective.evaluate(model, [Rows(imu[:4]), Rows(imu[4:], 4)], CPU, torch.float32, 7)
-    assert not model.training
+    found, chance, count = objective.evaluate(model, [Rows(imu[:4]), Rows(imu[4:], 4)], CPU, torch.float32)
+    assert count == 7 and not model.training
     mask = draw_masks(3, 0, torch.arange(7), 16, 0.4)
     patches = model.imu_encoder.patches(imu)
     guess = error_on_masked(mean_of_visible(patches, mask), patches, mask).mean()
@@ -86,7 +86,8 @@ def test_retrieval_is_reported_with_chance():
     objective = build_objective(TrainConfig(**SMALL))
     model = SimpleNamespace(eval=lambda: None, embed_imu=lambda x: x, embed_video=lambda x: x - 1)
     batches = [SimpleNamespace(to=lambda device: (torch.eye(4), torch.eye(4) + 1))]  # each finds its own
-    found, chance = objective.evaluate(model, batches, CPU, torch.float32, 4)
+    found, chance, count = objective.evaluate(model, batches, CPU, torch.float32)
+    assert count == 4
     assert set(found.values()) == {1.0}
     assert chance["r@1"] == 0.25
     assert "1 of 4" in objective.describe(found, chance, 4)

@@ -38,8 +38,8 @@ class Oracle:
 def retrieval(videos: list[int], sizes=(4, 4, 2)) -> dict[str, float]:
     imu, video = torch.arange(10), torch.tensor(videos)
     model = Oracle()
-    found = held_out_retrieval(model, map(Pairs, imu.split(list(sizes)), video.split(list(sizes))), CPU, FLOAT)
-    assert model.training is False
+    found, count = held_out_retrieval(model, map(Pairs, imu.split(list(sizes)), video.split(list(sizes))), CPU, FLOAT)
+    assert model.training is False and count == 10
     return found
 
 
