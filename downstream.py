@@ -58,6 +58,9 @@ def main(argv: list[str] | None = None) -> Path:
         excluded = training.exclude_classes or []
         seen = seen_in_pretraining(facts["dataset"], excluded, windows.store, windows, config.data_root)
     print(describe(config, protocol))
+    pooling = training.imu_pooling if training.imu_encoder == "patchtst" else None
+    if pooling is not None:
+        print(f"of the encoder, a window is represented by: {pooling}")
     if seen["seen"]:
         print(f"WARNING: {seen['why']}: {seen['windows']} of these windows are not new to it")
 
@@ -95,6 +98,7 @@ def main(argv: list[str] | None = None) -> Path:
         "model": training.model,
         "encoder": "random" if config.drawn_anew else "pretrained",
         "mode": config.mode,
+        "imu_pooling": pooling,
         "selected_epochs": chosen if config.select_samples else None,
         **few_shot_results(config, protocol, predictions),
         "draws": write_protocol(folder / "draws.json", config, protocol),
@@ -120,9 +124,9 @@ def build_encoder(config: DownstreamConfig) -> tuple[nn.Module, TrainConfig]:
     Without a checkpoint it is the method's own architecture, with the default settings of train.py.
     """
     if config.checkpoint is None:
-        training = TrainConfig(model=config.model, dataset=config.dataset)
+        training = TrainConfig(model=config.model, dataset=config.dataset, imu_pooling=config.imu_pooling)
     else:
-        encoder, training = load_imu_encoder(config.checkpoint)
+        encoder, training = load_imu_encoder(config.checkpoint, config.imu_pooling)
         if config.model not in (None, training.model):
             raise checkpoint.CheckpointError(
                 f"{config.checkpoint}: was trained as {training.model}, not {config.model}: leave --model out"

@@ -417,6 +417,9 @@ class DownstreamConfig(FewShotConfig):
         None, help="checkpoint of train.py, of which only the IMU encoder is read, or an encoder of scripts.export"
     )
     random_weights: bool = setting(False, help="control: the same encoder, weights drawn at random")
+    imu_pooling: PoolingName | None = setting(
+        None, help="what of PatchTST represents a window: cls, mean or both; default: as in pretraining"
+    )
     mode: Literal["lp", "finetune", "supervised"] = setting(
         "lp",
         help="lp: linear layer on the frozen encoder; finetune: encoder and layer; supervised: both from scratch, in "

@@ -131,15 +131,19 @@ def build_on_first_rank(config: TrainConfig) -> tuple[DualEncoder | MaskedRecons
     return (built[0] if built else build_model(config, video_config)), video_config
 
 
-def load_imu_encoder(path: Path) -> tuple[nn.Module, TrainConfig]:
+def load_imu_encoder(path: Path, pooling: str | None = None) -> tuple[nn.Module, TrainConfig]:
     """The IMU encoder of a pretraining checkpoint or of scripts.export, in eval mode, and its pretraining's config.
+
+    Args:
+        pooling: what of PatchTST represents a window, which takes no weights; None leaves it as in pretraining.
 
     Raises:
         CheckpointError: if the file is missing, damaged, of another kind, or does not fit its own config.
-        ConfigError: if that config holds what no setting allows any more.
+        ConfigError: if that config holds what no setting allows any more, or the encoder has nothing to pool.
     """
     state, facts = read_encoder(path)
-    config = build(TrainConfig, facts["config"], str(path))
+    chosen = {} if pooling is None else {"imu_pooling": pooling}
+    config = build(TrainConfig, facts["config"] | chosen, str(path))
     encoder = build_imu_encoder(config)
     checkpoint.load_weights(encoder, state, path)
     return encoder.eval(), config

@@ -53,6 +53,7 @@ def main(argv: list[str] | None = None) -> Path:
         "model": "random forest",
         "encoder": "hand-made features",
         "mode": "handmade",
+        "imu_pooling": None,
         "selected_epochs": None,
         **few_shot_results(config, protocol, predictions),
         "draws": write_protocol(folder / "draws.json", config, protocol),

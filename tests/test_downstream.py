@@ -13,7 +13,7 @@ import downstream
 from configs.schema import TrainConfig
 from datasets.store import open_store
 from datasets.windows import list_windows
-from models import build_imu_encoder
+from models import build_imu_encoder, load_imu_encoder
 from tests.prepared import write_dataset
 from tests.pretrained import CONFIG, write_checkpoint
 from utils import checkpoint
@@ -56,7 +56,7 @@ class Spectrum(nn.Module):
 
 @pytest.fixture
 def knowing(monkeypatch):
-    monkeypatch.setattr(downstream, "load_imu_encoder", lambda path: (Spectrum(), CONFIG))
+    monkeypatch.setattr(downstream, "load_imu_encoder", lambda path, pooling: (Spectrum(), CONFIG))
 
 
 def test_results_hold_all_that_is_needed(world, tmp_path, capsys):
@@ -109,6 +109,36 @@ def test_draws_on_file_are_nested_and_disjoint(world, tmp_path):
             people[side] = {table.loc[r, "subject"] for ids in recordings.values() for r in ids}
         assert not people["shots"] & people["held_out"]
         assert {f"subject {p}" for p in people["held_out"]} <= set(draw["held_out_groups"])
+
+
+def test_what_represents_a_window_can_be_chosen_anew_and_is_reported(world, tmp_path, monkeypatch, capsys):
+    seen, original = {}, downstream.train_linear_heads
+    encoder, _ = load_imu_encoder(world / "last.pt")
+    windows = list_windows(open_store(world / "data", "toy"), labelled=True)
+
+    def note(embeddings, *args, **kwargs):
+        seen[pooling] = embeddings
+        return original(embeddings, *args, **kwargs)
+
+    monkeypatch.setattr(downstream, "train_linear_heads", note)
+    for pooling in ("cls", "mean", "both"):
+        flags = f"--checkpoint {world}/last.pt --shots 5 --epochs 1 --run_name {pooling}"
+        folder, results = run(world, tmp_path, flags + ("" if pooling == "cls" else f" --imu_pooling {pooling}"))
+        assert results["imu_pooling"] == pooling
+        assert f"a window is represented by: {pooling}" in capsys.readouterr().out
+    draws = json.loads((folder / "draws.json").read_text())["draws"]
+    names = {name for draw in draws for side in ("shots", "held_out") for ids in draw[side].values() for name in ids}
+    imu = torch.from_numpy(windows.imu(np.flatnonzero(np.isin(windows.ids(), list(names))), "recording"))
+    with torch.no_grad():
+        tokens = encoder.tokens(encoder.patches(imu))
+    cls, mean = tokens[:, :, 0].flatten(1), tokens[:, :, 1:].mean(2).flatten(1)
+    torch.testing.assert_close(seen["cls"], cls)
+    torch.testing.assert_close(seen["mean"], mean)
+    assert seen["both"].shape[1] == 2 * cls.shape[1]
+    _, results = run(world, tmp_path, "--mode supervised --model imu2clip --shots 2 --epochs 1 --run_name conv")
+    assert results["imu_pooling"] is None  # its encoder has no tokens
+    with pytest.raises(ValueError, match="imu_pooling mean is for patchtst"):
+        run(world, tmp_path, "--mode supervised --model imu2clip --shots 2 --imu_pooling mean")
 
 
 def test_an_encoder_that_knows_gets_everything_right(world, tmp_path, knowing):
