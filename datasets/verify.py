@@ -10,7 +10,7 @@ import pandas as pd
 from configs.constants import CHANNELS
 from datasets.frames import FrameError, index_path
 from datasets.quality import RULES, VIDEO_OFFSET
-from datasets.store import Store, frame_store, frames_path, imu_path, sha256_of
+from datasets.store import Store, frame_store, frames_path, imu_path, possible_sources, sha256_of, started_path
 
 FRAMES_DECODED = 10  # of each recording: the first, the last, and some between, drawn by its number
 _TOLERANCE_S = 0.011  # half a sample, and rounding
@@ -89,8 +89,8 @@ def _check_tables(report: VerifyReport) -> None:
         path = report.root / name
         if not path.is_file():
             report.damage.append(f"{name}: is missing")
-        elif sha256_of(path) != digest:
-            report.damage.append(f"{name}: was changed since the preparation")
+        elif problem := _problem(path, digest, "was changed since the preparation"):
+            report.damage.append(f"{name}: {problem}")
     report.checked["tables"] = len(tables)
 
 
@@ -109,19 +109,31 @@ def _check_files(report: VerifyReport) -> set[str]:
             problem = "is missing"
         elif file.stat().st_size != row.bytes:
             problem = f"has {file.stat().st_size} bytes, was written with {row.bytes}"
-        elif sha256_of(file) != row.sha256:
-            problem = "holds other bytes than were written (SHA-256 differs)"
-        else:
+        elif not (problem := _problem(file, row.sha256, "holds other bytes than were written (SHA-256 differs)")):
             continue
         changed.add(row.file)
         report.damage.append(f"{row.file}: {problem}")
-    known = set(table["file"])
+    known, at_work = set(table["file"]), 0
     for folder in ("imu", "quality", "frames"):
         for file in sorted((report.root / folder).glob("*")):
-            if f"{folder}/{file.name}" not in known:
+            if f"{folder}/{file.name}" in known:
+                continue
+            if any(started_path(report.root, source).exists() for source in possible_sources(file)):
+                at_work += 1
+            else:
                 report.damage.append(f"{folder}/{file.name}: is in no table")
+    if at_work:
+        report.unchecked.append(f"{at_work} files are of recordings whose preparation was begun and has not ended")
     report.checked["files"] = len(table)
     return changed
+
+
+def _problem(path: Path, digest: str, differs: str) -> str:
+    """What is wrong with a file's content, empty if nothing is; what cannot be read must not hide the rest."""
+    try:
+        return "" if sha256_of(path) == digest else differs
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
 
 
 def _check_counts(report: VerifyReport, store: Store) -> None:

@@ -12,6 +12,7 @@ from dataclasses import asdict, fields
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
 from configs.load import parse
@@ -19,6 +20,7 @@ from configs.schema import CheckSyncConfig
 from datasets.store import Recordings, Store, write_text
 from datasets.sync_rows import COLUMNS, NO_VIDEO, check_recording
 from datasets.synchrony import VERDICTS, SyncSettings
+from scripts.prepare_parallel import WorkersError
 from scripts.sync_picture import draw_offsets
 from utils.tables import markdown
 
@@ -32,7 +34,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         store = Store(cfg.data)
         table = check_and_write(store, settings, cfg.num_workers or os.cpu_count() or 1)
-    except (FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError, WorkersError) as error:
         sys.exit(f"{CheckSyncConfig.program}: {error}")
     print(report(table))
     print(f"{'simulated: ' if store.simulated else ''}{store.root / 'sync.csv'}, {store.root / 'sync.png'}")
@@ -58,6 +60,7 @@ def check_dataset(store: Recordings, settings: SyncSettings, num_workers: int) -
 
     Raises:
         ValueError: if no recording has video.
+        WorkersError: if a process dies.
     """
     frames = store.recordings["frames"].to_numpy()
     if not (frames > 0).any():
@@ -65,7 +68,13 @@ def check_dataset(store: Recordings, settings: SyncSettings, num_workers: int) -
     longest_first = np.argsort(-frames, kind="stable")  # no worker is left alone with a long one at the end
     jobs = (delayed(check_recording)(int(k), store.only(int(k)), settings) for k in longest_first)
     done = Parallel(n_jobs=num_workers, return_as="generator_unordered")(jobs)
-    rows = dict(tqdm(done, total=len(frames), desc="check_sync", unit="recording"))
+    try:
+        rows = dict(tqdm(done, total=len(frames), desc="check_sync", unit="recording"))
+    except TerminatedWorkerError as error:
+        raise WorkersError(
+            f"{store.root}: a process died during the synchrony check: is there too little memory? Give the same "
+            "command again, with fewer --num_workers"
+        ) from error
     return pd.DataFrame([rows[recording] for recording in range(len(frames))], columns=COLUMNS)
 
 

@@ -1,5 +1,6 @@
 """A dataset read again: sound ones pass, and every kind of damage is named."""
 
+import errno
 import json
 
 import numpy as np
@@ -17,6 +18,7 @@ from datasets.store import (
     imu_path,
     open_frame_writer,
     quality_path,
+    sha256_of,
     write_source,
     write_text,
 )
@@ -207,3 +209,26 @@ def test_flags_that_contradict_or_lack(flags, says, capsys):
     with pytest.raises(SystemExit) as stop:
         prepare.main(flags)
     assert stop.value.code == 2 and says in capsys.readouterr().err
+
+
+def test_a_file_on_a_bad_disk_is_named_and_the_rest_is_read(root, monkeypatch):
+    def read(path):
+        if path.name in ("rec001.npy", "segments.csv"):
+            raise OSError(errno.EIO, "Input/output error")
+        return sha256_of(path)
+
+    monkeypatch.setattr("datasets.verify.sha256_of", read)
+    flip(imu_path(root, "rec002"))
+    named = damage(root)
+    assert "segments.csv: cannot be read (Input/output error)" in named
+    assert "imu/rec001.npy: cannot be read (Input/output error)" in named
+    assert "imu/rec002.npy: holds other bytes than were written (SHA-256 differs)" in named and len(named) == 3
+
+
+def test_files_of_a_recording_that_is_being_prepared_are_no_damage(root):
+    for name in ("frames/new.mjpeg", "frames/new_part2.mjpeg.12-a.tmp", "imu/old.npy"):
+        (root / name).write_bytes(b"x")
+    (root / ".journal/new.started").write_text(".")
+    report = verify(root)
+    assert report.damage == ["imu/old.npy: is in no table"]
+    assert report.unchecked == ["2 files are of recordings whose preparation was begun and has not ended"]

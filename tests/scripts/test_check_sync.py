@@ -1,6 +1,8 @@
 """The synchrony check of a whole dataset: table, picture, what cannot be compared, and a real clip."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -104,6 +106,17 @@ def test_damage_is_named_and_not_fatal(dataset):
     assert table.loc["late", "verdict"] == table.loc["early", "verdict"] == "cannot tell"
     assert "late.mjpeg" in table.loc["late", "detail"] and "early.npy" in table.loc["early", "detail"]
     assert table.loc["level", "verdict"] == "ok"
+
+
+def _die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_dies_ends_the_check_with_a_message(dataset, monkeypatch):
+    monkeypatch.setattr(check_sync, "check_recording", _die)
+    with pytest.raises(SystemExit, match="a process died during the synchrony check.*same command again"):
+        check_sync.main([str(dataset), "--num_workers", "2"])
+    assert not (dataset / "sync.csv").exists()
 
 
 def test_a_long_table_is_cut_on_the_screen():
