@@ -19,6 +19,9 @@ def hold_out_sessions(windows: Windows, share: float, most: int, seed: int) -> t
     Returns:
         Positions of the training windows and of the held-out windows, increasing. The latter are empty where
         ``share`` is 0 or there is only one session.
+
+    Raises:
+        ValueError: if the signal of a held-out window holds what is no number: there would be no report.
     """
     recordings = windows.store.recordings["id"].to_numpy(str)[windows.recording]
     session = (
@@ -40,8 +43,14 @@ def hold_out_sessions(windows: Windows, share: float, most: int, seed: int) -> t
         chosen.append(name)
         reached += int((unit == name).sum())
     held_out = np.isin(unit, chosen)
-    kept = rng.permutation(everything[held_out])[:most]
-    return everything[~held_out], np.sort(kept)
+    kept = np.sort(rng.permutation(everything[held_out])[:most])
+    spoilt = kept[~np.isfinite(windows.imu(kept, "none")).all((1, 2))]
+    if len(spoilt):
+        raise ValueError(
+            f"IMU signal not finite in {', '.join(windows.ids(spoilt))}, held out for the report: "
+            "scripts.prepare --verify says which files are damaged"
+        )
+    return everything[~held_out], kept
 
 
 def exclude_classes(windows: Windows, names: Sequence[str]) -> Windows:

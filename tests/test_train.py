@@ -17,6 +17,9 @@ import torch
 import train
 from configs.load import ConfigError
 from datasets.frames import FrameStream
+from datasets.held_out import hold_out_sessions
+from datasets.store import Store
+from datasets.windows import list_windows
 from models import load_dual_encoder, load_imu_encoder, objectives
 from models.pretrained import WeightsError
 from models.video import ClipFrameEncoder, VideoMAEEncoder
@@ -306,6 +309,17 @@ def test_what_is_not_a_number_never_reaches_the_weights(tmp_path, monkeypatch, p
         assert "IMU signal not finite in rec003@5. Nothing was updated" in str(problem.value)
     else:
         assert "not finite at step 0" in str(problem.value)
+
+
+@pytest.mark.parametrize("method", ["imu_video_cross", "imu_only"])
+def test_what_is_not_a_number_among_held_out_windows_is_named_before_anything_is_trained(tmp_path, method):
+    data = make_data(tmp_path / "data")
+    windows = list_windows(Store(data / "tiny"), needs_video=True)
+    held_out = windows.ids(hold_out_sessions(windows, 0.1, 512, seed=0)[1])
+    spoil(data, held_out[1].split("@")[0], second=7)
+    with pytest.raises(ValueError, match=f"IMU signal not finite in {held_out[1]}, held out for the report"):
+        train.main(command(data, tmp_path, "a", "--model", method))
+    assert not (tmp_path / "a" / "checkpoints").exists()
 
 
 def test_published_weights_out_of_reach_end_the_run_at_once(data, tmp_path, monkeypatch):
