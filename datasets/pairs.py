@@ -10,13 +10,13 @@ damaged file does not end a run of days. Evaluation never replaces anything; a r
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from configs.constants import WINDOW_FRAMES, WINDOW_SAMPLES
+from configs.constants import WINDOW_FRAMES
+from datasets.batch import Batch, Slot
 from datasets.device_frames import decode_frames
 from datasets.filling import Filling, FillingThreads
 from datasets.frames import FrameError, draw_frames
@@ -25,53 +25,6 @@ from datasets.windows import Windows
 
 _LEFT_OUT = -1  # stands where a window was
 _SLOTS = 4  # one batch in use, three on their way
-
-
-class _Slot:
-    """The buffers of one batch. They are filled again only when the batch's copy to the device has ended."""
-
-    def __init__(self, batch: int, frames: int, size: int, pin: bool):
-        self.imu = torch.empty(batch, 6, WINDOW_SAMPLES, pin_memory=pin)
-        self.video = torch.empty(batch, frames, size, size, 3, dtype=torch.uint8, pin_memory=pin)
-        self.encoded: list[list[bytes]] = [[] for _ in range(batch)]  # JPEG files of each window, if the GPU decodes
-        self.copied: torch.cuda.Event | None = None
-
-    def wait(self) -> None:
-        if self.copied is not None:
-            self.copied.synchronize()
-            self.copied = None
-
-
-@dataclass(frozen=True)
-class Batch:
-    """A batch on the host; its tensors are overwritten once the next batch has been asked for.
-
-    Attributes:
-        imu: (B, 6, 250) float32.
-        video: (B, F, S, S, 3) uint8, the frames that are used; F is 0 without video, and where the device decodes.
-        index: (B,) int64 positions in the loader's windows.
-    """
-
-    imu: Tensor
-    video: Tensor
-    index: Tensor
-    _slot: _Slot
-    _loader: "PairLoader"
-
-    def to(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """IMU and video on a device. On a GPU the copy runs beside the computation.
-
-        Raises:
-            FrameError: if the device decodes, and a frame is damaged.
-        """
-        if self._loader.decode_on is not None and self._loader.clip_len:
-            return self.imu.to(device), self._loader.decode(self._slot.encoded[: len(self.index)], self.index)
-        if device.type != "cuda":
-            return self.imu.to(device), self.video.to(device)
-        imu, video = self.imu.to(device, non_blocking=True), self.video.to(device, non_blocking=True)
-        self._slot.copied = torch.cuda.Event()
-        self._slot.copied.record()
-        return imu, video
 
 
 class PairLoader:
@@ -124,7 +77,7 @@ class PairLoader:
         self.frames_used = list(range(clip_len) if frames_used is None else frames_used)
         fate = "left out of the report" if leave_out else "replaced by others in training"
         self.unreadable = UnreadableWindows(len(windows), max_unreadable, fate)
-        self._slots: list[_Slot] = []
+        self._slots: list[Slot] = []
         if train and len(self) == 0:
             raise ValueError(
                 f"{len(windows)} windows do not fill one batch of {batch_size} x {world_size} ranks: "
@@ -157,6 +110,7 @@ class PairLoader:
         free, ahead, used = list(slots), deque[_Fill](), None
         numbers = iter(range(start_batch, len(self)))
         threads = FillingThreads(self.num_threads, self.timeout_s)
+        decode = None if self.decode_on is None else self.decode
         try:
             while True:
                 while free and (number := next(numbers, None)) is not None:
@@ -170,30 +124,30 @@ class PairLoader:
                     free.append(used)
                 used, n = fill.slot, len(fill.rows)
                 if n or not self.leave_out:
-                    yield Batch(used.imu[:n], used.video[:n], torch.from_numpy(fill.rows), used, self)
+                    yield Batch(used.imu[:n], used.video[:n], torch.from_numpy(fill.rows), used, decode)
         finally:
             if threads.close():
                 self._slots = slots
 
-    def _imu_batches(self, slots: list[_Slot], order: np.ndarray, numbers: range) -> Iterator[Batch]:
+    def _imu_batches(self, slots: list[Slot], order: np.ndarray, numbers: range) -> Iterator[Batch]:
         """Batches without video: they are in memory already, so no thread is needed."""
         for number in numbers:
             slot, rows = slots[number % len(slots)], order[self.positions(number)]
             slot.wait()
             slot.imu.numpy()[: len(rows)] = self.windows.imu(rows, self.normalize)
-            yield Batch(slot.imu[: len(rows)], slot.video[: len(rows)], torch.from_numpy(rows), slot, self)
+            yield Batch(slot.imu[: len(rows)], slot.video[: len(rows)], torch.from_numpy(rows), slot)
 
     def positions(self, number: int) -> slice:
         """Where in an epoch's order this rank's windows of global batch ``number`` stand."""
         first = number * self._global_batch + self.rank * self.batch_size
         return slice(first, first + self.batch_size)
 
-    def _new_slots(self) -> list[_Slot]:
+    def _new_slots(self) -> list[Slot]:
         size = int(self.windows.store.info["frame_size"])
         frames = len(self.frames_used) if self.decode_on is None else 0
-        return [_Slot(self.batch_size, frames, size, self.pin) for _ in range(min(_SLOTS, len(self) + 1))]
+        return [Slot(self.batch_size, frames, size, self.pin) for _ in range(min(_SLOTS, len(self) + 1))]
 
-    def read_video(self, index: int, epoch: int, slot: _Slot, task: int) -> None:
+    def read_video(self, index: int, epoch: int, slot: Slot, task: int) -> None:
         """Decode the frames that a window shows in an epoch into its place in a slot, or only read them."""
         rng = np.random.default_rng([self.seed, epoch, index]) if self.train else None
         chosen = draw_frames(WINDOW_FRAMES, self.clip_len, rng)[self.frames_used]
@@ -227,7 +181,7 @@ class _Fill(Filling):
         rows: (B,) int64 windows; one that is replaced changes here.
     """
 
-    def __init__(self, loader: PairLoader, slot: _Slot, order: np.ndarray, number: int, epoch: int):
+    def __init__(self, loader: PairLoader, slot: Slot, order: np.ndarray, number: int, epoch: int):
         total = loader.batch_size * loader.world_size
         self.loader, self.slot, self.order, self.epoch = loader, slot, order, epoch
         self.batch = range(number * total, (number + 1) * total)  # positions in the order, of all ranks
