@@ -172,10 +172,13 @@ class _Fit:
 def _fit(x: np.ndarray, y: np.ndarray, weight: np.ndarray, memory: float) -> _Fit:
     """Regress y on x at every lag and weigh the evidence.
 
-    With g = number of pairs (unit information, Zellner's g-prior on the 3 x 3 map, Jeffreys' on the noise) the Bayes
-    factor against "no relation" is, for n effective pairs and Y'Y, X'Y, X'X about the weighted means,
+    With Zellner's g-prior on the 3 x 3 map and Jeffreys' on the noise the Bayes factor against "no relation" is, for n
+    effective pairs and Y'Y, X'Y, X'X about the weighted means,
 
         (1 + g)^(-9/2) * ( det(Y'Y - g / (1 + g) Y'X (X'X)^-1 X'Y) / det(Y'Y) )^(-(n - 1) / 2).
+
+    g = n, the information of one effective pair (Berger, Bayarri and Pericchi 2014: the effective sample size): counted
+    in pairs, the prior would ask a few turns of a head for more evidence than they can hold.
 
     Motion comes in bursts, and two bursts that meet look alike by chance: n is reduced by the largest coincidence of
     their energies over all lags, which is Bartlett's formula for uneven variances. (A value for each lag would punish
@@ -198,9 +201,10 @@ def _fit(x: np.ndarray, y: np.ndarray, weight: np.ndarray, memory: float) -> _Fi
     apart = (weight * energy_x).sum(1) * (weight * energy_y).sum(1)
     coincidence = (together[enough] / np.maximum(apart[enough], 1e-30)).max(initial=5 / 3)
     effective = pairs * (5 / 3) / coincidence / memory
-    shrunk = (pairs / (1 + pairs))[:, None, None] * explained
+    g = np.maximum(effective, 1)
+    shrunk = (g / (1 + g))[:, None, None] * explained
     log_ratio = np.linalg.slogdet(yy - shrunk)[1] - np.linalg.slogdet(yy)[1]
-    log_bayes = -4.5 * np.log1p(pairs) - np.maximum(effective - 1, 0) / 2 * log_ratio
+    log_bayes = -4.5 * np.log1p(g) - np.maximum(effective - 1, 0) / 2 * log_ratio
     log_bayes = np.where(enough, log_bayes, -np.inf)
     best = int(log_bayes.argmax())
     error = np.sqrt(((y[best] - x[best] @ np.linalg.solve(xx[best], xy[best])) ** 2).sum(1))

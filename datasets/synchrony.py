@@ -16,7 +16,7 @@ from datasets.image_motion import image_motion
 from datasets.lag_evidence import MIN_PAIRS, STEP, Evidence, stretch_evidence, turned_between_frames
 from datasets.raw_frames import RawFrameStream
 
-MISLEADING = 0.002  # prior probability that a stretch points confidently at a wrong lag
+MISLEADING = 0.009  # prior probability that a stretch points confidently at a wrong lag: twice that seen of strangers
 WANDER_S = 0.02  # standard deviation of the true offset between stretches of one recording
 
 
