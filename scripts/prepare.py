@@ -71,11 +71,11 @@ def main(argv: list[str] | None = None) -> None:
     except (FileNotFoundError, ValueError, WorkersError) as error:
         sys.exit(f"prepare: {error}")
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        sys.exit(
-            f"prepare: no space left for {cfg.out}: make room and give the same command again, it goes on from here"
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        problem = (
+            f"no space left for {cfg.out}: make room" if full else f"{error}: see to it that {cfg.out} can be written"
         )
+        sys.exit(f"prepare: {problem} and give the same command again, it goes on from here")
     check_share(cfg, found)
     if cfg.strict:
         check_strict(store)

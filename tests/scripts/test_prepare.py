@@ -170,6 +170,12 @@ def test_a_missing_raw_folder_is_named(tmp_path, format):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_folder_that_cannot_be_written_is_named(raw, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(SystemExit, match=r"prepare: .*file/out.*: see to it that .*file/out can be written and give"):
+        run(raw, tmp_path / "file" / "out")
+
+
 def test_another_folder_is_never_taken_for_a_dataset(raw, tmp_path):
     (tmp_path / "out" / "imu").mkdir(parents=True)
     (tmp_path / "out" / "imu" / "mine.npy").write_text("precious")
