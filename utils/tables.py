@@ -59,7 +59,9 @@ def few_shot_method(results: dict[str, Any]) -> str:
     if results["command"] == "handmade":
         return "random forest on hand-made features"
     standardized = " on standardised embeddings" if results["config"]["standardize"] else ""
-    return f"{MODES[results['mode']]}{standardized}, {results['model']}, {encoder_origin(results)}"
+    pooling = results.get("imu_pooling")  # earlier versions did not say; conv_gru has none
+    model = f"{results['model']} ({pooling})" if pooling else results["model"]
+    return f"{MODES[results['mode']]}{standardized}, {model}, {encoder_origin(results)}"
 
 
 def few_shot_title(results: dict[str, Any]) -> str:
@@ -84,6 +86,12 @@ def seen_before(results: dict[str, Any]) -> list[str]:
     return (
         [f"Seen before: {seen['why']}; {seen['windows']} of these windows are not new to it."] if seen["seen"] else []
     )
+
+
+def copies_left_out(results: dict[str, Any]) -> list[str]:
+    """A line that counts what was no query because a prototype holds it under another name; none where nothing was."""
+    copies = results.get("copies_left_out")  # earlier versions did not look for them
+    return [f"Left out: {len(copies)} windows that are copies of a prototype's recording."] if copies else []
 
 
 def few_shot_tables(results: dict[str, Any]) -> str:
@@ -149,6 +157,7 @@ def zero_shot_tables(results: dict[str, Any]) -> str:
             f"mean ± std over {repetitions} random {100 * share_drawn:g} % of each class; "
             f"{interval_note(results['interval']['balanced_accuracy'])}",
             *seen_before(results),
+            *copies_left_out(results),
             "",
             markdown(["metric", "result", "interval", "chance"], rows),
             "\nRecall of each class (all queries), %\n",

@@ -22,6 +22,15 @@ def rows(text, start):
     ]
 
 
+def test_rows_say_what_represents_a_window(tmp_path):
+    write(
+        tmp_path / "runs", a=few_shot(imu_pooling="cls"), b=few_shot(imu_pooling="mean"), c=few_shot(imu_pooling=None)
+    )
+    text = page(tmp_path)
+    for model in ("imu_video_cross (cls)", "imu_video_cross (mean)", "imu_video_cross"):
+        assert len(rows(text, f"linear probe, {model}, pretrained")) == 3
+
+
 def test_few_shot_rows_chance_and_majority(tmp_path):
     write(tmp_path / "runs", a=few_shot(), b=few_shot(encoder="random", accuracy=(0.4, 0.45)))
     text = page(tmp_path)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from utils.tables import markdown, percent, share
+from utils.tables import copies_left_out, markdown, percent, share
 
 
 def test_numbers():
@@ -20,3 +20,10 @@ def test_markdown_is_a_table_and_reads_as_text():
     ]
     with pytest.raises(ValueError, match="has not the 2 cells"):
         markdown(["a", "b"], [["1"]])
+
+
+def test_copies_are_counted_where_there_are_any():
+    assert copies_left_out({"copies_left_out": ["a", "b"]}) == [
+        "Left out: 2 windows that are copies of a prototype's recording."
+    ]
+    assert copies_left_out({"copies_left_out": []}) == copies_left_out({}) == []
