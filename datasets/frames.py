@@ -7,7 +7,6 @@ frames it uses. Reading keeps no file open and no state, which makes it safe acr
 
 import io
 import os
-import secrets
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,8 +14,9 @@ from typing import Self
 import numpy as np
 import simplejpeg
 
+from datasets.whole_files import temporary
+
 _OFFSET_BYTES = 8  # int64
-_PROCESS = secrets.token_hex(4)  # machines that share a disk may share process numbers
 
 
 class FrameError(ValueError):
@@ -202,15 +202,6 @@ class FrameStream:
 def index_path(mjpeg: Path) -> Path:
     """Where the offsets of a stream lie."""
     return mjpeg.with_name(mjpeg.name.removesuffix(".mjpeg") + ".idx.npy")
-
-
-def temporary(path: Path) -> Path:
-    """Where this process writes a file before it gets its name.
-
-    Another process may be at the same file: one that outlived the call that started it, or a job that a batch queue
-    started twice. With names of their own, each writes a whole file.
-    """
-    return path.with_name(f"{path.name}.{os.getpid()}-{_PROCESS}.tmp")
 
 
 def checked_range(path: Path, indices: np.ndarray, frames: int) -> list[int]:

@@ -14,20 +14,22 @@ import numpy as np
 
 from configs.constants import FRAME_RATE_HZ, IMU_RATE_HZ, WINDOW_S, WINDOW_SAMPLES
 from datasets.fingerprint import fingerprint, hash_files
+from datasets.finishing import unfinish
 from datasets.frames import FrameWriter
+from datasets.journal import (
+    PreparedRecording,
+    forget_starts,
+    journal_path,
+    note_start,
+    read_journal,
+    write_source,
+)
 from datasets.measures import FrameMeasures, measure_imu
 from datasets.raw_frames import RawFrameWriter
 from datasets.recording import BadRecording, Recording, Rejection, Segment, Source
 from datasets.signals import Part, Processed, Sensor, clean, process
 from datasets.source_video import frames_at, probe
-from datasets.store import (
-    PreparedRecording,
-    journal_path,
-    open_frame_writer,
-    read_journal,
-    unfinish,
-    write_source,
-)
+from datasets.store import open_frame_writer
 from datasets.units_check import check_units
 
 VERSION = 2  # of the signal path and the frames: raised when the same files would be prepared differently
@@ -59,16 +61,13 @@ def prepare_source(
     """
     settings = {"version": VERSION, "frame_size": frame_size, "jpeg_quality": jpeg_quality, "store": store}
     recordings: list[PreparedRecording] = []
-    begun = _start_note(root, source.id)
-    begun.parent.mkdir(parents=True, exist_ok=True)
-    with open(begun, "ab") as file:
-        file.write(b".")  # one for every start without an end
+    note_start(root, source.id)
     try:
         source_hash = hash_files(source.files)
         mark = fingerprint(source, source_hash, settings)
         entry = read_journal(root, source.id)
         if entry is not None and entry["fingerprint"] == mark and _all_there(root, entry):
-            begun.unlink(missing_ok=True)
+            forget_starts(root, source.id)
             return Outcome(source.id, "kept" if entry["recordings"] else "rejected")
         recording, processed, rejected = _read(source)
     except BadRecording as error:
@@ -87,7 +86,7 @@ def prepare_source(
     if not recordings and not rejected:
         rejected = [Rejection(source.id, "no_samples", "no stretch where both sensors and the video run")]
     write_source(root, source.id, mark, recordings, [without_folder(r, raw) for r in rejected], store)
-    begun.unlink(missing_ok=True)  # a process that outlived its call may have prepared it too
+    forget_starts(root, source.id)  # a process that outlived its call may have prepared it too
     return Outcome(source.id, "prepared" if recordings else "rejected")
 
 
@@ -96,28 +95,11 @@ def without_folder(rejection: Rejection, raw: Path) -> Rejection:
     return replace(rejection, detail=rejection.detail.replace(f"{raw}/", ""))
 
 
-def count_starts(source: Source, root: Path) -> int:
-    """How often a process has begun with this source since one last ended with it: 0 for most."""
-    try:
-        return _start_note(root, source.id).stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
-def forget_starts(source: Source, root: Path) -> None:
-    """Count from 0 again."""
-    _start_note(root, source.id).unlink(missing_ok=True)
-
-
-def _start_note(root: Path, source_id: str) -> Path:
-    return journal_path(root, source_id).with_suffix(".started")
-
-
 def reject_crashed(source: Source, root: Path) -> Outcome:
     """Record a source whose worker process died."""
     detail = "the process died while preparing it (damaged video, or out of memory); the next call tries again"
     write_source(root, source.id, "", [], [Rejection(source.id, "crashed", detail)])
-    forget_starts(source, root)
+    forget_starts(root, source.id)
     return Outcome(source.id, "rejected")
 
 

@@ -9,8 +9,10 @@ import pandas as pd
 
 from configs.constants import CHANNELS
 from datasets.frames import FrameError, index_path
+from datasets.journal import possible_sources, started_path
 from datasets.quality import RULES, VIDEO_OFFSET
-from datasets.store import Store, frame_store, frames_path, imu_path, possible_sources, sha256_of, started_path
+from datasets.store import Store, frame_store, frames_path, imu_path
+from datasets.whole_files import sha256_of
 
 FRAMES_DECODED = 10  # of each recording: the first, the last, and some between, drawn by its number
 _TOLERANCE_S = 0.011  # half a sample, and rounding

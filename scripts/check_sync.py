@@ -17,9 +17,10 @@ from tqdm import tqdm
 
 from configs.load import parse
 from configs.schema import CheckSyncConfig
-from datasets.store import Recordings, Store, write_text
+from datasets.store import Recordings, Store
 from datasets.sync_rows import COLUMNS, NO_VIDEO, check_recording
 from datasets.synchrony import VERDICTS, SyncSettings
+from datasets.whole_files import write_text
 from scripts.prepare_parallel import WorkersError
 from scripts.sync_picture import draw_offsets
 from utils.tables import markdown

@@ -20,22 +20,16 @@ import pandas as pd
 
 from configs.load import parse
 from configs.schema import PrepareConfig
+from datasets.finishing import finish, recordings_table, unfinish
 from datasets.formats import FORMATS
 from datasets.formats.listing import NO_LOSS
+from datasets.journal import known_sources, read_journal
 from datasets.preparation import Outcome, without_folder
 from datasets.quality import limits_of
 from datasets.recording import Found
-from datasets.store import (
-    Recordings,
-    Store,
-    finish,
-    known_sources,
-    read_journal,
-    recordings_table,
-    unfinish,
-    write_text,
-)
+from datasets.store import Recordings, Store
 from datasets.verify import verify
+from datasets.whole_files import write_text
 from scripts.prepare_cluster import prepare_on_cluster
 from scripts.prepare_parallel import Task, WorkersError, prepare_all
 from scripts.prepare_quality import check_strict, offset_rows, quality_rows

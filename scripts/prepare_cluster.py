@@ -12,7 +12,8 @@ from typing import Any
 
 from joblib import Parallel, delayed, parallel_config
 
-from datasets.preparation import Outcome, count_starts, forget_starts, reject_crashed
+from datasets.journal import count_starts, forget_starts
+from datasets.preparation import Outcome, reject_crashed
 from datasets.recording import Source
 from scripts.prepare_parallel import Task, WorkersError, progress_bar, remove_leftovers, source_bytes
 
@@ -39,7 +40,7 @@ def prepare_on_cluster(task: Task, sources: Iterable[Source], scheduler: str) ->
     source_ids = {source.id for source in queue}
     remove_leftovers(task.out, source_ids)
     for source in queue:
-        forget_starts(source, task.out)
+        forget_starts(task.out, source.id)
     outcomes = []
     with _connected(scheduler) as client, parallel_config("dask", client=client):
         _check_workers(client, scheduler, task)
@@ -109,6 +110,6 @@ def _missing(paths: list[Path]) -> list[Path]:
 
 def _unless_deadly(task: Task, source: Source) -> Outcome:
     """Prepare a source, unless it is what ended the workers that had it before."""
-    if count_starts(source, task.out) >= _MAX_STARTS:
+    if count_starts(task.out, source.id) >= _MAX_STARTS:
         return reject_crashed(source, task.out)
     return task(source)

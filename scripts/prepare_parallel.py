@@ -16,9 +16,9 @@ from joblib.externals.loky import as_completed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
-from datasets.preparation import Outcome, count_starts, prepare_source, reject_crashed
+from datasets.journal import count_starts, possible_sources
+from datasets.preparation import Outcome, prepare_source, reject_crashed
 from datasets.recording import Source
-from datasets.store import possible_sources
 
 _MAX_DEATHS = 3  # of workers in a row, none of which had begun with a recording
 _IDLE_S = 60  # after which a worker ends
@@ -67,7 +67,7 @@ def prepare_all(task: Task, sources: Iterable[Source], workers: int) -> list[Out
             bar.update()
 
         while left:
-            suspects = [source for source in left.values() if count_starts(source, task.out)]
+            suspects = [source for source in left.values() if count_starts(task.out, source.id)]
             for outcome in _apart(task, suspects, workers):
                 note(outcome)
             before = len(left)
@@ -75,7 +75,7 @@ def prepare_all(task: Task, sources: Iterable[Source], workers: int) -> list[Out
                 for outcome in _in_processes(task, list(left.values()), workers):
                     note(outcome)
             except TerminatedWorkerError as error:
-                begun = any(count_starts(source, task.out) for source in left.values())
+                begun = any(count_starts(task.out, source.id) for source in left.values())
                 deaths = 0 if begun or len(left) < before else deaths + 1
                 if deaths == _MAX_DEATHS:
                     raise WorkersError(

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from datasets.finishing import unfinish
 from datasets.quality import VIDEO_OFFSET, QualityLimits, mask_row, mask_rows
-from datasets.store import Recordings, Store, frame_files, frame_store, quality_path, unfinish
+from datasets.store import Recordings, Store, frame_files, frame_store, quality_path
 from datasets.summary import read_offsets
 from datasets.synchrony import SyncSettings
 from scripts.check_sync import SETTINGS, check_and_write

@@ -15,7 +15,7 @@ from typing import Any
 from datasets.fingerprint import fingerprint
 from datasets.preparation import VERSION
 from datasets.recording import Source
-from datasets.store import write_text
+from datasets.whole_files import write_text
 from scripts.prepare_parallel import source_bytes
 
 

@@ -1,13 +1,15 @@
-"""Small prepared datasets for tests, written through the store's own writing side."""
+"""Small prepared datasets for tests, written through the code that writes them."""
 
 from pathlib import Path
 
 import numpy as np
 
 from configs.constants import FRAME_RATE_HZ, IMU_RATE_HZ
+from datasets.finishing import finish
 from datasets.frames import FrameWriter
+from datasets.journal import PreparedRecording, write_source
 from datasets.recording import Rejection, Segment
-from datasets.store import PreparedRecording, Store, finish, frames_path, write_source
+from datasets.store import Store, frames_path
 
 
 def write_dataset(

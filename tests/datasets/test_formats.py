@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from configs.schema import PrepareConfig
+from datasets.finishing import finish
 from datasets.formats import FORMATS
 from datasets.preparation import prepare_source
 from datasets.recording import BadRecording
-from datasets.store import Store, finish
+from datasets.store import Store
 from datasets.windows import list_windows
 from tests.datasets import example_format
 from tests.videos import number_of, write_video

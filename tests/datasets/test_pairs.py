@@ -10,7 +10,8 @@ import torch
 
 from datasets.frames import FrameError, FrameStream
 from datasets.pairs import PairLoader
-from datasets.store import Store, frame_files, open_frame_writer, write_text
+from datasets.store import Store, frame_files, open_frame_writer
+from datasets.whole_files import write_text
 from datasets.windows import list_windows
 from tests.prepared import write_dataset
 

@@ -10,9 +10,10 @@ import pytest
 from datasets import preparation
 from datasets.fingerprint import WHOLE_FILE_BYTES, fingerprint, hash_files
 from datasets.frames import FrameStream
-from datasets.preparation import count_starts, prepare_source, reject_crashed
+from datasets.journal import count_starts, read_journal
+from datasets.preparation import prepare_source, reject_crashed
 from datasets.recording import BadRecording, Recording, Segment, Source
-from datasets.store import frames_path, imu_path, read_journal
+from datasets.store import frames_path, imu_path
 from tests.videos import SIDE, number_of, write_video
 
 
@@ -203,7 +204,7 @@ def test_a_second_call_keeps_what_is_there(tmp_path):
     before = imu_path(tmp_path / "out", "rec").stat().st_mtime_ns
     assert prepare(tmp_path, recording)[0] == "kept"
     assert imu_path(tmp_path / "out", "rec").stat().st_mtime_ns == before
-    assert count_starts(source(tmp_path), tmp_path / "out") == 0
+    assert count_starts(tmp_path / "out", source(tmp_path).id) == 0
 
 
 @pytest.mark.parametrize("change", ["content", "settings", "imu lost", "frames lost", "journal damaged"])
@@ -246,7 +247,7 @@ def test_a_rejected_file_is_not_read_again_until_it_changes(tmp_path):
 def test_a_crash_is_noted_and_tried_again(tmp_path):
     chosen = source(tmp_path, make(even(0, 6)))
     outcome = reject_crashed(chosen, tmp_path / "out")
-    assert outcome.status == "rejected" and count_starts(chosen, tmp_path / "out") == 0
+    assert outcome.status == "rejected" and count_starts(tmp_path / "out", chosen.id) == 0
     assert read_journal(tmp_path / "out", "rec")["rejected"][0]["reason"] == "crashed"
     assert prepare(tmp_path, chosen)[0] == "prepared"
 

@@ -18,7 +18,8 @@ from datasets.quality import (
     stretch_starts,
 )
 from datasets.recording import Segment
-from datasets.store import Store, write_text
+from datasets.store import Store
+from datasets.whole_files import write_text
 from datasets.windows import list_windows
 from tests.prepared import write_dataset
 

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from datasets.recording import Segment
-from datasets.store import Store, write_text
+from datasets.store import Store
 from datasets.summary import mean_spectrum, read_windows, summarize, without_paths
+from datasets.whole_files import write_text
 from tests.prepared import write_dataset
 
 

@@ -7,22 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from datasets.finishing import finish
 from datasets.frames import index_path
+from datasets.journal import PreparedRecording, write_source
 from datasets.quality import MEASURES
 from datasets.recording import Segment
-from datasets.store import (
-    PreparedRecording,
-    Store,
-    finish,
-    frames_path,
-    imu_path,
-    open_frame_writer,
-    quality_path,
-    sha256_of,
-    write_source,
-    write_text,
-)
+from datasets.store import Store, frames_path, imu_path, open_frame_writer, quality_path
 from datasets.verify import verify
+from datasets.whole_files import sha256_of, write_text
 from scripts import prepare
 from tests.prepared import write_dataset
 

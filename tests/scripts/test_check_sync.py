@@ -11,9 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from datasets.finishing import finish
 from datasets.frames import FrameWriter
+from datasets.journal import PreparedRecording, write_source
 from datasets.recording import Rejection
-from datasets.store import PreparedRecording, Store, finish, frames_path, imu_path, write_source
+from datasets.store import Store, frames_path, imu_path
 from datasets.synchrony import SyncSettings
 from scripts import check_sync, prepare
 from scripts.sync_picture import choose_examples

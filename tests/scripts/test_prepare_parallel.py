@@ -16,9 +16,10 @@ import pandas as pd
 import pytest
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+from datasets.journal import journal_path
 from datasets.preparation import prepare_source
 from datasets.recording import BadRecording, Found, Recording, Source
-from datasets.store import Store, journal_path
+from datasets.store import Store
 from scripts import prepare, prepare_parallel
 from scripts.prepare_parallel import remove_leftovers
 from tests.mmea import contents, write_mmea

@@ -9,8 +9,9 @@ import pytest
 
 from datasets.frames import FrameStream
 from datasets.quality import MEASURES
-from datasets.store import Store, frames_path, imu_path, quality_path, write_text
+from datasets.store import Store, frames_path, imu_path, quality_path
 from datasets.synchrony import SyncSettings
+from datasets.whole_files import write_text
 from datasets.windows import list_windows
 from scripts import inspect, prepare
 from scripts.prepare_summary import sync_lines

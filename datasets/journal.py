@@ -1,0 +1,147 @@
+"""What one source gave to a prepared dataset, and the journal that says so.
+
+    .journal/<source>.json      written last: digests of the source's files, rows of the tables
+    .journal/<source>.started   from when a process begins with the source until the entry is written
+
+Any number of processes may write different sources at once. A source counts as prepared when its entry exists;
+``datasets.finishing`` merges the entries into the tables.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from configs.constants import CHANNELS
+from datasets.recording import ID_PATTERN, Rejection, Segment
+from datasets.store import RECORDING_COLUMNS, checked_id, frame_files, imu_path, quality_path
+from datasets.whole_files import sha256_of, write_array, write_text
+
+
+@dataclass(frozen=True)
+class PreparedRecording:
+    """One row of ``recordings.csv`` with its signal; frames are written by a ``FrameWriter`` before it.
+
+    Attributes:
+        imu: (T, 6) float32.
+        frames: number of frames written, 0 without video.
+        source_hash: digest of the source files.
+        measures: (W, M) of ``datasets.quality``, or None if they were not taken.
+    """
+
+    id: str
+    source: str
+    imu: np.ndarray
+    subject: str
+    session: str
+    label: str
+    source_rate_hz: float
+    source_hash: str
+    frames: int = 0
+    split: str = ""
+    segments: tuple[Segment, ...] = ()
+    dropped_samples: int = 0
+    interpolated_samples: int = 0
+    notes: dict[str, Any] | None = None
+    measures: np.ndarray | None = None
+
+    def row(self) -> dict[str, Any]:
+        """The row of ``recordings.csv``."""
+        values = {name: getattr(self, name) for name in RECORDING_COLUMNS if hasattr(self, name)}
+        mean, std = self.imu.mean(0, dtype=np.float64), self.imu.std(0, dtype=np.float64)
+        values |= {f"mean_{c}": float(m) for c, m in zip(CHANNELS, mean, strict=True)}
+        values |= {f"std_{c}": float(s) for c, s in zip(CHANNELS, std, strict=True)}
+        values |= {"samples": len(self.imu), "duration_s": len(self.imu) / 50, "notes": json.dumps(self.notes or {})}
+        return values
+
+
+def journal_path(root: Path, source_id: str) -> Path:
+    return root / ".journal" / f"{checked_id(source_id)}.json"
+
+
+def started_path(root: Path, source_id: str) -> Path:
+    """A note that lies there from when a process begins with a source until its journal entry is written."""
+    return journal_path(root, source_id).with_suffix(".started")
+
+
+def note_start(root: Path, source_id: str) -> None:
+    """Note that a process begins with a source."""
+    path = started_path(root, source_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "ab") as file:
+        file.write(b".")  # one for every start without an end
+
+
+def count_starts(root: Path, source_id: str) -> int:
+    """How often a process has begun with a source since one last ended with it: 0 for most."""
+    try:
+        return started_path(root, source_id).stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def forget_starts(root: Path, source_id: str) -> None:
+    """Count from 0 again."""
+    started_path(root, source_id).unlink(missing_ok=True)
+
+
+def write_source(
+    root: Path,
+    source_id: str,
+    fingerprint: str,
+    recordings: Sequence[PreparedRecording],
+    rejected: Sequence[Rejection] = (),
+    store: str = "jpeg",
+) -> None:
+    """Write what one source gave, its journal entry last.
+
+    Args:
+        fingerprint: digest of the source's content and of the settings; a later call compares it.
+        store: how the frames were stored.
+    """
+    files: list[Path] = []
+    for recording in recordings:
+        arrays = {imu_path(root, recording.id): recording.imu}
+        if recording.measures is not None:
+            arrays[quality_path(root, recording.id)] = recording.measures
+        for path, array in arrays.items():
+            write_array(path, array)
+        files += [*arrays, *(frame_files(root, recording.id, store) if recording.frames else ())]
+    entry = {
+        "fingerprint": fingerprint,
+        "files": [_file_row(root, path) for path in files],
+        "recordings": [recording.row() for recording in recordings],
+        "segments": [{"id": r.id, **asdict(s)} for r in recordings for s in r.segments],
+        "rejected": [asdict(rejection) for rejection in rejected],
+    }
+    write_text(journal_path(root, source_id), json.dumps(entry))
+
+
+def _file_row(root: Path, path: Path) -> dict[str, Any]:
+    """A row of ``files.csv``."""
+    return {"file": path.relative_to(root).as_posix(), "bytes": path.stat().st_size, "sha256": sha256_of(path)}
+
+
+def read_journal(root: Path, source_id: str) -> dict[str, Any] | None:
+    """The journal entry of a source, or None if it was not (or not legibly) prepared."""
+    try:
+        entry = json.loads(journal_path(root, source_id).read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return entry if "files" in entry else None  # without digests: prepared before there were any
+
+
+def known_sources(root: Path) -> set[str]:
+    """Sources that the journal knows."""
+    return {path.stem for path in (root / ".journal").glob("*.json")}
+
+
+def possible_sources(file: Path) -> set[str]:
+    """Ids of sources to which a file in the folder of a dataset may belong, finished or temporary, by its name."""
+    name = file.name.rsplit(".", 2)[0] if file.suffix == ".tmp" else file.name  # <name>.<process>.tmp
+    ids = {name.removesuffix(suffix) for suffix in (".idx.npy", ".npy", ".mjpeg", ".json") if name.endswith(suffix)}
+    return {part for i in ids for part in (i, re.sub(r"_part\d+$", "", i)) if ID_PATTERN.fullmatch(part)}
