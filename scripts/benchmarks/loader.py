@@ -6,6 +6,7 @@ process. All contenders of a ratio run in turn, several times.
 
 import itertools
 import math
+import os
 import tempfile
 from pathlib import Path
 
@@ -64,6 +65,7 @@ def _run(cfg: BenchmarkConfig, folder: Path) -> Report:
         videos.repeat_video(clips[name], recordings[name], math.ceil(cfg.recording_min * 60 / cfg.video_s))
     store = prepare(folder / "data", clips, cfg)
     report.note(_sizes(store, clips, cfg))
+    os.sync()  # a gigabyte goes to the disk now, not while time is taken
 
     progress("measure memory")
     memory = peak_rss_mib(read_epoch, store.root, cfg.batch_size, cfg.clip_len)
