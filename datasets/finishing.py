@@ -13,13 +13,11 @@ from typing import Any
 
 import pandas as pd
 
-from datasets.journal import possible_sources, read_journal, started_path
+from datasets.journal import FOLDERS, possible_sources, read_journal, started_path
 from datasets.quality import mask_table
 from datasets.recording import Rejection
 from datasets.store import FORMAT_VERSION, RECORDING_COLUMNS
 from datasets.whole_files import temporary, write_temporary
-
-_FILE_FOLDERS = ("imu", "quality", "frames")
 
 
 def recordings_table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
@@ -101,7 +99,7 @@ def _remove_strays(root: Path, named: set[str], vanished: set[str]) -> None:
         named: files of the dataset.
         vanished: ids of sources.
     """
-    for folder in (*_FILE_FOLDERS, ".journal"):
+    for folder in FOLDERS:
         for path in (root / folder).glob("*"):
             sources = possible_sources(path)
             if path.relative_to(root).as_posix() in named or any(started_path(root, s).exists() for s in sources):

@@ -21,6 +21,8 @@ from datasets.recording import ID_PATTERN, Rejection, Segment
 from datasets.store import RECORDING_COLUMNS, checked_id, frame_files, imu_path, quality_path
 from datasets.whole_files import sha256_of, write_array, write_text
 
+FOLDERS = ("imu", "quality", "frames", ".journal")  # where the files of a source lie
+
 
 @dataclass(frozen=True)
 class PreparedRecording:
@@ -145,3 +147,11 @@ def possible_sources(file: Path) -> set[str]:
     name = file.name.rsplit(".", 2)[0] if file.suffix == ".tmp" else file.name  # <name>.<process>.tmp
     ids = {name.removesuffix(suffix) for suffix in (".idx.npy", ".npy", ".mjpeg", ".json") if name.endswith(suffix)}
     return {part for i in ids for part in (i, re.sub(r"_part\d+$", "", i)) if ID_PATTERN.fullmatch(part)}
+
+
+def remove_leftovers(root: Path, source_ids: set[str]) -> None:
+    """Delete what killed processes had half written of these sources: there may be gigabytes of it."""
+    for folder in FOLDERS:
+        for path in (root / folder).glob("*.tmp"):
+            if possible_sources(path) & source_ids:
+                path.unlink(missing_ok=True)

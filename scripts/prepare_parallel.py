@@ -16,7 +16,7 @@ from joblib.externals.loky import as_completed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
-from datasets.journal import count_starts, possible_sources
+from datasets.journal import count_starts, remove_leftovers
 from datasets.preparation import Outcome, prepare_source, reject_crashed
 from datasets.recording import Source
 
@@ -89,14 +89,6 @@ def prepare_all(task: Task, sources: Iterable[Source], workers: int) -> list[Out
 def source_bytes(source: Source) -> int:
     """Size of a source's files, which tells roughly how long it takes."""
     return sum(path.stat().st_size for path in source.files if path.is_file())
-
-
-def remove_leftovers(out: Path, source_ids: set[str]) -> None:
-    """Delete what killed processes had half written of these sources: there may be gigabytes of it."""
-    for folder in ("imu", "quality", "frames", ".journal"):
-        for path in (out / folder).glob("*.tmp"):
-            if possible_sources(path) & source_ids:
-                path.unlink(missing_ok=True)
 
 
 def progress_bar(task: Task, total: int) -> tqdm:

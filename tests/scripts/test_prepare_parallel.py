@@ -21,7 +21,6 @@ from datasets.preparation import prepare_source
 from datasets.recording import BadRecording, Found, Recording, Source
 from datasets.store import Store
 from scripts import prepare, prepare_parallel
-from scripts.prepare_parallel import remove_leftovers
 from tests.mmea import contents, write_mmea
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -125,20 +124,6 @@ def test_one_worker_killed_costs_nothing(raw, whole, tmp_path):
     text = process.communicate()[0].decode()
     assert killed and process.returncode == 0 and "0 left out" in text
     assert contents(out) == whole
-
-
-def test_leftovers_of_its_own_recordings_are_removed(tmp_path):
-    names = ("imu/a.npy", "imu/a_part2.npy", "frames/a.mjpeg", "frames/a.idx.npy", "frames/b_c.npy")
-    names += ("quality/a.npy", ".journal/a.json")
-    others = ("imu/b.npy", "frames/a2.mjpeg", "frames/b.idx.npy")
-    for name in names + others:
-        path = tmp_path / f"{name}.12-0a1b2c3d.tmp"
-        path.parent.mkdir(exist_ok=True)
-        path.touch()
-    (tmp_path / "imu/a.npy").touch()
-    remove_leftovers(tmp_path, {"a", "b_c"})
-    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
-    assert left == {f"{name}.12-0a1b2c3d.tmp" for name in others} | {"imu/a.npy"}
 
 
 # ------------------------------------------------------------- crashes
