@@ -23,6 +23,7 @@ from datasets.synchrony import VERDICTS, SyncSettings
 from datasets.whole_files import write_text
 from scripts.prepare_parallel import WorkersError
 from scripts.sync_picture import draw_offsets
+from scripts.sync_rows_kept import KeptRows
 from utils.tables import markdown
 
 SETTINGS = "sync.json"  # beside sync.csv: the settings that it follows from
@@ -48,16 +49,21 @@ def build_settings(cfg: CheckSyncConfig) -> SyncSettings:
 
 def check_and_write(store: Recordings, settings: SyncSettings, num_workers: int) -> pd.DataFrame:
     """``check_dataset``, its table as ``sync.csv`` its settings and its picture, in the dataset's folder."""
-    table = check_dataset(store, settings, num_workers)
+    kept = KeptRows(store, settings)
+    table = check_dataset(store, settings, num_workers, kept)
     (store.root / SETTINGS).unlink(missing_ok=True)  # never beside a table that it does not speak of
     write_text(store.root / "sync.csv", table.to_csv(index=False))
     write_text(store.root / SETTINGS, json.dumps(asdict(settings)))
+    kept.remove()
     draw_offsets(store, table, settings, store.root / "sync.png")
     return table
 
 
-def check_dataset(store: Recordings, settings: SyncSettings, num_workers: int) -> pd.DataFrame:
+def check_dataset(store: Recordings, settings: SyncSettings, num_workers: int, kept: KeptRows) -> pd.DataFrame:
     """A row per recording, in the order of ``recordings.csv``; columns as in ``COLUMNS``.
+
+    Args:
+        kept: rows of a call that was killed; only the others are made, and kept.
 
     Raises:
         ValueError: if no recording has video.
@@ -66,11 +72,15 @@ def check_dataset(store: Recordings, settings: SyncSettings, num_workers: int) -
     frames = store.recordings["frames"].to_numpy()
     if not (frames > 0).any():
         raise ValueError(f"{store.root}: no recording has video, so there is nothing to compare with the IMU")
+    rows = kept.load()
     longest_first = np.argsort(-frames, kind="stable")  # no worker is left alone with a long one at the end
-    jobs = (delayed(check_recording)(int(k), store.only(int(k)), settings) for k in longest_first)
+    left = [int(number) for number in longest_first if number not in rows]
+    jobs = (delayed(check_recording)(number, store.only(number), settings) for number in left)
     done = Parallel(n_jobs=num_workers, return_as="generator_unordered")(jobs)
     try:
-        rows = dict(tqdm(done, total=len(frames), desc="check_sync", unit="recording"))
+        for number, row in tqdm(done, total=len(frames), initial=len(rows), desc="check_sync", unit="recording"):
+            kept.add(number, row)
+            rows[number] = row
     except TerminatedWorkerError as error:
         raise WorkersError(
             f"{store.root}: a process died during the synchrony check: is there too little memory? Give the same "

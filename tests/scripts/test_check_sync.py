@@ -1,6 +1,7 @@
 """The synchrony check of a whole dataset: table, picture, what cannot be compared, and a real clip."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from datasets.store import Store, frames_path, imu_path
 from datasets.synchrony import SyncSettings
 from scripts import check_sync, prepare
 from scripts.sync_picture import choose_examples
+from scripts.sync_rows_kept import KeptRows
 from tests.rotating_camera import record, still
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,6 +73,43 @@ def test_table_and_picture(dataset, capsys):
     assert "5 recordings: 1 ok, 2 offset, 1 cannot tell, 1 without video" in printed and "simulated" in printed
     lines = [line for line in printed.splitlines() if line.startswith("| ")]
     assert [line.split()[1] for line in lines[1:4]] == ["early", "late", "level"]  # the largest first
+
+
+def test_a_check_that_was_killed_goes_on_where_it_was(dataset, monkeypatch):
+    whole = check(dataset)
+    (dataset / "sync.csv").unlink()
+    checked, original = [], check_sync.check_recording
+
+    def killed_at_the_third(number, one, settings):
+        checked.append(one.recordings["id"].iloc[0])
+        if len(checked) == 3:
+            raise KeyboardInterrupt
+        return original(number, one, settings)
+
+    monkeypatch.setattr(check_sync, "check_recording", killed_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        check(dataset)
+    assert not (dataset / "sync.csv").exists()
+    partial = dataset / "sync.partial.jsonl"
+    partial.write_text(partial.read_text() + '\n{"of": {"sett')  # a kill in the middle of a line
+    again = check(dataset)
+    assert sorted(checked[:2] + checked[3:]) == sorted(whole.index)  # nothing is done twice
+    pd.testing.assert_frame_equal(again, whole)
+    assert not partial.exists()
+
+
+@pytest.mark.parametrize("change", ["settings", "frames"])
+def test_rows_of_other_settings_or_older_files_are_not_gone_on_from(dataset, change):
+    store, settings = Store(dataset), SyncSettings()
+    kept = KeptRows(store, settings)
+    kept.add(0, {"id": store.recordings["id"].iloc[0], "offset_s": float("nan")})
+    assert list(kept.load()) == [0] and math.isnan(kept.load()[0]["offset_s"])
+    if change == "settings":
+        assert KeptRows(store, SyncSettings(max_offset_s=0.123)).load() == {}
+    else:
+        imu = imu_path(dataset, store.recordings["id"].iloc[0])
+        os.utime(imu, ns=(0, 0))
+        assert kept.load() == {}
 
 
 def test_two_processes_give_the_same_table(dataset):
