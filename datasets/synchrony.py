@@ -6,7 +6,8 @@ Letters: F frames, T samples at 50 Hz, L lags.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from datasets.image_motion import image_motion
 from datasets.lag_evidence import MIN_PAIRS, STEP, Evidence, stretch_evidence, turned_between_frames
 from datasets.raw_frames import RawFrameStream
 
+VERSION = 2  # of the method: what another one found is not gone on from
 MISLEADING = 0.009  # prior probability that a stretch points confidently at a wrong lag: twice that seen of strangers
 WANDER_S = 0.02  # standard deviation of the true offset between stretches of one recording
 
@@ -39,6 +41,10 @@ class SyncSettings:
     min_confidence: float = 0.99
     stretch_s: float = 30.0
     max_minutes: float = 4.0
+
+    def facts(self) -> dict[str, Any]:
+        """What an estimate follows from, beside the recording: settings and method."""
+        return {"version": VERSION} | asdict(self)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ video shows an event later than the IMU does. Where head and camera hardly turn,
 import json
 import os
 import sys
-from dataclasses import asdict, fields
+from dataclasses import fields
 
 import numpy as np
 import pandas as pd
@@ -53,7 +53,7 @@ def check_and_write(store: Recordings, settings: SyncSettings, num_workers: int)
     table = check_dataset(store, settings, num_workers, kept)
     (store.root / SETTINGS).unlink(missing_ok=True)  # never beside a table that it does not speak of
     write_text(store.root / "sync.csv", table.to_csv(index=False))
-    write_text(store.root / SETTINGS, json.dumps(asdict(settings)))
+    write_text(store.root / SETTINGS, json.dumps(settings.facts()))
     kept.remove()
     draw_offsets(store, table, settings, store.root / "sync.png")
     return table

@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +78,7 @@ def _has_settings(store: Recordings, settings: SyncSettings) -> bool:
         used = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return False
-    return used | {"max_offset_s": settings.max_offset_s} == asdict(settings)
+    return used | {"max_offset_s": settings.max_offset_s} == settings.facts()
 
 
 def check_strict(store: Store) -> None:

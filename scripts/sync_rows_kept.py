@@ -1,7 +1,6 @@
 """Rows of a synchrony check that are done, kept as they come: a check of days that is killed goes on from them."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,44 +19,46 @@ class KeptRows:
     """
 
     def __init__(self, recordings: Recordings, settings: SyncSettings):
-        self._recordings, self._settings = recordings, asdict(settings)
         self._path = recordings.root / _FILE
+        self._numbers = {name: number for number, name in enumerate(recordings.recordings["id"])}
+        # as the files are now, before they are read: what is replaced meanwhile must not count as checked
+        self._of = [_made_of(recordings, number, settings) for number in self._numbers.values()]
 
     def load(self) -> dict[int, dict[str, Any]]:
-        """Rows by the recording's number. A line that was cut off by a kill is not among them."""
+        """Rows by the recording's number. A line that was cut off by a kill, or damaged, is not among them."""
         if not self._path.is_file():
             return {}
         kept = {}
-        for line in self._path.read_text(encoding="utf-8").splitlines():
+        for line in self._path.read_bytes().splitlines():
             try:
                 entry = json.loads(line)
-            except json.JSONDecodeError:
+            except ValueError:  # no JSON, or no text
                 continue
             kept[entry["row"]["id"]] = entry
-        numbers = {name: number for number, name in enumerate(self._recordings.recordings["id"])}
         return {
-            numbers[name]: entry["row"]
-            for name, entry in kept.items()
-            if name in numbers and entry["of"] == self._made_of(numbers[name])
+            number: kept[name]["row"]
+            for name, number in self._numbers.items()
+            if name in kept and kept[name]["of"] == self._of[number]
         }
 
     def add(self, number: int, row: dict[str, Any]) -> None:
         """Keep the row of one recording."""
         with open(self._path, "a", encoding="utf-8") as file:
             # begun on a line of its own, also after one that was cut off
-            file.write("\n" + json.dumps({"of": self._made_of(number), "row": row}))
+            file.write("\n" + json.dumps({"of": self._of[number], "row": row}))
 
     def remove(self) -> None:
         """Once the whole table is written."""
         self._path.unlink(missing_ok=True)
 
-    def _made_of(self, number: int) -> dict[str, Any]:
-        """What a row follows from: settings, and the recording's files as they are now."""
-        root, name = self._recordings.root, self._recordings.recordings["id"].iloc[number]
-        files = [imu_path(root, name)]
-        if self._recordings.recordings["frames"].iloc[number]:
-            files += frame_files(root, name, frame_store(self._recordings.info))
-        return {"settings": self._settings, "files": [_stamp(file) for file in files]}
+
+def _made_of(recordings: Recordings, number: int, settings: SyncSettings) -> dict[str, Any]:
+    """What a row follows from: settings, method, and the recording's files as they are now."""
+    root, name = recordings.root, recordings.recordings["id"].iloc[number]
+    files = [imu_path(root, name)]
+    if recordings.recordings["frames"].iloc[number]:
+        files += frame_files(root, name, frame_store(recordings.info))
+    return {"settings": settings.facts(), "files": [_stamp(file) for file in files]}
 
 
 def _stamp(file: Path) -> list[int] | None:

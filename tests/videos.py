@@ -1,7 +1,9 @@
 """Small source videos whose frames say which one they are."""
 
+import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -32,6 +34,19 @@ def number_of(frame: np.ndarray) -> int:
     return int(sum(1 << bit for bit, shown in enumerate(blocks[:2].ravel()) if shown))
 
 
+@contextmanager
+def _same_priority() -> Iterator[None]:
+    """As root SVT-AV1 makes its caller a real-time process; a browser that it starts later would starve all others."""
+    if not hasattr(os, "sched_setscheduler"):  # Linux only
+        yield
+        return
+    policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, priority)
+
+
 def write_video(
     path: Path,
     frames: int,
@@ -52,7 +67,7 @@ def write_video(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     given = {"preset": "ultrafast", "g": "12", "bf": "2", "crf": "18"} if codec == "libx264" else {"g": "12"}
-    with av.open(str(path), "w", options={"movflags": "faststart"} if front else {}) as container:
+    with _same_priority(), av.open(str(path), "w", options={"movflags": "faststart"} if front else {}) as container:
         stream = container.add_stream(codec, rate=rate, options=given | (options or {}))
         stream.width = stream.height = SIDE * magnify
         stream.pix_fmt = "yuv420p"

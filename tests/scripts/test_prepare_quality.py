@@ -1,7 +1,6 @@
 """Quality, units and synchrony through the command: what is masked, said, and not done twice."""
 
 import json
-from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -201,7 +200,7 @@ def sync_table(store, offsets, **settings):
     rows = [(i, o, 0.999, "?", 0.9, 5, 1, 1, 0, "") for i, o in zip(store.recordings["id"], offsets, strict=True)]
     columns = "id offset_s confidence verdict correlation used_s stretches agreeing spread_s detail".split()
     write_text(store.root / "sync.csv", pd.DataFrame(rows, columns=columns).to_csv(index=False))
-    write_text(store.root / "sync.json", json.dumps(asdict(SyncSettings(**settings))))
+    write_text(store.root / "sync.json", json.dumps(SyncSettings(**settings).facts()))
 
 
 def test_recordings_that_are_off_are_masked_and_who_cannot_tell_is_kept(filmed, tmp_path, capsys):
