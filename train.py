@@ -86,8 +86,8 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
     placed = {"rank": ranks.rank, "world_size": ranks.world_size}
     clip_len = config.clip_len if objective.needs_video else 0
     loader = PairLoader(training, config.batch_size, clip_len, **reading, **placed)
-    at_once, reading["max_unreadable"] = config.micro_batch_size or config.batch_size, 0.5  # of the report
-    held_out_loader = PairLoader(held_out, at_once, clip_len, **reading, train=False, leave_out=True)
+    for_report = reading | {"train": False, "leave_out": True, "max_unreadable": 0.5}
+    held_out_loader = PairLoader(held_out, config.micro_batch_size or config.batch_size, clip_len, **for_report)
     steps_per_epoch = len(loader)
     total_steps = steps_per_epoch * config.epochs
     last_step = min(total_steps, config.max_steps or total_steps)
