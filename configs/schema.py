@@ -218,7 +218,9 @@ class TrainConfig(Config):
     dataset: FolderName = setting(help="prepared dataset to train on, a folder under --data_root")
     data_root: Path = setting(Path("data"), help="folder of the prepared datasets")
     exclude_classes: list[str] | None = setting(None, help="classes of which no window is trained on or held out")
-    normalize: Normalization = setting("recording", help="z-score by the mean and std of this unit (paper: recording)")
+    normalize: Normalization = setting(
+        "recording", help="z-score by the mean and std of this unit (paper: recording, with all its parts)"
+    )
     clip_len: int = setting(10, ge=1, le=50, help="frames per 5 s clip; one is drawn from each of that many chunks")
     num_workers: int = setting(2, ge=1, help="threads per rank that decode frames")
     decode_device: Literal["cpu", "cuda"] = setting("cpu", help="what decodes frames: the threads, or the rank's GPU")

@@ -2,6 +2,7 @@
 
     dataset.json     format version, name, classes in order, totals, preparation settings, tool versions
     recordings.csv   a row per recording       segments.csv   labelled stretches       rejected.csv   what was left out
+                     (of one that a gap cut, a row per part; ``source`` names the raw recording, the same for its parts)
     imu/<id>.npy     (T, 6) float32 at 50 Hz, m/s² and rad/s, median-filtered, not z-scored
     frames/<id>.mjpeg, <id>.idx.npy            10 fps, square JPEG frames; or, as dataset.json's ``store`` says,
     frames/<id>.npy                            their pixels
@@ -176,6 +177,13 @@ class Store(Recordings):
         self.classes: list[str] = list(self.info["classes"])
 
     @cached_property
+    def source_moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """(R, 6) float64 mean and standard deviation over all parts of the raw recording that each row belongs to."""
+        unit = pd.factorize(self.recordings["source"])[0]
+        means, stds = pool_moments(self.recordings["samples"].to_numpy(), self.means, self.stds, unit)
+        return means[unit], stds[unit]
+
+    @cached_property
     def means(self) -> np.ndarray:
         """(R, 6) float64 mean of each recording's channels."""
         return self.recordings[[f"mean_{c}" for c in CHANNELS]].to_numpy(np.float64)
@@ -194,6 +202,29 @@ class Store(Recordings):
         names = ["recordings", "segments"] + (["masked"] if len(self.masked) else [])
         tables = [(self.root / f"{name}.csv").read_bytes() for name in names]
         return facts | {"sha256": hashlib.sha256(b"".join(tables)).hexdigest()}
+
+
+def pool_moments(
+    samples: np.ndarray, means: np.ndarray, stds: np.ndarray, unit: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of signals joined end to end, from those of each: exact, no signal is read.
+
+        M = sum_i n_i m_i / N,    S^2 = sum_i n_i (s_i^2 + (m_i - M)^2) / N
+
+    Args:
+        samples: (R,) length of each signal.
+        means, stds: (R, C) of each signal; the standard deviation divides by the length.
+        unit: (R,) int, which signals are joined, numbered from 0 without gaps.
+
+    Returns:
+        (U, C) mean and (U, C) standard deviation of each unit, float64.
+    """
+    total = np.bincount(unit, samples)[:, None]
+    mean, square = np.zeros((2, len(total), means.shape[1]))
+    np.add.at(mean, unit, samples[:, None] * means)
+    mean /= total
+    np.add.at(square, unit, samples[:, None] * (stds**2 + (means - mean[unit]) ** 2))
+    return mean, np.sqrt(square / total)
 
 
 def open_store(data_root: Path, name: str) -> Store:

@@ -11,6 +11,7 @@ from configs.constants import CHANNELS
 from datasets.frames import FrameError, index_path
 from datasets.journal import possible_sources, started_path
 from datasets.quality import RULES, VIDEO_OFFSET
+from datasets.recording import ID_PATTERN
 from datasets.store import Store, frame_store, frames_path, imu_path
 from datasets.whole_files import sha256_of
 
@@ -145,6 +146,11 @@ def _check_counts(report: VerifyReport, store: Store) -> None:
     twice = store.recordings["id"][store.recordings["id"].duplicated()]
     if len(twice):
         report.damage.append(f"recordings.csv: {twice.iloc[0]} stands there more than once")
+    for source, rows in store.recordings.groupby("source"):
+        if not ID_PATTERN.fullmatch(source):
+            report.damage.append(f"recordings.csv: source {source!r} of {rows['id'].iloc[0]} is no id")
+        elif rows["source_hash"].nunique() > 1:
+            report.damage.append(f"recordings.csv: parts of source {source} have different source_hash")
     if strange := sorted(set(store.recordings["label"]) - set(store.classes) - {""}):
         report.damage.append(f"recordings.csv: label {strange[0]!r} is not among the classes of dataset.json")
 

@@ -13,7 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from configs.constants import FRAME_RATE_HZ, IMU_RATE_HZ, WINDOW_FRAMES, WINDOW_S, WINDOW_SAMPLES
 from datasets.frames import FrameStream
 from datasets.quality import VIDEO_REASONS
-from datasets.store import Store
+from datasets.store import Store, pool_moments
 
 _LOADING = threading.Lock()
 
@@ -76,8 +76,8 @@ class Windows:
 
         Args:
             indices: (n,) positions.
-            normalize: z-score by the mean and standard deviation of the ``recording`` (paper), of the ``dataset``, of
-                the ``window``, or ``none``. A channel that does not vary is only centred.
+            normalize: z-score by the mean and standard deviation of the raw ``recording`` with all its parts (paper),
+                of the ``dataset``, of the ``window``, or ``none``. A channel that does not vary is only centred.
 
         Returns:
             (n, 6, 250) float32, channels acceleration x y z then angular rate x y z.
@@ -98,14 +98,14 @@ class Windows:
             return window.mean(2, keepdims=True), window.std(2, keepdims=True)
         if normalize == "recording":
             chosen = self.recording[indices]
-            return _float32(self.store.means[chosen, :, None]), _float32(self.store.stds[chosen, :, None])
-        if normalize != "dataset":
+            mean, std = (values[chosen, :, None] for values in self.store.source_moments)
+        elif normalize == "dataset":
+            samples = self.store.recordings["samples"].to_numpy()
+            one = np.zeros(len(samples), dtype=int)
+            mean, std = (values[0, :, None] for values in pool_moments(samples, self.store.means, self.store.stds, one))
+        else:
             raise ValueError(f"normalize {normalize!r} must be recording, dataset, window or none")
-        weight = self.store.recordings["samples"].to_numpy(np.float64)
-        weight = weight[:, None] / weight.sum()
-        mean = (weight * self.store.means).sum(0)
-        square = (weight * (self.store.stds**2 + self.store.means**2)).sum(0)
-        return _float32(mean[:, None]), _float32(np.sqrt(np.maximum(square - mean**2, 0))[:, None])
+        return mean.astype(np.float32), std.astype(np.float32)
 
     def _signals(self) -> _Signals:
         with _LOADING:  # the loader's threads may ask at once
@@ -138,10 +138,6 @@ class Windows:
 
     def _first_frame(self, index: int) -> int:
         return round(int(self.start[index]) * FRAME_RATE_HZ / IMU_RATE_HZ)
-
-
-def _float32(values: np.ndarray) -> np.ndarray:
-    return values.astype(np.float32)
 
 
 def list_windows(

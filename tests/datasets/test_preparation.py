@@ -9,11 +9,13 @@ import pytest
 
 from datasets import preparation
 from datasets.fingerprint import WHOLE_FILE_BYTES, fingerprint, hash_files
+from datasets.finishing import finish
 from datasets.frames import FrameStream
 from datasets.journal import count_starts, read_journal
 from datasets.preparation import prepare_source, reject_crashed
 from datasets.recording import BadRecording, Recording, Segment, Source
-from datasets.store import frames_path, imu_path
+from datasets.store import Store, frames_path, imu_path
+from datasets.windows import list_windows
 from tests.videos import SIDE, number_of, write_video
 
 
@@ -105,6 +107,24 @@ def test_parts_take_their_own_stretch_of_the_video(tmp_path):
         ("rec", 0, 4.47, "walking"), ("rec", 4.47, 6.48, "sitting"),
         ("rec_part2", 0, 0.63, "sitting"), ("rec_part2", 0.63, 7.64, "walking"),
     ]  # fmt: skip
+
+
+def test_a_short_gap_does_not_change_the_z_score(tmp_path):
+    """Rest, then motion; 0.15 s are lost where it changes, so that each part has moments of its own."""
+    time_s = even(0, 60)
+    gyro = np.where(time_s < 30, 0.05, 1.0)[:, None] * np.sin(2 * np.pi * time_s[:, None] * [0.5, 1.0, 2.0])
+    seen = []
+    for name, keep in (("whole", time_s >= 0), ("cut", (time_s < 30) | (time_s >= 30.15))):
+        acc = np.tile([0.0, 0.0, 9.81], (keep.sum(), 1))
+        recording = Recording("rec", time_s[keep], acc, time_s[keep], gyro[keep])
+        (tmp_path / name).mkdir()
+        _, rows, _ = prepare(tmp_path / name, recording)
+        info = {"name": "out", "simulated": True, "frame_size": SIDE, "settings": {}, "versions": {}}
+        finish(tmp_path / name / "out", ["rec"], [], [], info)
+        store = Store(tmp_path / name / "out")
+        assert len(rows) == (1 if name == "whole" else 2)
+        seen.append(list_windows(store).imu(np.array([2]), "recording")[0, 3:].std())  # 10 to 15 s, at rest
+    assert seen[0] < 0.1 and seen[1] == pytest.approx(seen[0], rel=0.01)  # by its own part it would be 1
 
 
 @pytest.mark.parametrize("seconds", [4.9, 0.3])

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from datasets.store import Store, imu_path, open_store
+from datasets.store import Store, imu_path, open_store, pool_moments
 from tests.prepared import write_dataset
 
 
@@ -26,6 +26,20 @@ def test_tables_and_files_agree(store):
         np.testing.assert_allclose(store.means[recording], signal.astype(np.float64).mean(0), rtol=1e-12, atol=1e-12)
         np.testing.assert_allclose(store.stds[recording], signal.astype(np.float64).std(0), rtol=1e-12)
         assert len(store.frames(recording)) == 110
+
+
+def test_pooled_moments_are_those_of_the_joined_signals():
+    rng = np.random.default_rng(0)
+    signals = [
+        rng.normal(rng.normal(0, 50, 6), rng.uniform(0, 3, 6), (length, 6)) for length in (251, 4000, 300, 777, 250)
+    ]
+    unit = np.array([2, 0, 2, 1, 0])
+    moments = [(len(s), s.mean(0), s.std(0)) for s in signals]
+    means, stds = pool_moments(*(np.array(values) for values in zip(*moments, strict=True)), unit)
+    for number in range(3):
+        joined = np.concatenate([s for s, u in zip(signals, unit, strict=True) if u == number])
+        np.testing.assert_allclose(means[number], joined.mean(0), rtol=1e-12)
+        np.testing.assert_allclose(stds[number], joined.std(0), rtol=1e-12)
 
 
 def test_empty_text_stays_empty(tmp_path):

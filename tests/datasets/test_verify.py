@@ -95,6 +95,8 @@ def test_damaged_files_are_named(root, change, named):
         ("recordings.csv", lambda t: drop(t, 1), "recordings.csv: has 2 rows, dataset.json says 3"),
         ("recordings.csv", lambda t: t.__setitem__("id", "rec000"), "recordings.csv: rec000 stands there more"),
         ("recordings.csv", lambda t: t.__setitem__("label", "swim"), "recordings.csv: label 'swim' is not among"),
+        ("recordings.csv", lambda t: t.__setitem__("source", "rec000"), "recordings.csv: parts of source rec000 have"),
+        ("recordings.csv", lambda t: t.__setitem__("source", "../x"), "recordings.csv: source '../x' of rec000 is no"),
         ("recordings.csv", lambda t: t.__setitem__("samples", 601), "imu/rec000.npy: holds float32 (600, 6), the"),
         ("recordings.csv", lambda t: t.__setitem__("mean_acc_y", 1.0), "imu/rec000.npy: mean of acc_y is 9.8"),
         ("recordings.csv", lambda t: t.__setitem__("std_gyro_z", 9.0), "imu/rec000.npy: std of gyro_z is"),

@@ -69,6 +69,18 @@ def test_z_score_by_the_unit_asked_for(tmp_path, normalize):
         np.testing.assert_allclose(got, expected.T, rtol=1e-4, atol=2e-5)  # float32
 
 
+def test_parts_are_scaled_by_their_whole_recording(tmp_path):
+    store = write_dataset(tmp_path / "d", ["standing", "walking", "walking"], seconds=16)
+    store.recordings.loc[1, "source"] = "rec000"  # as a gap leaves them: two rows of one raw recording
+    signals = [store.imu(r).astype(np.float64) for r in range(3)]
+    whole = [np.concatenate(signals[:2])] * 2 + [signals[2]]
+    windows = list_windows(store)
+    got = windows.imu(np.arange(len(windows)), "recording")
+    for index, (row, start) in enumerate(zip(windows.recording, windows.start, strict=True)):
+        expected = (signals[row][start : start + 250] - whole[row].mean(0)) / whole[row].std(0)
+        np.testing.assert_allclose(got[index], expected.T, rtol=1e-4, atol=2e-5)  # float32
+
+
 def test_a_flat_channel_is_only_centred(tmp_path):
     store = write_dataset(tmp_path / "d", ["walking"])
     flat = np.array(store.imu(0))
