@@ -28,7 +28,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from datasets.device_frames import frame_decoder
-from datasets.held_out import exclude_classes, hold_out_sessions
+from datasets.held_out import exclude_classes, hold_out
 from datasets.pairs import PairLoader
 from datasets.store import open_store
 from datasets.windows import list_windows
@@ -78,7 +78,7 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
     # Data
     store = open_store(config.data_root, config.dataset)
     windows = exclude_classes(list_windows(store, objective.needs_video), config.exclude_classes or [])
-    trained, kept = hold_out_sessions(windows, config.held_out, config.max_held_out, config.seed)
+    trained, kept = hold_out(windows, config.held_out, config.max_held_out, config.seed)
     training, held_out = windows.subset(trained), windows.subset(kept)
     reading = {"normalize": config.normalize, "num_threads": config.num_workers, "seed": config.seed, "pin": on_gpu}
     reading["decode_on"] = frame_decoder(config.decode_device, device)
@@ -104,7 +104,7 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
     scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
 
     # Where an earlier run stopped
-    step, found, chance, mean_loss = 0, {}, {}, math.nan
+    step, found, chance, mean_loss, reported = 0, {}, {}, math.nan, 0
     digest = hashlib.sha256("\n".join(training.ids()).encode()).hexdigest()
     facts = {"ranks": ranks.world_size, "precision": str(dtype), "digest of the training windows": digest}
     facts |= {"video_origin": config.video_origin}
@@ -119,7 +119,7 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
         scaler.load_state_dict(payload["scaler"])
         set_random_state(payload["random_state"][ranks.rank], device)
         step = payload["step"]
-        mean_loss, found, chance = payload.get("report", (mean_loss, found, chance))  # the first versions saved none
+        mean_loss, found, chance, reported = payload.get("report", (mean_loss, found, chance, reported))
     engine = model
     if ranks.world_size > 1:
         ids = [device.index] if on_gpu else None
@@ -133,7 +133,7 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
         cleanup.callback(metrics.close)
     lines = {"run": folder, "data": f"{title}: {len(training)} windows to train on, {len(held_out)} held out"}
     if config.held_out and not len(held_out):
-        lines[""] = f"(there is only one session: none can be held out, no {objective.report} is reported)"
+        lines[""] = f"(there is only one session or recording: none can be held out, no {objective.report} is reported)"
     parts = (config.imu_encoder, config.video_encoder, config.loss and f"{config.loss} loss", config.video_origin)
     lines["model"] = f"{config.model}: {', '.join(part for part in parts if part)}"
     sizes = (sum(p.numel() for p in values) / 1e6 for values in (model.parameters(), parameters))
@@ -153,7 +153,7 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
         payload = {"kind": "pretrain", "config": config.model_dump(mode="json"), "video_config": video_config}
         payload |= {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "scaler": scaler.state_dict()}
         payload |= {"step": step, "epoch": step // steps_per_epoch, "random_state": random_states, "facts": facts}
-        payload |= {"dataset": store.fingerprint(), "commit": commit(), "report": (mean_loss, found, chance)}
+        payload |= {"dataset": store.fingerprint(), "commit": commit(), "report": (mean_loss, found, chance, reported)}
         first, *others = (folder / "checkpoints" / name for name in names)
         checkpoint.save(first, payload)
         for other in others:
@@ -224,9 +224,9 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
 
         if epoch_ended or step == last_step:
             if ranks.first and len(held_out) and (epoch % config.eval_interval == 0 or step == last_step):
-                found, chance, count = objective.evaluate(model, held_out_loader.epoch(0), device, dtype)
+                found, chance, reported = objective.evaluate(model, held_out_loader.epoch(0), device, dtype)
                 metrics.write(step - 1, **found)
-                log.info("%s", objective.describe(found, chance, count))
+                log.info("%s", objective.describe(found, chance, reported))
             keep = epoch_ended and (epoch % config.save_interval == 0 or step == total_steps)
             save("last.pt", *([f"epoch_{epoch:04}.pt"] if keep else []))
             timer.saved()
@@ -239,7 +239,7 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
         return 128 + max(stopped_by, default=signal.SIGTERM)
     if ranks.first and (step > first_step or not (folder / "results.json").exists()):
         result = {"command": "train", "dataset": config.dataset, "simulated": store.simulated, "commit": commit()}
-        result |= {"steps": step, "total_steps": total_steps, "windows": len(training), "held_out": len(held_out)}
+        result |= {"steps": step, "total_steps": total_steps, "windows": len(training), "held_out": reported}
         result |= {"loss": mean_loss, "retrieval": {}, objective.report: found, "chance": chance}
         result |= {"video_origin": config.video_origin, "seed": config.seed}
         write_json(folder / "results.json", result | {"config": config.model_dump(mode="json")})

@@ -224,8 +224,13 @@ class TrainConfig(Config):
     clip_len: int = setting(10, ge=1, le=50, help="frames per 5 s clip; one is drawn from each of that many chunks")
     num_workers: int = setting(2, ge=1, help="threads per rank that decode frames")
     decode_device: Literal["cpu", "cuda"] = setting("cpu", help="what decodes frames: the threads, or the rank's GPU")
-    held_out: float = setting(0.1, ge=0, lt=1, help="share of sessions kept for the retrieval report")
-    max_held_out: PositiveInt = setting(512, help="windows, at most, in the retrieval report")
+    held_out: float = setting(
+        0.1,
+        ge=0,
+        lt=1,
+        help="share of the windows, at most, kept for the report: whole sessions, or whole recordings of each class",
+    )
+    max_held_out: PositiveInt = setting(512, help="windows, at most, kept for the report")
     # IMU encoder
     imu_scaling: Literal["none", "std"] = setting("none", help="PatchTST scaling; std erases gravity and amplitude")
     imu_dim: PositiveInt = setting(128, help="PatchTST width per channel")

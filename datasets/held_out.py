@@ -1,4 +1,4 @@
-"""Windows that pretraining does not see: whole sessions held out for its report, and classes kept for evaluation."""
+"""Windows that pretraining does not see: those held out for its report, and classes kept for evaluation."""
 
 from collections.abc import Sequence
 
@@ -8,41 +8,47 @@ from configs.constants import IMU_RATE_HZ, WINDOW_S
 from datasets.windows import Windows
 
 
-def hold_out_sessions(windows: Windows, share: float, most: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Divide windows so that no session is on both sides; where sessions are unknown, no subject, else no recording.
+def hold_out(windows: Windows, share: float, most: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Divide windows so that no unit is on both sides, and no more are held out than the report reads.
+
+    The unit is the session; where sessions are unknown the subject, else the raw recording. Of recordings that show
+    one activity each it is always the raw recording, and every class gives at most its share: in MMEA a session is a
+    day, on which most recordings of a class may have been made.
+
+    Units come in random order, and each that still fits is held out. If all are larger than what is wanted, the
+    smallest is; what of it exceeds ``most`` is then neither trained on nor read.
 
     Args:
-        share: of the windows, to be held out; whole sessions are drawn until it is reached.
-        most: held-out windows that are kept, drawn from all that were held out; the others serve nobody.
-        seed: decides both draws.
+        share: of the windows (of each class), held out at most.
+        most: windows held out at most, of all.
+        seed: decides the draw.
 
     Returns:
         Positions of the training windows and of the held-out windows, increasing. The latter are empty where
-        ``share`` is 0 or there is only one session.
+        ``share`` is 0 or there is only one unit.
 
     Raises:
         ValueError: if the signal of a held-out window holds what is no number: there would be no report.
     """
-    recordings = windows.store.recordings["id"].to_numpy(str)[windows.recording]
-    session = (
-        "session " + windows.session.astype(object) + " of " + windows.subject.astype(object)
-    )  # two may share a name
-    unit = np.where(windows.session != "", session, "recording " + recordings)
-    known_subject = (windows.session == "") & (windows.subject != "")
-    unit = np.where(known_subject, "subject " + windows.subject.astype(object), unit).astype(str)
-    names = np.unique(unit)
     everything = np.arange(len(windows))
-    if share == 0 or len(names) < 2:
+    label = windows.store.recordings["label"].to_numpy(str)[windows.recording]
+    _, first, unit, sizes = np.unique(
+        _units(windows, label), return_index=True, return_inverse=True, return_counts=True
+    )
+    if share == 0 or len(sizes) < 2:
         return everything, everything[:0]
+    stratum = np.unique(label, return_inverse=True)[1]
+    room = np.floor(min(share, most / len(windows)) * np.bincount(stratum) + 1e-9).astype(int)
+    stratum_of_unit = stratum[first]
     rng = np.random.default_rng(seed)
-    chosen: list[str] = []
-    reached = 0
-    for name in rng.permutation(names)[:-1]:  # one session is left to train on, whatever the share
-        if reached >= share * len(windows):
-            break
-        chosen.append(name)
-        reached += int((unit == name).sum())
-    held_out = np.isin(unit, chosen)
+    order, chosen = rng.permutation(len(sizes)), np.zeros(len(sizes), dtype=bool)
+    for number in order:
+        if sizes[number] <= room[stratum_of_unit[number]]:
+            room[stratum_of_unit[number]] -= sizes[number]
+            chosen[number] = True
+    if not chosen.any():
+        chosen[order[sizes[order].argmin()]] = True
+    held_out = chosen[unit]
     kept = np.sort(rng.permutation(everything[held_out])[:most])
     spoilt = kept[~np.isfinite(windows.imu(kept, "none")).all((1, 2))]
     if len(spoilt):
@@ -51,6 +57,15 @@ def hold_out_sessions(windows: Windows, share: float, most: int, seed: int) -> t
             "scripts.prepare --verify says which files are damaged"
         )
     return everything[~held_out], kept
+
+
+def _units(windows: Windows, label: np.ndarray) -> np.ndarray:
+    """(W,) name of what each window must not be parted from."""
+    recording = "recording " + windows.sources().astype(object)
+    subject = "subject " + windows.subject.astype(object)
+    session = "session " + windows.session.astype(object) + " of " + subject  # people's sessions may share a name
+    unit = np.where(windows.session != "", session, np.where(windows.subject != "", subject, recording))
+    return np.where(label != "", recording, unit).astype(str)
 
 
 def exclude_classes(windows: Windows, names: Sequence[str]) -> Windows:

@@ -17,7 +17,7 @@ import torch
 import train
 from configs.load import ConfigError
 from datasets.frames import FrameStream
-from datasets.held_out import hold_out_sessions
+from datasets.held_out import hold_out
 from datasets.store import Store
 from datasets.windows import list_windows
 from models import load_dual_encoder, load_imu_encoder, objectives
@@ -315,7 +315,7 @@ def test_what_is_not_a_number_never_reaches_the_weights(tmp_path, monkeypatch, p
 def test_what_is_not_a_number_among_held_out_windows_is_named_before_anything_is_trained(tmp_path, method):
     data = make_data(tmp_path / "data")
     windows = list_windows(Store(data / "tiny"), needs_video=True)
-    held_out = windows.ids(hold_out_sessions(windows, 0.1, 512, seed=0)[1])
+    held_out = windows.ids(hold_out(windows, 0.1, 512, seed=0)[1])
     spoil(data, held_out[1].split("@")[0], second=7)
     with pytest.raises(ValueError, match=f"IMU signal not finite in {held_out[1]}, held out for the report"):
         train.main(command(data, tmp_path, "a", "--model", method))

@@ -7,7 +7,7 @@ import pytest
 
 import train
 from datasets.frames import FrameError
-from datasets.held_out import hold_out_sessions
+from datasets.held_out import hold_out
 from datasets.store import Store
 from datasets.windows import list_windows
 from tests.training import command, losses, make_data
@@ -39,16 +39,16 @@ def test_an_unreadable_file_among_the_held_out_ones_costs_its_windows_in_the_rep
     held_out = ["--held_out", "0.3", "--epochs", "1"]
     train.main(command(data, tmp_path, "whole", *held_out))
     windows = list_windows(Store(data / "tiny"), needs_video=True)
-    kept = hold_out_sessions(windows, 0.3, 512, seed=0)[1]
-    assert len(kept) == 9  # three recordings
+    kept = hold_out(windows, 0.3, 512, seed=0)[1]
+    assert len(kept) == 6  # a recording of each class
     damage(data, windows.ids(kept)[0].split("@")[0])
     with caplog.at_level(logging.INFO):
         assert train.main(command(data, tmp_path, "damaged", *held_out)) == 0
     assert caplog.text.count("its unreadable windows are left out of the report") == 1
-    assert "held out, 1 of 6:" in caplog.text
+    assert "held out, 1 of 3:" in caplog.text
     assert losses(tmp_path / "damaged") == losses(tmp_path / "whole")
     results = json.loads((tmp_path / "damaged" / "results.json").read_text())
-    assert results["chance"]["r@1"] == pytest.approx(1 / 6) and results["retrieval"]
+    assert results["held_out"] == 3 and results["chance"]["r@1"] == pytest.approx(1 / 3) and results["retrieval"]
 
 
 def test_more_unreadable_windows_than_may_be_end_the_run(tmp_path):
