@@ -39,7 +39,7 @@ from utils import checkpoint, distributed
 from utils.numerics import NonFiniteError, autocast_dtype, describe_non_finite
 from utils.plots import loss_curve
 from utils.progress import Stopwatch, describe_step, log_facts, run_log
-from utils.resume import SaveTimer, check_same_experiment, choose_checkpoint, random_state, set_random_state
+from utils.resume import SaveTimer, check_same_experiment, choose_checkpoint, random_state, restore_random_state
 from utils.run import MetricsLog, commit, default_name, open_run, seed_everything, write_json
 from utils.schedule import parameter_groups, warmup_cosine
 
@@ -49,6 +49,7 @@ log = logging.getLogger("train")
 FREE_ON_RESUME = frozenset(
     ("resume", "run_name", "runs_root", "data_root", "num_workers", "device", "max_steps")
     + ("save_interval", "save_minutes", "eval_interval", "log_interval")
+    + ("micro_batch_size", "checkpoint_activations")  # what fits into memory may have changed
 )
 
 
@@ -71,6 +72,7 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
         cleanup: takes what must be undone when the run ends, however it ends.
     """
     device, on_gpu = ranks.device, ranks.device.type == "cuda"
+    batch_per_rank = config.batch_size_per_rank(ranks.world_size)
     started_from = distributed.on_first_rank(lambda: choose_checkpoint(config.resume, folder / "checkpoints"))
     seed_everything(config.seed)
     objective = build_objective(config)  # what the method makes of a batch
@@ -85,9 +87,9 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
     reading["frames_used"] = objective.frames_used
     placed = {"rank": ranks.rank, "world_size": ranks.world_size}
     clip_len = config.clip_len if objective.needs_video else 0
-    loader = PairLoader(training, config.batch_size, clip_len, **reading, **placed)
+    loader = PairLoader(training, batch_per_rank, clip_len, **reading, **placed)
     for_report = reading | {"train": False, "leave_out": True, "max_unreadable": 0.5}
-    held_out_loader = PairLoader(held_out, config.micro_batch_size or config.batch_size, clip_len, **for_report)
+    held_out_loader = PairLoader(held_out, config.micro_batch_size or batch_per_rank, clip_len, **for_report)
     steps_per_epoch = len(loader)
     total_steps = steps_per_epoch * config.epochs
     last_step = min(total_steps, config.max_steps or total_steps)
@@ -106,8 +108,7 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
     # Where an earlier run stopped
     step, found, chance, mean_loss, reported = 0, {}, {}, math.nan, 0
     digest = hashlib.sha256("\n".join(training.ids()).encode()).hexdigest()
-    facts = {"ranks": ranks.world_size, "precision": str(dtype), "digest of the training windows": digest}
-    facts |= {"video_origin": config.video_origin}
+    facts = {"precision": str(dtype), "digest of the training windows": digest, "video_origin": config.video_origin}
     torch.manual_seed(config.seed + ranks.rank)  # ranks share weights, not dropout
     if started_from is not None:
         payload = checkpoint.load(started_from, kind="pretrain")
@@ -117,15 +118,14 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
         checkpoint.load_weights(model, payload["model"], started_from)
         optimizer.load_state_dict(payload["optimizer"])
         scaler.load_state_dict(payload["scaler"])
-        set_random_state(payload["random_state"][ranks.rank], device)
         step = payload["step"]
+        restore_random_state(payload["random_state"], ranks.rank, ranks.world_size, config.seed + step, device)
         mean_loss, found, chance, reported = payload.get("report", (mean_loss, found, chance, reported))
     engine = model
     if ranks.world_size > 1:
         ids = [device.index] if on_gpu else None
         engine = DistributedDataParallel(model, device_ids=ids, gradient_as_bucket_view=True)
 
-    global_batch = config.batch_size * ranks.world_size
     title = f"{'simulated ' if store.simulated else ''}{config.dataset}"
     if ranks.first:
         open_run(folder, dump(config), device, ranks.world_size)
@@ -138,7 +138,7 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
     lines["model"] = f"{config.model}: {', '.join(part for part in parts if part)}"
     sizes = (sum(p.numel() for p in values) / 1e6 for values in (model.parameters(), parameters))
     lines["parameters"] = "{:.2f} M, of which {:.2f} M are trained".format(*sizes)
-    lines["batch"] = f"{global_batch} windows: {config.batch_size} on each of {ranks.world_size} ranks"
+    lines["batch"] = f"{config.batch_size} windows: {batch_per_rank} on each of {ranks.world_size} ranks"
     lines["steps"] = f"{total_steps}: {config.epochs} epochs of {steps_per_epoch}"
     lines["device"] = f"{torch.cuda.get_device_name(device) if on_gpu else 'CPU'}, {str(dtype).split('.')[1]}"
     if started_from is not None:
@@ -208,7 +208,7 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
             step += 1
             epoch_ended = step % steps_per_epoch == 0
             bar.update()
-            watch.step_done(global_batch)
+            watch.step_done(config.batch_size)
             if ranks.first and (step % config.log_interval == 0 or epoch_ended or step == last_step):
                 left = (time.perf_counter() - begun) / (step - first_step) * (last_step - step)
                 values = {"loss": mean_loss, "lr": lr, "grad_norm": grad_norm}

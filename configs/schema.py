@@ -265,11 +265,11 @@ class TrainConfig(Config):
     head_dropout: Share = setting(0.1, help="dropout in the projection heads")
     # optimisation
     epochs: PositiveInt = setting(50, help="passes over the training windows")
-    batch_size: int = setting(32, ge=2, help="windows per step and rank; the global batch is this times the ranks")
+    batch_size: int = setting(32, ge=2, help="windows per step, of all ranks together; must divide among them")
     micro_batch_size: PositiveInt | None = setting(
         None,
-        help="clips at a time through the video encoder: memory of so many, gradient of the whole batch, a third more "
-        "computation; default: all at once",
+        help="clips at a time through the video encoder of each rank: memory of so many, gradient of the whole batch, "
+        "a third more computation; default: all at once",
     )
     lr: float = setting(1e-4, gt=0, help="peak learning rate")
     weight_decay: float = setting(0.01, ge=0, help="AdamW decay; never on biases, norms, logit scale and bias")
@@ -335,6 +335,22 @@ class TrainConfig(Config):
         if self.resume == "auto" and self.run_name is None:
             raise ValueError("resume auto needs run_name, to know which run to continue")
         return self
+
+    def batch_size_per_rank(self, ranks: int) -> int:
+        """Windows of each step that one rank computes.
+
+        One will do: the losses and the batch normalisation (models/batchnorm.py) are over the rows of all ranks.
+
+        Raises:
+            ValueError: if the batch does not divide among the ranks.
+        """
+        if self.batch_size % ranks:
+            fewer = max(r for r in range(1, ranks) if self.batch_size % r == 0)
+            raise ValueError(
+                f"batch_size {self.batch_size} is that of all ranks together and does not divide among {ranks}: start "
+                f"{fewer}, or give a multiple of {ranks}, which is another experiment"
+            )
+        return self.batch_size // ranks
 
     @property
     def video_origin(self) -> str | None:
@@ -589,7 +605,9 @@ class ReproduceConfig(Config):
     study: Path = setting(help="YAML of the study, such as configs/study/demo.yaml")
     out: Path = setting(help="folder of the study: runs/, logs/ and report/; a second call goes on where it ended")
     data_root: Path | None = setting(None, help="folder of the prepared datasets; default: data/ in --out")
-    ranks: PositiveInt = setting(1, help="processes that pretrain together, under torchrun")
+    ranks: PositiveInt = setting(
+        1, help="processes that pretrain together, under torchrun, and share each batch: the experiment is the same"
+    )
     commands: bool = setting(False, help="print the commands of what is missing, for a cluster, and run nothing")
 
 
@@ -655,7 +673,7 @@ with warnings.catch_warnings():
         recording_min: float = setting(20.0, ge=1, help="length of each recording that is read from, minutes")
         long_min: float = setting(5.0, ge=1, help="prepare: length of the recording whose memory is measured, minutes")
         frame_size: int = setting(224, ge=16, multiple_of=2, help="side of the stored frames, pixels")
-        batch_size: PositiveInt = setting(32, help="windows per batch")
+        batch_size: PositiveInt = setting(32, help="windows per batch; train: and process")
         clip_len: int = setting(10, ge=1, le=50, help="frames per window")
         recipe: Path = setting(Path("configs/demo/pretrain.yaml"), help="train: pretraining YAML, with video, to time")
         steps: int = setting(20, ge=5, multiple_of=5, help="train: steps that are timed in each round")

@@ -42,6 +42,7 @@ def main(argv: list[str] | None = None) -> None:
         data_root, runs_root = config.data_root or config.out / "data", config.out / "runs"
         planned = cells(study, data_root, runs_root)
         missing = [cell for cell in planned if not is_done(cell, runs_root)]
+        check_ranks(missing, config.ranks)
     except ConfigError as error:
         sys.exit(f"{config.program}: {error}")
     absent = [name for name in study.datasets.values() if not (data_root / name / "dataset.json").is_file()]
@@ -133,6 +134,20 @@ def is_done(cell: Cell, runs_root: Path) -> bool:
         return False
     with open(encoder, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest() == measured
+
+
+def check_ranks(missing: list[Cell], ranks: int) -> None:
+    """Every batch must divide among the ranks.
+
+    Raises:
+        ConfigError: naming the run.
+    """
+    for cell in missing:
+        if cell.command == "train":
+            try:
+                parse(TrainConfig, list(cell.argv)).batch_size_per_rank(ranks)
+            except ValueError as error:
+                raise ConfigError(f"{cell.name}: {error}") from error
 
 
 def alike(there: Any, asked: Any) -> bool:

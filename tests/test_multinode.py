@@ -28,12 +28,12 @@ def nodes(tmp_path_factory):
     """Each node has a disk of its own for runs, so that it shows who writes. Both read the same data."""
     folder = tmp_path_factory.mktemp("nodes")
     data = make_data(folder / "data")
-    train.main(command(data, folder, "alone", *OPTIONS, "--batch_size", "4"))
+    train.main(command(data, folder, "alone", *OPTIONS))
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc_per_node=1", "--rdzv_id=test"]
     launcher += ["--rdzv_backend=c10d", f"--rdzv_endpoint=127.0.0.1:{free_port()}", "--local_addr=127.0.0.1"]
     agents = [
         subprocess.Popen(
-            [*launcher, "train.py", *command(data, folder / f"node{number}", "a", *OPTIONS, "--batch_size", "2")],
+            [*launcher, "train.py", *command(data, folder / f"node{number}", "a", *OPTIONS)],
             cwd=ROOT,
             env=os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
             stdout=subprocess.PIPE,

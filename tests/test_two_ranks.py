@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.training import make_data, spoil
-from tests.two_ranks import CASES
+import train
+from tests.training import command, losses, make_data, spoil
+from tests.two_ranks import CASES, NO_DROPOUT, SINGLE_ROWS, recorded
 from utils import checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,7 +34,7 @@ def ranks(tmp_path_factory):
         text=True,
     )
     log = runs / "long" / "log.txt"
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 400
     while process.poll() is None and time.monotonic() < deadline:
         if log.exists() and "step 3/" in log.read_text():
             process.send_signal(signal.SIGTERM)
@@ -98,6 +99,48 @@ def test_a_resumed_run_repeats_the_losses_to_the_bit(ranks):
     whole, parts = ranks[0][0]["losses"]
     assert len(whole) == 10
     assert parts == whole
+
+
+@pytest.fixture(scope="module")
+def alone(ranks):
+    """The same commands in one process; "moved" goes on where two ranks stopped."""
+    data, runs = ranks[1].parent / "data", ranks[1].parent / "alone"
+    windows = recorded(lambda: train.main(command(data, runs, "same", *NO_DROPOUT)))
+    for name, more in SINGLE_ROWS.items():
+        train.main(command(data, runs, name, *NO_DROPOUT, *more))
+    stopped = ranks[1] / "moved" / "checkpoints" / "last.pt"
+    train.main(command(data, runs, "moved", *NO_DROPOUT, "--resume", str(stopped)))
+    return windows, {name: losses(runs / name) for name in ("same", "moved", *SINGLE_ROWS)}
+
+
+def test_ranks_share_the_batches_of_one_process(ranks, alone):
+    first, second = (found["windows"] for found in ranks[0])
+    assert len(alone[0]) == 10 and all(len(batch) == 4 for batch in alone[0])
+    assert [a + b for a, b in zip(first, second, strict=True)] == alone[0]
+
+
+@pytest.mark.parametrize("name, steps", [("same", 10), ("rows", 10), ("rows_imu", 10)])
+def test_losses_do_not_depend_on_the_ranks(ranks, alone, name, steps):
+    together = losses(ranks[1] / name)
+    assert len(together) == len(alone[1][name]) == steps
+    assert_close(together, alone[1][name])
+
+
+def test_fewer_ranks_go_on_with_the_same_experiment(ranks, alone):
+    assert sorted(losses(ranks[1] / "moved")) == [0, 1, 2] and sorted(alone[1]["moved"]) == list(range(3, 10))
+    assert_close(losses(ranks[1] / "moved") | alone[1]["moved"], alone[1]["same"])
+
+
+def assert_close(found, expected):
+    """float32: sums in another order, and each step goes on from the last."""
+    for step, loss in expected.items():
+        tight = 1e-6 if step == 0 else 1e-4
+        assert float.fromhex(found[step]) == pytest.approx(float.fromhex(loss), rel=tight)
+
+
+def test_a_batch_that_does_not_divide_is_refused(ranks):
+    for found in ranks[0]:
+        assert "batch_size 5" in found["odd"] and "among 2: start 1" in found["odd"]
 
 
 def test_sigterm_to_torchrun_saves_once_and_ends(ranks):

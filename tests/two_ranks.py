@@ -6,6 +6,7 @@ Everything is in one start, since starting ranks takes longer than all checks.
 import json
 import os
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -14,6 +15,8 @@ from torch.nn.parallel import DistributedDataParallel
 import train
 from configs.load import read_yaml
 from configs.schema import TrainConfig
+from datasets.batch import Batch
+from datasets.pairs import PairLoader
 from models import build_model
 from models.compiling import compile_encoders
 from models.losses import contrastive_loss
@@ -21,6 +24,12 @@ from tests.training import SIZES, command, losses
 from utils import distributed
 
 PAIRS = 6  # in all; 3 on each rank
+NO_DROPOUT = ("--imu_dropout", "0", "--head_dropout", "0")
+# a batch of two is one row on each rank, whose batch normalisation is over both
+SINGLE_ROWS = {
+    "rows": ["--batch_size", "2", "--epochs", "1"],
+    "rows_imu": ["--model", "imu_only", "--batch_size", "2", "--epochs", "1"],
+}
 
 
 def pairs() -> tuple[torch.Tensor, torch.Tensor]:
@@ -120,7 +129,7 @@ def not_a_number(data: Path, runs: Path) -> dict:
 
     train.build_on_first_rank = remember
     try:
-        train.main(command(data, runs, "spoilt", "--batch_size", "10"))
+        train.main(command(data, runs, "spoilt", "--batch_size", "20"))
         return {"stopped": False}
     except train.NonFiniteError as error:
         state = models[0].state_dict()
@@ -130,6 +139,24 @@ def not_a_number(data: Path, runs: Path) -> dict:
         return {"stopped": True, "message": str(error), "unchanged": same}
     finally:
         train.build_on_first_rank = build
+
+
+def recorded(run: Callable[[], object]) -> list[list[str]]:
+    """Ids of the windows that this process is given at each step of a run, held-out ones left out."""
+    seen: list[list[str]] = []
+
+    class Recorder(PairLoader):
+        def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[Batch]:
+            for batch in super().epoch(epoch, start_batch):
+                seen.extend([self.windows.ids(batch.index.numpy())] if self.train else [])
+                yield batch
+
+    train.PairLoader = Recorder
+    try:
+        run()
+    finally:
+        train.PairLoader = PairLoader
+    return seen
 
 
 def main() -> None:
@@ -154,15 +181,21 @@ def main() -> None:
 
     distributed.teardown = lambda: None  # the ranks stay together from run to run
     found["not a number"] = not_a_number(spoilt, runs)
-    train.main(command(data, runs, "whole", "--batch_size", "2"))
-    train.main(command(data, runs, "parts", "--batch_size", "2", "--max_steps", "3"))
-    train.main(command(data, runs, "parts", "--batch_size", "2", "--resume", "auto"))
+    train.main(command(data, runs, "whole"))
+    train.main(command(data, runs, "parts", "--max_steps", "3"))
+    train.main(command(data, runs, "parts", "--resume", "auto"))
     found["losses"] = [losses(runs / name) for name in ("whole", "parts")]
+    found["windows"] = recorded(lambda: train.main(command(data, runs, "same", *NO_DROPOUT)))
+    train.main(command(data, runs, "moved", *NO_DROPOUT, "--max_steps", "3"))
+    for name, more in SINGLE_ROWS.items():
+        train.main(command(data, runs, name, *NO_DROPOUT, *more))
+    try:
+        train.main(command(data, runs, "odd", "--batch_size", "5"))
+    except ValueError as error:
+        found["odd"] = str(error)
     (runs / f"rank{ranks.rank}.json").write_text(json.dumps(found))
     # torchrun is sent SIGTERM while this goes on; it passes it to the ranks
-    status = train.main(
-        command(data, runs, "long", "--batch_size", "2", "--epochs", "100000", "--save_interval", "9999")
-    )
+    status = train.main(command(data, runs, "long", "--epochs", "100000", "--save_interval", "9999"))
     (runs / f"status{ranks.rank}").write_text(str(status))
     sys.exit(status)
 

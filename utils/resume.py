@@ -2,10 +2,11 @@
 
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from utils.checkpoint import CheckpointError, newest_valid
@@ -53,7 +54,7 @@ def check_same_experiment(
         payload: the checkpoint, with its ``config`` and ``facts``.
         earlier: settings of the run that wrote it, as plain values; those that its ``config`` lacks at their defaults.
         config: settings of this run.
-        facts: what else must agree, by name, such as the number of ranks.
+        facts: what else must agree, by name, such as the windows that are trained on.
         free: names of settings that may differ.
         path: of the checkpoint, for the message.
 
@@ -104,8 +105,23 @@ def random_state(device: torch.device) -> dict[str, torch.Tensor]:
     return state
 
 
-def set_random_state(state: dict[str, torch.Tensor], device: torch.device) -> None:
-    """Put the generators back to a state from ``random_state``; a GPU's is left alone if the run had none."""
+def restore_random_state(
+    states: Sequence[dict[str, torch.Tensor]], rank: int, world_size: int, seed: int, device: torch.device
+) -> None:
+    """Put this rank's generators back to where ``random_state`` found them; a GPU's is left alone if the run had none.
+
+    Batches, frames and masks do not depend on the number of ranks. What each draws for dropout does: if there are
+    more or fewer than when the checkpoint was written, it is drawn anew, which is said.
+
+    Args:
+        states: of every rank of the run that wrote the checkpoint.
+        seed: of what is drawn anew.
+    """
+    if len(states) != world_size:
+        torch.manual_seed(int(np.random.SeedSequence([seed, rank, world_size]).generate_state(1)[0]))
+        _log.warning("the checkpoint is of %d ranks, now there are %d: dropout is drawn anew", len(states), world_size)
+        return
+    state = states[rank]
     torch.set_rng_state(state["cpu"])
     if device.type == "cuda" and "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"], device)

@@ -183,7 +183,7 @@ def flop_per_window(config: TrainConfig) -> float:
 
 
 def scale(cfg: BenchmarkConfig, folder: Path, names: Iterator[int], report: Report) -> None:
-    """Several processes, each with a core, against one process with one core; every batch is of the same size."""
+    """Several processes, each with a core, against one process with one core; a process has the same work in both."""
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < cfg.ranks:
         raise ValueError(f"ranks {cfg.ranks}: there are only {len(cores)} cores")
@@ -200,7 +200,7 @@ def scale(cfg: BenchmarkConfig, folder: Path, names: Iterator[int], report: Repo
 
 def train_on(cores: list[int], cfg: BenchmarkConfig, folder: Path, name: int) -> dict[str, float]:
     """Run train.py with a rank for each of these cores; returns its timings."""
-    launcher = [sys.executable]
+    launcher, cfg = [sys.executable], cfg.model_copy(update={"batch_size": cfg.batch_size * len(cores)})
     if len(cores) > 1:
         launcher += ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={len(cores)}"]
     command = [

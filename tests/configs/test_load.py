@@ -185,3 +185,14 @@ def test_mistakes_in_positional_words_are_named(capsys, argv, words):
     for word in words:
         assert word in message
     assert "did you mean --rest" not in message
+
+
+@pytest.mark.parametrize("ranks, rows", [(1, 32), (4, 8), (32, 1)])
+def test_ranks_share_the_batch(ranks, rows):
+    assert TrainConfig(dataset="x").batch_size_per_rank(ranks) == rows
+
+
+@pytest.mark.parametrize("ranks, fewer", [(3, 2), (5, 4), (64, 32)])
+def test_a_batch_that_does_not_divide_is_refused(ranks, fewer):
+    with pytest.raises(ValueError, match=f"batch_size 32 .* among {ranks}: start {fewer}, or .* of {ranks}"):
+        TrainConfig(dataset="x").batch_size_per_rank(ranks)

@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.training import command, losses, make_data
 
 ROOT = Path(__file__).resolve().parents[2]
-OPTIONS = "--epochs 12 --batch_size 2 --save_interval 99".split()  # a checkpoint at every 5th step
+OPTIONS = "--epochs 12 --save_interval 99".split()  # a checkpoint at every 5th step
 LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
 TIMEOUT_S = 600
 

@@ -138,6 +138,11 @@ def test_pretraining_is_launched_on_several_ranks(study):
     assert words[-2:] == ["--resume", "auto"] and "torch.distributed.run" not in reproduce.command_of(probe, ranks=4)
 
 
+def test_ranks_among_which_a_batch_does_not_divide(study, tmp_path):
+    with pytest.raises(SystemExit, match="masked: batch_size 4 .* does not divide among 3: start 2"):
+        reproduce.main(["--study", str(study / "study.yaml"), "--out", str(tmp_path), "--ranks", "3", "--commands"])
+
+
 def test_simulated_studies_make_their_recordings_first(capsys, tmp_path):
     data = reproduce.data_steps(load_study(Path("configs/study/demo.yaml")), tmp_path, tmp_path / "data")
     assert [name for name, _ in data] == ["simulate", "prepare_sim_ego4d", "prepare_sim_mmea", "prepare_sim_pd"]
