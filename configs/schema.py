@@ -211,8 +211,12 @@ class TrainConfig(Config):
     video_encoder: VideoEncoderName | None = setting(None, help="video encoder, if not the method's own")
     heads: HeadsName | None = setting(None, help="projection, or none: the encoders end in the shared space themselves")
     loss: LossName | None = setting(
-        None, help="contrastive loss, if not the method's own; softmax_soft: soft targets, as the authors' IMU2CLIP"
+        None,
+        help="contrastive loss, if not the method's own: sigmoid (SigLIP), softmax (InfoNCE both ways, one-hot "
+        "targets), softmax_soft (targets from the similarity within both modalities, as in the authors' code)",
     )
+    temperature: float = setting(0.1, gt=0, help="at the start: logits are cosines divided by it (paper: 0.1)")
+    learn_temperature: bool = setting(True, help="train the temperature; IMU2CLIP as published keeps it")
     mask_share: float = setting(0.4, gt=0, lt=1, help="share of the patches that imu_only masks (paper: 0.4)")
     # data
     dataset: FolderName = setting(help="prepared dataset to train on, a folder under --data_root")

@@ -110,6 +110,8 @@ def build_model(config: TrainConfig, video_config: dict[str, Any] | None = None)
         freeze_video=bool(config.freeze_video),
         learn_bias=config.loss == "sigmoid",
         micro_batch=config.micro_batch_size,
+        temperature=config.temperature,
+        learn_temperature=config.learn_temperature,
     )
 
 

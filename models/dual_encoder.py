@@ -23,6 +23,8 @@ class DualEncoder(nn.Module):
         freeze_video: keep the video encoder (not its head) fixed and in eval mode.
         learn_bias: the softmax loss has no bias; without this it is not trained.
         micro_batch: clips that the video encoder is given at a time while training; None gives it all at once.
+        temperature: cosines are divided by it at the start; its inverse is the logit scale.
+        learn_temperature: without this the scale stays.
 
     With ``micro_batch`` the memory of the video encoder's activations is that of one piece, while embeddings, loss and
     gradient are those of the whole batch (Gao et al. 2021, https://arxiv.org/abs/2101.06983): all pieces are embedded
@@ -44,6 +46,8 @@ class DualEncoder(nn.Module):
         freeze_video: bool = False,
         learn_bias: bool = True,
         micro_batch: int | None = None,
+        temperature: float = 0.1,
+        learn_temperature: bool = True,
     ):
         super().__init__()
         self.imu_encoder, self.video_encoder = imu_encoder, video_encoder
@@ -55,7 +59,7 @@ class DualEncoder(nn.Module):
             raise ValueError(
                 f"micro_batch_size {micro_batch}: this video encoder normalises over the batch, pieces would change it"
             )
-        self.log_scale = nn.Parameter(torch.tensor(math.log(10.0)))
+        self.log_scale = nn.Parameter(torch.tensor(-math.log(temperature)), requires_grad=learn_temperature)
         self.bias = nn.Parameter(torch.tensor(-10.0), requires_grad=learn_bias)
         if freeze_video:
             self.video_encoder.requires_grad_(False).eval()

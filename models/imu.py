@@ -104,9 +104,15 @@ class PatchTSTEncoder(nn.Module):
 class ConvGRUEncoder(nn.Module):
     """The encoder of IMU2CLIP (Moon et al. 2023, https://arxiv.org/abs/2210.14395): GroupNorm, convolutions, GRU.
 
-    Acceleration and angular rate are normalised each on its own (so this encoder does not feel their amplitude), three
-    blocks of convolution and max pooling follow, and the last state of a GRU is the output. Kernels are those of the
-    original; its windows have 200 samples a second, ours 50, so pooling is by 3 where the original has 5.
+    As published (``MW2StackRNNPooling``): acceleration and angular rate are normalised each on its own, so that this
+    encoder does not feel their amplitude; three blocks of a convolution (kernels 10, 5, 5, dilation 2, no bias) and max
+    pooling by 3, without any activation; GroupNorm over 4 groups; the last state of a GRU. Its parameters are those
+    of the original, in the same order: 850,892 at the published sizes.
+
+    One thing differs. The original's windows have 200 samples a second, so that 5 s leave 32 positions of 32
+    channels, and its GRU is given them unturned: its 32 steps are the channels. At 50 samples a second 5 positions are
+    left, which that GRU cannot take. Here its steps are the positions in time, as in the code of Cheshmi et al. 2025,
+    whose results with this encoder the paper prints.
 
     Args:
         dim: size of the GRU's state, the output.
@@ -128,14 +134,13 @@ class ConvGRUEncoder(nn.Module):
     def forward(self, imu: Tensor) -> Tensor:
         """(B, 6, 250) -> (B, dim)."""
         _check_window(imu)
-        steps = self.output_norm(self.blocks(self.input_norm(imu)))  # (B, width, 8)
+        steps = self.output_norm(self.blocks(self.input_norm(imu)))  # (B, width, 5)
         _, state = self.gru(steps.transpose(1, 2))
         return state[0]
 
 
 def _conv_block(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
-    # ceil_mode: the last samples of a window count as well
-    return nn.Sequential(nn.Conv1d(inputs, outputs, kernel), nn.ReLU(), nn.MaxPool1d(3, ceil_mode=True))
+    return nn.Sequential(nn.Conv1d(inputs, outputs, kernel, dilation=2, bias=False), nn.MaxPool1d(3))
 
 
 def patches_per_window(patch: int) -> int:

@@ -57,12 +57,15 @@ def softmax_loss(z_rows: Tensor, z_columns: Tensor, scale: Tensor, first_pair: i
 def soft_target_loss(u: Tensor, v: Tensor, scale: Tensor, first_row: int = 0, count: int | None = None) -> Tensor:
     """InfoNCE whose targets are soft: windows that resemble each other within both modalities count as related.
 
-    What the authors of the paper trained as IMU2CLIP, instead of the one-hot targets of Moon et al. 2023. With logits
-    L_ij = scale * <u_i, v_j> and targets T = softmax_j((<u_i, u_j> + <v_i, v_j>) / (2 scale)),
+    What the authors of the paper trained wherever it says softmax, instead of one-hot targets. With the temperature
+    t = 1 / scale, logits L_ij = <u_i, v_j> / t and targets T_ij = softmax_j(t * (<u_i, u_j> + <v_i, v_j>) / 2),
 
         -1/n * sum_ij ( T_ij * log softmax_j(L_ij) + T_ji * log softmax_j(L_ji) ) / 2.
 
-    The targets carry gradients, as theirs do; at their scale of 10 they are almost uniform.
+    In their IMU2CLIP t starts at 0.1: the targets are almost uniform. (The two sides change places there, which
+    changes nothing but by which of two nearly equal sums a target is divided.) In their ablation of the loss (Table
+    5) t starts at ln 10: a window's own pair then counts ten times as much as an unrelated one. The targets carry
+    gradients, as theirs do.
 
     Args:
         u, v: (N, D) unit-norm embeddings of all ranks, in rank order.
@@ -80,8 +83,8 @@ def contrastive_loss(name: str, z_imu: Tensor, z_video: Tensor, scale: Tensor, b
     """This rank's share of the loss over all ranks' pairs; its mean over ranks is the loss of the global batch.
 
     Args:
-        name: ``sigmoid``; ``softmax``, which is symmetric: the mean of both directions; or ``softmax_soft``, the same
-            with soft targets.
+        name: ``sigmoid``; ``softmax``, symmetric InfoNCE with one-hot targets: the mean of both directions (IMU2CLIP as
+            published has their sum, which AdamW does not feel); or ``softmax_soft``, the same with soft targets.
         z_imu: (n, D) unit-norm embeddings of this rank; as many on every rank.
         z_video: (n, D) likewise.
         scale: () positive logit scale.

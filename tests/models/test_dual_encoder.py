@@ -74,6 +74,41 @@ def test_a_frozen_video_encoder_does_not_move(freeze):
     assert model.video_encoder.training == (not freeze)
 
 
+@pytest.fixture(scope="module")
+def clip_folder(tmp_path_factory):
+    """Weights of a small CLIP in the form in which they are published."""
+    folder = tmp_path_factory.mktemp("clip")
+    config = config_of(model="imu2clip", embed_dim=512)
+    build_model(config).video_encoder.model.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    "settings, frozen",
+    [
+        ({}, True),  # IMU2CLIP as published
+        ({"freeze_video": False, "heads": "projection", "loss": "softmax_soft"}, False),  # as the authors trained it
+    ],
+)
+def test_imu2clip_trains_clip_where_it_says_so(clip_folder, settings, frozen):
+    model = build_model(config_of(model="imu2clip", embed_dim=512, video_weights=clip_folder, **settings)).train()
+    assert {p.requires_grad for p in model.video_encoder.parameters()} == {not frozen}
+    assert {module.training for module in model.video_encoder.modules()} == {not frozen}
+    contrastive_loss(settings.get("loss", "softmax"), *model(*pairs(4))).backward()
+    learnt = {name for name, p in model.video_encoder.named_parameters() if p.grad is not None and p.grad.any()}
+    assert not learnt if frozen else any("patch_embedding" in name for name in learnt)
+    assert all(p.grad is not None for p in model.imu_encoder.parameters())
+
+
+@pytest.mark.parametrize("learnt", [True, False])
+def test_the_temperature_is_learnt_or_stays(learnt):
+    model = build_model(config_of(loss="softmax", temperature=math.log(10), learn_temperature=learnt))
+    z_imu, z_video, scale, bias = model(*pairs(4))
+    assert scale.item() == pytest.approx(1 / math.log(10))
+    contrastive_loss("softmax", z_imu, z_video, scale, bias).backward()
+    assert (model.log_scale.grad is not None) == learnt
+
+
 def test_embeddings_scale_and_bias():
     model = build_model(config_of()).eval()
     z_imu, z_video, scale, bias = model(*pairs(3))

@@ -192,3 +192,70 @@ def test_conv_gru_does_not_feel_the_amplitude_of_a_sensor():
     louder[:, :3] *= 50
     assert (encoder(louder) - encoder(imu)).abs().max() < 1e-5  # not 0: the norm adds 1e-5 under its root
     assert (encoder(windows(2, seed=1)) - encoder(imu)).abs().max() > 1e-2
+
+
+# Parameters of IMU2CLIP's encoder as its published checkpoints name and order them (facebookresearch/imu2clip).
+PUBLISHED = {
+    "net.0.weight": (6,),
+    "net.0.bias": (6,),
+    "net.1.net.0.weight": (32, 6, 10),
+    "net.2.net.0.weight": (32, 32, 5),
+    "net.3.net.0.weight": (32, 32, 5),
+    "net.4.weight": (32,),
+    "net.4.bias": (32,),
+    "net.5.weight_ih_l0": (1536, 32),
+    "net.5.weight_hh_l0": (1536, 512),
+    "net.5.bias_ih_l0": (1536,),
+    "net.5.bias_hh_l0": (1536,),
+}
+
+
+def published_weights(seed: int = 0) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        name: 0.3 * torch.randn(shape, dtype=torch.float64, generator=generator) for name, shape in PUBLISHED.items()
+    }
+
+
+def slow_imu2clip(weights: dict[str, torch.Tensor], window: torch.Tensor) -> torch.Tensor:
+    """One window, (6, 250) -> (512,), from the description: every position, group and step of the GRU by itself."""
+
+    def group_norm(x, groups, name):
+        parts = [(g - g.mean()) / torch.sqrt(g.var(correction=0) + 1e-5) for g in x.chunk(groups)]
+        return torch.cat(parts) * weights[f"{name}.weight"][:, None] + weights[f"{name}.bias"][:, None]
+
+    x = group_norm(window, 2, "net.0")
+    for block in (1, 2, 3):
+        kernel = weights[f"net.{block}.net.0.weight"]  # every second sample, no bias
+        reach = 2 * (kernel.shape[2] - 1) + 1
+        x = torch.stack([(kernel * x[:, t : t + reach : 2]).sum((1, 2)) for t in range(x.shape[1] - reach + 1)], dim=1)
+        x = torch.stack([x[:, t : t + 3].amax(1) for t in range(0, x.shape[1] - 2, 3)], dim=1)
+    x = group_norm(x, 4, "net.4")
+    state = torch.zeros(512, dtype=torch.float64)
+    for step in x.T:
+        of_input = weights["net.5.weight_ih_l0"] @ step + weights["net.5.bias_ih_l0"]
+        of_state = weights["net.5.weight_hh_l0"] @ state + weights["net.5.bias_hh_l0"]
+        reset, update, new = zip(of_input.chunk(3), of_state.chunk(3), strict=True)
+        r, z = torch.sigmoid(sum(reset)), torch.sigmoid(sum(update))
+        state = (1 - z) * torch.tanh(new[0] + r * new[1]) + z * state
+    return state
+
+
+def test_conv_gru_is_imu2clips_with_its_weights():
+    encoder = encoder_of("conv_gru")
+    own = encoder.state_dict()
+    assert [tuple(value.shape) for value in own.values()] == list(PUBLISHED.values())
+    assert sum(p.numel() for p in encoder.parameters()) == 850_892
+    weights = published_weights()
+    encoder.load_state_dict(dict(zip(own, weights.values(), strict=True)))
+    imu = 3 * windows(3) + 1
+    expected = torch.stack([slow_imu2clip(weights, window) for window in imu])
+    assert expected.abs().mean() > 0.1
+    torch.testing.assert_close(encoder(imu), expected, rtol=1e-10, atol=1e-12)
+
+
+def test_conv_gru_steps_at_both_rates():
+    """5 s at the original's 200 Hz leave as many positions as there are channels, at 50 Hz five."""
+    blocks = encoder_of("conv_gru").blocks
+    assert blocks(torch.zeros(1, 6, 1000, dtype=torch.float64)).shape == (1, 32, 32)
+    assert blocks(torch.zeros(1, 6, 250, dtype=torch.float64)).shape == (1, 32, 5)

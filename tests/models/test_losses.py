@@ -92,11 +92,11 @@ def test_an_unknown_loss_names_the_known_ones():
         contrastive_loss("hinge", unit_rows(2, 4, 0), unit_rows(2, 4, 1), SCALE, BIAS)
 
 
-def soft_oracle(u, v, rows):
+def soft_oracle(u, v, rows, temperature):
     """One element at a time: cross entropy with soft targets, along rows and along columns."""
     n, total = len(u), 0.0
-    logit = [[float(SCALE * (u[i] @ v[j])) for j in range(n)] for i in range(n)]
-    alike = [[math.exp(float((u[i] @ u[j] + v[i] @ v[j]) / (2 * SCALE))) for j in range(n)] for i in range(n)]
+    logit = [[float(u[i] @ v[j]) / temperature for j in range(n)] for i in range(n)]
+    alike = [[math.exp(temperature * float(u[i] @ u[j] + v[i] @ v[j]) / 2) for j in range(n)] for i in range(n)]
     target = [[a / sum(row) for a in row] for row in alike]
     for i in rows:
         for j in range(n):
@@ -106,11 +106,13 @@ def soft_oracle(u, v, rows):
     return total / len(rows)
 
 
+@pytest.mark.parametrize("temperature", [0.1, math.log(10)])  # the authors' IMU2CLIP, and their ablation
 @pytest.mark.parametrize("first, count", [(0, 5), (0, 2), (2, 3)])
-def test_soft_targets_match_the_equation(first, count):
+def test_soft_targets_match_the_equation(first, count, temperature):
     u, v = unit_rows(5, 8, 0), unit_rows(5, 8, 1)
-    expected = soft_oracle(u, v, range(first, first + count))
-    assert float(soft_target_loss(u, v, SCALE, first, count)) == pytest.approx(expected, rel=1e-12)
+    expected = soft_oracle(u, v, range(first, first + count), temperature)
+    scale = torch.tensor(1 / temperature, dtype=torch.float64)
+    assert float(soft_target_loss(u, v, scale, first, count)) == pytest.approx(expected, rel=1e-12)
 
 
 def test_one_two_and_three_ranks_learn_what_a_loop_over_all_pairs_learns(tmp_path):
