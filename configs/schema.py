@@ -36,8 +36,8 @@ METHODS: dict[str, dict[str, str]] = {
         "heads": "none",
         "loss": "softmax",
     },
-    # Reconstruction trains the tokens of patches; nobody reads the CLS tokens, so they do not represent a window.
-    "imu_only": {"imu_encoder": "patchtst", "imu_pooling": "mean"},
+    # No error of reconstruction reaches the last CLS tokens, yet the authors' code reads them; mean is the other way.
+    "imu_only": {"imu_encoder": "patchtst", "imu_pooling": "cls"},
 }
 _PARTS_OF_PAIRS = ("video_encoder", "heads", "loss")
 # AdamW rate of the encoder where it learns with the layer: the paper's for finetuning; from scratch, where it names
@@ -223,7 +223,7 @@ class TrainConfig(Config):
     data_root: Path = setting(Path("data"), help="folder of the prepared datasets")
     exclude_classes: list[str] | None = setting(None, help="classes of which no window is trained on or held out")
     normalize: Normalization = setting(
-        "recording", help="z-score by the mean and std of this unit (paper: recording, with all its parts)"
+        "dataset", help="z-score by the mean and std of this unit (paper: recording, and imu_scaling std with it)"
     )
     clip_len: int = setting(10, ge=1, le=50, help="frames per 5 s clip; one is drawn from each of that many chunks")
     num_workers: int = setting(2, ge=1, help="threads per rank that decode frames")
@@ -236,18 +236,20 @@ class TrainConfig(Config):
     )
     max_held_out: PositiveInt = setting(512, help="windows, at most, kept for the report")
     # IMU encoder
-    imu_scaling: Literal["none", "std"] = setting("none", help="PatchTST scaling; std erases gravity and amplitude")
+    imu_scaling: Literal["none", "std"] = setting(
+        "none", help="PatchTST scaling of each window by itself (paper: std); std erases gravity and amplitude"
+    )
     imu_dim: PositiveInt = setting(128, help="PatchTST width per channel")
     imu_layers: PositiveInt = setting(3, help="PatchTST layers")
     imu_heads: PositiveInt = setting(4, help="PatchTST attention heads")
     imu_ffn: PositiveInt = setting(512, help="PatchTST feed-forward width")
     imu_patch: PositiveInt = setting(16, help="PatchTST patch length and stride, samples at 50 Hz")
     imu_norm: Literal["batchnorm", "layernorm"] = setting("batchnorm", help="PatchTST normalisation between layers")
-    imu_dropout: Share = setting(0.1, help="dropout inside the IMU encoder")
+    imu_dropout: Share = setting(0.1, help="dropout inside the IMU encoder (paper: 0)")
     imu_pooling: PoolingName | None = setting(
         None,
-        help="what of PatchTST represents a window: its CLS tokens, the mean of its patch tokens, or both; default: "
-        "cls (paper), and mean for imu_only, which never trains the CLS tokens",
+        help="what of PatchTST represents a window: its CLS tokens (paper; default), the mean of its patch tokens, or "
+        "both",
     )
     # video encoder
     video_weights: str = setting(
@@ -391,10 +393,17 @@ class FewShotConfig(EvaluationConfig):
     train_samples: PositiveInt | None = setting(None, help="a single number of shots; another name for --shots N")
     val_samples: PositiveInt = setting(20, help="held-out windows per class that the result is measured on")
     draws: PositiveInt = setting(5, help="random draws of shots and held-out windows; mean and std are over them")
-    split: Literal["window", "group", "leave_one_group_out"] = setting(
+    split: Literal["window", "recording", "group", "leave_one_group_out"] = setting(
         "window",
-        help="window: any windows (paper); group: no subject (or session, if unknown) on both sides; "
-        "leave_one_group_out: each is held out in turn, with all its windows",
+        help="window: any windows; recording: no recording on both sides (paper); group: no subject (or session, if "
+        "unknown) on both sides; leave_one_group_out: each is held out in turn, with all its windows",
+    )
+    windows_per_recording: Literal["all", "centre"] = setting(
+        "all", help="windows of a recording that are drawn from: all, or the one in its centre (paper, on MMEA)"
+    )
+    small_classes: Literal["refuse", "drop", "shorten"] = setting(
+        "refuse",
+        help="classes with too few windows: refuse them, drop them, or shorten their shots",
     )
     drop_small_classes: bool = setting(False, help="leave out classes with too few windows, instead of refusing them")
     stride_s: float = setting(
@@ -465,12 +474,15 @@ class DownstreamConfig(FewShotConfig):
         "1e-6 would leave the weights as they were drawn",
     )
     weight_decay: float = setting(0.01, ge=0, help="AdamW decay")
+    lr_schedule: Literal["constant", "cosine"] = setting(
+        "constant", help="rates over the whole training: constant, or cosine to 1e-7 (authors' code), at every step"
+    )
     standardize: bool = setting(
         False,
         help="z-score embeddings by mean and std of the shots, with --mode lp: fairer where encoders differ in scale",
     )
     normalize: Normalization | None = setting(
-        None, help="z-score of the windows; default: as in pretraining, and recording (paper) without a checkpoint"
+        None, help="z-score of the windows; default: as in pretraining, and dataset without a checkpoint"
     )
     num_workers: int = setting(
         0, ge=0, help="processes that finetune draws side by side; 0 takes every core where the work is worth it"

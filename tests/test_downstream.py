@@ -128,7 +128,7 @@ def test_what_represents_a_window_can_be_chosen_anew_and_is_reported(world, tmp_
         assert f"a window is represented by: {pooling}" in capsys.readouterr().out
     draws = json.loads((folder / "draws.json").read_text())["draws"]
     names = {name for draw in draws for side in ("shots", "held_out") for ids in draw[side].values() for name in ids}
-    imu = torch.from_numpy(windows.imu(np.flatnonzero(np.isin(windows.ids(), list(names))), "recording"))
+    imu = torch.from_numpy(windows.imu(np.flatnonzero(np.isin(windows.ids(), list(names))), CONFIG.normalize))
     with torch.no_grad():
         tokens = encoder.tokens(encoder.patches(imu))
     cls, mean = tokens[:, :, 0].flatten(1), tokens[:, :, 1:].mean(2).flatten(1)

@@ -7,6 +7,8 @@ import pytest
 import train
 from configs.load import build, read_yaml
 from configs.schema import TrainConfig
+from configs.study import load_study
+from datasets.splits import CLASS_SETS
 from models import build_model
 from tests.prepared import write_dataset
 from tests.training import SIZES, losses
@@ -17,7 +19,7 @@ DEMO = CONFIGS / "demo" / "pretrain.yaml"
 # One documented command each at demo scale: the demo's file and these words.
 DEMO_METHODS = [
     "",
-    "--model imu_only --epochs 100",
+    "--model imu_only --epochs 100 --imu_pooling mean",
     "--model imu2clip --embed_dim 512",
     "--loss softmax",
     "--imu_encoder conv_gru",
@@ -27,7 +29,7 @@ DEMO_METHODS = [
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Recordings of the classes that mmea27 leaves out, and of one that it keeps."""
+    """Recordings of the classes that presets on MMEA leave out, and of one that they keep."""
     root = tmp_path_factory.mktemp("data")
     classes = ["standing", "walking", "sit_stand", "downstairs", "fall", *["drinking"] * 7]
     write_dataset(root / "tiny", classes, seconds=5, frame_size=16)
@@ -50,7 +52,7 @@ def two_steps(path: Path, data: Path, runs: Path, words: list[str]) -> Path:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_two_steps_of_every_file(path, data, tmp_path):
     run = two_steps(path, data, tmp_path, [])
-    if path.stem == "mmea27":
+    if path.stem.endswith("mmea"):
         assert "6 windows to train on, 1 held out" in (run / "log.txt").read_text()
 
 
@@ -86,10 +88,11 @@ def test_in_the_demo_a_small_vit_stands_for_clip():
     assert "someone" not in local.video_origin
 
 
-def differences(name: str) -> dict:
+def differences(first: str, second: str) -> dict:
+    """What the second file has otherwise than the first."""
     ours, other = (
         build(TrainConfig, read_yaml(CONFIGS / "pretrain" / f"{stem}.yaml"), stem).model_dump()
-        for stem in ("ego4d", name)
+        for stem in (first, second)
     )
     return {key: other[key] for key in ours if ours[key] != other[key]}
 
@@ -104,13 +107,58 @@ def differences(name: str) -> dict:
     ],
 )
 def test_an_ablation_is_one_change(name, change):
-    assert differences(name) == change
+    assert differences("ego4d", name) == change
 
 
-def test_mmea27_is_mmea_without_five_classes():
-    mmea, mmea27 = (read_yaml(CONFIGS / "pretrain" / f"{name}.yaml") for name in ("mmea", "mmea27"))
-    assert mmea27.pop("exclude_classes") == ["standing", "walking", "sit_stand", "downstairs", "fall"]
-    assert mmea27 == mmea
+RECOMMENDED = [path for path in FILES if path.stem.startswith("recommended_")]
+
+
+@pytest.mark.parametrize("path", RECOMMENDED, ids=lambda path: path.stem)
+def test_recommended_is_another_combination_and_no_more(path):
+    name = path.stem.removeprefix("recommended_")
+    change = {"normalize": "dataset", "imu_scaling": "none", "imu_dropout": 0.1}
+    if "imu_only" in name:
+        change["imu_pooling"] = "mean"
+    assert differences(name, path.stem) == change
+    assert "recommended, not the paper's" in " ".join(path.read_text(encoding="utf-8").replace("#", "").split())
+    assert f"configs/pretrain/{path.name}" in path.with_name(f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def test_both_methods_have_a_recommended_file():
+    assert {path.stem for path in RECOMMENDED} == {
+        *("recommended_ego4d", "recommended_mmea", "recommended_imu_only_ego4d", "recommended_imu_only_mmea")
+    }
+
+
+def test_presets_study_compares_what_is_shipped(monkeypatch):
+    """Its encoders differ by what the presets on Ego4D differ in, and recommended is the demo's."""
+    monkeypatch.chdir(CONFIGS.parent)
+    study = load_study(CONFIGS / "study" / "presets.yaml").pretraining
+    fields = ("normalize", "imu_scaling", "imu_dropout", "imu_pooling")
+
+    def combination(values):
+        config = build(TrainConfig, values, "study").model_dump()
+        return {name: config[name] for name in fields}
+
+    found = {name: combination(read_yaml(run.config) | run.settings) for name, run in study.items()}
+    shipped = {
+        f"ours_{name}": combination(read_yaml(CONFIGS / "pretrain" / f"{file}.yaml"))
+        for name, file in (("paper", "ego4d"), ("recommended", "recommended_ego4d"))
+    }
+    assert shipped.items() <= found.items()
+    assert found["ours_recommended"] == combination(read_yaml(DEMO))
+    assert found["ours_recording_alone"] == found["ours_recommended"] | {"normalize": "recording"}
+
+
+def test_mmea_pretraining_leaves_out_what_is_evaluated(monkeypatch):
+    monkeypatch.chdir(CONFIGS.parent)
+    study = load_study(CONFIGS / "study" / "paper.yaml")
+    for run in study.pretraining.values():
+        config = build(TrainConfig, read_yaml(run.config) | run.settings, "study")
+        assert sorted(config.exclude_classes or []) == (sorted(CLASS_SETS["mmea5"]) if run.dataset == "MMEA" else [])
+    for name, evaluation in study.evaluations.items():
+        classes = read_yaml(evaluation.config)["classes"]
+        assert classes == ["mmea5" if evaluation.dataset == "MMEA" else "pd"], name
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

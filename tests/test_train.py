@@ -126,7 +126,7 @@ def test_imu_only_needs_no_video_and_resumes_to_the_bit(tmp_path):
     results = json.loads((tmp_path / "whole" / "results.json").read_text())
     assert results["windows"] + results["held_out"] == 12  # half of 24
     assert results["reconstruction"].keys() == results["chance"].keys() == {"masked_mse"}
-    assert results["config"]["imu_pooling"] == "mean"
+    assert results["config"]["imu_pooling"] == "cls"
     values = [float.fromhex(value) for value in losses(tmp_path / "whole").values()]
     assert values[-1] < values[0]
 

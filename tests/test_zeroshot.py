@@ -151,7 +151,7 @@ def test_real_encoders_rank_as_one_window_at_a_time_does(world, tmp_path, direct
         return model.embed_video(torch.from_numpy(clip))[0]
 
     def imu(name):
-        return model.embed_imu(torch.from_numpy(windows.imu(np.array([position[name]]), "recording")))[0]
+        return model.embed_imu(torch.from_numpy(windows.imu(np.array([position[name]]), CONFIG.normalize)))[0]
 
     ask, answer = (imu, video) if direction == "imu_to_video" else (video, imu)
     with torch.no_grad():
