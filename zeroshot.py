@@ -36,7 +36,7 @@ from datasets.prototypes import (
     queries_without,
     read_class_map,
 )
-from datasets.splits import groups_of, resolve_classes
+from datasets.splits import groups_of, paper_column, resolve_classes
 from datasets.store import Store, open_store
 from datasets.windows import Windows, list_windows
 from models import DualEncoder, load_dual_encoder
@@ -112,6 +112,8 @@ def main(argv: list[str] | None = None) -> Path:
     asks, answers = ("IMU", "video") if to_video else ("video", "IMU")
     numbers = f"{len(queries)} {asks} queries of {len(classes)} classes, {len(prototypes)} {answers} prototypes"
     print(f"{config.dataset}: {numbers}")
+    if column := paper_column(classes):
+        print(column)
     if len(copies):
         print(f"{len(copies)} windows are no queries: copies, under another name, of recordings that gave prototypes")
     facts = checkpoint_facts(config.checkpoint)
@@ -143,6 +145,7 @@ def main(argv: list[str] | None = None) -> Path:
         "direction": config.direction,
         "model": training.model,
         "classes": list(classes),
+        "paper_column": column,
         "queries_per_class": support.tolist(),
         "queries_left_out": len(windows) - len(queries),
         "copies_left_out": windows.ids(copies),

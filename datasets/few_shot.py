@@ -17,7 +17,7 @@ import numpy as np
 from configs.schema import FewShotConfig
 from datasets.group_splits import draw_by_group, draw_leaving_one_group_out
 from datasets.leaks import check_groups_apart, copies_on_both_sides, refuse_copies
-from datasets.splits import Draw, draw_windows, groups_of, resolve_classes, small_classes
+from datasets.splits import Draw, draw_windows, groups_of, paper_column, resolve_classes, small_classes
 from datasets.store import Store, open_store
 from datasets.windows import Windows, list_windows
 from utils.metrics import classification_chance, majority_baseline, metrics_over_draws
@@ -117,6 +117,8 @@ def describe(config: FewShotConfig, protocol: Protocol) -> str:
         f"{config.dataset}: {len(windows)} windows of {len(windows.classes)} classes; {len(protocol.used)} are drawn, "
         f"in {config.draws} draws x {len(config.shots)} numbers of shots, split by {protocol.kept_apart}"
     ]
+    if column := paper_column([*windows.classes, *protocol.dropped]):
+        lines.append(column)
     lines += [f"class left out: {name} ({why})" for name, why in protocol.dropped.items()]
     if protocol.copies:
         lines.append(f"WARNING: {len(protocol.copies)} held-out windows hold the same samples as windows to learn from")
@@ -158,6 +160,7 @@ def few_shot_results(config: FewShotConfig, protocol: Protocol, predictions: Pre
         "split": config.split,
         "groups": protocol.kept_apart,
         "classes": list(windows.classes),
+        "paper_column": paper_column([*windows.classes, *protocol.dropped]),
         "dropped_classes": protocol.dropped,
         "windows_per_class": np.bincount(windows.label, minlength=num_classes).tolist(),
         "held_out_per_class": None if whole else config.val_samples,

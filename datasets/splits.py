@@ -92,6 +92,13 @@ def resolve_classes(names: Sequence[str] | None, available: Sequence[str]) -> tu
     return chosen
 
 
+def paper_column(classes: Sequence[str]) -> str:
+    """What a reader must know who sets results on all of MMEA beside the paper's; empty for other classes."""
+    if set(classes) != set(CLASS_SETS["mmea"]):
+        return ""
+    return f"All {len(classes)} classes of MMEA: the paper's column is five of them (--classes mmea5)."
+
+
 def groups_of(subject: np.ndarray, session: np.ndarray) -> tuple[np.ndarray, str]:
     """The group of each window: its subject, or its session where the subject is unknown.
 

@@ -4,7 +4,7 @@ from configs.paper import MOST_LABELS, Value, paper_results
 from scripts.report_runs import Run, held_out, interval_cell, percent_cell, warnings
 from scripts.study_results import APPROACHES, MODES, Protocol, Result, StudyResults, used_marks
 from utils.document import MISSING, Block, Cell, Heading, Table
-from utils.tables import marked, percent
+from utils.tables import marked, paper_column, percent
 
 IN_TABLE_3 = ("imu_only", "imu2clip", "ours")
 IN_TABLE_5 = ("imu2clip", "softmax", "conv_gru", "clip", "ours")
@@ -163,7 +163,7 @@ def protocol_notes(found: StudyResults, protocol: Protocol) -> tuple[str, ...]:
                 f"{role} is {run.dataset}: {len(r['classes'])} classes; {MODES[mode]}{embeddings}; mean ± standard "
                 f"deviation over {draws} draws; held out: {held_out(r)}; split by {r['groups']}."
             )
-            notes += warnings(run)
+            notes += [*paper_column(r), *warnings(run)]
     return tuple(dict.fromkeys(notes))
 
 

@@ -6,7 +6,7 @@ from scripts.report_runs import Run, percent_cell, share_cell
 from scripts.report_sections import zero_shot_intervals
 from scripts.study_results import Result, StudyResults, used_marks
 from utils.document import Block, Cell, Heading, Table, Text
-from utils.tables import METRICS, marked, percent, share
+from utils.tables import METRICS, marked, paper_column, percent, share
 
 SHORT_METRICS = METRICS | {"balanced_accuracy": "B. Acc., %", "macro_f1": "F1"}
 
@@ -93,4 +93,5 @@ def _zero_shot_notes(found: StudyResults) -> tuple[str, ...]:
                     f"class from {source}; mean ± standard deviation over {repetitions} random "
                     f"{100 * share_drawn:g} % of each class."
                 )
+                notes += paper_column(r)
     return tuple(notes)

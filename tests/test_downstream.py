@@ -11,6 +11,7 @@ from torch import nn
 
 import downstream
 from configs.schema import TrainConfig
+from datasets.splits import CLASS_SETS
 from datasets.store import open_store
 from datasets.windows import list_windows
 from models import build_imu_encoder, load_imu_encoder
@@ -305,6 +306,16 @@ def test_small_classes_are_dropped_only_by_the_setting_and_listed(world, tmp_pat
     assert results["classes"] == ["fall", "walking"]
     assert results["dropped_classes"] == {"standing": "8 windows, 13 are needed"}
     assert "class left out: standing (8 windows, 13 are needed)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("flags, said", [("", True), ("--classes mmea", True), ("--classes mmea5", False)])
+def test_all_of_mmea_is_not_the_paper_column(world, tmp_path, capsys, flags, said):
+    write_dataset(tmp_path / "data" / "toy", [*CLASS_SETS["mmea"]] * 2, seconds=10, video=False)
+    where = f"--data_root {tmp_path}/data --checkpoint {world}/last.pt --val_samples 1 --shots 1 --draws 1 --epochs 1"
+    _, results = run(world, tmp_path, where, flags, "--report")
+    assert len(results["classes"]) == (32 if said else 5)
+    assert ("--classes mmea5" in results["paper_column"]) is said
+    assert capsys.readouterr().out.count("--classes mmea5") == 2 * said  # before the evaluation, and in its table
 
 
 def test_results_say_what_pretraining_has_seen_and_no_folder(world, tmp_path, capsys):

@@ -13,6 +13,7 @@ from configs.constants import WINDOW_FRAMES
 from configs.load import parse
 from configs.schema import TrainConfig, ZeroshotConfig
 from datasets.frames import FrameStream, FrameWriter, draw_frames
+from datasets.splits import CLASS_SETS
 from datasets.store import frames_path, open_store
 from datasets.windows import list_windows
 from models import build_model
@@ -133,6 +134,15 @@ def test_what_pretraining_has_seen_is_said(world, tmp_path, monkeypatch, capsys)
     assert results["seen_in_pretraining"]["windows"] == sum(results["queries_per_class"])
     assert "WARNING: the encoder was pretrained on this dataset (toy)" in (printed := capsys.readouterr().out)
     assert "Seen before" in printed
+
+
+@pytest.mark.parametrize("flags, said", [("", True), ("--classes mmea5", False)])
+def test_all_of_mmea_is_not_the_paper_column(world, tmp_path, monkeypatch, capsys, flags, said):
+    write_dataset(tmp_path / "data" / "toy", [*CLASS_SETS["mmea"]] * 2, seconds=5, frame_size=16)
+    Seen(monkeypatch, lambda side, name: torch.eye(32)[CLASS_SETS["mmea"].index(name)])
+    _, results = run(world, tmp_path, f"--data_root {tmp_path}/data --prototypes_per_class 1 {flags} --report")
+    assert ("--classes mmea5" in results["paper_column"]) is said
+    assert capsys.readouterr().out.count("--classes mmea5") == 2 * said
 
 
 @pytest.mark.parametrize("direction", ["imu_to_video", "video_to_imu"])

@@ -88,6 +88,11 @@ def seen_before(results: dict[str, Any]) -> list[str]:
     )
 
 
+def paper_column(results: dict[str, Any]) -> list[str]:
+    """A line for results on all classes of a dataset of which the paper took some; none for others."""
+    return [line] if (line := results.get("paper_column")) else []  # earlier versions did not say
+
+
 def copies_left_out(results: dict[str, Any]) -> list[str]:
     """A line that counts what was no query because a prototype holds it under another name; none where nothing was."""
     copies = results.get("copies_left_out")  # earlier versions did not look for them
@@ -114,6 +119,7 @@ def few_shot_tables(results: dict[str, Any]) -> str:
             f"\n{few_shot_title(results)}",
             f"mean ± std over {draws} draws; held out: {results['held_out']}; split by {results['groups']}; "
             f"{interval_note(first)}",
+            *paper_column(results),
             *seen_before(results),
             "",
             markdown(["", *(cell for name in names for cell in (f"{METRICS[name]}, %", "interval"))], rows),
@@ -156,6 +162,7 @@ def zero_shot_tables(results: dict[str, Any]) -> str:
             f"{sum(results['queries_per_class'])} queries, {results['prototypes_per_class']} prototypes per class; "
             f"mean ± std over {repetitions} random {100 * share_drawn:g} % of each class; "
             f"{interval_note(results['interval']['balanced_accuracy'])}",
+            *paper_column(results),
             *seen_before(results),
             *copies_left_out(results),
             "",
