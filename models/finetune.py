@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from models.probe import embed_imu, initial_weight, shuffled_batches
+from utils.progress_bar import progress
 
 STEPS_PER_PROCESS = 50  # fewer steps are done sooner than another process has started
 
@@ -133,7 +133,7 @@ def finetune_grid(
     processes = min(num_workers or _cores(), len(cells), useful)
     logits: list[Tensor | None] = [None] * len(cells)
     epochs, kept = [0] * len(cells), None
-    ended = tqdm(_results(work, steps, processes), total=len(cells), desc="finetune", unit="run")
+    ended = progress(_results(work, steps, processes), total=len(cells), desc="finetune", unit="run")
     for number, answer, epoch, trained in ended:
         logits[number], epochs[number] = answer, epoch
         kept = trained or kept

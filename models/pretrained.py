@@ -18,6 +18,8 @@ from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
 from safetensors import SafetensorError
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from utils.progress_bar import hide_other_bars
+
 Model = TypeVar("Model", bound=PreTrainedModel)
 
 _WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -105,6 +107,7 @@ def _unreachable(url: str) -> str | None:
 
 def _download(name: str) -> Path:
     place = {"cache_dir": _cache(), "endpoint": _endpoint()}
+    hide_other_bars()
     try:
         config = hf_hub_download(name, "config.json", **place)
         for file in _WEIGHT_FILES:
@@ -127,6 +130,7 @@ def load_checked(model_class: type[Model], config: PreTrainedConfig, folder: Pat
         WeightsError: if parameters are missing or of another shape, or VideoMAE's query biases are all zero.
     """
     verbosity = transformers.logging.get_verbosity()
+    hide_other_bars()
     transformers.logging.set_verbosity_error()  # what matters of its warnings is checked below
     try:
         model, report = model_class.from_pretrained(

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
-from tqdm import tqdm
 
 from configs.load import parse
 from configs.schema import CheckSyncConfig
@@ -24,6 +23,7 @@ from datasets.whole_files import write_text
 from scripts.prepare_parallel import WorkersError
 from scripts.sync_picture import draw_offsets
 from scripts.sync_rows_kept import KeptRows
+from utils.progress_bar import progress
 from utils.tables import markdown
 
 SETTINGS = "sync.json"  # beside sync.csv: the settings that it follows from
@@ -78,7 +78,7 @@ def check_dataset(store: Recordings, settings: SyncSettings, num_workers: int, k
     jobs = (delayed(check_recording)(number, store.only(number), settings) for number in left)
     done = Parallel(n_jobs=num_workers, return_as="generator_unordered")(jobs)
     try:
-        for number, row in tqdm(done, total=len(frames), initial=len(rows), desc="check_sync", unit="recording"):
+        for number, row in progress(done, total=len(frames), initial=len(rows), desc="check_sync", unit="recording"):
             kept.add(number, row)
             rows[number] = row
     except TerminatedWorkerError as error:

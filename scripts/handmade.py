@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from sklearn.ensemble import RandomForestClassifier
-from tqdm import tqdm
 
 from configs.load import dump, parse
 from configs.schema import HandmadeConfig
 from datasets.few_shot import build_protocol, cell_seed, describe, few_shot_results, write_answers, write_protocol
 from datasets.handmade import handmade_features
 from datasets.leaks import NOT_SEEN
+from utils.progress_bar import progress
 from utils.results import public_settings
 from utils.run import commit, default_name, open_run, seed_everything, write_json
 from utils.tables import few_shot_tables
@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> Path:
     print(describe(config, protocol))
     features = handmade_features(windows.imu(used, "none"))
     predictions = {}
-    for shots in tqdm(config.shots, desc="forests", unit="number of shots"):
+    for shots in progress(config.shots, total=len(config.shots), desc="forests", unit="number of shots"):
         predictions[shots] = []
         for draw in protocol.draws:
             train = draw.train(shots)

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from datasets.journal import count_starts, remove_leftovers
 from datasets.preparation import Outcome, prepare_source, reject_crashed
 from datasets.recording import Source
+from utils.progress_bar import Lines, progress
 
 _MAX_DEATHS = 3  # of workers in a row, none of which had begun with a recording
 _IDLE_S = 60  # after which a worker ends
@@ -91,9 +92,9 @@ def source_bytes(source: Source) -> int:
     return sum(path.stat().st_size for path in source.files if path.is_file())
 
 
-def progress_bar(task: Task, total: int) -> tqdm:
+def progress_bar(task: Task, total: int) -> tqdm | Lines:
     """How many recordings are done."""
-    return tqdm(total=total, desc=f"prepare {task.out.name}", unit="recording")
+    return progress(total=total, desc=f"prepare {task.out.name}", unit="recording")
 
 
 def _in_processes(task: Task, sources: Iterable[Source], workers: int) -> Iterator[Outcome]:

@@ -16,11 +16,10 @@ import time
 from pathlib import Path, PurePath
 from typing import Any
 
-from tqdm import tqdm
-
 from configs.load import ConfigError, parse, read_yaml
 from configs.schema import Config, DownstreamConfig, HandmadeConfig, ReproduceConfig, TrainConfig, ZeroshotConfig
 from configs.study import Cell, Study, cells, checkpoint_of, load_study
+from utils.progress_bar import progress
 
 PROGRAMS: dict[str, tuple[list[str], type[Config]]] = {
     "train": (["train.py"], TrainConfig),
@@ -189,7 +188,7 @@ def print_commands(steps: list[tuple[str, list[str]]], missing: list[Cell], rank
 def run_cells(missing: list[Cell], runs_root: Path, logs: Path, ranks: int) -> list[str]:
     """Run them in order; names of those that failed or could not be run."""
     failed: list[str] = []
-    with tqdm(missing, desc="study", unit="run") as bar:
+    with progress(missing, total=len(missing), desc="study", unit="run") as bar:
         for cell in bar:
             bar.set_postfix_str(cell.name)
             if lost := [name for name in cell.needs if name in failed]:

@@ -13,12 +13,12 @@ from functools import partial
 from pathlib import Path
 
 from joblib import Parallel, delayed
-from tqdm import tqdm
 
 from configs.load import parse
 from configs.schema import SimulateConfig
 from datasets import raw_files, takes
 from datasets.takes import Take
+from utils.progress_bar import progress
 
 NOTE = "SIMULATED.txt"
 
@@ -106,7 +106,7 @@ def write_dataset(
     # longest first, so that no worker is left alone with a long one at the end
     jobs = (delayed(write)(partial_folder, take) for take in sorted(plan, key=lambda take: -take.duration_s))
     results = Parallel(n_jobs=workers, return_as="generator_unordered")(jobs)
-    entries = list(tqdm(results, total=len(plan), desc=f"simulate {folder.name}", unit="recording"))
+    entries = list(progress(results, total=len(plan), desc=f"simulate {folder.name}", unit="recording"))
     finish(partial_folder, entries)
     (partial_folder / NOTE).write_text(_note(settings))
     partial_folder.rename(folder)
