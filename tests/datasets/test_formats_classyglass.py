@@ -1,11 +1,14 @@
 """ClassyGlass: units, clocks, people and labels, on made-up files and on the real ones."""
 
 import gzip
+import shutil
 
 import numpy as np
 import pytest
 
 from datasets.formats import classyglass
+from datasets.formats.classyglass_files import activity, read_labels, read_names
+from datasets.formats.delimited import read_numbers
 from datasets.recording import BadRecording
 from datasets.signals import process
 
@@ -72,12 +75,103 @@ def test_another_unit_is_refused(raw):
         source.parse()
 
 
-def test_missing_folder_and_table_are_named(tmp_path, raw):
+def test_a_folder_without_either_is_named(tmp_path, raw):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         classyglass.find(tmp_path / "nowhere", None)
-    (raw / "labels.csv").unlink()
-    with pytest.raises(FileNotFoundError, match=r"labels\.csv"):
+    (raw / "labels.csv").unlink()  # the made-up names say no activity
+    shutil.rmtree(raw / "Dataset_1A")
+    shutil.rmtree(raw / "Dataset_2")
+    with pytest.raises(FileNotFoundError, match=r"neither labels\.csv nor.*--raw"):
         classyglass.find(raw, None)
+
+
+def test_a_table_without_a_column_is_named(raw):
+    (raw / "labels.csv").write_text("file,dataset,user,experiment,activity,sensor\n")
+    with pytest.raises(ValueError, match=r"labels\.csv: .*label"):
+        classyglass.find(raw, None)
+
+
+# ------------------------------------------------------------- as published: no labels.csv
+
+
+@pytest.mark.parametrize(
+    "dataset, experiment, label",
+    [
+        ("Dataset_1A", 1, "reading"), ("Dataset_1A", 11, "stairs"), ("Dataset_1A", 12, "reading"),
+        ("Dataset_1B", 133, "reading"), ("Dataset_1B", 142, "running"), ("Dataset_1B", 147, "pick_up_floor_standing"),
+        ("Dataset_1B", 148, "reading"), ("Dataset_1B", 132, "pick_up_floor_standing"),
+        ("Dataset_2", 6, "tug"), ("Dataset_2", 7, "reading"), ("Dataset_2", 71, "pick_up_floor_standing"),
+    ],
+)  # fmt: skip
+def test_the_number_tells_the_activity(dataset, experiment, label):
+    assert activity(dataset, experiment) == label
+
+
+def publish(folder, experiment, start="MetaWear_2019-09-14T13.41.43.335_F1E5", sensors=("Accelerometer", "Gyroscope")):
+    """Files as the repository names them; 7 s each."""
+    for sensor in sensors:
+        unit, value = {"Accelerometer": ("g", [0, 1, 0]), "Gyroscope": ("deg/s", [9, 0, 9])}.get(sensor, ("T", [1] * 3))
+        write_sensor(
+            folder / f"{experiment}_{start}_{sensor}_100.000Hz_1.4.5.csv.gz", 1568482903468, [value] * 700, unit
+        )
+
+
+def ids(found):
+    return {source.id: source.parse.args[3]["label"] for source in found.sources}, {
+        r.id: r.reason for r in found.rejected
+    }
+
+
+def test_the_published_layout_is_read_by_names(tmp_path):
+    publish(tmp_path / "Datasets/Dataset_1A/User1", 1, sensors=("Accelerometer", "Gyroscope", "Magnetometer"))
+    publish(tmp_path / "Datasets/Dataset_2/SensorData/User12", 72, "Werable1_2021-11-03T10.30.25.133_EB94")
+    (tmp_path / "Datasets/Dataset_1A/notes.csv").write_text("a,b\n")
+    found = classyglass.find(tmp_path, None)
+    assert ids(found) == ({"Dataset_1A-User1-001": "reading", "Dataset_2-User12-072": "tug"}, {})
+    assert found.classes == ("reading", "tug")
+    recording = found.sources[1].parse()
+    assert (recording.subject, recording.session) == ("Dataset_2-User12", "Dataset_2_User12_72")
+    assert ids(classyglass.find(tmp_path, ["Dataset_2"]))[0] == {"Dataset_2-User12-072": "tug"}
+
+
+EARLY, LATE = "MetaWear_2019-09-14T13.41.43.335_F1E5", "MetaWear_2019-09-14T13.49.00.001_F1E5"
+
+
+def test_a_restarted_experiment_gives_what_is_whole(tmp_path):
+    user = tmp_path / "Dataset_1A" / "User1"
+    publish(user, 1, EARLY)
+    publish(user, 1, LATE)
+    publish(user, 2, EARLY, ["Accelerometer"])
+    publish(user, 2, LATE)
+    publish(user, 3, EARLY, ["Accelerometer"])
+    publish(user, 3, LATE, ["Gyroscope"])  # one of each: nothing else could belong to them
+    assert ids(classyglass.find(tmp_path, None)) == (
+        {
+            "Dataset_1A-User1-001": "reading", "Dataset_1A-User1-001-2": "reading",
+            "Dataset_1A-User1-002-2": "writing", "Dataset_1A-User1-003": "typing",
+        },
+        {"Dataset_1A-User1-002": "missing_gyro"},
+    )  # fmt: skip
+
+
+def test_names_alone_say_what_the_table_says(real_data):
+    """Of all 423 files: dataset, person, experiment, start, activity and sensor."""
+    raw = real_data / "classyglass"
+    by_name, odd = read_names(raw)
+    by_table, bad = read_labels(raw, raw / "labels.csv")
+    assert len(by_name) == 423 and set(by_name) == set(by_table) and not odd and not bad
+
+
+def test_the_liveliest_of_fifteen_is_running(real_data):
+    """What tells that Dataset_1B counts from 133: of every person, running moves the head most."""
+    files, _ = read_names(real_data / "classyglass")
+    swing = {}
+    for file in files:
+        if file.dataset == "Dataset_1B" and file.sensor == "acc" and file.user in ("User13", "User16"):
+            values = read_numbers(file.path, ["x-axis (g)", "y-axis (g)", "z-axis (g)"])[0].to_numpy()
+            swing[file.user, file.label] = np.linalg.norm(values, axis=1).std()
+    for user in ("User13", "User16"):
+        assert max((label for u, label in swing if u == user), key=lambda label: swing[user, label]) == "running"
 
 
 def test_the_real_people(real_data):
