@@ -32,7 +32,7 @@ from datasets.source_video import frames_at, probe
 from datasets.store import open_frame_writer
 from datasets.units_check import check_units
 
-VERSION = 2  # of the signal path and the frames: raised when the same files would be prepared differently
+VERSION = 3  # of the signal path and the frames: raised when the same files would be prepared differently
 _SAMPLES_PER_FRAME = IMU_RATE_HZ // FRAME_RATE_HZ
 
 

@@ -43,13 +43,20 @@ def probe(path: Path) -> VideoInfo:
     Raises:
         BadRecording: ``missing_video``, ``empty_video`` or ``unreadable_video``.
     """
-    with _open(path) as container:
+    with open_container(path) as container:
         return _info(path, container)
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[Any]:
-    """The container of a file that exists, holds something and can be opened."""
+def open_container(path: Path, options: dict[str, str] | None = None) -> Iterator[Any]:
+    """The container of a file that exists, holds something and can be opened.
+
+    Args:
+        options: of FFmpeg's demuxer.
+
+    Raises:
+        BadRecording: ``missing_video``, ``empty_video`` or ``unreadable_video``.
+    """
     import av  # only where source video is read
 
     if not path.is_file():
@@ -57,11 +64,13 @@ def _open(path: Path) -> Iterator[Any]:
     if path.stat().st_size == 0:
         raise BadRecording("empty_video", f"{path}: holds no bytes; copy it again")
     try:
-        container = av.open(str(path))
+        container = av.open(str(path), options=options)
     except av.FFmpegError as error:
         raise BadRecording(
             "unreadable_video", f"{path}: cannot be opened ({error.strerror}); it may be cut off, copy it again"
         ) from error
+    except UnicodeDecodeError as error:  # of PyAV before 19
+        raise BadRecording("unreadable_video", f"{path}: its metadata are not UTF-8; update PyAV") from error
     with container:
         yield container
 
@@ -70,6 +79,8 @@ def _info(path: Path, container: Any) -> VideoInfo:
     if not container.streams.video:
         raise BadRecording("unreadable_video", f"{path}: holds no video track")
     stream = container.streams.video[0]
+    if stream.codec_context is None:
+        raise BadRecording("unreadable_video", f"{path}: nothing here decodes its kind of video; re-encode it as H.264")
     base = stream.time_base
     if stream.duration is not None and base is not None:
         duration = float(stream.duration * base)
@@ -102,7 +113,7 @@ def frames_at(path: Path, times_s: np.ndarray, size: int) -> Iterator[np.ndarray
     # kept from frame to frame: their tables take longer to make than a frame to scale
     scaler, to_rgb = VideoReformatter(), VideoReformatter()
     shown, image = None, None
-    with _open(path) as container:
+    with open_container(path) as container:
         info = _info(path, container)
         width, height = scaled_size(info.width, info.height, size)
         for frame in choose_nearest(_decode(path, container), times_s):

@@ -1,10 +1,9 @@
 """GoPro footage: mp4 files that carry their own accelerometer and gyroscope.
 
 Any folder tree of mp4 files. A recording is named after its path; subject and label are unknown. m/s² and rad/s, axes
-X right/left, Y forward/back, Z up/down for all cameras (``gpmf``). The telemetry track and the video share the
-container's clock. A payload says how many samples it holds and which time span it covers, not when each was taken:
-they are spread evenly over the span, payload by payload, because the sensor's clock drifts against the camera's and the
-last payload is shorter than the others.
+X right/left, Y forward/back, Z up/down for all cameras (``gpmf``). When a sample was taken is found out in
+``gopro_clock``; it may be before the first frame, and what lies outside the video is left out later, so that filters
+meet no edge there.
 
 Cameras cut a long shot into chapter files. Each chapter is a recording, so that they are prepared side by side; the
 shot is their session. The telemetry runs on over the cut: a second of each neighbour's is joined on, so that filters
@@ -20,10 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from datasets.formats import gpmf
+from datasets.formats.gopro_clock import Batch, sample_times
 from datasets.formats.listing import id_from, need_folder
-from datasets.mp4 import track_samples
 from datasets.recording import BadRecording, Found, Recording, Source
-from datasets.source_video import probe
+from datasets.source_video import open_container, probe
 
 OPTIONS = ()
 JOINED_S = 1.0  # of each neighbour's telemetry; no filter reaches further
@@ -54,19 +53,20 @@ def find(raw: Path) -> Found:
         FileNotFoundError: if there is none.
     """
     need_folder(raw, "give the folder with the GoPro files as --raw")
-    files = sorted(path for path in raw.rglob("*") if path.suffix.lower() == ".mp4" and path.is_file())
+    files = sorted(path for path in raw.rglob("*") if path.suffix.lower() == ".mp4" and not path.is_dir())
     if not files:
         raise FileNotFoundError(f"{raw} holds no .mp4 file: give the folder with the GoPro files as --raw")
-    shots: dict[tuple[Path, str], dict[int, Path]] = defaultdict(dict)
+    shots: dict[tuple[Path, str], list[tuple[int, Path]]] = defaultdict(list)
     for path in files:
         shot, number = chapter_of(path.stem)
-        shots[path.parent, shot][number] = path
+        shots[path.parent, shot].append((number, path))
     sources = []
     for (folder, shot), chapters in shots.items():
         session = id_from(*folder.relative_to(raw).parts, shot)
-        for number, path in sorted(chapters.items()):
+        first_of = dict(reversed(chapters))  # two files may claim to be the same chapter
+        for number, path in chapters:
             recording_id = id_from(*path.relative_to(raw).with_suffix("").parts)
-            beside = tuple(chapters.get(n) for n in (number - 1, number + 1))
+            beside = tuple(first_of.get(n) for n in (number - 1, number + 1))
             job = partial(parse, recording_id, path, *beside, session)
             sources.append(Source(recording_id, (path, *(p for p in beside if p is not None)), job))
     return Found(tuple(sorted(sources, key=lambda source: source.id)))
@@ -137,24 +137,52 @@ def read_telemetry(path: Path) -> Telemetry:
             ``gpmf.read_payload``.
     """
     info = probe(path)
-    try:
-        payloads = track_samples(path, "gpmd")
-    except ValueError as error:
-        raise BadRecording("damaged_telemetry", str(error)) from error
-    if not payloads:
-        raise BadRecording("no_telemetry", f"{path}: has no GPMF track; was it cut or re-encoded after recording?")
-    times: dict[str, list[np.ndarray]] = {key: [] for key in gpmf.UNITS}
+    batches: dict[str, list[Batch]] = {key: [] for key in gpmf.UNITS}
     values: dict[str, list[np.ndarray]] = {key: [] for key in gpmf.UNITS}
-    for number, payload in enumerate(payloads):
-        for key, samples in gpmf.read_payload(payload.data, f"{path}, payload {number}").items():
-            share = np.arange(len(samples)) / max(len(samples), 1)
-            times[key].append(payload.time_s + share * payload.duration_s - info.start_s)
-            values[key].append(samples)
+    for number, (start_s, duration_s, payload) in enumerate(read_payloads(path)):
+        where = f"{path}, payload {number}"
+        stamps = gpmf.time_stamps(payload, where)
+        frame_stamp_s = next((stamps[key] for key in gpmf.OF_FRAMES if key in stamps), np.nan)
+        for key, samples in gpmf.read_payload(payload, where).items():
+            if len(samples):
+                stamp_s = stamps.get(key, np.nan)
+                batches[key].append(Batch(start_s - info.start_s, duration_s, len(samples), stamp_s, frame_stamp_s))
+                values[key].append(samples)
     for key, name in (("ACCL", "acc"), ("GYRO", "gyro")):
-        if not sum(map(len, values[key])):
+        if not values[key]:
             raise BadRecording(f"missing_{name}", f"{path}: its telemetry holds no {key}; all six channels are needed")
     return Telemetry(
-        {key: np.concatenate(times[key]) for key in gpmf.UNITS},
+        {key: sample_times(batches[key]) for key in gpmf.UNITS},
         {key: np.concatenate(values[key]) for key in gpmf.UNITS},
         info.duration_s,
     )
+
+
+def read_payloads(path: Path) -> list[tuple[float, float, bytes]]:
+    """Start and duration on the container's clock, seconds, and content of each payload of the telemetry track.
+
+    Raises:
+        BadRecording: ``no_telemetry`` or ``damaged_telemetry``, or as ``probe``.
+    """
+    import av  # only where source video is read
+    from av.stream import Discard
+
+    # FFmpeg's full treatment of edit lists begins a track with a whole payload, up to a second early or late
+    with open_container(path, {"advanced_editlist": "0"}) as container:
+        tracks = [stream for stream in container.streams.data if stream.name == "bin_data"]  # its name for gpmd
+        if not tracks:
+            raise BadRecording("no_telemetry", f"{path}: has no GPMF track; was it cut or re-encoded after recording?")
+        track = tracks[0]
+        for stream in container.streams:
+            if stream.index != track.index:
+                stream.discard = Discard.all  # gigabytes that are passed over unread
+        try:
+            packets = [packet for packet in container.demux(track) if packet.size]
+        except av.FFmpegError as error:
+            raise BadRecording("damaged_telemetry", f"{path}: {error.strerror}; copy it again") from error
+        whole = sum(not packet.is_corrupt and packet.pts is not None for packet in packets)
+        if whole < max(track.frames, len(packets)):
+            detail = f"{path}: {whole} of {track.frames} payloads are whole; the file is cut off, copy it again"
+            raise BadRecording("damaged_telemetry", detail)
+        base = track.time_base
+        return [(float(p.pts * base), float((p.duration or 0) * base), bytes(p)) for p in packets]

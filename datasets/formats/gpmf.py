@@ -2,7 +2,7 @@
 
 A payload (about one second) is a tree of records: a four-letter key, a type, the size of one item and their number,
 then the items, padded to four bytes. Within a stream (``STRM``) the data come last; records before them say how to
-read them: ``SCAL`` divides the integers, ``SIUN`` is the unit after that. Format: https://github.com/gopro/gpmf-parser
+read them: ``SCAL`` divides the integers, ``SIUN`` is the unit after that, ``STMP`` the time of the first. Format: https://github.com/gopro/gpmf-parser
 (``docs``). Acceleration is in m/s², angular rate in rad/s.
 
 Axes come out in one order for all cameras, the camera's own X, Y, Z: X right/left, Y forward/back, Z up/down; an
@@ -17,6 +17,7 @@ upright camera at rest reads +9.8 m/s² on Z. How the stored ones lie is said by
 import re
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,7 @@ import numpy as np
 from datasets.recording import BadRecording
 
 UNITS = {"ACCL": "m/s²", "GYRO": "rad/s"}
+OF_FRAMES = ("CORI", "SHUT")  # streams with one value for each frame; the first of them that is there is believed
 _TYPES = {"b": "i1", "B": "u1", "s": ">i2", "S": ">u2", "l": ">i4", "L": ">u4", "f": ">f4", "d": ">f8", "j": ">i8"}
 _AXES_OF_CAMERA = {"fusion": "yXZ", "hero6": "YxZ", "hero7": "YxZ"}  # by the beginning of its name (DVNM)
 _AXES_IN_WORDS = {"up/down": "Z", "right/left": "X", "forward/back": "Y"}
@@ -72,22 +74,51 @@ def read_payload(payload: bytes, where: str) -> dict[str, np.ndarray]:
         BadRecording: ``damaged_telemetry``, ``unknown_unit`` or ``unknown_axes``.
     """
     found: dict[str, np.ndarray] = {}
+    with _named(where):
+        for camera, stated in _streams(payload):
+            for key in UNITS.keys() & stated.keys() - found.keys():
+                found[key] = _sensor(key, stated, camera, where)
+    return found
+
+
+def time_stamps(payload: bytes, where: str) -> dict[str, float]:
+    """When the first sample of a stream in a payload was taken, seconds on the camera's clock; streams that say it.
+
+    Args:
+        where: file and payload, for messages.
+
+    Raises:
+        BadRecording: ``damaged_telemetry``.
+    """
+    found: dict[str, float] = {}
+    with _named(where):
+        for _, stated in _streams(payload):
+            for key in {*UNITS, *OF_FRAMES} & stated.keys() - found.keys():
+                if "STMP" in stated:
+                    found[key] = int.from_bytes(stated["STMP"].data, "big") / 1e6
+    return found
+
+
+def _streams(payload: bytes) -> Iterator[tuple[str, dict[str, Record]]]:
+    """Name of the camera, and the records of each stream by their keys."""
+    for device in records(payload):
+        camera = ""
+        for stream in records(device.data) if device.key == "DEVC" else ():
+            if stream.key == "DVNM":
+                camera = _text(stream)
+            if stream.key == "STRM":
+                yield camera, {record.key: record for record in records(stream.data)}
+
+
+@contextmanager
+def _named(where: str) -> Iterator[None]:
+    """Say where it is that something cannot be read."""
     try:
-        for device in records(payload):
-            camera = ""
-            for stream in records(device.data) if device.key == "DEVC" else ():
-                if stream.key == "DVNM":
-                    camera = _text(stream)
-                if stream.key != "STRM":
-                    continue
-                stated = {record.key: record for record in records(stream.data)}
-                for key in UNITS.keys() & stated.keys() - found.keys():
-                    found[key] = _sensor(key, stated, camera, where)
+        yield
     except ValueError as error:
         if isinstance(error, BadRecording):
             raise
         raise BadRecording("damaged_telemetry", f"{where}: {error}") from error
-    return found
 
 
 def _sensor(key: str, stated: dict[str, Record], camera: str, where: str) -> np.ndarray:

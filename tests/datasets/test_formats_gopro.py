@@ -28,10 +28,21 @@ def text(key, words):
     return record(key, b"c", 1, len(data), data)
 
 
-def stream(key, values, scale=(100,), unit=None, orin=None, name=None, turn=None):
+def stamped(seconds):
+    """When the first sample of a stream was taken."""
+    return record(b"STMP", b"J", 8, 1, struct.pack(">Q", round(seconds * 1e6)))
+
+
+def frame_stream(key, seconds):
+    """A stream with one value for each frame: the camera's orientation, the exposure."""
+    return nest(b"STRM", stamped(seconds), record(key, b"f", 4, 25, bytes(100)))
+
+
+def stream(key, values, scale=(100,), unit=None, orin=None, name=None, turn=None, stamp_s=None):
     raw = np.asarray(values, dtype=">i2").tobytes()
     return nest(
         b"STRM",
+        stamped(stamp_s) if stamp_s is not None else b"",
         record(b"TSMP", b"L", 4, 1, struct.pack(">I", 7)),
         text(b"STNM", name) if name else b"",
         text(b"ORIN", orin) if orin else b"",
@@ -191,13 +202,13 @@ def test_a_walk_with_a_camera(real_data):
     assert recording.video == path
     assert (len(recording.acc), len(recording.gyro)) == (2082, 2082)  # the file's own count of samples
     # ten payloads of 1.001 s, and a last one of 0.533 s with 105 samples
-    assert recording.acc_time_s[0] == 0
-    assert recording.acc_time_s[-105] == pytest.approx(10.010, abs=1e-9)
-    assert recording.acc_time_s[-1] == pytest.approx(10.010 + 0.533 * 104 / 105, abs=1e-9)
-    assert np.diff(recording.acc_time_s).min() > 0.0049 and np.diff(recording.acc_time_s).max() < 0.0052
-    done = process(recording)
-    assert done.acc_rate_hz == pytest.approx(197.5, abs=0.2)
-    assert len(done.parts) == 1 and len(done.parts[0].imu) // 250 == 2
+    for time_s in (recording.acc_time_s, recording.gyro_time_s):
+        assert time_s[0] == pytest.approx(-0.005031, abs=1e-6)  # 80577 us, where the first frame began at 85608 us
+        assert time_s[-105] == pytest.approx(10.092993 - 0.085608, abs=3e-6)
+        np.testing.assert_allclose(np.diff(time_s), 1 / 197.457, rtol=5e-5)  # an even clock: the stamps are right
+    done = process(recording, start_s=0.0)
+    assert done.acc_rate_hz == pytest.approx(197.457, abs=0.01)
+    assert len(done.parts) == 1 and len(done.parts[0].imu) // 250 == 2 and done.parts[0].start_s == 0
     assert np.median(np.linalg.norm(done.parts[0].imu[:, :3], axis=1)) == pytest.approx(9.8, abs=0.3)
     assert done.parts[0].imu[:, 2].mean() == pytest.approx(9.7, abs=0.1)  # Z is up
     stored = raw_integers(path.read_bytes(), b"ACCL")  # first payload, stored as X, -Z, Y
@@ -230,8 +241,12 @@ def full_box(kind, form, *values):
     return box(kind, bytes(4), struct.pack(">" + form, *values))
 
 
-def add_telemetry(path, payloads, payload_s=1.0):
-    """Give an mp4 file a third track, as cameras write it: one sample per payload."""
+def add_telemetry(path, payloads, payload_s=1.0, edits=()):
+    """Give an mp4 file a third track, as cameras write it: one sample per payload.
+
+    Args:
+        edits: (milliseconds, first millisecond of the track or -1 for nothing) of its edit list.
+    """
     data = path.read_bytes()
     at = data.rindex(b"moov") - 4
     size = struct.unpack_from(">I", data, at)[0]
@@ -254,7 +269,9 @@ def add_telemetry(path, payloads, payload_s=1.0):
             box(b"minf", box(b"gmhd"), table),
         )
         head = struct.pack(">IIIII8xHHHH9iII", 0, 0, 9, 0, 0, 0, 0, 0, 0, 65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30, 0, 0)
-        return box(b"trak", box(b"tkhd", b"\0\0\0\7", head), media)
+        entries = b"".join(struct.pack(">IiI", length, first, 1 << 16) for length, first in edits)
+        edit_list = box(b"edts", box(b"elst", struct.pack(">II", 0, len(edits)), entries)) if edits else b""
+        return box(b"trak", box(b"tkhd", b"\0\0\0\7", head), edit_list, media)
 
     grown = size + len(track(0))
     moov = struct.pack(">I", grown) + data[at + 4 :] + track(at + grown + 8)
@@ -314,7 +331,8 @@ def test_chapters_of_a_shot_are_its_session_and_are_joined_in_time(shot):
             np.testing.assert_allclose(time_s, want, atol=1e-9)
             np.testing.assert_allclose(values, motion(CHAPTER_S * number + want), atol=2e-4)
         assert recording.video.stem == f"GX0{number + 1}0123"
-    assert recordings["GX010124"].acc_time_s[0] == 0 and len(recordings["GX010124"].acc) == CHAPTER_S * RATE_HZ
+    alone = recordings["GX010124"]
+    assert alone.acc_time_s[0] == pytest.approx(0, abs=1e-9) and len(alone.acc) == CHAPTER_S * RATE_HZ
 
 
 def test_a_joined_chapter_is_as_exact_at_the_cut_as_within(shot):
@@ -336,7 +354,7 @@ def test_a_damaged_neighbour_costs_only_the_joining(shot, tmp_path):
     first, second, third = gopro.find(tmp_path).sources
     recording = second.parse()
     assert recording.notes == {"chapter_before": "empty_video", "chapter_after": "no_telemetry"}
-    assert (recording.acc_time_s[0], len(recording.acc)) == (0, CHAPTER_S * RATE_HZ)
+    assert recording.acc_time_s[0] == pytest.approx(0, abs=1e-9) and len(recording.acc) == CHAPTER_S * RATE_HZ
     for source in (first, third):
         with pytest.raises(BadRecording, match="empty_video|no_telemetry"):
             source.parse()
@@ -357,6 +375,17 @@ def test_find_names_recordings_after_their_paths(tmp_path):
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"")
     assert [source.id for source in gopro.find(tmp_path).sources] == ["a", "trip_one-GX010001"]
+
+
+def test_no_file_hides_another_of_its_chapter(tmp_path):
+    for name in ("GX010001.MP4", "gx010001.mp4", "GX020001.MP4", "GX020001.mp4"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "gone.mp4").symlink_to(tmp_path / "nowhere.mp4")
+    sources = gopro.find(tmp_path).sources
+    assert sorted(source.files[0].name for source in sources) == [
+        "GX010001.MP4", "GX020001.MP4", "GX020001.mp4", "gone.mp4", "gx010001.mp4"
+    ]  # fmt: skip
+    assert len({source.parse.args[4] for source in sources if source.id != "gone"}) == 1  # one shot
 
 
 def test_a_missing_or_empty_folder_is_named(tmp_path):
@@ -386,4 +415,55 @@ def test_the_clock_begins_with_the_first_frame(real_data, monkeypatch):
     late = replace(gopro.probe(path), start_s=0.25)
     monkeypatch.setattr(gopro, "probe", lambda _: late)
     recording = gopro.parse("walk", path)
-    assert recording.acc_time_s[0] == recording.gyro_time_s[0] == -0.25
+    assert recording.acc_time_s[0] == recording.gyro_time_s[0] == pytest.approx(-0.255031, abs=1e-6)
+
+
+def test_payloads_are_the_files_own(real_data):
+    path = real_data / "gopro" / "max-heromode.mp4"
+    payloads, data = gopro.read_payloads(path), path.read_bytes()
+    np.testing.assert_allclose([start for start, _, _ in payloads], np.arange(11) * 1.001, atol=1e-9)
+    np.testing.assert_allclose([length for _, length, _ in payloads], [1.001] * 10 + [0.533], atol=1e-9)
+    at = [data.index(b"DEVC")]  # oracle: each begins with its letters, and says its length
+    for _ in range(10):
+        at.append(data.index(b"DEVC", at[-1] + 4))
+    whole = [data[a : a + 8 + struct.unpack_from(">H", data, a + 6)[0] * data[a + 5]] for a in at]
+    assert [payload for _, _, payload in payloads] == whole
+
+
+def read_bytes_so_far():
+    with open("/proc/self/io") as counts:
+        return int(next(line.split()[1] for line in counts if line.startswith("rchar")))
+
+
+def test_the_video_is_not_read_for_its_telemetry(real_data):
+    path, before = real_data / "gopro" / "max-heromode.mp4", read_bytes_so_far()
+    gopro.read_payloads(path)
+    assert read_bytes_so_far() - before < path.stat().st_size / 3
+
+
+@pytest.mark.parametrize("edits, shift_s", [([(500, -1), (6000, 0)], 0.5), ([(5865, 135)], -0.135)])
+def test_an_edit_list_moves_the_telemetry(tmp_path, edits, shift_s):
+    path = write_video(tmp_path / "v.mp4", 150)
+    add_telemetry(path, [payload(stream(b"ACCL", VALUES, orin="XYZ"))] * 6, edits=edits)
+    starts = [start for start, _, _ in gopro.read_payloads(path)]
+    np.testing.assert_allclose(starts, np.arange(6) + shift_s, atol=1e-9)
+
+
+def test_a_file_that_is_cut_off_is_refused(shot, tmp_path):
+    whole = (shot / "GX010124.MP4").read_bytes()  # its telemetry lies behind its header
+    for lost in (3000, 100):
+        (tmp_path / "v.mp4").write_bytes(whole[:-lost])
+        with pytest.raises(BadRecording, match=r"damaged_telemetry: .*v\.mp4.*cut off"):
+            gopro.parse("v", tmp_path / "v.mp4")
+
+
+def test_damaged_files_never_break_out(tmp_path, shot):
+    data, rng = (shot / "GX010124.MP4").read_bytes(), np.random.default_rng(2)
+    header = data.index(b"moov")
+    for _ in range(300):
+        damaged = bytearray(data)
+        for place in rng.integers(header, len(data), 4):
+            damaged[place] = int(rng.integers(256))
+        (tmp_path / "v.mp4").write_bytes(damaged)
+        with suppress(BadRecording):
+            gopro.read_telemetry(tmp_path / "v.mp4")

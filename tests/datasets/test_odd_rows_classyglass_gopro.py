@@ -1,11 +1,14 @@
 """One odd row, name or file costs its recording, and never the preparation of the others: ClassyGlass and GoPro."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from datasets.store import Store
 from scripts import prepare
 from tests.datasets.test_formats_classyglass import EARLY, HEADER, LATE, publish
+from tests.datasets.test_formats_gopro import add_telemetry, frame_stream, motion, nest, payload, record, stream, text
+from tests.videos import write_video
 
 
 def run(format, raw, out):
@@ -103,3 +106,74 @@ def test_classyglass_by_the_table(name, table):
     mine = [why for i, why in rejected.items() if i in lines or i.startswith(f"Dataset_1A-User1-{experiment}")]
     assert sorted(mine) == reasons
     assert {i for i in prepared if experiment in i} == {f"Dataset_1A-User1-{i.format(experiment)}" for i in ids}
+
+
+# ------------------------------------------------------------- GoPro
+
+SECONDS, RATE_HZ = 7, 200
+
+
+def payloads(**stated):
+    """Telemetry of 7 s at 200 Hz."""
+    given = {"orin": "XYZ"} | stated
+    found = []
+    for second in range(SECONDS):
+        raw = np.round(motion(second + np.arange(RATE_HZ) / RATE_HZ) * 3000)
+        found.append(payload(*(stream(key, raw, (3000,), **given) for key in (b"ACCL", b"GYRO"))))
+    return found
+
+
+def changed(number, other):
+    """One payload is another."""
+    found = payloads()
+    found[number] = other
+    return found
+
+
+EMPTY_SENSOR = nest(b"STRM", text(b"ORIN", "XYZ"), record(b"ACCL", b"s", 6, 0, b""))
+ACC_ALONE = payload(stream(b"ACCL", [[0, 0, 9]], orin="XYZ"))
+ODD_CLIPS = {  # name: (telemetry or the whole file, what is said of it; none: it is prepared)
+    "good": (payloads(), None),
+    "two words": (payloads(), None),
+    "empty": (b"", "empty_video"),
+    "page": (b"<html>404</html>" * 99, "unreadable_video"),
+    "silent": ([], "no_telemetry"),
+    "unit": (payloads(unit="g"), "unknown_unit"),
+    "axes": (payloads(orin=None), "unknown_axes"),
+    "scale": (changed(3, payload(stream(b"ACCL", [[0, 0, 9]], (0,), orin="XYZ"))), "damaged_telemetry"),
+    "broken": (changed(3, payloads()[3][:-10] + bytes(10)), None),  # the last values are 0
+    "torn": (changed(3, payloads()[3][:-10]), "damaged_telemetry"),
+    "nothing": ([bytes(8)] * SECONDS, "missing_acc"),
+    "no_gyro": ([ACC_ALONE] * SECONDS, "missing_gyro"),
+    "no_values": ([payload(EMPTY_SENSOR)] * SECONDS, "missing_acc"),
+    "gap": (changed(3, payload(frame_stream(b"CORI", 3.0))), "too_short"),
+    "stamp": (payloads(stamp_s=1e9), None),
+}
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clips")
+    for name, (content, _) in ODD_CLIPS.items():
+        path = folder / "raw" / "card" / f"{name}.MP4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+            continue
+        write_video(path, 25 * SECONDS)
+        if content:
+            add_telemetry(path, content)
+    (folder / "raw" / "gone.mp4").symlink_to(folder / "nowhere.mp4")
+    (folder / "raw" / "folder.mp4").mkdir()
+    return run("gopro", folder / "raw", folder / "out")
+
+
+@pytest.mark.parametrize("name", ODD_CLIPS)
+def test_a_gopro_clip(name, clips):
+    prepared, rejected = clips
+    recording_id, reason = f"card-{name.replace(' ', '_')}", ODD_CLIPS[name][1]
+    assert rejected.get(recording_id) == reason and (recording_id in prepared) == (reason is None)
+
+
+def test_a_link_that_leads_nowhere_is_named(clips):
+    assert clips[1]["gone"] == "unreadable_file"

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from datasets import source_video
-from datasets.mp4 import track_samples
 from datasets.recording import BadRecording
 from tests.videos import SIDE, cut_beginning, number_of, numbered_frame, turn, write_video
 
@@ -204,31 +203,6 @@ def test_a_file_without_its_header_is_unreadable(tmp_path):
     path.write_bytes(path.read_bytes()[:-200])  # the header comes last
     with pytest.raises(BadRecording, match=r"unreadable_video: .*v\.mp4.*cut off"):
         read(path, [0.0])
-
-
-def test_damaged_headers_do_not_break_the_look(tmp_path):
-    path = write_video(tmp_path / "v.mp4", 30)
-    data, rng = path.read_bytes(), np.random.default_rng(2)
-    header = data.index(b"moov")
-    for _ in range(200):
-        damaged = bytearray(data)
-        for place in rng.integers(header, len(data), 4):
-            damaged[place] = int(rng.integers(256))
-        path.write_bytes(damaged)
-        try:
-            track_samples(path, "avc1")
-        except ValueError as error:
-            assert "v.mp4" in str(error)
-
-
-def test_track_samples_are_the_packets(tmp_path):
-    path = write_video(tmp_path / "v.mp4", 60, 25)
-    samples = track_samples(path, "avc1")
-    with av.open(str(path)) as container:
-        packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
-    assert [sample.data for sample in samples] == packets
-    np.testing.assert_allclose([sample.time_s for sample in samples], np.arange(60) / 25)
-    assert track_samples(path, "gpmd") == []
 
 
 def test_memory_does_not_grow_with_length(tmp_path):
