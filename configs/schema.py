@@ -153,8 +153,25 @@ class PrepareConfig(Config):
         help="pd: columns of acceleration x y z, angular rate x y z; default: acc_x ...",
     )
     time_column: str | None = setting(None, help="pd: column of the time, seconds or time of day; default: time")
+    date_column: str | None = setting(
+        None, help="pd: column of the date, where that of the time holds the time of day alone; default: date"
+    )
+    rate_hz: float | None = setting(
+        None, gt=0, help="pd: rows are evenly spaced, so many a second (authors: 50); default: as the time column says"
+    )
     acc_unit: Literal["m/s2", "g"] | None = setting(None, help="pd: unit of the acceleration; default: m/s2")
     gyro_unit: Literal["rad/s", "deg/s"] | None = setting(None, help="pd: unit of the angular rate; default: rad/s")
+    acc_counts_per_g: float | None = setting(
+        None, gt=0, help="pd: acceleration is raw counts, so many of them 1 g (authors: 4096)"
+    )
+    gyro_counts_per_deg_s: float | None = setting(
+        None, gt=0, help="pd: angular rate is raw counts, so many of them 1 deg/s (authors: 32.8)"
+    )
+    pad_last: bool | None = setting(
+        None,
+        help="pd: fill up the last window of recordings of 4 s or more with the mean of their channels, 0 after a "
+        "z-score by recording (authors: zeros); default: what is shorter than a window is not used",
+    )
     uids: Path | None = setting(
         None, help="ego4d: file with the video uids to take, one per line, first column; default: all with IMU"
     )
@@ -175,7 +192,8 @@ class PrepareConfig(Config):
             raise ValueError("; ".join(f"{name} is missing: give --{name}" for name in missing))
         for names, wanted in (
             (("subset",), "classyglass"),
-            (("imu_columns", "time_column", "acc_unit", "gyro_unit"), "pd"),
+            (("imu_columns", "time_column", "date_column", "rate_hz", "acc_unit", "gyro_unit"), "pd"),
+            (("acc_counts_per_g", "gyro_counts_per_deg_s", "pad_last"), "pd"),
             (("uids", "video_size"), "ego4d"),
             (("sensor",), "stanford_fog"),
             (("table",), "table"),
@@ -183,6 +201,14 @@ class PrepareConfig(Config):
             given = [name for name in names if getattr(self, name) is not None]
             if given and self.format != wanted:
                 raise ValueError(f"{', '.join(given)} only serves with format {wanted}, not {self.format}")
+        for name, others in (
+            ("acc_counts_per_g", ("acc_unit",)),
+            ("gyro_counts_per_deg_s", ("gyro_unit",)),
+            ("rate_hz", ("time_column", "date_column")),
+        ):
+            given = [other for other in others if getattr(self, other) is not None]
+            if given and getattr(self, name) is not None:
+                raise ValueError(f"{name} stands in place of {', '.join(given)}: give one or the other")
         if self.format == "table" and self.table is None:
             raise ValueError("table is missing: format table needs --table FILE.yaml that describes the files")
         if (self.scheduler is None) == (self.backend == "dask"):

@@ -30,6 +30,7 @@ class PreparedRecording:
 
     Attributes:
         imu: (T, 6) float32.
+        padded_samples: of them, at its end; mean and std do not count them.
         frames: number of frames written, 0 without video.
         source_hash: digest of the source files.
         measures: (W, M) of ``datasets.quality``, or None if they were not taken.
@@ -48,13 +49,15 @@ class PreparedRecording:
     segments: tuple[Segment, ...] = ()
     dropped_samples: int = 0
     interpolated_samples: int = 0
+    padded_samples: int = 0
     notes: dict[str, Any] | None = None
     measures: np.ndarray | None = None
 
     def row(self) -> dict[str, Any]:
         """The row of ``recordings.csv``."""
         values = {name: getattr(self, name) for name in RECORDING_COLUMNS if hasattr(self, name)}
-        mean, std = self.imu.mean(0, dtype=np.float64), self.imu.std(0, dtype=np.float64)
+        measured = self.imu[: len(self.imu) - self.padded_samples]
+        mean, std = measured.mean(0, dtype=np.float64), measured.std(0, dtype=np.float64)
         values |= {f"mean_{c}": float(m) for c, m in zip(CHANNELS, mean, strict=True)}
         values |= {f"std_{c}": float(s) for c, s in zip(CHANNELS, std, strict=True)}
         values |= {"samples": len(self.imu), "duration_s": len(self.imu) / 50, "notes": json.dumps(self.notes or {})}

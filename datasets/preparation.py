@@ -5,7 +5,7 @@ full disk stops the work.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -25,8 +25,9 @@ from datasets.journal import (
     write_source,
 )
 from datasets.measures import FrameMeasures, measure_imu
+from datasets.quality import IMU_MEASURES, stretch_starts
 from datasets.raw_frames import RawFrameWriter
-from datasets.recording import BadRecording, Recording, Rejection, Segment, Source
+from datasets.recording import BadRecording, Recording, Rejection, Segment, Source, unexpected_error, without_folder
 from datasets.signals import Part, Processed, Sensor, clean, process
 from datasets.source_video import frames_at, probe
 from datasets.store import open_frame_writer
@@ -75,7 +76,7 @@ def prepare_source(
     except OSError as error:  # it may lie in the machine: without a fingerprint, the next call tries again
         mark, rejected = "", [Rejection(source.id, "unreadable_file", f"{error}")]
     except Exception as error:  # one recording must not end the work on thousands; the table names it
-        mark, rejected = "", [_unexpected(source.id, error)]
+        mark, rejected = "", [unexpected_error(source.id, error)]
     else:
         if entry["recordings"] if entry is not None else journal_path(root, source.id).is_file():
             unfinish(root)  # an entry that cannot be read, or of an older form, may have given recordings, too
@@ -88,11 +89,6 @@ def prepare_source(
     write_source(root, source.id, mark, recordings, [without_folder(r, raw) for r in rejected], store)
     forget_starts(root, source.id)  # a process that outlived its call may have prepared it too
     return Outcome(source.id, "prepared" if recordings else "rejected")
-
-
-def without_folder(rejection: Rejection, raw: Path) -> Rejection:
-    """The prepared dataset travels: where the raw files lay on somebody's disk stays out of it."""
-    return replace(rejection, detail=rejection.detail.replace(f"{raw}/", ""))
 
 
 def reject_crashed(source: Source, root: Path) -> Outcome:
@@ -109,14 +105,6 @@ def _all_there(root: Path, entry: dict[str, Any]) -> bool:
     return all(path.is_file() and path.stat().st_size == size for path, size in files)
 
 
-def _unexpected(source_id: str, error: Exception) -> Rejection:
-    last = error.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    place = f"{Path(last.tb_frame.f_code.co_filename).name}:{last.tb_lineno}" if last is not None else "?"
-    return Rejection(source_id, "unexpected_error", f"{type(error).__name__} at {place}: {error}")
-
-
 def _read(source: Source) -> tuple[Recording, Processed, list[Rejection]]:
     """Parse and process; with a video, only where it runs."""
     recording = source.parse()
@@ -126,7 +114,7 @@ def _read(source: Source) -> tuple[Recording, Processed, list[Rejection]]:
         Rejection(
             source.id,
             "too_short",
-            f"{s.end_s - s.start_s:.2f} s without a gap over 0.1 s, want {WINDOW_S:g} s",
+            f"{s.end_s - s.start_s:.2f} s without a gap over 0.1 s, want {recording.pad_from_s or WINDOW_S:g} s",
             s.start_s,
             s.end_s,
         )
@@ -178,14 +166,17 @@ def _store_parts(
         split = str(notes.pop("split", ""))
         notes |= {"start_s": round(part.start_s, 6), "gyro_rate_hz": round(processed.gyro_rate_hz, 3)}
         notes |= check_units(part.imu[:samples]).notes()
-        of_imu = measure_imu(acc, gyro, part.start_s, samples)
-        rows = len(of_imu)
+        padded = 0 if recording.pad_from_s is None else -samples % WINDOW_SAMPLES
+        notes |= {"padded_samples": padded} if padded else {}
+        rows = len(stretch_starts(samples + padded))
+        of_imu = np.full((rows, len(IMU_MEASURES)), np.nan)  # of filling alone, nothing is measured
+        of_imu[: len(stretch_starts(samples))] = measure_imu(acc, gyro, part.start_s, samples)
         measures = np.concatenate([of_imu, seen.table(rows), np.full((rows, 1), mismatch_s)], axis=1)
         stored.append(
             PreparedRecording(
                 id=part_id,
                 source=source.id,
-                imu=part.imu[:samples],
+                imu=_padded(part.imu[:samples], padded),
                 subject=recording.subject,
                 session=recording.session or source.id,
                 label=recording.label,
@@ -196,11 +187,18 @@ def _store_parts(
                 segments=_segments_of(recording, part, samples),
                 dropped_samples=processed.dropped if number == 1 else 0,
                 interpolated_samples=part.interpolated,
+                padded_samples=padded,
                 notes=notes | (processed.counts if number == 1 else {}),
                 measures=measures,
             )
         )
     return stored, rejected
+
+
+def _padded(imu: np.ndarray, samples: int) -> np.ndarray:
+    """(T, 6) float32 and so many samples more of its mean, which is 0 once it is z-scored."""
+    mean = imu.mean(0, keepdims=True, dtype=np.float64).astype(np.float32)
+    return np.concatenate([imu, np.repeat(mean, samples, 0)])
 
 
 def _duration_mismatch_s(recording: Recording, acc: Sensor) -> float:

@@ -6,12 +6,13 @@ A format module lists its recordings cheaply (``find``), and each ``Source`` is 
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+MAX_ID_LENGTH = 200  # a file name holds 255: there is room for a part's number and the endings of files
 
 
 class BadRecording(ValueError):
@@ -42,6 +43,24 @@ class Rejection:
     end_s: float | None = None
 
 
+def unexpected_error(source_id: str, error: Exception) -> Rejection:
+    """What nobody thought of: the line of code that raised it stands in the detail."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    place = f"{Path(last.tb_frame.f_code.co_filename).name}:{last.tb_lineno}" if last is not None else "?"
+    return Rejection(source_id, "unexpected_error", f"{type(error).__name__} at {place}: {error}")
+
+
+def without_folder(rejection: Rejection, raw: Path) -> Rejection:
+    """The prepared dataset travels: where the raw files lay on somebody's disk stays out of it.
+
+    Bytes of a file's name that are no UTF-8 are written as ``\\udc..``, since no table could hold them.
+    """
+    detail = rejection.detail.replace(f"{raw}/", "")
+    return replace(rejection, detail=detail.encode("utf-8", "backslashreplace").decode("utf-8"))
+
+
 @dataclass(frozen=True)
 class Segment:
     """A labelled stretch of a recording, in seconds on the recording's clock."""
@@ -67,6 +86,7 @@ class Recording:
         segments: labelled stretches of a recording that changes activity; ``label`` is then empty.
         notes: facts that the parser decided or counted, such as the accelerometer's scale.
         counted_time: times follow from row numbers and a nominal rate; a lost row shifts all that comes after it.
+        pad_from_s: the last window of a stretch of this length or more, seconds, is filled up; None: it is not used.
     """
 
     id: str
@@ -81,6 +101,7 @@ class Recording:
     segments: tuple[Segment, ...] = ()
     notes: dict[str, str | float | int] = field(default_factory=dict)
     counted_time: bool = False
+    pad_from_s: float | None = None
 
     def __post_init__(self):
         if not ID_PATTERN.fullmatch(self.id):

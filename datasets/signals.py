@@ -77,7 +77,7 @@ class Processed:
     """What a recording's signals became.
 
     Attributes:
-        parts: in order of time, each at least one window long.
+        parts: in order of time, each at least one window long, or as long as is filled up to one.
         too_short: stretches between gaps that hold no window.
         acc_rate_hz, gyro_rate_hz: true mean rates, missing samples counted in.
         counts: samples dropped or put in order, by sensor and reason; zeros left out.
@@ -120,10 +120,11 @@ def process(recording: Recording, start_s: float = -np.inf, end_s: float = np.in
             )
     parts: list[Part] = []
     too_short: list[Stretch] = []
+    least_samples = WINDOW_SAMPLES if recording.pad_from_s is None else round(recording.pad_from_s * IMU_RATE_HZ)
     for first_s, last_s, acc_run, gyro_run in common_runs(acc.time_s, gyro.time_s):
         first_s, last_s = max(first_s, start_s), min(last_s, end_s)
         samples = int(np.floor((last_s - first_s + _EPSILON_S) * IMU_RATE_HZ)) + 1
-        if samples < WINDOW_SAMPLES:
+        if samples < least_samples:
             too_short += [Stretch(first_s, last_s)] if last_s > first_s else []
             continue
         grid = first_s + np.arange(samples) / IMU_RATE_HZ

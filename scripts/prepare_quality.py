@@ -17,7 +17,8 @@ from datasets.synchrony import SyncSettings
 from scripts.check_sync import SETTINGS, check_and_write
 
 _UNITS_ARE_SET = {
-    "pd": "--acc_unit, --gyro_unit and --imu_columns say what the columns hold",
+    "pd": "--acc_unit, --gyro_unit (or --acc_counts_per_g, --gyro_counts_per_deg_s) and --imu_columns say what the "
+    "columns hold",
     "table": "acc, gyro, acc_unit, gyro_unit and the counts per unit in the YAML file say what the columns hold",
 }
 _UNITS_ARE_FIXED = "this format has fixed units, so these may not be the files that were published"
