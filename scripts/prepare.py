@@ -9,7 +9,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import re
 import sys
 from collections import Counter
 from dataclasses import asdict
@@ -22,11 +21,11 @@ from configs.load import parse
 from configs.schema import PrepareConfig
 from datasets.finishing import finish, recordings_table, unfinish
 from datasets.formats import FORMATS
-from datasets.formats.listing import NO_LOSS
+from datasets.formats.listing import NO_LOSS, with_usable_names
 from datasets.journal import known_sources, read_journal
-from datasets.preparation import Outcome, without_folder
+from datasets.preparation import Outcome
 from datasets.quality import limits_of
-from datasets.recording import Found
+from datasets.recording import Found, without_folder
 from datasets.store import Recordings, Store
 from datasets.verify import verify
 from datasets.whole_files import write_text
@@ -105,18 +104,11 @@ def find(cfg: PrepareConfig) -> Found:
     """List the recordings.
 
     Raises:
-        FileNotFoundError, ValueError: if the raw folder is not as the format wants it, or two recordings share an id.
+        FileNotFoundError, ValueError: if the raw folder is not as the format wants it.
     """
     module = FORMATS[cfg.format]
     found = module.find(cfg.raw, **{name: getattr(cfg, name) for name in module.OPTIONS})
-    ids = Counter([source.id for source in found.sources] + [rejection.id for rejection in found.rejected])
-    twice = {i for i, count in ids.items() if count > 1}
-    twice |= {i for i in ids if (whole := re.sub(r"_part\d+$", "", i)) != i and whole in ids}
-    if twice:
-        raise ValueError(
-            f"{cfg.raw}: several recordings share the id {', '.join(sorted(twice)[:5])}: rename their files"
-        )
-    return found
+    return with_usable_names(cfg.raw, found)
 
 
 def prepare_found(cfg: PrepareConfig, found: Found) -> list[Outcome]:

@@ -66,6 +66,8 @@ def read_numbers(
     numbers, texts = dict.fromkeys(columns, np.float64), dict.fromkeys(text_columns, str)
     try:
         table = _parse(data, first, there, numbers | texts, separator, decimal)
+    except pd.errors.ParserError as error:  # a quotation mark that is never closed
+        raise BadRecording("unreadable_csv", f"{path}: {error}") from error
     except ValueError as error:
         cell = _first_text_cell(_parse(data, first, there, dict.fromkeys(columns, str), separator, decimal), decimal)
         if cell is None:

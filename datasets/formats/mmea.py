@@ -6,7 +6,8 @@
 
 A stem such as ``4_fall_2021_01_13_15_02_01`` tells the day, which serves as session; subjects are unknown. Sources
 disagree on the accelerometer's scale, so it is decided for the whole dataset: at rest it reads 1 g. The decision stands
-in ``dataset.json``. The gyroscope has 16.4 counts per deg/s. Axes are those of the glasses' sensor, as stored.
+in ``dataset.json``. The gyroscope has 16.4 counts per deg/s. Axes are those of the glasses' sensor, as stored. A line
+of a list that cannot be read, or says something else than the folders (``bad_list_row``), costs its recording.
 """
 
 import re
@@ -29,6 +30,7 @@ ACC_LSB_PER_G = (2048, 4096, 8192, 16384)  # of a 16-bit sensor set to +-16, 8, 
 SPLITS = ("train", "val", "test")
 _SCALE_FILES = 400  # recordings that the scale is decided on, evenly spread over the list
 _CLASS = re.compile(r"(\d+)_(.+)")
+_NO_UTF8 = "\ufffd"  # what stands for a byte that is no UTF-8
 _DAY = re.compile(r"_(\d{4}_\d{2}_\d{2})_")
 
 
@@ -37,7 +39,7 @@ def find(raw: Path) -> Found:
 
     Raises:
         FileNotFoundError: if a folder of the layout is missing.
-        ValueError: if the accelerometer's scale cannot be decided, or the lists contradict the folders.
+        ValueError: if the accelerometer's scale cannot be decided.
     """
     need_folder(raw, "give the folder with video and sensor as --raw")
     files = {
@@ -45,7 +47,7 @@ def find(raw: Path) -> Found:
         for kind, suffix in (("video", "mp4"), ("sensor", "csv"))
         for folder in [need_folder(raw / kind, "the layout is video/<n_class>/*.mp4 and sensor/<n_class>/*.csv")]
     }
-    splits = _read_lists(raw)
+    listed, odd = _read_lists(raw)
     pairs, rejected, classes = [], [], {}
     for name in sorted(files["video"].keys() | files["sensor"].keys()):
         folder, stem = name.split("/")
@@ -55,21 +57,23 @@ def find(raw: Path) -> Found:
             rejected.append(Rejection(id_from(stem), "missing_csv", f"{name}: there is a video but no sensor table"))
         elif name not in files["video"]:
             rejected.append(Rejection(id_from(stem), "missing_video", f"{name}: there is a sensor table but no video"))
-        else:
-            classes[number_and_name[2]] = int(number_and_name[1])
+        elif stem not in odd:
+            number = int(number_and_name[1])
+            if stem in listed and (problem := _wrong_label(listed[stem], stem, number)):
+                odd[stem] = problem
+                continue
+            classes[number_and_name[2]] = number
             pairs.append((stem, number_and_name[2], files["sensor"][name], files["video"][name]))
+    rejected += [Rejection(id_from(stem), "bad_list_row", problem) for stem, problem in odd.items()]
     on_disk = {name.split("/")[1] for name in files["video"].keys() | files["sensor"].keys()}
-    absent = sorted(splits.keys() - on_disk)
     rejected += [
-        Rejection(id_from(stem), NOT_ON_DISK, f"{stem}: listed in {splits[stem].split}.txt only") for stem in absent
+        Rejection(id_from(stem), NOT_ON_DISK, f"{stem}: listed in {listed[stem].split}.txt only")
+        for stem in sorted(listed.keys() - on_disk - odd.keys())
     ]
-    for stem, label, _, _ in pairs:
-        if stem in splits:
-            _check_label(splits[stem], stem, classes[label])
     scale = decide_acc_scale([sensor for _, _, sensor, _ in pairs]) if pairs else 0
     sources = []
     for stem, label, sensor, video in pairs:
-        split = splits[stem].split if stem in splits else ""
+        split = listed[stem].split if stem in listed else ""
         job = partial(parse, id_from(stem), sensor, video, label, split, scale)
         sources.append(Source(id_from(stem), (sensor, video), job))
     notes = {"acc_lsb_per_g": scale, "gyro_lsb_per_deg_s": GYRO_LSB_PER_DEG_S}
@@ -85,33 +89,39 @@ class _Listed:
     place: str  # file and line
 
 
-def _read_lists(raw: Path) -> dict[str, _Listed]:
-    """What the official lists say of each stem; every line's label must fit the class folder in its path."""
-    found: dict[str, _Listed] = {}
+def _read_lists(raw: Path) -> tuple[dict[str, _Listed], dict[str, str]]:
+    """What the official lists say of each stem, and of which stems they say what cannot be, with the problem."""
+    listed: dict[str, _Listed] = {}
+    odd: dict[str, str] = {}
     for split in SPLITS:
         path = raw / f"{split}.txt"
-        lines = path.read_text(encoding="utf-8-sig").splitlines() if path.is_file() else ()
+        lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines() if path.is_file() else ()
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             words = line.rsplit(maxsplit=3)
-            if len(words) != 4 or not words[3].isdigit():
-                raise ValueError(f"{path}: line {number} is {line!r}, want <path> <frames> <rows> <label>")
             place = PurePosixPath(words[0].replace("\\", "/"))
-            listed = _Listed(split, int(words[3]), f"{path}: line {number}")
-            if folder := _CLASS.fullmatch(place.parent.name):
-                _check_label(listed, place.name, int(folder[1]))
-            if (first := found.setdefault(place.name, listed)).split != split:
-                raise ValueError(f"{listed.place}: {place.name} is in {first.split}.txt too; keep it in one list")
-    return found
+            stem = place.name or f"{split}_{number}"
+            if len(words) != 4 or not words[3].isdecimal() or _NO_UTF8 in line:
+                odd[stem] = f"{path}: line {number} is {line!r:.200}, want <path> <frames> <rows> <label>"
+                continue
+            row = _Listed(split, int(words[3]), f"{path}: line {number}")
+            if (first := listed.setdefault(stem, row)).split != split:
+                odd[stem] = f"{row.place}: {stem} is in {first.split}.txt too; keep it in one list"
+            folder = _CLASS.fullmatch(place.parent.name)
+            if folder and (problem := _wrong_label(row, stem, int(folder[1]))):
+                odd[stem] = problem
+    return listed, odd
 
 
-def _check_label(listed: _Listed, stem: str, class_number: int) -> None:
-    if listed.label + 1 != class_number:
-        raise ValueError(
-            f"{listed.place}: {stem} has the label {listed.label}, want {class_number - 1}: lists count classes from "
-            "0 and folders from 1; take the lists that were published with these folders"
-        )
+def _wrong_label(listed: _Listed, stem: str, class_number: int) -> str:
+    """The problem, if the label is not that of the class; else nothing."""
+    if listed.label + 1 == class_number:
+        return ""
+    return (
+        f"{listed.place}: {stem} has the label {listed.label}, want {class_number - 1}: lists count classes from "
+        "0 and folders from 1; take the lists that were published with these folders"
+    )
 
 
 def decide_acc_scale(sensor_files: Sequence[Path]) -> int:

@@ -33,7 +33,7 @@ def match_paths(folder: Path, pattern: str) -> Iterator[tuple[Path, dict[str, st
             wildcard, expression = wildcard + glob.escape(token), expression + re.escape(token)
     for path in sorted(folder.glob(wildcard)):
         found = re.fullmatch(expression, path.relative_to(folder).as_posix())
-        if found and path.is_file():
+        if found and not path.is_dir():  # a link that leads nowhere is named later
             yield path, found.groupdict()
 
 

@@ -217,14 +217,39 @@ def test_text_in_a_cell_is_named(raw):
 @pytest.mark.parametrize(
     "content, says",
     [("{", "not an Ego4D index"), ("[]", "not an Ego4D index"),
-     ('{"videos": [{"video_uid": "a"}]}', "not an Ego4D index"),
+     ('{"videos": {"a": 1}}', "not an Ego4D index"), ('{"videos": null}', "not an Ego4D index"),
      ('{"videos": [{"video_uid": "a", "has_imu": false}]}', "no video with has_imu"),
-     ('{"videos": [{"video_uid": "../a", "has_imu": true}]}', "not allowed")],
+     ('{"videos": []}', "no video with has_imu")],
 )  # fmt: skip
 def test_a_damaged_index_is_named(raw, content, says):
     (raw / "ego4d.json").write_text(content)
     with pytest.raises(ValueError, match=says):
         ego4d.find(raw)
+
+
+def test_participants_with_long_numbers_stay_apart(raw):
+    index = json.loads((raw / "ego4d.json").read_text())
+    for video, number in zip(index["videos"], (1234567, 1234568), strict=False):
+        video["fb_participant_id"] = number
+    (raw / "ego4d.json").write_text(json.dumps(index))
+    assert [s.parse().subject for s in ego4d.find(raw).sources] == ["uni-1234567", "uni-1234568"]
+
+
+def test_an_odd_entry_counts_where_its_video_is_here_or_asked_for(raw, tmp_path):
+    index = json.loads((raw / "ego4d.json").read_text())
+    index["videos"] += [{"video_uid": uid} for uid in ("here", "there")]
+    (raw / "ego4d.json").write_text(json.dumps(index))
+    (raw / "v2/full_scale/here.mp4").write_bytes(b"")
+    odd = lambda found: [r.id for r in found.rejected if r.reason == "bad_index_entry"]  # noqa: E731
+    assert odd(ego4d.find(raw)) == ["here"]
+    (tmp_path / "list.txt").write_text("there\n")
+    assert odd(ego4d.find(raw, tmp_path / "list.txt")) == ["there"]
+
+
+def test_a_list_that_is_no_text_is_named(raw, tmp_path):
+    (tmp_path / "list.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match=r"list\.txt: is not UTF-8"):
+        ego4d.find(raw, tmp_path / "list.txt")
 
 
 def test_missing_folder_and_index_are_named(tmp_path):

@@ -1,5 +1,7 @@
 """UESTC-MMEA-CL: pairs, lists, and the accelerometer's scale."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -73,27 +75,36 @@ def test_lists_give_the_split_and_may_end_in_crlf(raw):
     assert [splits[stem] for stem in stems] == ["train"] * 5 + ["val"] * 2 + ["test", ""]
 
 
+FALL = f"4_fall_{STAMP.format(0)}"
+
+
 @pytest.mark.parametrize(
-    "lines, says",
+    "lines, stem, says",
     [
         # counted from 1: not these lists. Checked against the folder on the disk, and in the list's own path
-        (["", f"a/4_fall_{STAMP.format(0)} 180 180 4"], r"val\.txt: line 2: 4_fall_.* has the label 4, want 3"),
-        (["", "", "data/9_writing/9_writing_x 180 180 9"], r"val\.txt: line 3: 9_writing_x has the label 9, want 8"),
-        (["a/4_fall 180"], "line 1"),
-        ([f"a/4_fall_{STAMP.format(0)} 180 180 three"], "line 1"),
+        (["", f"a/{FALL} 180 180 4"], FALL, r"val\.txt: line 2: 4_fall_.* has the label 4, want 3"),
+        (["", "", "data/9_writing/9_writing_x 180 180 9"], "9_writing_x", r"val\.txt: line 3: .* label 9, want 8"),
+        ([f"a/{FALL} 180"], FALL, "line 1"),
+        ([f"a/{FALL} 180 180 three"], FALL, "line 1"),
+        ([f"a/{FALL} 180 180 ²"], FALL, "line 1"),
+        (["/"], "val_1", "line 1"),
     ],
 )
-def test_lists_that_contradict_are_errors(raw, lines, says):
+def test_a_list_row_that_cannot_be_costs_its_recording(raw, lines, stem, says):
     write_list(raw, "val", lines)
-    with pytest.raises(ValueError, match=says):
-        mmea.find(raw)
+    found = mmea.find(raw)
+    (rejection,) = found.rejected
+    assert (rejection.id, rejection.reason) == (stem, "bad_list_row") and re.search(says, rejection.detail)
+    assert stem not in {source.id for source in found.sources} and len(found.sources) == 9 - (stem == FALL)
 
 
-def test_one_recording_in_two_lists_is_an_error(raw):
+def test_one_recording_in_two_lists_is_left_out(raw):
     for split in ("train", "test"):
-        write_list(raw, split, [f"a/4_fall_{STAMP.format(0)} 180 180 3"])
-    with pytest.raises(ValueError, match=r"train\.txt too"):
-        mmea.find(raw)
+        write_list(raw, split, [f"a/{FALL} 180 180 3"])
+    found = mmea.find(raw)
+    (rejection,) = found.rejected
+    assert (rejection.id, rejection.reason) == (FALL, "bad_list_row") and "in train.txt too" in rejection.detail
+    assert len(found.sources) == 8
 
 
 def test_what_has_no_partner_is_rejected(raw):
@@ -139,8 +150,8 @@ def test_the_real_list(real_data, raw):
     lines = published.split(b"\r\n")
     lines[499] = lines[499][: lines[499].rindex(b" ")] + b" 31"
     (raw / "val.txt").write_bytes(b"\r\n".join(lines))
-    with pytest.raises(ValueError, match=r"val\.txt: line 500: .*has the label 31, want"):
-        mmea.find(raw)
+    (odd,) = [r for r in mmea.find(raw).rejected if r.reason == "bad_list_row"]
+    assert re.search(r"val\.txt: line 500: .*has the label 31, want", odd.detail)
 
 
 def test_a_listed_recording_that_is_there_has_its_real_split(real_data, raw):

@@ -50,7 +50,8 @@ def test_a_dataset_and_its_summary(raw, tmp_path, capsys):
     assert store.classes == ["walking", "sitting"] and store.info["subjects"] == ["P01", "P02"]
     assert store.info["settings"] == {
         "format": "pd", "frame_size": 224, "jpeg_quality": 90, "store": "jpeg",
-        "imu_columns": None, "time_column": None, "acc_unit": None, "gyro_unit": None,
+        "imu_columns": None, "time_column": None, "date_column": None, "rate_hz": None, "acc_unit": None,
+        "gyro_unit": None, "acc_counts_per_g": None, "gyro_counts_per_deg_s": None, "pad_last": None,
     }  # fmt: skip
     assert not store.simulated and str(tmp_path) not in (tmp_path / "out" / "dataset.json").read_text()
     assert len(list_windows(store, labelled=True)) == 10
@@ -198,13 +199,6 @@ def test_a_damaged_dataset_json_says_what_to_do(raw, tmp_path, text):
         run(raw, tmp_path / "out")
 
 
-def test_two_recordings_with_one_id_are_refused(raw, tmp_path):
-    write_pd(raw / "P01/walking/b b.csv")
-    write_pd(raw / "P01/walking/b_b.csv")
-    with pytest.raises(SystemExit, match="share the id P01-walking-b_b"):
-        run(raw, tmp_path / "out")
-
-
 @pytest.mark.parametrize(
     "given, says",
     [
@@ -213,6 +207,12 @@ def test_two_recordings_with_one_id_are_refused(raw, tmp_path):
         ({"format": "pd", "out": "x/raw/data"}, "must not lie in one another"),
         ({"format": "pd", "out": "x"}, "must not lie in one another"),
         ({"format": "pd", "imu_columns": ["a", "b"]}, "imu_columns"),
+        ({"format": "mmea", "rate_hz": 50}, "rate_hz only serves with format pd"),
+        ({"format": "mmea", "pad_last": False}, "pad_last only serves with format pd"),
+        ({"format": "pd", "acc_unit": "g", "acc_counts_per_g": 4096}, "acc_counts_per_g stands in place of acc_unit"),
+        ({"format": "pd", "gyro_unit": "deg/s", "gyro_counts_per_deg_s": 1}, "in place of gyro_unit"),
+        ({"format": "pd", "time_column": "t", "date_column": "d", "rate_hz": 50}, "of time_column, date_column"),
+        ({"format": "pd", "acc_counts_per_g": 0}, "acc_counts_per_g"),
     ],
 )
 def test_contradictory_settings_are_refused(given, says):
