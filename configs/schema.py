@@ -178,6 +178,11 @@ class PrepareConfig(Config):
     video_size: Literal["full_scale", "video_540ss"] | None = setting(
         None, help="ego4d: folder of the videos; default: full_scale where it is there, else video_540ss"
     )
+    skip_windows: Path | None = setting(
+        None,
+        help="ego4d: JSON list of stretches of videos that no window may touch, [[uid, start_s, end_s], ...]; it may "
+        "name videos that are not here",
+    )
     sensor: Literal["chest", "head"] | None = setting(None, help="stanford_fog: sensor to take; default: chest")
     table: Path | None = setting(None, help="table: YAML that describes the files, see configs/table.py")
 
@@ -194,7 +199,7 @@ class PrepareConfig(Config):
             (("subset",), "classyglass"),
             (("imu_columns", "time_column", "date_column", "rate_hz", "acc_unit", "gyro_unit"), "pd"),
             (("acc_counts_per_g", "gyro_counts_per_deg_s", "pad_last"), "pd"),
-            (("uids", "video_size"), "ego4d"),
+            (("uids", "video_size", "skip_windows"), "ego4d"),
             (("sensor",), "stanford_fog"),
             (("table",), "table"),
         ):

@@ -10,7 +10,7 @@ import pandas as pd
 from configs.constants import CHANNELS
 from datasets.frames import FrameError, index_path
 from datasets.journal import possible_sources, started_path
-from datasets.quality import RULES, VIDEO_OFFSET
+from datasets.quality import LISTED, RULES, VIDEO_OFFSET
 from datasets.recording import ID_PATTERN
 from datasets.store import Store, frame_store, frames_path, imu_path
 from datasets.whole_files import sha256_of
@@ -230,7 +230,7 @@ def _check_frames(report: VerifyReport, store: Store, recording: int, changed: s
 def _check_stretches(report: VerifyReport, store: Store, name: str, table: pd.DataFrame) -> None:
     """Stretches lie within recordings that exist; reasons are known ones."""
     duration_s = store.recordings.drop_duplicates("id").set_index("id")["duration_s"]
-    known = {rule.reason for rule in RULES} | {VIDEO_OFFSET}
+    known = {rule.reason for rule in RULES} | {VIDEO_OFFSET, LISTED}
     for row in table.itertuples():
         if row.id not in duration_s.index:
             problem = "there is no such recording"

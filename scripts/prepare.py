@@ -23,6 +23,7 @@ from datasets.finishing import finish, recordings_table, unfinish
 from datasets.formats import FORMATS
 from datasets.formats.listing import NO_LOSS, with_usable_names
 from datasets.journal import known_sources, read_journal
+from datasets.listed_windows import listed_rows, read_listed
 from datasets.preparation import Outcome
 from datasets.quality import limits_of
 from datasets.recording import Found, without_folder
@@ -48,6 +49,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         check_out(cfg)
         known = known_sources(cfg.out)
+        listed = {} if cfg.skip_windows is None else read_listed(cfg.skip_windows)
         found = find(cfg)
         outcomes = prepare_found(cfg, found)
         counts = Counter(outcome.status for outcome in outcomes)
@@ -55,7 +57,7 @@ def main(argv: list[str] | None = None) -> None:
         work = mark_shard(cfg, found)
         if not all_shards_done(cfg, work):
             return
-        close(cfg, found, known)
+        close(cfg, found, known, listed)
         if not all_shards_done(cfg, work):  # one has begun anew, and may have changed files that the tables speak of
             unfinish(cfg.out)
             return
@@ -143,11 +145,12 @@ def all_shards_done(cfg: PrepareConfig, work: str) -> bool:
     return not missing
 
 
-def close(cfg: PrepareConfig, found: Found, known: set[str]) -> None:
+def close(cfg: PrepareConfig, found: Found, known: set[str], listed: dict[str, list[tuple[float, float]]]) -> None:
     """Write the tables.
 
     Args:
         known: sources that the dataset knew before those there are were listed.
+        listed: bad stretches by source, see ``datasets.listed_windows``.
 
     Raises:
         ValueError: if not one recording could be prepared (``rejected.csv`` says why), or none has the video that
@@ -173,6 +176,14 @@ def close(cfg: PrepareConfig, found: Found, known: set[str]) -> None:
     info["quality"] = asdict(limits)
     recordings = recordings_table(row for entry in journal for row in entry["recordings"])
     masked = quality_rows(cfg.out, recordings.to_dict("records"), limits)
+    if cfg.skip_windows is not None:
+        info["quality"] |= {"skip_windows": cfg.skip_windows.name}
+        masked += listed_rows(recordings.to_dict("records"), listed)
+        if absent := sorted(set(listed) - set(recordings["source"])):
+            print(
+                f"WARNING, skip_windows: {len(absent)} of the {len(listed)} videos in {cfg.skip_windows} are not in "
+                f"the dataset, such as {absent[0]!r}"
+            )
     if cfg.max_offset_s is not None:
         info["quality"] |= {"max_offset_s": cfg.max_offset_s}
         prepared = Recordings(cfg.out, info, recordings)

@@ -209,6 +209,7 @@ def test_a_damaged_dataset_json_says_what_to_do(raw, tmp_path, text):
         ({"format": "pd", "imu_columns": ["a", "b"]}, "imu_columns"),
         ({"format": "mmea", "rate_hz": 50}, "rate_hz only serves with format pd"),
         ({"format": "mmea", "pad_last": False}, "pad_last only serves with format pd"),
+        ({"format": "pd", "skip_windows": "a.json"}, "skip_windows only serves with format ego4d"),
         ({"format": "pd", "acc_unit": "g", "acc_counts_per_g": 4096}, "acc_counts_per_g stands in place of acc_unit"),
         ({"format": "pd", "gyro_unit": "deg/s", "gyro_counts_per_deg_s": 1}, "in place of gyro_unit"),
         ({"format": "pd", "time_column": "t", "date_column": "d", "rate_hz": 50}, "of time_column, date_column"),
