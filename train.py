@@ -33,10 +33,12 @@ from datasets.pairs import PairLoader
 from datasets.store import open_store
 from datasets.windows import list_windows
 from models import build_objective, build_on_first_rank
+from models.batchnorm import hold_statistics
 from models.compiling import CompileError, compile_encoders
 from models.pretrained import WeightsError
 from utils import checkpoint, distributed
-from utils.numerics import NonFiniteError, autocast_dtype, describe_non_finite
+from utils.failure import OutOfMemory, fail_together, run
+from utils.numerics import NonFiniteError, autocast_dtype, check_scale, describe_non_finite
 from utils.plots import loss_curve
 from utils.progress import Stopwatch, describe_step, log_facts, run_log
 from utils.resume import SaveTimer, check_same_experiment, choose_checkpoint, random_state, restore_random_state
@@ -51,17 +53,20 @@ FREE_ON_RESUME = frozenset(
     + ("save_interval", "save_minutes", "eval_interval", "log_interval")
     + ("micro_batch_size", "checkpoint_activations")  # what fits into memory may have changed
 )
+# Errors that are one line; any other is a defect, with its traceback.
+EXPECTED = (OSError, ValueError, WeightsError, CompileError, NonFiniteError, OutOfMemory, distributed.RankError)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the experiment of the command line; returns the exit status, 128 + signal where a signal ended the run."""
     config = parse(TrainConfig, argv)
-    with ExitStack() as cleanup:
-        ranks = distributed.setup(config.device)
-        cleanup.callback(distributed.teardown)
+    ranks = distributed.setup(config.device)
+    with ExitStack() as cleanup, fail_together():
         name = distributed.on_first_rank(lambda: config.run_name or default_name(config.model, config.dataset))
         cleanup.enter_context(run_log(config.runs_root / name / "log.txt" if ranks.first else None))
-        return train(config, config.runs_root / name, ranks, cleanup)
+        status = train(config, config.runs_root / name, ranks, cleanup)
+    distributed.teardown()  # not after a failure: NCCL's waits for ranks that sit in a collective
+    return status
 
 
 def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: ExitStack) -> int:
@@ -100,7 +105,7 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
     if config.compile:
         compile_encoders(model, device)
     parameters = [p for p in model.parameters() if p.requires_grad]
-    buffers = list(model.buffers())
+    update_statistics = hold_statistics(model)
     optimizer = torch.optim.AdamW(parameter_groups(model, config.weight_decay), lr=config.lr, fused=config.fused_adamw)
     dtype = autocast_dtype(config.precision, device)
     scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
@@ -177,33 +182,32 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
             lr = config.lr * warmup_cosine(step, total_steps, config.warmup)
             for group in optimizer.param_groups:
                 group["lr"] = lr
-            buffers_before = [buffer.clone() for buffer in buffers]
 
             with watch.phase("forward"):
                 with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
                     outputs = engine(*inputs)
                 loss = objective.loss(outputs)
-            # One sum tells every rank the mean loss, whether any is not finite, was asked to stop, or says it is time
-            # to save
-            told = torch.stack([loss, *loss.new_tensor([len(stopped_by), timer.due()])])
-            loss_sum, stop, save_now = distributed.all_reduce_sum(told).tolist()
-            mean_loss, finite = loss_sum / ranks.world_size, math.isfinite(loss_sum)
-            if finite:
-                with watch.phase("backward"):
-                    scaler.scale(loss).backward()
-                with watch.phase("optimizer"):
-                    scaler.unscale_(optimizer)
-                    grad_norm = torch.nn.utils.clip_grad_norm_(parameters, config.clip_grad or math.inf).item()
-                finite = math.isfinite(grad_norm) or scaler.is_enabled()  # in fp16 the scaler skips such a step
-            if not finite:
-                for buffer, before in zip(buffers, buffers_before, strict=True):
-                    buffer.copy_(before)
+            with watch.phase("backward"):
+                scaler.scale(loss).backward()
+            with watch.phase("optimizer"):
+                scaler.unscale_(optimizer)
+                grad_norm = torch.nn.utils.clip_grad_norm_(parameters, config.clip_grad or math.inf)
+            # One look at the device a step: one sum tells every rank the mean loss and gradient norm, whether either is
+            # not finite on any rank, whether one was asked to stop, and whether it is time to save
+            told = torch.stack([loss.detach(), grad_norm, *loss.new_tensor([len(stopped_by), timer.due()])])
+            loss_sum, norm_sum, stop, save_now = distributed.all_reduce_sum(told).tolist()
+            mean_loss, grad_norm = loss_sum / ranks.world_size, norm_sum / ranks.world_size
+            overflow = scaler.is_enabled() and not math.isfinite(grad_norm)  # in fp16 the scaler skips such a step
+            if not math.isfinite(mean_loss) or not (overflow or math.isfinite(grad_norm)):
                 rows = objective.per_window(outputs)
                 raise NonFiniteError(describe_non_finite(step, training.ids(batch.index), inputs[0], rows))
             with watch.phase("optimizer"):
+                update_statistics()
                 scaler.step(optimizer)
                 scaler.update()
                 optimizer.zero_grad(set_to_none=True)
+            if overflow:
+                check_scale(scaler, step)
 
             step += 1
             epoch_ended = step % steps_per_epoch == 0
@@ -248,7 +252,4 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (OSError, ValueError, WeightsError, CompileError, NonFiniteError, distributed.RankError) as problem:
-        sys.exit(f"{TrainConfig.program}: {problem}")
+    run(main, TrainConfig.program, EXPECTED)

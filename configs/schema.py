@@ -322,7 +322,7 @@ class TrainConfig(Config):
     attention: Literal["sdpa", "eager"] = setting("sdpa", help="PyTorch's fused attention, or written out")
     fused_adamw: bool = setting(True, help="AdamW as one kernel over all parameters")
     compile: bool = setting(False, help="encoders through torch.compile: minutes at the start, then faster on a GPU")
-    device: str = setting("auto", help="auto, cpu or cuda; under torchrun each rank takes its own GPU")
+    device: str = setting("auto", help="auto, cpu or cuda; of several ranks each takes its own GPU")
     seed: int = setting(0, ge=0, help="draws of weights, order, frames and dropout")
     # run
     run_name: FolderName | None = setting(None, help="folder under --runs_root; default: model, dataset and time")
@@ -516,7 +516,9 @@ class DownstreamConfig(FewShotConfig):
         None, help="z-score of the windows; default: as in pretraining, and dataset without a checkpoint"
     )
     num_workers: int = setting(
-        0, ge=0, help="processes that finetune draws side by side; 0 takes every core where the work is worth it"
+        0,
+        ge=0,
+        help="processes on a CPU that finetune draws side by side; 0 takes every core where the work is worth it",
     )
     save_model: Path | None = setting(None, help="file for the encoder and head of the first draw at the most shots")
 

@@ -1,33 +1,81 @@
-"""Batch normalisation over the batch of all ranks, on any device.
+"""Batch normalisation over the batch of all ranks, on any device, whose running statistics can wait for a check.
 
 ``torch.nn.SyncBatchNorm`` works on GPUs alone; with it missing on the CPU, two ranks would not train what one does.
 """
 
+from collections.abc import Callable
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from utils.distributed import gather, world_size
 
 
 class CrossRankBatchNorm(nn.BatchNorm1d):
-    """``nn.BatchNorm1d`` whose training statistics are those of every rank's batch.
+    """``nn.BatchNorm1d`` whose training statistics are those of every rank's batch, (R, D) of R ranks.
 
-    With one rank, and whenever it is not training, it is ``nn.BatchNorm1d``. Every rank must hold equally many rows.
+    Every rank must hold equally many rows.
+
+    Args:
+        num_features: D, channels.
+        eps: added to the variance.
+
+    Attributes:
+        held: whether a batch leaves the running statistics alone until ``update_statistics`` is called.
     """
+
+    def __init__(self, num_features: int, eps: float = 1e-5):
+        super().__init__(num_features, eps)
+        self.held = False
+        self._of_batch: tuple[Tensor, Tensor] | None = None  # (D,) mean and unbiased variance of the last batch
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (B, D, S) per channel D."""
-        if not self.training or world_size() == 1:
+        if not self.training:
             return super().forward(x)
+        normalized = self._one_rank(x) if world_size() == 1 else self._all_ranks(x)
+        if not self.held:
+            self.update_statistics()
+        return normalized
+
+    @torch.no_grad()
+    def update_statistics(self) -> None:
+        """Let the last training batch move the running statistics."""
+        mean, var = self._of_batch
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(var, self.momentum)
+        self.num_batches_tracked.add_(1)
+
+    def _one_rank(self, x: Tensor) -> Tensor:
+        mean, var = torch.zeros_like(self.running_mean), torch.zeros_like(self.running_var)
+        self._of_batch = mean, var  # a momentum of 1 leaves here what the kernel finds anyway
+        return F.batch_norm(x, mean, var, self.weight, self.bias, training=True, momentum=1.0, eps=self.eps)
+
+    def _all_ranks(self, x: Tensor) -> Tensor:
         x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
         local_var, local_mean = torch.var_mean(x, dim=(0, 2), correction=0)
         means, variances = gather(torch.stack([local_mean, local_var])[None]).unbind(1)  # (R, D) each
         mean = means.mean(0)
         var = (variances + (means - mean).square()).mean(0)
-        with torch.no_grad():
-            count = x.numel() // x.shape[1] * world_size()
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(var * (count / (count - 1)), self.momentum)
-            self.num_batches_tracked.add_(1)
+        count = x.numel() // x.shape[1] * world_size()
+        self._of_batch = mean.detach(), var.detach() * (count / (count - 1))
         scale = self.weight * torch.rsqrt(var + self.eps)
         return (x - mean[:, None]) * scale[:, None] + self.bias[:, None]
+
+
+def hold_statistics(model: nn.Module) -> Callable[[], None]:
+    """From now on training batches leave a model's running statistics alone.
+
+    Returns:
+        What lets the last batch move them, to be called once it is known to be sound.
+    """
+    norms = [part for part in model.modules() if isinstance(part, CrossRankBatchNorm)]
+    for norm in norms:
+        norm.held = True
+
+    def update_statistics() -> None:
+        for norm in norms:
+            norm.update_statistics()
+
+    return update_statistics

@@ -110,17 +110,18 @@ def finetune_grid(
 ) -> tuple[list[Tensor], list[int], tuple[nn.Module, Tensor, Tensor]]:
     """``finetune`` for every cell, several at a time.
 
-    A step on a few windows keeps one core busy and no more (measured: 74 ms with one thread and with two), and on a GPU
-    it is Python that one waits for; so cells run in processes of one thread each, side by side. Stacking the models
-    of several cells into one (``torch.func.vmap``) took 1.4 to 2.3 times as long. A cell's result does not depend on
-    how many processes there are.
+    A step on a few windows keeps one core busy and no more (measured: 74 ms with one thread and with two), so cells run
+    in processes of one thread each, side by side. Stacking the models of several cells into one (``torch.func.vmap``)
+    took 1.4 to 2.3 times as long. A cell's result does not depend on how many processes there are. A GPU takes one
+    cell after another, in this process: every further process would open a CUDA context of its own, which takes
+    hundreds of megabytes of the GPU's memory, and some clusters allow one only.
 
     Args:
         make_encoder: as in ``finetune``; must be picklable.
         imu: (W, 6, 250), on the CPU.
         labels: (W,) int64 classes, on the CPU.
         keep: number of the cell whose trained encoder and layer are returned.
-        num_workers: processes, at most; 0 takes every core. Small grids take fewer.
+        num_workers: processes on a CPU, at most; 0 takes every core. Small grids take fewer.
         settings: the other arguments of ``finetune``.
 
     Returns:
@@ -129,8 +130,7 @@ def finetune_grid(
     """
     work = (make_encoder, imu, labels, cells, keep, device, settings)
     steps = [settings["epochs"] * -(-len(cell.train) // settings["batch_size"]) for cell in cells]
-    useful = max(1, sum(steps) // STEPS_PER_PROCESS)
-    processes = min(num_workers or _cores(), len(cells), useful)
+    processes = side_by_side(steps, device, num_workers)
     logits: list[Tensor | None] = [None] * len(cells)
     epochs, kept = [0] * len(cells), None
     ended = progress(_results(work, steps, processes), total=len(cells), desc="finetune", unit="run")
@@ -138,6 +138,13 @@ def finetune_grid(
         logits[number], epochs[number] = answer, epoch
         kept = trained or kept
     return logits, epochs, kept
+
+
+def side_by_side(steps: list[int], device: torch.device, num_workers: int) -> int:
+    """Number of processes for cells of so many steps each; arguments as in ``finetune_grid``."""
+    if device.type != "cpu":
+        return 1
+    return min(num_workers or _cores(), len(steps), max(1, sum(steps) // STEPS_PER_PROCESS))
 
 
 def _results(work: tuple, steps: list[int], processes: int) -> Iterator[tuple]:
@@ -151,10 +158,10 @@ def _results(work: tuple, steps: list[int], processes: int) -> Iterator[tuple]:
             _work.clear()
             torch.set_num_threads(threads)
         return
-    # Forked where that is safe, which costs nothing: children of one thread do not miss their parent's (so do PyTorch's
-    # own loaders). A GPU cannot be used after a fork, and a new process takes seconds to import what it needs. What
-    # travels is pickled here: left to the pool, tensors would go through shared memory, of which containers lack.
-    context = torch.multiprocessing.get_context("fork" if work[-2].type == "cpu" else "spawn")
+    # Forked, which costs nothing, where a new process takes seconds to import what it needs: children of one thread do
+    # not miss their parent's (so do PyTorch's own loaders). What travels is pickled here: left to the pool, tensors
+    # would go through shared memory, of which containers lack.
+    context = torch.multiprocessing.get_context("fork")
     with ProcessPoolExecutor(processes, mp_context=context, initializer=_load, initargs=(pickle.dumps(work),)) as pool:
         longest_first = sorted(range(len(steps)), key=lambda number: -steps[number])
         for future in as_completed([pool.submit(_run_pickled, number) for number in longest_first]):

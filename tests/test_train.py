@@ -82,7 +82,8 @@ def test_the_loss_falls(data, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "options", ["--model imu2clip --embed_dim 512", "--loss softmax_soft", "--precision bf16", EVERYTHING]
+    "options",
+    ["--model imu2clip --embed_dim 512", "--loss softmax_soft", "--precision bf16", "--precision fp16", EVERYTHING],
 )
 def test_two_steps_of_other_settings(data, tmp_path, options):
     assert train.main(command(data, tmp_path, "two", "--max_steps", "2", *options.split())) == 0
@@ -309,6 +310,29 @@ def test_what_is_not_a_number_never_reaches_the_weights(tmp_path, monkeypatch, p
         assert "IMU signal not finite in rec003@5. Nothing was updated" in str(problem.value)
     else:
         assert "not finite at step 0" in str(problem.value)
+
+
+def test_fp16_whose_scale_collapses_stops(data, tmp_path, monkeypatch):
+    """A finite loss whose gradient is not, at any scale: each step is skipped and halves the scale of 2^16."""
+    original, built = objectives.contrastive_loss, []
+    build = train.build_on_first_rank
+    monkeypatch.setattr(train, "build_on_first_rank", lambda config: (built.append(build(config)), built[0])[1])
+    monkeypatch.setattr(objectives, "contrastive_loss", lambda *a: original(*a) + (a[1] * 0).sum().sqrt() * a[1].sum())
+    with pytest.raises(train.NonFiniteError, match=r"scale of fp16 fell to 6.1e-05 at step 29: .*--precision bf16"):
+        train.main(command(data, tmp_path, "a", "--precision", "fp16", "--epochs", "99", "--held_out", "0"))
+    model = built[0][0]
+    saved = checkpoint.load(tmp_path / "a" / "checkpoints" / "last.pt")
+    assert 1e-4 < saved["scaler"]["scale"] < 1e-2
+    assert all(torch.equal(value, saved["model"][name]) for name, value in model.named_parameters())
+
+
+def test_ranks_speak_once_a_step_after_backward(data, tmp_path, monkeypatch):
+    """Between forward and backward nobody waits for the device, nor for other ranks."""
+    events, reduce, backward = [], train.distributed.all_reduce_sum, torch.Tensor.backward
+    monkeypatch.setattr(train.distributed, "all_reduce_sum", lambda x: (events.append("sum"), reduce(x))[1])
+    monkeypatch.setattr(torch.Tensor, "backward", lambda *a: (events.append("backward"), backward(*a))[1])
+    train.main(command(data, tmp_path, "a", "--max_steps", "3"))
+    assert events == ["backward", "sum"] * 3
 
 
 @pytest.mark.parametrize("method", ["imu_video_cross", "imu_only"])

@@ -7,13 +7,14 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
 import train
-from configs.load import read_yaml
+from configs.load import parse, read_yaml
 from configs.schema import TrainConfig
 from datasets.batch import Batch
 from datasets.pairs import PairLoader
@@ -129,7 +130,9 @@ def not_a_number(data: Path, runs: Path) -> dict:
 
     train.build_on_first_rank = remember
     try:
-        train.main(command(data, runs, "spoilt", "--batch_size", "20"))
+        config = parse(TrainConfig, command(data, runs, "spoilt", "--batch_size", "20"))
+        with ExitStack() as cleanup:  # train.main would end the process
+            train.train(config, runs / "spoilt", distributed.setup("cpu"), cleanup)
         return {"stopped": False}
     except train.NonFiniteError as error:
         state = models[0].state_dict()

@@ -1,4 +1,4 @@
-"""Ranks: one process, or several started by torchrun, behind the same few functions.
+"""Ranks: one process, or several started by a launcher, behind the same few functions.
 
 Letters: B rows of one rank, R ranks, N = R * B rows of all ranks.
 """
@@ -14,6 +14,9 @@ import torch.distributed as dist
 from torch import Tensor
 
 Result = TypeVar("Result")
+
+# Where launchers say the local rank: torchrun, srun, and mpirun of Open MPI and of MPICH.
+LOCAL_RANKS = ("LOCAL_RANK", "SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID")
 
 
 class RankError(RuntimeError):
@@ -40,14 +43,15 @@ class Ranks:
 
 
 def setup(device: str) -> Ranks:
-    """Join the other ranks if torchrun started this process (once), and choose its device.
+    """Join the other ranks if a launcher set ``RANK`` (once), and choose the device.
 
     Args:
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; under torchrun each rank takes the GPU of its local rank.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; one of several ranks takes the GPU of its local rank.
 
     Raises:
-        ValueError: if CUDA is asked for and absent, the device is of another kind, there are more ranks than GPUs, or
-            torchrun started the ranks again without being set up for it.
+        ValueError: if CUDA is asked for and absent, the device is of another kind, there are more ranks than GPUs, the
+            launcher does not say which rank of its machine this is, or torchrun started the ranks again without being
+            set up for it.
     """
     if device.split(":")[0] not in ("auto", "cpu", "cuda"):
         raise ValueError(f"device {device!r} must be auto, cpu, cuda or cuda:N")
@@ -55,7 +59,7 @@ def setup(device: str) -> Ranks:
     use_gpu = gpus > 0 if device == "auto" else torch.device(device).type == "cuda"
     if use_gpu and gpus == 0:
         raise ValueError(f"device {device!r}: this torch sees no CUDA device; use --device cpu")
-    if "RANK" not in os.environ:  # not started by torchrun
+    if "RANK" not in os.environ:
         if not use_gpu:
             return Ranks(0, 1, torch.device("cpu"))
         number = (torch.device(device).index if device != "auto" else None) or 0
@@ -63,7 +67,7 @@ def setup(device: str) -> Ranks:
             raise ValueError(f"device {device!r}: there are only {gpus} GPUs, numbered from 0")
         torch.cuda.set_device(number)
         return Ranks(0, 1, torch.device("cuda", number))
-    local_rank = int(os.environ["LOCAL_RANK"])
+    local_rank = _local_rank()
     if use_gpu and local_rank >= gpus:
         raise ValueError(f"local rank {local_rank} has no GPU, there are {gpus}: start fewer ranks or use --device cpu")
     chosen = torch.device("cuda", local_rank) if use_gpu else torch.device("cpu")
@@ -76,6 +80,17 @@ def setup(device: str) -> Ranks:
         patience = timedelta(minutes=30)  # the others wait while rank 0 fetches weights
         dist.init_process_group("nccl" if use_gpu else "gloo", device_id=chosen if use_gpu else None, timeout=patience)
     return Ranks(dist.get_rank(), dist.get_world_size(), chosen)
+
+
+def _local_rank() -> int:
+    """Number of this process among those of its machine."""
+    for name in LOCAL_RANKS:
+        if name in os.environ:
+            return int(os.environ[name])
+    raise ValueError(
+        f"RANK is set, and none of {', '.join(LOCAL_RANKS)}: set LOCAL_RANK to this rank's number on its machine, from "
+        "0, or start the ranks with torchrun; unset RANK for a single process"
+    )
 
 
 def _keep_to_own_cores(local_rank: int) -> None:

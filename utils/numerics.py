@@ -5,9 +5,11 @@ from torch import Tensor
 
 from utils import distributed
 
+MIN_SCALE = 1e-4  # of the loss in fp16; fairseq's --min-loss-scale
+
 
 class NonFiniteError(RuntimeError):
-    """Loss or gradient is not a number. The message names the windows; weights and buffers are as before the step."""
+    """Loss or gradient is not a number. The message says why; weights and buffers are as before the step."""
 
 
 def autocast_dtype(precision: str, device: torch.device) -> torch.dtype:
@@ -21,6 +23,26 @@ def autocast_dtype(precision: str, device: torch.device) -> torch.dtype:
             return torch.float32
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+
+
+def check_scale(scaler: torch.amp.GradScaler, step: int) -> None:
+    """After a step that fp16 skipped, because its gradient was not finite: may the run go on?
+
+    Each such step halves the loss scale. Gradients that overflow at any scale would halve it for ever, with no weight
+    moved.
+
+    Args:
+        step: counted from 0.
+
+    Raises:
+        NonFiniteError: if the scale is below ``MIN_SCALE``.
+    """
+    if scaler.get_scale() < MIN_SCALE:
+        raise NonFiniteError(
+            f"the loss scale of fp16 fell to {scaler.get_scale():.1e} at step {step}: gradients are not finite "
+            "however small the loss is made, so nothing is learnt any more. Start another run with --precision bf16 "
+            "(fp32 where the GPU lacks it), or with a lower --lr"
+        )
 
 
 def describe_non_finite(step: int, ids: list[str], imu: Tensor, outputs: Tensor) -> str:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.finetune import Cell, finetune, finetune_grid
+from models.finetune import Cell, finetune, finetune_grid, side_by_side
 from models.imu import PatchTSTEncoder
 from models.probe import embed_imu, initial_weight, shuffled_batches, train_linear_heads
 from tests.models.test_probe import SETTINGS, Encoder, state
@@ -132,6 +132,15 @@ def test_processes_give_to_the_bit_what_one_gives(one_thread, monkeypatch):
     assert all(torch.equal(x, y) for x, y in zip(one, two, strict=True))
     assert torch.equal(weight, head[0]) and torch.equal(bias, head[1])
     assert all(torch.equal(value, b.state_dict()[name]) for name, value in a.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "device, steps, workers, expected",
+    [("cpu", [200] * 4, 3, 3), ("cpu", [200] * 2, 8, 2), ("cpu", [10] * 4, 8, 1), ("cuda", [200] * 40, 16, 1)],
+)
+def test_a_gpu_has_one_process(device, steps, workers, expected):
+    """Each further one would open a context on the GPU."""
+    assert side_by_side(steps, torch.device(device), workers) == expected
 
 
 def test_from_scratch_every_cell_has_weights_of_its_own(one_thread):

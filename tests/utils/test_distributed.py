@@ -54,6 +54,19 @@ def test_more_ranks_than_gpus_are_refused_before_they_meet(gpus, monkeypatch):
         distributed.setup("auto")
 
 
+@pytest.mark.parametrize("name", distributed.LOCAL_RANKS)
+def test_each_launcher_says_the_local_rank(gpus, monkeypatch, name):
+    gpus(1)
+    for other in distributed.LOCAL_RANKS:
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv("RANK", "5")
+    with pytest.raises(ValueError, match=rf"RANK is set, and none of LOCAL_RANK,.*{name}"):
+        distributed.setup("auto")
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(ValueError, match="local rank 1 has no GPU"):
+        distributed.setup("auto")
+
+
 @pytest.mark.parametrize(
     "cores, ranks, expected",
     [

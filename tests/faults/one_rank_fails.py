@@ -1,0 +1,145 @@
+"""Two ranks of a training run, on one of which something really fails, started with what srun and a script set.
+
+    python -m tests.faults.one_rank_fails FOLDER
+
+FOLDER holds data, and for the faults of FAULTS what they need: bad/<fault>, a copy of data that cannot be read. Per
+fault it gets runs/<fault>, what each rank printed as <fault>.<rank>.txt, and in found.json the statuses and how many
+seconds went by from the failure to the end of both ranks. Ranks are forked: importing takes longer than all faults.
+Under torchrun, ``python -m tests.faults.one_rank_fails FOLDER FAULT`` is one rank.
+"""
+
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+import train
+from models.dual_encoder import DualEncoder
+from models.objectives import CrossModal
+from tests.training import command
+from utils import checkpoint, failure
+
+TIMEOUT_S = 100
+
+
+def at_step(number: int, happens: Callable[[], None]) -> None:
+    """Have something happen in a forward pass, counted from 0."""
+    forward, calls = DualEncoder.forward, []
+
+    def patched(self, imu, video):
+        calls.append(1)
+        if len(calls) == number + 1:
+            happens()
+        return forward(self, imu, video)
+
+    DualEncoder.forward = patched
+
+
+def take_too_much_memory() -> None:
+    torch.empty(2**60, dtype=torch.uint8)
+
+
+def end_by_signal() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fill_the_disk() -> None:
+    """The second save meets a limit on the size of files, which the first one did not."""
+    save, calls = checkpoint.save, []
+
+    def patched(path, payload):
+        calls.append(1)
+        if len(calls) == 2:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+            resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size // 2, hard))
+        save(path, payload)
+
+    checkpoint.save = patched
+
+
+def break_the_report() -> None:
+    CrossModal.describe = lambda *_: {}["no such metric"]
+
+
+# By fault, the rank that it befalls, and how. One that is busy is so for good, as in a collective of NCCL that waits
+# for a rank which is gone.
+FAULTS = {
+    "save": {0: fill_the_disk},
+    "memory": {1: lambda: at_step(7, take_too_much_memory)},
+    "memory, other busy": {1: lambda: at_step(7, take_too_much_memory), 0: lambda: at_step(7, lambda: time.sleep(600))},
+    "killed": {1: lambda: at_step(7, end_by_signal)},
+    "defect": {0: break_the_report},
+    "loader": {1: None},
+    "evaluation": {0: None},
+}
+
+
+def one_rank(folder: Path, fault: str) -> None:
+    """A rank, to its end; RANK and what goes with it are set."""
+    rank = int(os.environ["RANK"])
+    data = folder / "data"
+    if rank in FAULTS[fault]:
+        if FAULTS[fault][rank] is None:
+            data = folder / "bad" / fault
+        else:
+            FAULTS[fault][rank]()
+    experiment = train.train
+
+    def timed(*arguments):
+        try:
+            return experiment(*arguments)
+        except BaseException:
+            (folder / f"{fault}.{rank}.time").write_text(repr(time.time()))
+            raise
+
+    train.train = timed
+    words = command(data, folder / "runs", fault, "--eval_interval", "2", "--batch_size", "2", "--epochs", "40")
+    failure.run(lambda: train.main(words), "train.py", train.EXPECTED)
+
+
+def two_ranks(folder: Path, fault: str) -> dict:
+    """Both ranks of a fault, which nobody looks after."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        known = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1])}
+    ranks = []
+    for rank in range(2):
+        ranks.append(os.fork())
+        if ranks[-1] == 0:
+            output = os.open(folder / f"{fault}.{rank}.txt", os.O_CREAT | os.O_WRONLY)
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+            os.environ |= known | {"RANK": str(rank), "SLURM_LOCALID": str(rank)}
+            one_rank(folder, fault)
+    deadline, statuses, ended_at = time.monotonic() + TIMEOUT_S, {}, []
+    while len(statuses) < 2 and time.monotonic() < deadline:
+        for rank, process in enumerate(ranks):
+            if rank not in statuses and (ended := os.waitpid(process, os.WNOHANG))[0]:
+                statuses[rank] = os.waitstatus_to_exitcode(ended[1])
+                ended_at.append(time.time())
+        time.sleep(0.05)
+    for rank in {0, 1} - statuses.keys():
+        os.kill(ranks[rank], signal.SIGKILL)
+    failed_at = [float(path.read_text()) for path in folder.glob(f"{fault}.*.time")]
+    took_s = time.time() - min(failed_at + ended_at)
+    return {"statuses": [statuses.get(rank) for rank in range(2)], "took_s": took_s}
+
+
+def main(folder: Path, fault: str | None = None) -> None:
+    torch.set_num_threads(1)
+    if fault is not None:
+        one_rank(folder, fault)
+    found = {fault: two_ranks(folder, fault) for fault in FAULTS}
+    (folder / "found.json").write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), *sys.argv[2:])
