@@ -101,6 +101,7 @@ def differences(first: str, second: str) -> dict:
     "name, change",
     [
         ("ego4d_softmax", {"loss": "softmax"}),
+        ("ego4d_softmax_authors", {"loss": "softmax_soft", "temperature": 2.302585}),
         ("ego4d_conv_gru", {"imu_encoder": "conv_gru"}),
         # another architecture has weights of its own
         ("ego4d_clip", {"video_encoder": "clip", "video_weights": "openai/clip-vit-base-patch32"}),
