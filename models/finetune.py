@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from models.probe import embed_imu, initial_weight, shuffled_batches
 from utils.progress_bar import progress
+from utils.schedule import cosine_annealing
 
 STEPS_PER_PROCESS = 50  # fewer steps are done sooner than another process has started
 
@@ -49,6 +50,7 @@ def finetune(
     encoder_lr: float,
     weight_decay: float,
     select: tuple[Tensor, Tensor] | None = None,
+    least_lr: float | None = None,
 ) -> tuple[nn.Module, nn.Linear, int]:
     """Train an encoder together with a linear layer, each at its own rate.
 
@@ -63,6 +65,7 @@ def finetune(
         seed: of initial weights, batches and dropout (it sets torch's global generator).
         select: windows (s, 6, 250) and classes (s,) that choose the epoch, the first with the most of them right;
             without, it is the last.
+        least_lr: towards which both rates fall like half a cosine over all steps; None: they stay.
 
     Returns:
         The trained encoder, in eval mode, the layer, and after which epoch, from 1, they were taken.
@@ -79,9 +82,13 @@ def finetune(
     torch.manual_seed(seed)  # again: dropout must not hang on how the encoder was made
     most, taken, best = -1, epochs, None
     plan = shuffled_batches(torch.arange(len(imu)), epochs, batch_size, seed).to(imu.device)
+    step = 0
     for epoch, batches in enumerate(plan.chunk(epochs), start=1):
         for batch in batches:
             batch = batch[batch >= 0]
+            for group, peak in zip(optimizer.param_groups, (encoder_lr, lr), strict=True):
+                group["lr"] = cosine_annealing(step, len(plan), peak, least_lr)
+            step += 1
             loss = nn.functional.cross_entropy(head(encoder(imu[batch])), labels[batch])
             optimizer.zero_grad()
             loss.backward()

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from utils.schedule import cosine_annealing
+
 
 @dataclass(frozen=True)
 class LinearHeads:
@@ -61,6 +63,7 @@ def train_linear_heads(
     weight_decay: float,
     standardize: bool = False,
     select: Sequence[Tensor] | None = None,
+    least_lr: float | None = None,
 ) -> LinearHeads:
     """Train a linear layer on each set of windows, all of them at once.
 
@@ -79,6 +82,7 @@ def train_linear_heads(
             takes embeddings as they are all the same.
         select: for each head the positions of windows that choose its epoch, the first with the most of them right;
             without, or where there are none, it is the last.
+        least_lr: towards which each head's rate falls like half a cosine over its own steps; None: the rate stays.
     """
     device = embeddings.device
     order = sorted(range(len(sets)), key=lambda h: -len(sets[h]))  # the longest first: those still learning are [:A]
@@ -100,7 +104,15 @@ def train_linear_heads(
     heads = [nn.Parameter(own) for own in weight]  # views: a step of the optimizer moves ``weight``
     for head, own in zip(heads, gradient, strict=True):
         head.grad = own
-    optimizer = torch.optim.AdamW(heads, lr=lr, weight_decay=weight_decay, fused=True)
+    groups: dict[int, list[nn.Parameter]] = {}  # heads of as many steps share their rate at each
+    for head, total in zip(heads, steps, strict=True):
+        groups.setdefault(total, []).append(head)
+    optimizer = torch.optim.AdamW(
+        [{"params": own, "steps": total} for total, own in groups.items()],
+        lr=lr,
+        weight_decay=weight_decay,
+        fused=True,
+    )
 
     learning = len(heads)
     chosen = [_Best(sets[h], select[h] if select else sets[h][:0], epochs, batch_size) for h in order]
@@ -116,6 +128,8 @@ def train_linear_heads(
             error = torch.softmax(torch.bmm(x, weight[:learning].mT), dim=2) - one_hot[batch]  # (A, B, K)
             error *= share[:learning, step, :, None]
             torch.bmm(error.mT, x, out=gradient[:learning])
+            for group in optimizer.param_groups:
+                group["lr"] = cosine_annealing(step, group["steps"], lr, least_lr)
             optimizer.step()
             for h in range(learning):
                 if chosen[h].is_asked(step):

@@ -28,6 +28,23 @@ def warmup_cosine(step: int, total_steps: int, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / (total_steps - rising)))
 
 
+def cosine_annealing(step: int, total_steps: int, peak: float, least: float | None) -> float:
+    """Learning rate that falls like half a cosine from the peak towards the least (Loshchilov and Hutter 2017, eq. 5).
+
+    ``torch.optim.lr_scheduler.CosineAnnealingLR`` with T_max = total_steps and eta_min = least gives the same, stepped
+    after every step: the least would be that of the step after the last.
+
+    Args:
+        step: 0 for the first step.
+        total_steps: steps of the whole training.
+        peak: rate of the first step.
+        least: None keeps the peak at every step.
+    """
+    if least is None:
+        return peak
+    return least + (peak - least) * 0.5 * (1 + math.cos(math.pi * step / total_steps))
+
+
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Trainable parameters for AdamW: matrices and kernels decay; biases, norms, scale, tokens and positions do not.
 

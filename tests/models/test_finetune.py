@@ -61,8 +61,8 @@ def tiny_patchtst():
     return PatchTSTEncoder(dim=8, layers=1, heads=2, ffn=16)
 
 
-def by_the_book(encoder, imu, labels, seed, num_classes, epochs, batch_size, lr, encoder_lr, weight_decay):
-    """Two plain optimizers, the gradient taken by hand-written cross entropy."""
+def by_the_book(encoder, imu, labels, seed, num_classes, epochs, batch_size, lr, encoder_lr, weight_decay, least_lr):
+    """Two plain optimizers, each with torch's cosine, the gradient taken by hand-written cross entropy."""
     head = nn.Linear(encoder.dim, num_classes)
     initial = initial_weight(num_classes, encoder.dim, seed)
     head.weight.data, head.bias.data = initial[:, :-1].clone(), initial[:, -1].clone()
@@ -72,7 +72,10 @@ def by_the_book(encoder, imu, labels, seed, num_classes, epochs, batch_size, lr,
     ]
     torch.manual_seed(seed)
     encoder.train()
-    for batch in shuffled_batches(torch.arange(len(imu)), epochs, batch_size, seed):
+    plan = shuffled_batches(torch.arange(len(imu)), epochs, batch_size, seed)
+    anneal = torch.optim.lr_scheduler.CosineAnnealingLR
+    falling = [anneal(optimizer, T_max=len(plan), eta_min=least_lr) for optimizer in two if least_lr is not None]
+    for batch in plan:
         batch = batch[batch >= 0]
         logits = head(encoder(imu[batch]))
         right = logits[torch.arange(len(batch)), labels[batch]]
@@ -80,8 +83,8 @@ def by_the_book(encoder, imu, labels, seed, num_classes, epochs, batch_size, lr,
         for optimizer in two:
             optimizer.zero_grad()
         loss.backward()
-        for optimizer in two:
-            optimizer.step()
+        for mover in (*two, *falling):
+            mover.step()
     return encoder.eval(), head
 
 
@@ -104,10 +107,10 @@ def grid(scratch):
     return make, imu, labels, cells
 
 
-@pytest.mark.parametrize("scratch", [False, True])
-def test_a_grid_is_each_cell_by_itself_by_the_book(one_thread, scratch):
+@pytest.mark.parametrize("scratch, least_lr", [(False, None), (True, None), (True, 1e-7)])
+def test_a_grid_is_each_cell_by_itself_by_the_book(one_thread, scratch, least_lr):
     make, imu, labels, cells = grid(scratch)
-    settings = finetune_settings(epochs=2)
+    settings = finetune_settings(epochs=2, least_lr=least_lr)
     logits, epochs, (kept, weight, bias) = finetune_grid(
         make, imu, labels, cells, 1, torch.device("cpu"), 1, **settings
     )

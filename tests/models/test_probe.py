@@ -15,29 +15,35 @@ def data(dtype=torch.float64):
     return embeddings, torch.arange(90) % 4
 
 
-def alone(embeddings, labels, windows, seed, num_classes, epochs, batch_size, lr, weight_decay):
-    """One nn.Linear, autograd and torch's AdamW."""
+def alone(embeddings, labels, windows, seed, num_classes, epochs, batch_size, lr, weight_decay, least_lr=None):
+    """One nn.Linear, autograd, torch's AdamW and, towards a least rate, torch's cosine."""
     initial = initial_weight(num_classes, embeddings.shape[1], seed)
     layer = nn.Linear(embeddings.shape[1], num_classes, dtype=embeddings.dtype)
     layer.weight.data.copy_(initial[:, :-1])
     layer.bias.data.copy_(initial[:, -1])
     optimizer = torch.optim.AdamW(layer.parameters(), lr=lr, weight_decay=weight_decay)
-    for batch in shuffled_batches(windows, epochs, batch_size, seed):
+    plan = shuffled_batches(windows, epochs, batch_size, seed)
+    least = lr if least_lr is None else least_lr  # a cosine from the peak to the peak is constant
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=len(plan), eta_min=least)
+    for batch in plan:
         batch = batch[batch >= 0]
         optimizer.zero_grad()
         nn.functional.cross_entropy(layer(embeddings[batch]), labels[batch]).backward()
         optimizer.step()
+        scheduler.step()
     return layer
 
 
-def test_heads_trained_together_are_what_each_alone_would_be():
+@pytest.mark.parametrize("least_lr", [None, 1e-7])
+def test_heads_trained_together_are_what_each_alone_would_be(least_lr):
     embeddings, labels = data()
     # sizes that end at different steps, some with a last batch that is not full, not in order of size
     sets = [torch.arange(5, 25), torch.arange(0, 80), torch.arange(40, 53), torch.arange(10, 90), torch.arange(8)]
     seeds = [3, 4, 5, 6, 7]
-    heads = train_linear_heads(embeddings, labels, sets, seeds, **SETTINGS)
+    settings = SETTINGS | {"least_lr": least_lr}
+    heads = train_linear_heads(embeddings, labels, sets, seeds, **settings)
     for h, (windows, seed) in enumerate(zip(sets, seeds, strict=True)):
-        layer = alone(embeddings, labels, windows, seed, **SETTINGS)
+        layer = alone(embeddings, labels, windows, seed, **settings)
         torch.testing.assert_close(heads.weight[h], layer.weight.data, rtol=1e-10, atol=1e-12)
         torch.testing.assert_close(heads.bias[h], layer.bias.data, rtol=1e-10, atol=1e-12)
         torch.testing.assert_close(heads.logits(h, embeddings), layer(embeddings).data, rtol=1e-10, atol=1e-12)

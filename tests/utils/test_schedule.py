@@ -3,11 +3,12 @@
 import math
 
 import pytest
+import torch
 from torch import nn
 
 from configs.schema import TrainConfig
 from models import build_model
-from utils.schedule import parameter_groups, warmup_cosine
+from utils.schedule import cosine_annealing, parameter_groups, warmup_cosine
 
 
 def test_rises_then_falls_like_half_a_cosine():
@@ -27,6 +28,21 @@ def test_no_warmup_begins_at_the_peak():
 def test_a_step_outside_the_run_is_refused(step):
     with pytest.raises(ValueError, match=f"step {step}"):
         warmup_cosine(step, 10, 0.1)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 50, 325])
+def test_annealing_is_that_of_torch(steps):
+    """Of each group from its own peak; torch's chains one step to the next, hence the tolerance."""
+    peaks = (1e-3, 1e-6)
+    weights = [nn.Parameter(torch.zeros(1)) for _ in peaks]
+    optimizer = torch.optim.AdamW([{"params": [w], "lr": lr} for w, lr in zip(weights, peaks, strict=True)])
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps, eta_min=1e-7)
+    for step in range(steps):
+        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+            assert cosine_annealing(step, steps, peak, 1e-7) == pytest.approx(group["lr"], rel=1e-9)
+            assert cosine_annealing(step, steps, peak, None) == peak
+        optimizer.step()
+        scheduler.step()
 
 
 @pytest.mark.parametrize("method", ["imu_video_cross", "imu2clip"])
