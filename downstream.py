@@ -4,8 +4,9 @@
 
 The protocol of the paper's section 3.3: for each of five random draws, 20 windows per class are held out, and a linear
 layer (``--mode lp``, encoder frozen), encoder and layer (``--mode finetune``), or both from scratch (``--mode
-supervised``, which needs no checkpoint) learn from 10, 20, 50 and 100 others; the state after the last epoch is
-measured, never the best on the held-out windows (with ``--select_samples`` windows of their own choose the epoch).
+supervised``, which needs no checkpoint) learn from 10, 20, 50 and 100 others, of other recordings (``--split``); the
+state after the last epoch is measured, never the best on the held-out windows (with ``--select_samples`` windows of
+their own choose the epoch).
 Writes runs/<name>/ with results.json, draws.json (the windows of every draw), answers.csv (the answer to each),
 confusion.png and shots.png.
 """
@@ -71,7 +72,7 @@ def main(argv: list[str] | None = None) -> Path:
         Cell(
             train=positions(used, draw.train(n)),
             test=positions(used, draw.test),
-            select=positions(used, draw.select.ravel()),
+            select=positions(used, np.concatenate(draw.select)),
             seed=cell_seed(config.seed, draw, n),
         )
         for n in config.shots
@@ -160,6 +161,7 @@ def linear_probes(
         weight_decay=config.weight_decay,
         standardize=config.standardize,
         select=[cell.select for cell in cells],
+        least_lr=config.least_lr,
     )
     answers = []
     for head, cell in enumerate(cells):
@@ -193,6 +195,7 @@ def trained_whole(
         lr=config.lr,
         encoder_lr=config.encoder_lr,
         weight_decay=config.weight_decay,
+        least_lr=config.least_lr,
     )
     return [answer.argmax(1).numpy() for answer in logits], epochs, kept
 

@@ -43,6 +43,7 @@ _PARTS_OF_PAIRS = ("video_encoder", "heads", "loss")
 # AdamW rate of the encoder where it learns with the layer: the paper's for finetuning; from scratch, where it names
 # none, that of its pretraining.
 ENCODER_LR = {"finetune": 1e-6, "supervised": 1e-4}
+LEAST_LR = 1e-7  # where the cosine of an evaluation ends, as in the authors' code
 PRETRAINED_VIDEO = {"videomae": "MCG-NJU/videomae-base-ssv2", "clip": "openai/clip-vit-base-patch32"}
 
 
@@ -424,19 +425,20 @@ class FewShotConfig(EvaluationConfig):
     train_samples: PositiveInt | None = setting(None, help="a single number of shots; another name for --shots N")
     val_samples: PositiveInt = setting(20, help="held-out windows per class that the result is measured on")
     draws: PositiveInt = setting(5, help="random draws of shots and held-out windows; mean and std are over them")
-    split: Literal["window", "recording", "group", "leave_one_group_out"] = setting(
-        "window",
-        help="window: any windows; recording: no recording on both sides (paper); group: no subject (or session, if "
-        "unknown) on both sides; leave_one_group_out: each is held out in turn, with all its windows",
+    split: Literal["recording", "group", "leave_one_group_out", "window"] = setting(
+        "recording",
+        help="recording: no recording on both sides (paper); group: no subject (or session, if unknown) on both sides; "
+        "leave_one_group_out: each is held out in turn, with all its windows; window: any windows, which leaks: others "
+        "of the same recording may be learnt from, the run says of how many",
     )
     windows_per_recording: Literal["all", "centre"] = setting(
-        "all", help="windows of a recording that are drawn from: all, or the one in its centre (paper, on MMEA)"
+        "all", help="all, or only the one in the middle of each recording and class, as the authors' code on MMEA"
     )
     small_classes: Literal["refuse", "drop", "shorten"] = setting(
         "refuse",
-        help="classes with too few windows: refuse them, drop them, or shorten their shots",
+        help="classes with too few windows for shots and held-out ones: refuse the evaluation, drop them, or shorten: "
+        "hold out as many and learn from those that are left",
     )
-    drop_small_classes: bool = setting(False, help="leave out classes with too few windows, instead of refusing them")
     stride_s: float = setting(
         WINDOW_S, gt=0, help="from one window to the next, seconds, a multiple of 0.1; below 5 they overlap"
     )
@@ -498,6 +500,9 @@ class DownstreamConfig(FewShotConfig):
     )
     batch_size: PositiveInt = setting(8, help="windows per step")
     lr: float = setting(1e-3, gt=0, help="AdamW rate of the linear layer")
+    lr_schedule: Literal["constant", "cosine"] = setting(
+        "constant", help="rates over the steps of a training: as they are, or falling like half a cosine to 1e-7"
+    )
     encoder_lr: float | None = setting(
         None,
         gt=0,
@@ -540,7 +545,16 @@ class DownstreamConfig(FewShotConfig):
             raise ValueError(f"checkpoint is missing: mode {self.mode} needs one, or --random_weights")
         if self.standardize and self.mode != "lp":
             raise ValueError(f"standardize is for a frozen encoder, and mode {self.mode} moves it: drop one of them")
+        if self.lr_schedule == "cosine":
+            rates = {"lr": self.lr, "encoder_lr": self.encoder_lr}
+            if low := [f"{name} {rate:g}" for name, rate in rates.items() if rate is not None and rate < LEAST_LR]:
+                raise ValueError(f"lr_schedule cosine falls to {LEAST_LR:g}, and {', '.join(low)} begins below it")
         return self
+
+    @property
+    def least_lr(self) -> float | None:
+        """Where the learning rates end; None where they stay as they are."""
+        return LEAST_LR if self.lr_schedule == "cosine" else None
 
     @property
     def drawn_anew(self) -> bool:

@@ -15,14 +15,15 @@ from typing import Any
 import numpy as np
 
 from configs.schema import FewShotConfig
-from datasets.group_splits import draw_by_group, draw_leaving_one_group_out
-from datasets.leaks import check_groups_apart, copies_on_both_sides, refuse_copies
-from datasets.splits import Draw, draw_windows, groups_of, paper_column, resolve_classes, small_classes
+from datasets.group_splits import draw_by_group, draw_by_recording, draw_leaving_one_group_out
+from datasets.leaks import check_groups_apart, copies_on_both_sides, refuse_copies, siblings_share, true_recordings
+from datasets.splits import Draw, centre_windows, draw_windows, groups_of, paper_column, resolve_classes, small_classes
 from datasets.store import Store, open_store
 from datasets.windows import Windows, list_windows
 from utils.metrics import classification_chance, majority_baseline, metrics_over_draws
 from utils.results import interval_over_groups
 from utils.run import write_json
+from utils.tables import shortened_classes, siblings_between
 
 Predictions = dict[int, list[np.ndarray]]  # by number of shots, for each draw (fold) its held-out windows' answers
 
@@ -38,6 +39,8 @@ class Protocol:
         groups: (W,) subject or session of each window; None if some window has neither.
         dropped: classes left out for want of windows, and why.
         copies: pairs of windows with the same samples that a split by windows let on both sides.
+        siblings: share of the held-out windows of whose recording another is among the most shots; 0 unless the split
+            is by windows.
     """
 
     windows: Windows
@@ -46,11 +49,22 @@ class Protocol:
     groups: np.ndarray | None
     dropped: dict[str, str]
     copies: list[tuple[str, str]]
+    siblings: float
 
     @property
     def used(self) -> np.ndarray:
         """Positions of the windows of any draw, sorted."""
-        return np.unique(np.concatenate([np.r_[d.shots.ravel(), d.select.ravel(), d.test] for d in self.draws]))
+        return np.unique(np.concatenate([np.r_[draw.learnt_from, draw.test] for draw in self.draws]))
+
+    def shortened(self, shots: int) -> dict[str, dict[str, int]]:
+        """Classes that some draw learns from with fewer windows than the most shots: of how many, with how many."""
+        found = {}
+        for k, name in enumerate(self.windows.classes):
+            learnt = [len(draw.shots[k]) for draw in self.draws]
+            if min(learnt) < shots:
+                windows = int((self.windows.label == k).sum())
+                found[name] = {"windows": windows, "fewest_shots": min(learnt), "most_shots": max(learnt)}
+        return found
 
     def truth(self) -> list[np.ndarray]:
         """For each draw (fold) the classes of its held-out windows."""
@@ -68,40 +82,64 @@ def build_protocol(config: FewShotConfig, store: Store | None = None, select: in
     """
     store = store or open_store(config.data_root, config.dataset)
     classes = resolve_classes(config.classes, store.classes)
-    windows, dropped = _labelled(config, store, classes), {}
-    by_group = config.split != "window"
-    if config.drop_small_classes:
+    windows, recordings = _labelled(config, store, classes)
+    dropped = {}
+    if config.small_classes == "drop":
         whole = config.split == "leave_one_group_out"
         needed = max(config.shots) + select + (0 if whole else config.val_samples)
-        groups = groups_of(windows.subject, windows.session)[0] if by_group else None
+        groups = _kept_apart(config, windows, recordings)[0]
         dropped = small_classes(windows.label, groups, classes, needed, whole)
         classes = resolve_classes([name for name in classes if name not in dropped], store.classes)
-        windows = _labelled(config, store, classes)
-    draws, kept_apart, groups = _draw(config, windows, select)
+        windows, recordings = _labelled(config, store, classes)
+    apart, kind = _kept_apart(config, windows, recordings)
+    draws = _draw(config, windows, apart, select)
     copies = copies_on_both_sides(draws, windows)
-    if by_group:
-        check_groups_apart(draws, groups)
+    if apart is not None:
+        check_groups_apart(draws, apart)
         refuse_copies(copies)
-    return Protocol(windows, draws, kept_apart, groups, dropped, copies)
+    nameless = (windows.subject == "") & (windows.session == "")
+    groups = None if nameless.any() else groups_of(windows.subject, windows.session)[0]
+    return Protocol(windows, draws, kind, groups, dropped, copies, siblings_share(draws, recordings))
 
 
-def _labelled(config: FewShotConfig, store: Store, classes: tuple[str, ...]) -> Windows:
-    return list_windows(store, labelled=True, classes=classes, stride_s=config.stride_s, label_share=config.label_share)
+def _labelled(config: FewShotConfig, store: Store, classes: tuple[str, ...]) -> tuple[Windows, np.ndarray]:
+    """The windows that may be drawn, and (W,) the name of each one's source recording; copies of one have its name."""
+    windows = list_windows(
+        store, labelled=True, classes=classes, stride_s=config.stride_s, label_share=config.label_share
+    )
+    if config.windows_per_recording == "centre":
+        ids = store.recordings["id"].tolist()
+        in_time = sorted(range(len(ids)), key=lambda row: (len(ids[row]), ids[row]))  # part 10 comes after part 2
+        part = np.argsort(in_time)[windows.recording]
+        windows = windows.subset(centre_windows(windows.sources(), windows.label, part, windows.start))
+    (recordings,) = true_recordings(windows)
+    return windows, np.array([name.partition("\t")[0] for name in recordings.tolist()])
 
 
-def _draw(config: FewShotConfig, windows: Windows, select: int) -> tuple[list[Draw], str, np.ndarray | None]:
-    """All draws, in words what was kept apart, and the group of each window."""
-    numbers = {"shots": max(config.shots), "draws": config.draws, "seed": config.seed, "select": select}
+def _kept_apart(config: FewShotConfig, windows: Windows, recordings: np.ndarray) -> tuple[np.ndarray | None, str]:
+    """What must not be on both sides, (W,) names (None: windows alone), and what that is in words."""
+    centre = ", one window of each recording" if config.windows_per_recording == "centre" else ""
     if config.split == "window":
-        nameless = (windows.subject == "") & (windows.session == "")
-        groups = None if nameless.any() else groups_of(windows.subject, windows.session)[0]
-        return draw_windows(windows.label, windows.classes, held_out=config.val_samples, **numbers), "window", groups
+        return None, f"window{centre}"
+    if config.split == "recording":
+        return recordings, f"recording{centre}"
     groups, kind = groups_of(windows.subject, windows.session)
-    if config.split == "group":
-        draws = draw_by_group(windows.label, groups, windows.classes, held_out=config.val_samples, **numbers)
-        return draws, kind, groups
-    draws = draw_leaving_one_group_out(windows.label, groups, windows.classes, **numbers)
-    return draws, f"{kind}, each held out in turn", groups
+    in_turn = ", each held out in turn" if config.split == "leave_one_group_out" else ""
+    return groups, f"{kind}{in_turn}{centre}"
+
+
+def _draw(config: FewShotConfig, windows: Windows, apart: np.ndarray | None, select: int) -> list[Draw]:
+    """All draws."""
+    numbers = {"shots": max(config.shots), "draws": config.draws, "seed": config.seed, "select": select}
+    numbers["shorten"] = config.small_classes == "shorten"
+    labels, classes = windows.label, windows.classes
+    if config.split == "leave_one_group_out":
+        return draw_leaving_one_group_out(labels, apart, classes, **numbers)
+    numbers["held_out"] = config.val_samples
+    if config.split == "window":
+        return draw_windows(labels, classes, **numbers)
+    divide = draw_by_recording if config.split == "recording" else draw_by_group
+    return divide(labels, apart, classes, **numbers)
 
 
 def cell_seed(seed: int, draw: Draw, shots: int) -> int:
@@ -112,14 +150,19 @@ def cell_seed(seed: int, draw: Draw, shots: int) -> int:
 
 def describe(config: FewShotConfig, protocol: Protocol) -> str:
     """What is measured, and what a reader must know of it, in lines."""
-    windows = protocol.windows
+    windows, leaks = protocol.windows, protocol.siblings > 0
     lines = [
         f"{config.dataset}: {len(windows)} windows of {len(windows.classes)} classes; {len(protocol.used)} are drawn, "
         f"in {config.draws} draws x {len(config.shots)} numbers of shots, split by {protocol.kept_apart}"
+        + (f", {100 * protocol.siblings:.1f} % of the held-out windows with a sibling among the shots" if leaks else "")
     ]
     if column := paper_column([*windows.classes, *protocol.dropped]):
         lines.append(column)
     lines += [f"class left out: {name} ({why})" for name, why in protocol.dropped.items()]
+    lines += shortened_classes(protocol.shortened(max(config.shots)))
+    if leaks:
+        found = siblings_between(protocol.siblings, max(config.shots))
+        lines.append(f"WARNING: {found}; --split recording keeps recordings apart")
     if protocol.copies:
         lines.append(f"WARNING: {len(protocol.copies)} held-out windows hold the same samples as windows to learn from")
     return "\n".join(lines)
@@ -162,10 +205,12 @@ def few_shot_results(config: FewShotConfig, protocol: Protocol, predictions: Pre
         "classes": list(windows.classes),
         "paper_column": paper_column([*windows.classes, *protocol.dropped]),
         "dropped_classes": protocol.dropped,
+        "shortened_classes": protocol.shortened(max(config.shots)),
         "windows_per_class": np.bincount(windows.label, minlength=num_classes).tolist(),
         "held_out_per_class": None if whole else config.val_samples,
         "held_out": "all windows of each group in turn" if whole else f"{config.val_samples} windows per class",
         "copies_on_both_sides": protocol.copies,
+        "siblings_share": protocol.siblings,
         "chance": classification_chance(support),
         "majority": majority_baseline(support),
         "shots": {str(n): _measured(config.seed, n, protocol, predictions[n]) for n in config.shots},

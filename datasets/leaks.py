@@ -17,7 +17,7 @@ NOT_SEEN = {"seen": False, "windows": 0, "why": ""}  # what ``seen_in_pretrainin
 
 
 def check_groups_apart(draws: Sequence[Draw], groups: np.ndarray) -> None:
-    """Refuse a draw that has a group on both sides, whoever made it.
+    """Refuse a draw that has a group (or recording) on both sides, whoever made it.
 
     Args:
         groups: (W,) name of each window's group.
@@ -26,9 +26,21 @@ def check_groups_apart(draws: Sequence[Draw], groups: np.ndarray) -> None:
         SplitError: names the draw and the groups.
     """
     for draw in draws:
-        learnt_from = np.r_[draw.shots.ravel(), draw.select.ravel()]
-        if both := sorted(set(groups[learnt_from].tolist()) & set(groups[draw.test].tolist())):
+        if both := sorted(set(groups[draw.learnt_from].tolist()) & set(groups[draw.test].tolist())):
             raise SplitError(f"draw {draw.number}: {', '.join(both[:_NAMED])} would be on both sides")
+
+
+def siblings_share(draws: Sequence[Draw], recordings: np.ndarray) -> float:
+    """Share of the held-out windows, over all draws, of whose recording another window is among the shots.
+
+    Windows of one recording lie seconds apart: who has learnt from one all but knows its neighbours. Taken at the most
+    shots, so that it is what a result with fewer of them has at most.
+
+    Args:
+        recordings: (W,) name of each window's recording.
+    """
+    found = [np.isin(recordings[draw.test], recordings[np.concatenate(draw.shots)]) for draw in draws]
+    return float(np.concatenate(found).mean())
 
 
 def copies_on_both_sides(draws: Sequence[Draw], windows: Windows) -> list[tuple[str, str]]:
@@ -37,19 +49,19 @@ def copies_on_both_sides(draws: Sequence[Draw], windows: Windows) -> list[tuple[
     Returns:
         ids of the two, each pair once.
     """
-    used = np.unique(np.concatenate([np.r_[d.shots.ravel(), d.select.ravel(), d.test] for d in draws]))
+    used = np.unique(np.concatenate([np.r_[draw.learnt_from, draw.test] for draw in draws]))
     content = np.full(len(windows), b"", dtype=object)
     content[used] = _contents(windows.subset(used))
     pairs = set()
     for draw in draws:
-        learnt = {content[i]: i for i in np.r_[draw.shots.ravel(), draw.select.ravel()]}
+        learnt = {content[i]: i for i in draw.learnt_from}
         pairs |= {(int(learnt[content[i]]), int(i)) for i in draw.test if content[i] in learnt}
     ids = windows.ids()
     return [(ids[a], ids[b]) for a, b in sorted(pairs)]
 
 
 def refuse_copies(pairs: Sequence[tuple[str, str]]) -> None:
-    """Refuse a split by groups that lets copies of a window on both sides.
+    """Refuse a split by groups or recordings that lets copies of a window on both sides.
 
     Raises:
         SplitError: names some of them.

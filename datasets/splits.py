@@ -32,39 +32,43 @@ class SplitError(ValueError):
 
 @dataclass(frozen=True)
 class Draw:
-    """One random draw. Shots are nested: the first n columns are the n-shot set of every n.
+    """One random draw. Shots are nested: of each class the first n are its n-shot set, or all where it has fewer.
 
     Attributes:
-        shots: (K, S) positions of windows to learn from.
-        held_out: (K, V) positions of windows to be measured on; K arrays of any length where a group is held out whole.
-        held_out_groups: names of the groups that are held out; empty where windows are split one by one.
+        shots: for each of the K classes positions of windows to learn from: S, or fewer of a class that is shortened.
+        held_out: for each class positions of windows to be measured on: V, or all where a group is held out whole.
+        held_out_groups: names of the groups (or recordings) held out; empty where windows are split one by one.
         number: of the draw, from 0; the folds of one draw share it.
-        select: (K, N) positions of windows that may choose among states of the training; N may be 0.
+        select: for each class N positions of windows that may choose among states of the training.
+        is_fold: whether the draw has others that hold out other groups.
     """
 
-    shots: np.ndarray
-    held_out: np.ndarray | tuple[np.ndarray, ...]
+    shots: tuple[np.ndarray, ...]
+    held_out: tuple[np.ndarray, ...]
     held_out_groups: tuple[str, ...]
     number: int
-    select: np.ndarray
-
-    @property
-    def is_fold(self) -> bool:
-        """Whether the draw has others that hold out other groups."""
-        return isinstance(self.held_out, tuple)
+    select: tuple[np.ndarray, ...]
+    is_fold: bool = False
 
     def train(self, shots: int) -> np.ndarray:
-        """(K * shots,) positions of the n-shot set, class by class."""
-        return self.shots[:, :shots].ravel()
+        """Positions of the n-shot set, class by class: K * shots, unless a class is shortened."""
+        return np.concatenate([own[:shots] for own in self.shots])
+
+    @property
+    def learnt_from(self) -> np.ndarray:
+        """Positions of all windows that decide on the trained state: shots, and those to select by."""
+        return np.concatenate([*self.shots, *self.select])
 
     @property
     def test(self) -> np.ndarray:
-        """(K * V,) positions of the held-out windows, class by class."""
-        return np.concatenate(list(self.held_out))
+        """Positions of the held-out windows, class by class."""
+        return np.concatenate(self.held_out)
 
     def named(self, classes: Sequence[str], ids: Sequence[str]) -> dict[str, Any]:
         """The draw with window ids, to be written to a file: the first n shots of a class are its n-shot set."""
-        sides = {"shots": self.shots, "held_out": self.held_out} | ({"select": self.select} if self.select.size else {})
+        sides = {"shots": self.shots, "held_out": self.held_out}
+        if any(map(len, self.select)):
+            sides["select"] = self.select
         named = {
             side: {name: [ids[i] for i in row] for name, row in zip(classes, rows, strict=True)}
             for side, rows in sides.items()
@@ -124,10 +128,40 @@ def groups_of(subject: np.ndarray, session: np.ndarray) -> tuple[np.ndarray, str
     return names, "subject, session where unknown" if known.any() else "session"
 
 
+def centre_windows(recordings: np.ndarray, labels: np.ndarray, part: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """One window of each recording, that in the middle of it, as the authors' code takes on MMEA.
+
+    In order of time it is the middle one of the recording's windows, of two in the middle the earlier. A recording that
+    changes activity gives one of each class, the middle one of its windows of that class, in however many segments.
+
+    Args:
+        recordings: (W,) name of each window's recording.
+        labels: (W,) class of each window.
+        part: (W,) number of the part of its recording, increasing with time, where gaps have split it.
+        start: (W,) where the window begins in its part.
+
+    Returns:
+        positions, sorted.
+    """
+    recording = np.unique(recordings, return_inverse=True)[1]
+    order = np.lexsort((start, part, labels, recording))
+    pairs = np.stack([recording, labels])[:, order]
+    first = np.flatnonzero(np.r_[True, (pairs[:, 1:] != pairs[:, :-1]).any(axis=0)])
+    count = np.diff(np.r_[first, len(order)])
+    return np.sort(order[first + (count - 1) // 2])
+
+
 def draw_windows(
-    labels: np.ndarray, classes: Sequence[str], shots: int, held_out: int, draws: int, seed: int, select: int = 0
+    labels: np.ndarray,
+    classes: Sequence[str],
+    shots: int,
+    held_out: int,
+    draws: int,
+    seed: int,
+    select: int = 0,
+    shorten: bool = False,
 ) -> list[Draw]:
-    """Draw windows one by one, as the paper does: windows of one recording may fall on both sides.
+    """Draw windows one by one: windows of one recording may fall on both sides (``leaks.siblings_share``: how many).
 
     The held-out windows and the first n shots of a draw do not depend on ``shots``, ``select`` or the number of draws.
 
@@ -137,19 +171,30 @@ def draw_windows(
         shots: S, windows per class to learn from.
         held_out: V, windows per class to be measured on.
         select: N, windows per class to choose among states of the training.
+        shorten: let a class with fewer than S + V + N windows be learnt from with those that are left, at least one.
 
     Raises:
-        SplitError: if a class has fewer than S + V + N windows.
+        SplitError: if a class has too few windows.
     """
     members = [np.flatnonzero(labels == k) for k in range(len(classes))]
-    check_counts([len(m) for m in members], classes, shots, held_out, select)
+    check_counts([len(m) for m in members], classes, shots, held_out, select, shorten)
     result = []
     for draw in range(draws):
         order = [stream(seed, draw, k).permutation(member) for k, member in enumerate(members)]
-        chosen = np.stack([o[: held_out + shots] for o in order])
-        last = np.stack([o[len(o) - select :] for o in order])  # from the end, so that the shots stay what they are
-        result.append(Draw(chosen[:, held_out:], chosen[:, :held_out], (), draw, last))
+        learnt, last = shots_and_select([o[held_out:] for o in order], shots, select)
+        result.append(Draw(learnt, tuple(o[:held_out] for o in order), (), draw, last))
     return result
+
+
+def shots_and_select(
+    order: Sequence[np.ndarray], shots: int, select: int
+) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+    """Of each class's windows on the side that is learnt from, in random order, the shots and those to select by.
+
+    The latter come from the end, so that the shots stay what they are without them.
+    """
+    learnt = tuple(own[: min(shots, len(own) - select)] for own in order)
+    return learnt, tuple(own[len(own) - select :] for own in order)
 
 
 def small_classes(
@@ -182,18 +227,28 @@ def windows_in_groups(labels: np.ndarray, group: np.ndarray, num_groups: int, nu
     return counts
 
 
-def check_counts(counts: Sequence[int], classes: Sequence[str], shots: int, held_out: int, select: int) -> None:
+def check_counts(
+    counts: Sequence[int], classes: Sequence[str], shots: int, held_out: int, select: int, shorten: bool
+) -> None:
     """Refuse classes with too few windows, with counts and remedy."""
-    needed = shots + held_out + select
+    least = 1 if shorten else shots
+    needed = least + held_out + select
     few = [f"{name} has {n}" for name, n in zip(classes, counts, strict=True) if n < needed]
     if few:
         most = min(counts) - held_out - select
-        remedy = f"use at most --shots {most}" if most > 0 else f"use --val_samples below {min(counts) - select}"
+        fewer = f"use at most --shots {most}" if most > 0 else f"use --val_samples below {min(counts) - select}"
+        learnt = f"{least} shots" if least > 1 else "1 shot"
         choosing = f" and {select} windows to select by" if select else ""
         raise SplitError(
-            f"too few windows: {', '.join(few)}; {shots} shots and {held_out} held-out windows{choosing} need {needed} "
-            f"of each class: {remedy}, or leave classes out with --classes or --drop_small_classes"
+            f"too few windows: {', '.join(few)}; {learnt} and {held_out} held-out windows{choosing} need {needed} "
+            f"of each class: {fewer}, {remedy(shorten)}"
         )
+
+
+def remedy(shorten: bool) -> str:
+    """What else to do about a class with too few windows."""
+    shortening = "" if shorten else "let such classes be learnt from with fewer by --small_classes shorten, "
+    return f"{shortening}or leave classes out with --classes or --small_classes drop"
 
 
 def stream(seed: int, draw: int, number: int) -> np.random.Generator:

@@ -1,7 +1,7 @@
 """Tables 3 and 5 of the paper from the runs of a study, with the paper's numbers beside them."""
 
 from configs.paper import MOST_LABELS, Value, paper_results
-from scripts.report_runs import Run, held_out, interval_cell, percent_cell, warnings
+from scripts.report_runs import Run, held_out, interval_cell, percent_cell, warnings, window_notes
 from scripts.study_results import APPROACHES, MODES, Protocol, Result, StudyResults, used_marks
 from utils.document import MISSING, Block, Cell, Heading, Table
 from utils.tables import marked, paper_column, percent
@@ -163,7 +163,7 @@ def protocol_notes(found: StudyResults, protocol: Protocol) -> tuple[str, ...]:
                 f"{role} is {run.dataset}: {len(r['classes'])} classes; {MODES[mode]}{embeddings}; mean ± standard "
                 f"deviation over {draws} draws; held out: {held_out(r)}; split by {r['groups']}."
             )
-            notes += [*paper_column(r), *warnings(run)]
+            notes += [*paper_column(r), *window_notes([run]), *warnings(run)]
     return tuple(dict.fromkeys(notes))
 
 
@@ -197,7 +197,11 @@ def table_5(found: StudyResults, protocol: Protocol, number: int) -> list[Block]
         header=("approach", *header),
         rows=rows,
         spans=(("", 1), *spans),
-        notes=(*found.video_notes, *used_marks([cell for row in rows for cell in row])),
+        notes=(
+            *found.video_notes,
+            *window_notes(found.ended(list(protocol.evaluations.values()))),
+            *used_marks([cell for row in rows for cell in row]),
+        ),
     )
     title = f"Table 5: ablations, split by {protocol.split}" + (f" ({number + 1})" if number else "")
     return [Heading(title), table]

@@ -26,7 +26,8 @@ def order_section(found: StudyResults) -> list[Block]:
         "The test is a paired permutation test over groups (people, or sessions where people are unknown), never over "
         "draws, which share windows; its p-values are corrected by Holm's method for all tests of this page. It asks "
         "whether the order would hold for other people, with these classifiers; the verdict, for other draws of "
-        "labels. Where the split is by windows, the people measured also gave the labels: of others nothing is said."
+        "labels. Where the split is by windows or by recordings, the people measured also gave the labels: of "
+        "others nothing is said."
     )
     tests = [tested(comparison) for comparison in comparisons]
     return [Heading("Where the paper's order holds"), Text(text), summary(comparisons), details(comparisons, tests)]

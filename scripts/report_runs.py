@@ -2,12 +2,14 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from utils.document import Block, Cell, Picture, Text
 from utils.tables import (
+    few_shot_notes,
     interval,
     marked,
     percent,
@@ -119,6 +121,11 @@ def warnings(run: Run) -> list[str]:
             f"{run.dataset}: classes left out: {', '.join(f'{name} ({why})' for name, why in dropped.items())}."
         )
     return found
+
+
+def window_notes(runs: Sequence[Run]) -> tuple[str, ...]:
+    """Notes under a table of few-shot results: classes that were shortened, recordings that were on both sides."""
+    return tuple(dict.fromkeys(f"{run.dataset}: {line}" for run in runs for line in few_shot_notes(run.results)))
 
 
 def held_out(results: dict[str, Any]) -> str:

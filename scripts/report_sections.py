@@ -13,6 +13,7 @@ from scripts.report_runs import (
     share_cell,
     shots_line,
     warnings,
+    window_notes,
 )
 from scripts.study_results import windows_measured
 from utils.document import Block, Cell, Heading, Picture, Table, Text
@@ -87,7 +88,8 @@ def _few_shot_table(number: int, dataset: str, metric: str, members: list[Run], 
     first = members[0].results  # equal classes and held-out windows: equal chance
     rows += [[row, *[percent(first[row][metric])] * len(shots)] for row in ("chance", "majority")]
     header = (f"{METRICS[metric]}, %", *(f"{n} shots" for n in shots))
-    return Table(f"few_shot_{number}_{metric}", f"{dataset}, few-shot: {METRICS[metric]}", header, rows)
+    caption = f"{dataset}, few-shot: {METRICS[metric]}"
+    return Table(f"few_shot_{number}_{metric}", caption, header, rows, notes=window_notes(members))
 
 
 def _interval_table(number: int, dataset: str, members: list[Run], names: list[str]) -> list[Block]:

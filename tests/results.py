@@ -47,6 +47,8 @@ def few_shot(simulated=True, encoder="pretrained", accuracy=(0.5, 0.75), pretrai
         "seen_in_pretraining": {"seen": False, "windows": 0, "why": ""},
         "copies_on_both_sides": [],
         "dropped_classes": {},
+        "shortened_classes": {},
+        "siblings_share": 0.0,
         "chance": {"balanced_accuracy": 0.5, "macro_f1": 0.5},
         "majority": {"balanced_accuracy": 0.5, "macro_f1": 1 / 3},
         "shots": shots,

@@ -112,6 +112,8 @@ def few_shot_part(cell: Cell, accuracy: Accuracy, config: dict, folder: Path) ->
         "seen_in_pretraining": {"seen": False, "windows": 0, "why": ""},
         "copies_on_both_sides": [],
         "dropped_classes": {},
+        "shortened_classes": {},
+        "siblings_share": 0.0,
         "chance": classification_chance(support),
         "majority": majority_baseline(support),
         "shots": {str(n): measured(truth, answered[n], num_classes, windows) for n in config["shots"]},

@@ -205,6 +205,19 @@ def test_finetuning_changes_the_encoder(world, tmp_path):
     assert any(not torch.equal(tuned[k], original[f"imu_encoder.{k}"]) for k in learnt)
 
 
+@pytest.mark.parametrize("mode", ["lp", "finetune"])
+def test_the_schedule_reaches_the_training(world, tmp_path, mode):
+    heads = {}
+    for schedule in ("constant", "cosine"):
+        file = tmp_path / f"{schedule}.pt"
+        flags = f"--checkpoint {world}/last.pt --shots 2 --draws 1 --epochs 2 --mode {mode} --save_model {file}"
+        _, results = run(world, tmp_path / schedule, flags, f"--lr_schedule {schedule}")
+        assert results["config"]["lr_schedule"] == schedule
+        heads[schedule] = checkpoint.load(file, kind="classifier")["head"]["weight"]
+    # two epochs of one step at rates 0.05 and, with the cosine, 0.025: Adam's steps are about the rate
+    assert 0.005 < (heads["constant"] - heads["cosine"]).abs().max() < 0.05
+
+
 def test_random_weights_are_a_control(world, tmp_path):
     flags = f"--checkpoint {world}/last.pt --shots 5 --draws 2 --epochs 3 --save_model {tmp_path}/model.pt"
     trained = run(world, tmp_path / "a", flags)[1]
@@ -300,9 +313,9 @@ def test_results_tell_which_cells_are_of_the_same_windows(world, tmp_path):
 def test_small_classes_are_dropped_only_by_the_setting_and_listed(world, tmp_path, capsys):
     write_dataset(tmp_path / "data" / "toy", ["standing"] * 2 + ["fall", "walking"] * 6, seconds=20, video=False)
     flags = f"--data_root {tmp_path}/data --checkpoint {world}/last.pt --shots 5 --epochs 1"
-    with pytest.raises(ValueError, match="standing has 8; .*--drop_small_classes"):
+    with pytest.raises(ValueError, match="standing has 8; .*--small_classes drop"):
         run(world, tmp_path / "a", flags)
-    _, results = run(world, tmp_path / "b", flags, "--drop_small_classes")
+    _, results = run(world, tmp_path / "b", flags, "--small_classes drop")
     assert results["classes"] == ["fall", "walking"]
     assert results["dropped_classes"] == {"standing": "8 windows, 13 are needed"}
     assert "class left out: standing (8 windows, 13 are needed)" in capsys.readouterr().out

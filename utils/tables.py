@@ -99,6 +99,34 @@ def copies_left_out(results: dict[str, Any]) -> list[str]:
     return [f"Left out: {len(copies)} windows that are copies of a prototype's recording."] if copies else []
 
 
+def siblings_between(siblings: float, shots: int) -> str:
+    """How many of the held-out windows a split by windows parted from others of their recording, in words."""
+    held_out = f"{percent(siblings)} % of the held-out windows"
+    return f"{held_out} have another window of their recording among the {shots} shots per class"
+
+
+def shortened_classes(shortened: dict[str, dict[str, int]]) -> list[str]:
+    """A line that names the classes that are learnt from with fewer windows than the most shots; none where none is.
+
+    Args:
+        shortened: of ``results.json``: name -> how many windows the class has, the fewest and the most shots of a draw.
+    """
+    parts = []
+    for name, of in shortened.items():
+        fewest, most = of["fewest_shots"], of["most_shots"]
+        parts.append(f"{name} with {fewest if fewest == most else f'{fewest} to {most}'} of its {of['windows']}")
+    said = "Shortened, learnt from with fewer windows where more shots are asked for"
+    return [f"{said}: {', '.join(parts)}."] if parts else []
+
+
+def few_shot_notes(results: dict[str, Any]) -> list[str]:
+    """What a reader of few-shot results must know of their windows; results of earlier versions do not say."""
+    lines = shortened_classes(results.get("shortened_classes", {}))
+    if siblings := results.get("siblings_share"):
+        lines.append(f"Recordings on both sides: {siblings_between(siblings, max(map(int, results['shots'])))}.")
+    return lines
+
+
 def few_shot_tables(results: dict[str, Any]) -> str:
     """Results by number of shots beside chance, and recall of each class."""
     names = ("balanced_accuracy", "macro_f1")
@@ -121,6 +149,7 @@ def few_shot_tables(results: dict[str, Any]) -> str:
             f"{interval_note(first)}",
             *paper_column(results),
             *seen_before(results),
+            *few_shot_notes(results),
             "",
             markdown(["", *(cell for name in names for cell in (f"{METRICS[name]}, %", "interval"))], rows),
             "\nRecall of each class, %\n",

@@ -109,6 +109,12 @@ def test_contradictions_are_refused(capsys):
     assert "checkpoint is missing" in refused(capsys, DownstreamConfig, "--dataset", "x")
     alone = ["--checkpoint", "c.pt", "--dataset", "x", "--class_map", "m.yaml"]
     assert "prototypes_from" in refused(capsys, ZeroshotConfig, *alone)
+    low = ["--checkpoint", "c.pt", "--dataset", "x", "--mode", "finetune", "--encoder_lr", "1e-8"]
+    assert "encoder_lr 1e-08" in refused(capsys, DownstreamConfig, *low, "--lr_schedule", "cosine")
+    assert parse(DownstreamConfig, low).least_lr is None
+    leaky = ["--checkpoint", "c.pt", "--dataset", "x", "--stride_s", "1"]
+    assert "split window" in refused(capsys, DownstreamConfig, *leaky, "--split", "window")
+    assert parse(DownstreamConfig, leaky).split == "recording"
 
 
 def test_a_config_does_not_change():

@@ -52,7 +52,7 @@ def test_a_copy_under_another_name_is_refused_by_group_and_named_by_window(tmp_p
         build_protocol(config(tmp_path / "toy", split="group"))
     with pytest.raises(SplitError, match="prepare the dataset again"):
         build_protocol(config(tmp_path / "toy", split="leave_one_group_out"))
-    found = build_protocol(config(tmp_path / "toy")).copies
+    found = build_protocol(config(tmp_path / "toy", split="window")).copies
     assert found and all({a.split("@")[0], b.split("@")[0]} == {"rec000", "copy"} for a, b in found)
     assert all(a.split("@")[1] == b.split("@")[1] for a, b in found)
 

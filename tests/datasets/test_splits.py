@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from datasets.group_splits import draw_by_group
-from datasets.splits import SplitError, draw_windows, groups_of, resolve_classes, small_classes
+from datasets.splits import SplitError, centre_windows, draw_windows, groups_of, resolve_classes, small_classes
 
 CLASSES = ("walking", "fall", "standing")
 
@@ -17,11 +17,20 @@ def windows(per_class=(60, 40, 50), num_groups=6, seed=0):
 
 
 def check(draw, labels, shots, held_out):
-    assert draw.shots.shape == (3, shots) and draw.held_out.shape == (3, held_out)
+    assert list(map(len, draw.shots)) == [shots] * 3 and list(map(len, draw.held_out)) == [held_out] * 3
     for k in range(3):
         assert (labels[draw.shots[k]] == k).all() and (labels[draw.held_out[k]] == k).all()
-    used = np.concatenate([draw.shots.ravel(), draw.test])
+    used = np.concatenate([draw.learnt_from, draw.test])
     assert len(set(used.tolist())) == len(used)
+
+
+def same(a, b):
+    """Whether two sides hold the same windows of every class in the same order."""
+    return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def first(side, shots):
+    return [own[:shots] for own in side]
 
 
 def test_window_draws_hold_every_class_once_and_differ():
@@ -31,11 +40,9 @@ def test_window_draws_hold_every_class_once_and_differ():
         check(draw, labels, 15, 20)
     assert len({tuple(draw.test) for draw in draws}) == 5
     again = draw_windows(labels, CLASSES, shots=15, held_out=20, draws=5, seed=3)
-    assert all(
-        (a.shots == b.shots).all() and (a.held_out == b.held_out).all() for a, b in zip(draws, again, strict=True)
-    )
+    assert all(same(a.shots, b.shots) and same(a.held_out, b.held_out) for a, b in zip(draws, again, strict=True))
     other = draw_windows(labels, CLASSES, shots=15, held_out=20, draws=5, seed=4)
-    assert not (other[0].held_out == draws[0].held_out).all()
+    assert not same(other[0].held_out, draws[0].held_out)
 
 
 def test_every_window_is_drawn_equally_often():
@@ -43,7 +50,7 @@ def test_every_window_is_drawn_equally_often():
     draws = draw_windows(labels, CLASSES, shots=10, held_out=10, draws=4000, seed=0)
     for name, chosen in (("shots", [d.shots for d in draws]), ("held out", [d.held_out for d in draws])):
         for k, size in enumerate((60, 40, 50)):
-            times = np.bincount(np.stack(chosen)[:, k].ravel(), minlength=len(labels))[labels == k]
+            times = np.bincount(np.concatenate([own[k] for own in chosen]), minlength=len(labels))[labels == k]
             expected = 4000 * 10 / size
             assert np.abs(times - expected).max() < 5 * np.sqrt(expected), name  # five standard deviations, at least
 
@@ -61,14 +68,14 @@ def test_shots_are_nested_whatever_the_largest_number(split):
     small = draw(5, 2)
     for a, b in zip(small, large, strict=False):
         assert set(b.train(5)) < set(b.train(10)) < set(b.train(20))
-        assert (a.shots == b.shots[:, :5]).all() and (a.held_out == b.held_out).all()
+        assert same(a.shots, first(b.shots, 5)) and same(a.held_out, b.held_out)
         assert a.held_out_groups == b.held_out_groups
 
 
 @pytest.mark.parametrize("group", [False, True])
 def test_too_few_windows_names_counts_and_remedy(group):
     labels, groups = windows()
-    with pytest.raises(SplitError, match="fall has 40; .* need 45 of each class: use at most --shots 20, or leave"):
+    with pytest.raises(SplitError, match="fall has 40; .* need 45 .*at most --shots 20, .*--small_classes"):
         if group:
             draw_by_group(labels, groups, CLASSES, 25, 20, 1, 0)
         else:
@@ -110,9 +117,9 @@ def test_windows_to_select_by_are_apart_and_change_no_shot():
     plain = draw_windows(labels, CLASSES, shots=10, held_out=8, draws=2, seed=0)
     draws = draw_windows(labels, CLASSES, shots=10, held_out=8, draws=2, seed=0, select=5)
     for a, b in zip(plain, draws, strict=True):
-        assert (a.shots == b.shots).all() and (a.held_out == b.held_out).all() and a.select.shape == (3, 0)
-        assert b.select.shape == (3, 5) and all((labels[b.select[k]] == k).all() for k in range(3))
-        assert not set(b.select.ravel()) & (set(b.shots.ravel()) | set(b.test))
+        assert same(a.shots, b.shots) and same(a.held_out, b.held_out) and not any(map(len, a.select))
+        assert all((labels[b.select[k]] == k).all() and len(b.select[k]) == 5 for k in range(3))
+        assert not set(np.concatenate(b.select)) & (set(np.concatenate(b.shots)) | set(b.test))
         assert "select" in b.named(CLASSES, list(map(str, range(len(labels))))) and "select" not in a.named(
             CLASSES, "x" * 150
         )
@@ -128,3 +135,40 @@ def test_small_classes_are_named_with_their_reason():
     assert small_classes(labels, groups, CLASSES, needed=5, whole_group=False) == {"standing": "only b has it"}
     whole = small_classes(labels, groups, CLASSES, needed=5, whole_group=True)
     assert whole == {"fall": "4 windows without a, 5 are needed", "standing": "0 windows without b, 5 are needed"}
+
+
+def test_a_short_class_learns_from_what_is_left():
+    labels, _ = windows((60, 26, 50))
+    with pytest.raises(SplitError, match="fall has 26; .*--small_classes shorten"):
+        draw_windows(labels, CLASSES, shots=30, held_out=20, draws=1, seed=0)
+    whole = draw_windows(labels, CLASSES, shots=6, held_out=20, draws=2, seed=0)
+    for select, left in ((0, 6), (2, 4)):
+        draws = draw_windows(labels, CLASSES, shots=30, held_out=20, draws=2, seed=0, select=select, shorten=True)
+        for a, b in zip(draws, whole, strict=True):
+            assert [len(own) for own in a.shots] == [30, left, 30 - select] and same(a.held_out, b.held_out)
+            assert same(first(a.shots, left), first(b.shots, left))
+            assert [len(own) for own in a.select] == [select] * 3
+            everything = np.r_[a.learnt_from, a.test]
+            assert len(set(everything.tolist())) == len(everything) and len(a.train(5)) == 10 + min(5, left)
+    with pytest.raises(SplitError, match="1 shot and 26 held-out windows need 27.*--val_samples below 26") as refused:
+        draw_windows(labels, CLASSES, shots=30, held_out=26, draws=1, seed=0, shorten=True)
+    assert "small_classes shorten" not in str(refused.value)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_centre_window_of_each_recording(seed):
+    rng = np.random.default_rng(seed)
+    number = 80
+    recordings, labels = rng.integers(0, 9, number), rng.integers(0, 3, number)
+    part, start = rng.integers(0, 3, number), rng.permutation(number) * 250
+    chosen = centre_windows(np.char.add("r", recordings.astype(str)), labels, part, start).tolist()
+    expected = []
+    for recording in range(9):
+        for label in range(3):
+            own = [i for i in range(number) if recordings[i] == recording and labels[i] == label]
+            own.sort(key=lambda i: (part[i], start[i]))
+            if own:
+                before, after = (len(own) - 1) // 2, len(own) // 2
+                assert before + 1 >= len(own) - before - 1 >= before and after - before in (0, 1)
+                expected.append(own[before])
+    assert chosen == sorted(expected)

@@ -59,16 +59,28 @@ def test_few_shot_rows_chance_and_majority(tmp_path):
 def test_what_may_look_better_than_it_is_is_said(tmp_path):
     seen = {"seen": True, "windows": 9, "why": "the encoder was pretrained on this dataset (people)"}
     copies = {"copies_on_both_sides": [["a@0", "b@0"]], "dropped_classes": {"fall": "3 windows"}}
+    copies["shortened_classes"] = {"turning": {"windows": 64, "fewest_shots": 44, "most_shots": 44}}
+    copies["siblings_share"] = 0.5
     write(tmp_path / "runs", a=few_shot(seen_in_pretraining=seen), b=few_shot(**copies), c=few_shot(**copies))
     text = page(tmp_path)
     assert "**a: Seen before: the encoder was pretrained on this dataset (people); 9 of these windows" in text
     assert text.count("1 held-out windows are copies of windows that were learnt from") == 1
     assert "classes left out: fall (3 windows)" in text
+    notes = ["asked for: turning with 44 of its 64.", "50.0 % of the held-out windows have another"]
+    for metric in ("balanced_accuracy", "macro_f1"):
+        table = (tmp_path / f"report/tables/few_shot_0_{metric}.md").read_text()
+        assert all(table.count(note) == 1 for note in notes)
 
 
 def test_results_of_earlier_versions_have_no_intervals(tmp_path):
     old = few_shot()
-    for name in ("seen_in_pretraining", "copies_on_both_sides", "dropped_classes"):
+    for name in (
+        "seen_in_pretraining",
+        "copies_on_both_sides",
+        "dropped_classes",
+        "shortened_classes",
+        "siblings_share",
+    ):
         del old[name]
     for row in old["shots"].values():
         del row["interval"]

@@ -1,0 +1,146 @@
+"""The protocol on a dataset: source recordings in parts, their centre windows, what leaks and what is cut short."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import downstream
+from configs.schema import HandmadeConfig
+from datasets.few_shot import build_protocol, describe
+from datasets.finishing import finish
+from datasets.journal import PreparedRecording, write_source
+from datasets.recording import Segment
+from datasets.store import Store
+from scripts import handmade
+from tests.datasets.test_leaks import with_a_copy
+from tests.prepared import write_dataset
+from utils.comparison import compare_runs
+from utils.tables import few_shot_tables
+
+CLASSES = ["fall", "walking"]
+INFO = {"simulated": True, "frame_size": 32, "settings": {}, "versions": {}}
+
+
+def config(root, **changes):
+    settings = {"dataset": root.name, "data_root": root.parent, "shots": [2, 5], "val_samples": 4, "draws": 3}
+    return HandmadeConfig(**settings | changes)
+
+
+def write_parts(root, parts=(1, 3, 12, 4, 2, 5, 3, 2), windows=2):
+    """Source recordings that gaps have split into parts of a few windows; the classes take turns."""
+    rng = np.random.default_rng(0)
+    for number, count in enumerate(parts):
+        source = f"source{number}"
+        prepared = [
+            PreparedRecording(
+                id=source if part == 1 else f"{source}_part{part}",
+                source=source,
+                imu=rng.standard_normal((250 * windows, 6)).astype(np.float32),
+                subject="",
+                session=f"{source} part {part}",
+                label=CLASSES[number % 2],
+                source_rate_hz=50.0,
+                source_hash=source,
+            )
+            for part in range(1, count + 1)
+        ]
+        write_source(root, source, "fingerprint", prepared)
+    finish(root, [f"source{n}" for n in range(len(parts))], [], CLASSES, INFO | {"name": root.name})
+    return Store(root)
+
+
+def sides(protocol):
+    """Of each draw the ids of the windows learnt from and held out."""
+    ids = protocol.windows.ids()
+    return [[[ids[i] for i in side] for side in (draw.learnt_from, draw.test)] for draw in protocol.draws]
+
+
+def test_parts_of_a_source_recording_stay_together(tmp_path):
+    store = write_parts(tmp_path / "toy")
+    source_of = dict(zip(store.recordings["id"], store.recordings["source"], strict=True))
+    protocol = build_protocol(config(tmp_path / "toy"), select=1)
+    assert protocol.kept_apart == "recording" and protocol.siblings == 0
+    for learnt, test in sides(protocol):
+        of_learnt, of_test = ({source_of[name.split("@")[0]] for name in names} for names in (learnt, test))
+        assert not of_learnt & of_test and len(learnt) == 2 * 6 and len(test) == 2 * 4
+    leaky = build_protocol(config(tmp_path / "toy", split="window", draws=20))
+    shared = [
+        len({source_of[name.split("@")[0]] for name in learnt} & {source_of[name.split("@")[0]] for name in test})
+        for learnt, test in sides(leaky)
+    ]
+    assert sum(shared) > 0 and leaky.siblings > 0
+    lines = describe(config(tmp_path / "toy", split="window", draws=20), leaky).splitlines()
+    share = f"{100 * leaky.siblings:.1f} % of the held-out windows"
+    assert share in lines[0] and lines[1].startswith(f"WARNING: {share}") and "--split recording" in lines[1]
+    assert "WARNING" not in describe(config(tmp_path / "toy"), protocol)
+
+
+def test_centre_windows_over_parts_and_classes(tmp_path):
+    """Twelve parts of two windows each: the twelfth of 24 is the second of part 6, whatever the order of names."""
+    write_parts(tmp_path / "toy")
+    centre = {"windows_per_recording": "centre", "shots": [2], "val_samples": 1}
+    protocol = build_protocol(config(tmp_path / "toy", **centre))
+    assert protocol.windows.ids() == [
+        *("source0@0", "source1_part2@0", "source2_part6@5", "source3_part2@5"),
+        *("source4@5", "source5_part3@0", "source6_part2@0", "source7@5"),
+    ]
+    assert protocol.kept_apart == "recording, one window of each recording"
+    window = build_protocol(config(tmp_path / "toy", split="window", **centre))
+    assert window.windows.ids() == protocol.windows.ids() and window.siblings == 0
+    changing = (Segment(0, 15, "fall"), Segment(15, 50, "walking"), Segment(50, 60, "fall"))
+    write_dataset(tmp_path / "turns", CLASSES * 3, seconds=60, video=False, segments=changing)
+    protocol = build_protocol(config(tmp_path / "turns", **centre))
+    ids = [name for k in range(2) for name in np.array(protocol.windows.ids())[protocol.windows.label == k]]
+    assert ids == [f"rec{n:03d}@{at}" for at in (10, 30) for n in range(6)]  # of 0 5 10 50 55, and of 15 20 ... 45
+    for learnt, test in sides(protocol):
+        assert not {name.split("@")[0] for name in learnt} & {name.split("@")[0] for name in test}
+
+
+def test_a_copy_counts_as_the_recording_that_it_is_of(tmp_path):
+    with_a_copy(tmp_path / "toy", "somebody else")
+    protocol = build_protocol(config(tmp_path / "toy", shots=[12], draws=20))
+    together = 0
+    for learnt, test in sides(protocol):
+        of = [{name.split("@")[0].replace("copy", "rec000") for name in names} for names in (learnt, test)]
+        assert not of[0] & of[1]
+        together += "rec000" in of[0] and any(name.startswith("copy") for name in learnt)
+    assert together and protocol.copies == []
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory):
+    """Three classes of 40, 40 and 12 windows."""
+    root = tmp_path_factory.mktemp("uneven")
+    labels = ["fall"] * 10 + ["walking"] * 10 + ["standing"] * 3
+    write_dataset(root / "data" / "toy", labels, seconds=20, video=False, subjects=4)
+    return root
+
+
+@pytest.mark.parametrize("split", ["recording", "window"])
+def test_shortened_classes_in_results_and_tables(uneven, tmp_path, split, capsys):
+    words = f"--dataset toy --data_root {uneven}/data --runs_root {tmp_path} --val_samples 4 --shots 4 20 --draws 2"
+    words = [*words.split(), "--split", split, "--small_classes", "shorten", "--report"]
+    forest = handmade.main([*words, "--run_name", "forest", "--trees", "5", "--num_workers", "1"])
+    probe = downstream.main([*words, "--run_name", "probe", "--random_weights", "--epochs", "1"])
+    results = json.loads((probe / "results.json").read_text())
+    assert results["shortened_classes"] == {"standing": {"windows": 12, "fewest_shots": 8, "most_shots": 8}}
+    assert results["split"] == results["groups"] == split and (results["siblings_share"] > 0) == (split == "window")
+    for draw in json.loads((probe / "draws.json").read_text())["draws"]:
+        assert {name: len(ids) for name, ids in draw["shots"].items()} == {"fall": 20, "standing": 8, "walking": 20}
+        assert {len(ids) for ids in draw["held_out"].values()} == {4}
+    for n in ("4", "20"):
+        row = results["shots"][n]
+        assert np.array(row["confusion"]).sum(axis=1).tolist() == [2 * 4] * 3
+        assert row["balanced_accuracy"]["mean"] == pytest.approx(np.mean(row["recall"]))
+        assert json.loads((forest / "results.json").read_text())["shots"][n]["windows_sha256"] == row["windows_sha256"]
+        assert compare_runs(forest, probe, shots=int(n)).shots == int(n)
+    assert len(pd.read_csv(probe / "answers.csv")) == 2 * 2 * 3 * 4
+    line = "fewer windows where more shots are asked for: standing with 8 of its 12."
+    assert capsys.readouterr().out.count(line) == 4  # two commands, before and in the table
+    assert line in few_shot_tables(results)
+    with pytest.raises(ValueError, match="standing has 12; .*--small_classes shorten"):
+        downstream.main([*words, "--run_name", "x", "--random_weights", "--small_classes", "refuse"])
+    with pytest.raises(ValueError, match="standing has 12; 1 shot and 12 held-out .*--small_classes drop"):
+        downstream.main([*words, "--run_name", "x", "--random_weights", "--val_samples", "12"])
