@@ -510,9 +510,6 @@ class DownstreamConfig(FewShotConfig):
         "1e-6 would leave the weights as they were drawn",
     )
     weight_decay: float = setting(0.01, ge=0, help="AdamW decay")
-    lr_schedule: Literal["constant", "cosine"] = setting(
-        "constant", help="rates over the whole training: constant, or cosine to 1e-7 (authors' code), at every step"
-    )
     standardize: bool = setting(
         False,
         help="z-score embeddings by mean and std of the shots, with --mode lp: fairer where encoders differ in scale",
