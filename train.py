@@ -53,7 +53,7 @@ FREE_ON_RESUME = frozenset(
     + ("save_interval", "save_minutes", "eval_interval", "log_interval")
     + ("micro_batch_size", "checkpoint_activations")  # what fits into memory may have changed
 )
-# Errors that are one line; any other is a defect, with its traceback.
+# Errors that are told in one line; any other is a defect, and has its traceback.
 EXPECTED = (OSError, ValueError, WeightsError, CompileError, NonFiniteError, OutOfMemory, distributed.RankError)
 
 
@@ -192,13 +192,12 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
             with watch.phase("optimizer"):
                 scaler.unscale_(optimizer)
                 grad_norm = torch.nn.utils.clip_grad_norm_(parameters, config.clip_grad or math.inf)
-            # One look at the device a step: one sum tells every rank the mean loss and gradient norm, whether either is
-            # not finite on any rank, whether one was asked to stop, and whether it is time to save
-            told = torch.stack([loss.detach(), grad_norm, *loss.new_tensor([len(stopped_by), timer.due()])])
+            # The step's one look at the device, the same for all ranks: what is not finite on one spoils the sum
+            told = torch.stack([loss, grad_norm, *loss.new_tensor([len(stopped_by), timer.due()])])
             loss_sum, norm_sum, stop, save_now = distributed.all_reduce_sum(told).tolist()
             mean_loss, grad_norm = loss_sum / ranks.world_size, norm_sum / ranks.world_size
-            overflow = scaler.is_enabled() and not math.isfinite(grad_norm)  # in fp16 the scaler skips such a step
-            if not math.isfinite(mean_loss) or not (overflow or math.isfinite(grad_norm)):
+            skipped = scaler.is_enabled() and not math.isfinite(grad_norm)  # in fp16 the scaler skips such a step
+            if not (math.isfinite(mean_loss) and (skipped or math.isfinite(grad_norm))):
                 rows = objective.per_window(outputs)
                 raise NonFiniteError(describe_non_finite(step, training.ids(batch.index), inputs[0], rows))
             with watch.phase("optimizer"):
@@ -206,7 +205,7 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
                 scaler.step(optimizer)
                 scaler.update()
                 optimizer.zero_grad(set_to_none=True)
-            if overflow:
+            if skipped:
                 check_scale(scaler, step)
 
             step += 1

@@ -155,6 +155,7 @@ def _connect() -> dict[int, socket.socket]:
                 f"rank {rank()} cannot reach rank 0 at {address}: {error}; let the machines connect"
             ) from error
         connection.settimeout(None)
+        _keep_alive(connection)
         _send(connection, str(rank()))
         return {0: connection}
     connections: dict[int, socket.socket] = {}
@@ -162,8 +163,16 @@ def _connect() -> dict[int, socket.socket]:
         server.settimeout(CONNECT_S)
         while len(connections) < world_size() - 1:
             connection = server.accept()[0]
+            _keep_alive(connection)
             connections[int(_receive(connection))] = connection
     return connections
+
+
+def _keep_alive(connection: socket.socket) -> None:
+    """A word a minute, so that no firewall forgets a connection which is silent for days."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_KEEPIDLE"):  # not on every system
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
 
 
 def _send(connection: socket.socket, words: str) -> None:
