@@ -150,13 +150,13 @@ def test_a_recording_that_comes_while_another_call_closes_is_kept(raw, whole, tm
     for k in (1, 2):
         prepare.main(arguments(raw, out, "--shard", f"{k}/2"))
 
-    def slowly(cfg, found, known):
+    def slowly(*given):
         monkeypatch.setattr(prepare, "close", close)
         later(raw, come=True)
         for k in (1, 2):  # of the next round
             prepare.main(arguments(raw, out, "--shard", f"{k}/2"))
         assert contents(out) == whole
-        close(cfg, found, known)
+        close(*given)
 
     monkeypatch.setattr(prepare, "close", slowly)
     prepare.main(arguments(raw, out, "--shard", "1/2"))
