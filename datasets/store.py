@@ -180,8 +180,14 @@ class Store(Recordings):
     def source_moments(self) -> tuple[np.ndarray, np.ndarray]:
         """(R, 6) float64 mean and standard deviation over all parts of the raw recording that each row belongs to."""
         unit = pd.factorize(self.recordings["source"])[0]
-        means, stds = pool_moments(self.recordings["samples"].to_numpy(), self.means, self.stds, unit)
+        means, stds = pool_moments(self.measured_samples, self.means, self.stds, unit)
         return means[unit], stds[unit]
+
+    @cached_property
+    def measured_samples(self) -> np.ndarray:
+        """(R,) samples of each recording that its mean and standard deviation count: all but those filled up at its end."""
+        filled = [json.loads(notes or "{}").get("padded_samples", 0) for notes in self.recordings["notes"]]
+        return self.recordings["samples"].to_numpy() - np.array(filled, dtype=int)
 
     @cached_property
     def means(self) -> np.ndarray:

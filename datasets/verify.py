@@ -176,8 +176,7 @@ def _check_signal(report: VerifyReport, store: Store, recording: int, changed: s
     if missing := int((~np.isfinite(signal)).any(1).sum()):
         report.damage.append(f"imu/{name}: {missing} samples are NaN or infinite")
         return
-    notes = json.loads(store.recordings["notes"].iloc[recording] or "{}")
-    signal = signal[: len(signal) - notes.get("padded_samples", 0)]
+    signal = signal[: store.measured_samples[recording]]
     for what, there, wanted in (
         ("mean", signal.mean(0, dtype=np.float64), store.means[recording]),
         ("std", signal.std(0, dtype=np.float64), store.stds[recording]),

@@ -100,7 +100,7 @@ class Windows:
             chosen = self.recording[indices]
             mean, std = (values[chosen, :, None] for values in self.store.source_moments)
         elif normalize == "dataset":
-            samples = self.store.recordings["samples"].to_numpy()
+            samples = self.store.measured_samples
             one = np.zeros(len(samples), dtype=int)
             mean, std = (values[0, :, None] for values in pool_moments(samples, self.store.means, self.store.stds, one))
         else:

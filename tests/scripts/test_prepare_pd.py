@@ -117,6 +117,7 @@ def test_short_last_windows_are_filled_up(tmp_path, capsys):
     assert "want 4 s" in rejected["detail"][0]
     assert store.info["settings"]["pad_last"] is True and store.masked.empty
     windows = list_windows(store)
+    by_dataset = []
     for number, name in enumerate(store.recordings["id"]):
         rows = LENGTHS[name.removeprefix("P1-sitting-")]
         filled = -rows % 250
@@ -129,6 +130,7 @@ def test_short_last_windows_are_filled_up(tmp_path, capsys):
         np.testing.assert_array_equal(scaled[rows:], np.zeros((filled, 6)))
         np.testing.assert_allclose(scaled[:rows].mean(0, dtype=float), 0, atol=1e-5)
         np.testing.assert_allclose(scaled[:rows].std(0, dtype=float), 1, atol=1e-5)  # filling does not count
+        by_dataset.append(windows.imu(own, "dataset").transpose(0, 2, 1).reshape(-1, 6)[:rows])
         if name in moments:
             np.testing.assert_array_equal((store.means[number], store.stds[number]), moments[name])
         if filled:
@@ -137,6 +139,9 @@ def test_short_last_windows_are_filled_up(tmp_path, capsys):
         measures = np.load(quality_path(store.root, name))
         assert measures.shape == (len(own), len(MEASURES))
         assert np.isnan(measures[-1]).all() == (name == "P1-sitting-more")  # 1 sample of signal: not measured
+    joined = np.concatenate(by_dataset)
+    np.testing.assert_allclose(joined.mean(0, dtype=float), 0, atol=1e-5)
+    np.testing.assert_allclose(joined.std(0, dtype=float), 1, atol=1e-5)
     capsys.readouterr()
     run(tmp_path, *RAW, "--rate_hz", "50", "--pad_last")
     assert "0 prepared, 5 kept from before" in capsys.readouterr().out
