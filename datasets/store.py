@@ -185,7 +185,7 @@ class Store(Recordings):
 
     @cached_property
     def measured_samples(self) -> np.ndarray:
-        """(R,) samples of each recording that its mean and standard deviation count: all but those filled up at its end."""
+        """(R,) samples of each recording that its mean and standard deviation count: not those that fill its end."""
         filled = [json.loads(notes or "{}").get("padded_samples", 0) for notes in self.recordings["notes"]]
         return self.recordings["samples"].to_numpy() - np.array(filled, dtype=int)
 
