@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from datasets.held_out import hold_out_sessions
+from datasets.held_out import hold_out
 from datasets.store import Store
 from datasets.windows import list_windows
 from tests.faults.one_rank_fails import FAULTS
@@ -29,7 +29,7 @@ def bad_copy(data: Path, copy: Path, held_out: bool) -> None:
     """A disk that cannot read a third of the training windows, or all that are held out."""
     shutil.copytree(data, copy)
     windows = list_windows(Store(data / "tiny"), needs_video=True)
-    trained, kept = hold_out_sessions(windows, 0.1, 512, seed=0)
+    trained, kept = hold_out(windows, 0.1, 512, seed=0)
     names = {window.split("@")[0] for window in windows.ids(kept if held_out else trained)}
     for name in sorted(names)[:3]:
         damage(copy, name)
