@@ -193,7 +193,9 @@ def main() -> None:
     for name, more in SINGLE_ROWS.items():
         train.main(command(data, runs, name, *NO_DROPOUT, *more))
     try:
-        train.main(command(data, runs, "odd", "--batch_size", "5"))
+        with ExitStack() as cleanup:  # train.main would end the process
+            config = parse(TrainConfig, command(data, runs, "odd", "--batch_size", "5"))
+            train.train(config, runs / "odd", ranks, cleanup)
     except ValueError as error:
         found["odd"] = str(error)
     (runs / f"rank{ranks.rank}.json").write_text(json.dumps(found))
