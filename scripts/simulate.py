@@ -1,7 +1,7 @@
 """Write simulated raw recordings: ``python -m scripts.simulate --out raw``.
 
 The embedded default of the software: Ego4D, UESTC-MMEA-CL and PD as raw files, from a world in which one trajectory
-makes both IMU and video (``datasets.simulated``). ``--preview world.png`` draws the activities and writes nothing else.
+makes both IMU and video (``world``). ``--preview world.png`` draws the activities and writes nothing else.
 """
 
 import json
@@ -16,8 +16,8 @@ from joblib import Parallel, delayed
 
 from configs.load import parse
 from configs.schema import SimulateConfig
-from datasets import raw_files, takes
-from datasets.takes import Take
+from datasets.simulation import raw_files, recording_plans
+from datasets.simulation.recording_plans import Take
 from utils.progress_bar import progress
 
 NOTE = "SIMULATED.txt"
@@ -26,7 +26,7 @@ NOTE = "SIMULATED.txt"
 def main(argv: list[str] | None = None) -> None:
     cfg = parse(SimulateConfig, argv)
     if cfg.preview is not None:
-        from scripts.preview import draw_preview  # matplotlib, only where it is needed
+        from datasets.simulation.preview import draw_preview  # matplotlib, only where it is needed
 
         draw_preview(cfg.preview, cfg.seed, cfg.frame_size)
         print(f"simulated activities: {cfg.preview}")
@@ -51,21 +51,21 @@ def build_datasets(cfg: SimulateConfig) -> list[tuple[str, dict, list[Take], Cal
         (
             "ego4d",
             ego4d,
-            takes.plan_ego4d(cfg.ego4d_hours, cfg.seed) if cfg.ego4d_hours else [],
+            recording_plans.plan_ego4d(cfg.ego4d_hours, cfg.seed) if cfg.ego4d_hours else [],
             partial(raw_files.write_ego4d, seed=cfg.seed, frame_size=cfg.frame_size, fps=cfg.ego4d_fps),
             raw_files.finish_ego4d,
         ),
         (
             "mmea",
             mmea,
-            takes.plan_mmea(cfg.mmea_windows_per_class, cfg.seed),
+            recording_plans.plan_mmea(cfg.mmea_windows_per_class, cfg.seed),
             partial(raw_files.write_mmea, seed=cfg.seed, frame_size=cfg.frame_size),
             partial(raw_files.finish_mmea, seed=cfg.seed),
         ),
         (
             "pd",
             pd,
-            takes.plan_pd(cfg.pd_windows_per_class, cfg.seed),
+            recording_plans.plan_pd(cfg.pd_windows_per_class, cfg.seed),
             partial(raw_files.write_pd, seed=cfg.seed),
             lambda folder, entries: None,
         ),

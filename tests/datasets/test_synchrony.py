@@ -8,9 +8,9 @@ from scipy.spatial.transform import Rotation
 
 from datasets.frames import FrameStream, FrameWriter
 from datasets.lag_evidence import MIN_PAIRS, Evidence
-from datasets.raw_files import film as film_room
-from datasets.rooms import build_room
-from datasets.simulated import POPULATIONS, draw_device, draw_person, simulate
+from datasets.simulation.raw_files import film as film_room
+from datasets.simulation.rooms import build_room
+from datasets.simulation.world import POPULATIONS, draw_device, draw_person, simulate
 from datasets.synchrony import (
     MISLEADING,
     SyncSettings,

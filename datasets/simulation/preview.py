@@ -9,10 +9,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from configs.constants import IMU_RATE_HZ, WINDOW_S
-from datasets.activities import ACTIVITIES
-from datasets.raw_files import film
-from datasets.rooms import build_room
-from datasets.simulated import POPULATIONS, draw_device, draw_person, simulate
+from datasets.simulation.activities import ACTIVITIES
+from datasets.simulation.raw_files import film
+from datasets.simulation.rooms import build_room
+from datasets.simulation.world import POPULATIONS, draw_device, draw_person, simulate
 
 FRAMES = 10
 START_S = 2.0

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from datasets import takes
-from datasets.activities import ACTIVITIES
-from datasets.simulated import POPULATIONS, draw_device, draw_person, simulate
-from datasets.trajectory import Sensor, Trajectory
+from datasets.simulation import recording_plans
+from datasets.simulation.activities import ACTIVITIES
+from datasets.simulation.trajectory import Sensor, Trajectory
+from datasets.simulation.world import POPULATIONS, draw_device, draw_person, simulate
 
 GRAVITY = 9.81
 PERFECT = Sensor(np.eye(3), np.zeros(3), np.zeros(3), 0.0, 0.0, np.inf, np.inf)
@@ -22,7 +22,7 @@ def take(activity: str, population: str = "ego4d", seed: int = 0, duration_s: fl
     """One performance: room, device, trajectory."""
     rng = np.random.default_rng([seed, list(ACTIVITIES).index(activity)])
     ranges = POPULATIONS[population]
-    room, device = takes.take_room(population, seed, 0), draw_device(ranges, rng)
+    room, device = recording_plans.take_room(population, seed, 0), draw_device(ranges, rng)
     return room, device, simulate(room, draw_person(ranges, rng), device, ((activity, 0.0),), duration_s, rng)
 
 

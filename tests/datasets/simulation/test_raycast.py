@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from datasets.raycast import camera_rays, nearest_surface, render
-from datasets.rooms import BOX, CEILING, FLOOR, STAIRS, WALL_X0, WALL_X1, WALL_Y0, WALL_Y1, Room, build_room
-from datasets.simulated import POPULATIONS
+from datasets.simulation.raycast import camera_rays, nearest_surface, render
+from datasets.simulation.rooms import BOX, CEILING, FLOOR, STAIRS, WALL_X0, WALL_X1, WALL_Y0, WALL_Y1, Room, build_room
+from datasets.simulation.world import POPULATIONS
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +88,6 @@ def test_pictures_do_not_depend_on_how_many_are_made_at_once(room, monkeypatch):
     eye = np.tile([3.5, room.width / 2, 1.5], (11, 1))
     rotation = Rotation.from_euler("z", np.linspace(0, 6, 11)[:, None]).as_matrix()
     together = render(room, eye, rotation, camera_rays(32, 90.0))
-    monkeypatch.setattr("datasets.raycast.FRAMES_AT_ONCE", 1)
+    monkeypatch.setattr("datasets.simulation.raycast.FRAMES_AT_ONCE", 1)
     np.testing.assert_array_equal(render(room, eye, rotation, camera_rays(32, 90.0)), together)
     assert together.std() > 20, "a picture without contrast shows no movement"

@@ -1,4 +1,4 @@
-"""How a body moves during each activity: smooth channels of the kinematic chain of ``datasets.movement``.
+"""How a body moves during each activity: smooth channels of the kinematic chain of ``kinematics``.
 
 Each activity is a function ``(t, person, rng) -> {channel: (n,) array}`` of the seconds since it began; channels that
 it leaves out rest at 0. ``rng`` draws what differs between two times that the same person does the same thing.
@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from datasets.movement import Motion, Person, bump, cycle, drift, step
-from datasets.rooms import STEP_RUN
+from datasets.simulation.kinematics import Motion, Person, bump, cycle, drift, step
+from datasets.simulation.rooms import STEP_RUN
 
 
 def _upright(t: np.ndarray, person: Person, rng: np.random.Generator, sway: float = 1.0) -> Motion:

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from configs.constants import STANDARD_GRAVITY
-from datasets.raycast import camera_rays, render
-from datasets.rooms import Room
-from datasets.simulated import Device
-from datasets.takes import MMEA_RATE_HZ, PLAN, Take, perform, take_rng
-from datasets.trajectory import Trajectory
+from datasets.simulation.raycast import camera_rays, render
+from datasets.simulation.recording_plans import MMEA_RATE_HZ, PLAN, Take, perform, take_rng
+from datasets.simulation.rooms import Room
+from datasets.simulation.trajectory import Trajectory
+from datasets.simulation.world import Device
 
 MMEA_LSB_PER_G = 8192
 MMEA_LSB_PER_DPS = 16.4

@@ -1,6 +1,6 @@
 """The simulated world: one 6-DoF trajectory per recording makes both its IMU signal and its video.
 
-A person (``datasets.activities``) moves through a room (``datasets.rooms``) wearing a rigid camera with an IMU. The
+A person (``activities``) moves through a room (``rooms``) wearing a rigid camera with an IMU. The
 three datasets draw their people, rooms and mountings from different ranges, which is what out-of-distribution means
 here. Nothing but the trajectory links IMU and video, and nothing but the movement tells the activity: rooms, people
 and devices are drawn without looking at it.
@@ -12,10 +12,10 @@ import numpy as np
 from scipy.interpolate import make_interp_spline
 from scipy.spatial.transform import Rotation
 
-from datasets.activities import ACTIVITIES
-from datasets.movement import CHANNELS, Person, step
-from datasets.rooms import Room, RoomStyle
-from datasets.trajectory import Sensor, Trajectory
+from datasets.simulation.activities import ACTIVITIES
+from datasets.simulation.kinematics import CHANNELS, Person, step
+from datasets.simulation.rooms import Room, RoomStyle
+from datasets.simulation.trajectory import Sensor, Trajectory
 
 KNOT_HZ = 100  # of the trajectory's splines; body movement ends well below 20 Hz
 PATH_HZ = 20  # of the walker's steering
@@ -133,7 +133,7 @@ Script = tuple[tuple[str, float], ...]  # activities and the seconds at which th
 
 
 def body_motion(script: Script, duration_s: float, person: Person, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Channels of ``datasets.activities`` over the whole recording, activities blended into each other.
+    """Channels of ``activities`` over the whole recording, activities blended into each other.
 
     Returns:
         {channel: (K,)} at KNOT_HZ.

@@ -11,9 +11,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from datasets.rooms import Room, build_room
-from datasets.simulated import POPULATIONS, STAIRS, Device, Script, draw_device, draw_person, simulate
-from datasets.trajectory import Trajectory
+from datasets.simulation.rooms import Room, build_room
+from datasets.simulation.trajectory import Trajectory
+from datasets.simulation.world import POPULATIONS, STAIRS, Device, Script, draw_device, draw_person, simulate
 
 POPULATION_NUMBERS = {name: number for number, name in enumerate(POPULATIONS)}
 PERSON, DEVICE, ROOM, PLAN, TAKE = range(5)  # streams of random numbers

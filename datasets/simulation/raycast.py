@@ -1,11 +1,11 @@
-"""A numpy ray-caster for the rooms of ``datasets.rooms``: one ray per pixel, nearest texel, no light transport.
+"""A numpy ray-caster for the rooms of ``rooms``: one ray per pixel, nearest texel, no light transport.
 
 Letters: n frames, K frames worked on at once, S side of a frame in pixels. Camera axes: x forward, y left, z up.
 """
 
 import numpy as np
 
-from datasets.rooms import (
+from datasets.simulation.rooms import (
     BOX,
     CEILING,
     FLOOR,
@@ -65,7 +65,7 @@ def nearest_surface(
 
     Returns:
         Directions (K, 3, S, S) in the world, depths (K, S, S) in m, and surfaces (K, S, S), numbered as in
-        ``datasets.rooms``.
+        ``rooms``.
     """
     direction = (rotation @ rays.reshape(3, -1)).reshape(len(position), *rays.shape)
     px, py, pz = (position[:, axis, None, None] for axis in range(3))  # (K, 1, 1)

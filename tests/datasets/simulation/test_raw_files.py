@@ -12,8 +12,8 @@ import pytest
 
 from configs.load import parse
 from configs.schema import SimulateConfig
-from datasets import raw_files, takes
-from datasets.activities import ACTIVITIES
+from datasets.simulation import raw_files, recording_plans
+from datasets.simulation.activities import ACTIVITIES
 from scripts import simulate as script
 
 GRAVITY = 9.81
@@ -111,7 +111,7 @@ def test_mmea_layout(raw):
             assert np.linalg.norm(table[:, :3], axis=1).mean() / 8192 == pytest.approx(1.0, abs=0.05)
             assert np.abs(table[:, 3:]).mean() / 16.4 < 30  # deg/s
         seen.add(name)
-    assert seen == set(takes.MMEA_CLASSES.values()) and len(seen) >= 12
+    assert seen == set(recording_plans.MMEA_CLASSES.values()) and len(seen) >= 12
     assert seen >= {"standing", "walking", "sit_stand", "downstairs", "upstairs", "fall"}
 
 
@@ -128,24 +128,25 @@ def test_pd_layout(raw):
 
 
 def test_plans_hold_what_was_asked_for():
-    mmea, pd, ego4d = takes.plan_mmea(75, 0), takes.plan_pd(75, 0), takes.plan_ego4d(2.0, 0)
-    for plan, classes in ((mmea, takes.MMEA_CLASSES.values()), (pd, takes.PD_CLASSES)):
+    mmea, pd = recording_plans.plan_mmea(75, 0), recording_plans.plan_pd(75, 0)
+    ego4d = recording_plans.plan_ego4d(2.0, 0)
+    for plan, classes in ((mmea, recording_plans.MMEA_CLASSES.values()), (pd, recording_plans.PD_CLASSES)):
         for name in classes:
             assert sum(int(take.duration_s // 5) for take in plan if take.script[0][0] == name) >= 75
     assert len({take.stem for take in mmea}) == len(mmea)
     assert sum(take.duration_s for take in ego4d if "no_imu" not in take.dirt) == pytest.approx(7200)
     done = {activity for take in ego4d for activity, _ in take.script}
-    assert done >= set(takes.MMEA_CLASSES.values()) | set(takes.PD_CLASSES)
+    assert done >= set(recording_plans.MMEA_CLASSES.values()) | set(recording_plans.PD_CLASSES)
 
 
 def test_rooms_do_not_tell_the_activity():
     """Every class is recorded in many rooms, every room hosts many classes, and a room looks the same for all."""
-    plan = takes.plan_mmea(75, 0)
-    rooms = {name: {t.room for t in plan if t.script[0][0] == name} for name in takes.MMEA_CLASSES.values()}
+    plan = recording_plans.plan_mmea(75, 0)
+    rooms = {name: {t.room for t in plan if t.script[0][0] == name} for name in recording_plans.MMEA_CLASSES.values()}
     assert min(len(numbers) for numbers in rooms.values()) >= 12
-    for number in range(takes.MMEA_SESSIONS):
+    for number in range(recording_plans.MMEA_SESSIONS):
         assert sum(number in numbers for numbers in rooms.values()) >= 5
-    first, again = (takes.take_room.__wrapped__("mmea", 3, 0) for _ in range(2))
+    first, again = (recording_plans.take_room.__wrapped__("mmea", 3, 0) for _ in range(2))
     np.testing.assert_array_equal(first.atlas, again.atlas)
     # guessing the class from the room alone, with all counts known, stays near guessing the commonest class
     best = sum(max(sum(t.room == r and t.script[0][0] == name for t in plan) for name in rooms) for r in range(24))
@@ -154,7 +155,7 @@ def test_rooms_do_not_tell_the_activity():
 
 def test_preview_is_a_picture(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "scripts.preview.ACTIVITIES", {name: ACTIVITIES[name] for name in ("walking", "fall", "sitting")}
+        "datasets.simulation.preview.ACTIVITIES", {name: ACTIVITIES[name] for name in ("walking", "fall", "sitting")}
     )
     script.main(["--preview", str(tmp_path / "world.png"), "--out", str(tmp_path / "raw"), "--frame_size", "16"])
     assert (tmp_path / "world.png").stat().st_size > 10_000
