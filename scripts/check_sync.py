@@ -17,12 +17,12 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from configs.load import parse
 from configs.schema import CheckSyncConfig
 from datasets.store import Recordings, Store
-from datasets.sync_rows import COLUMNS, NO_VIDEO, check_recording
-from datasets.synchrony import VERDICTS, SyncSettings
+from datasets.synchrony.check import COLUMNS, NO_VIDEO, check_recording
+from datasets.synchrony.kept_rows import KeptRows
+from datasets.synchrony.offset import VERDICTS, SyncSettings
+from datasets.synchrony.plot import draw_offsets
 from datasets.whole_files import write_text
 from scripts.prepare_parallel import WorkersError
-from scripts.sync_picture import draw_offsets
-from scripts.sync_rows_kept import KeptRows
 from utils.progress_bar import progress
 from utils.tables import markdown
 

@@ -13,7 +13,7 @@ from datasets.finishing import unfinish
 from datasets.quality import VIDEO_OFFSET, QualityLimits, mask_row, mask_rows
 from datasets.store import Recordings, Store, frame_files, frame_store, quality_path
 from datasets.summary import read_offsets
-from datasets.synchrony import SyncSettings
+from datasets.synchrony.offset import SyncSettings
 from scripts.check_sync import SETTINGS, check_and_write
 
 _UNITS_ARE_SET = {

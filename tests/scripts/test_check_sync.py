@@ -17,10 +17,10 @@ from datasets.frames import FrameWriter
 from datasets.journal import PreparedRecording, write_source
 from datasets.recording import Rejection
 from datasets.store import Store, frames_path, imu_path
-from datasets.synchrony import SyncSettings
+from datasets.synchrony.kept_rows import KeptRows
+from datasets.synchrony.offset import SyncSettings
+from datasets.synchrony.plot import choose_examples
 from scripts import check_sync, prepare
-from scripts.sync_picture import choose_examples
-from scripts.sync_rows_kept import KeptRows
 from tests.rotating_camera import record, still
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,7 @@ import pytest
 from datasets.frames import FrameStream
 from datasets.quality import MEASURES
 from datasets.store import Store, frames_path, imu_path, quality_path
-from datasets.synchrony import SyncSettings
+from datasets.synchrony.offset import SyncSettings
 from datasets.whole_files import write_text
 from datasets.windows import list_windows
 from scripts import inspect, prepare

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from datasets.store import Recordings
-from datasets.synchrony import VERDICTS, Curves, SyncSettings, clearest_curves
+from datasets.synchrony.offset import VERDICTS, Curves, SyncSettings, clearest_curves
 
 COLOURS = {"ok": "#009E73", "offset": "#D55E00", "cannot tell": "#999999"}
 BINS = 60

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets.store import Recordings, frame_files, frame_store, imu_path
-from datasets.synchrony import SyncSettings
+from datasets.synchrony.offset import SyncSettings
 
 _FILE = "sync.partial.jsonl"
 

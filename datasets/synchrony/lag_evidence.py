@@ -1,6 +1,6 @@
 """How well a stretch of picture motion fits the gyroscope at every lag, as a Bayes factor.
 
-The camera's rotation between two frames moves the picture (``datasets.image_motion``); the gyroscope's integral over
+The camera's rotation between two frames moves the picture (``image_motion``); the gyroscope's integral over
 the same time is that rotation in other axes and other units. At every lag a linear map between the two is fitted, which
 settles the unknown orientation of the IMU on the camera, the lens and the signs, and its evidence is weighed against
 "these two have nothing to do with each other". Both signals are first whitened by one filter (prewhitening: Box and
@@ -16,7 +16,7 @@ import numpy as np
 from scipy.linalg import solve_toeplitz
 
 from configs.constants import FRAME_RATE_HZ, IMU_RATE_HZ
-from datasets.image_motion import ImageMotion
+from datasets.synchrony.image_motion import ImageMotion
 
 STEP = IMU_RATE_HZ // FRAME_RATE_HZ  # samples per frame
 WHITENING_ORDER = 2

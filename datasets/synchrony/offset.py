@@ -13,9 +13,9 @@ import numpy as np
 
 from configs.constants import FRAME_RATE_HZ, IMU_RATE_HZ
 from datasets.frames import FrameStream
-from datasets.image_motion import image_motion
-from datasets.lag_evidence import MIN_PAIRS, STEP, Evidence, stretch_evidence, turned_between_frames
 from datasets.raw_frames import RawFrameStream
+from datasets.synchrony.image_motion import image_motion
+from datasets.synchrony.lag_evidence import MIN_PAIRS, STEP, Evidence, stretch_evidence, turned_between_frames
 
 VERSION = 2  # of the method: what another one found is not gone on from
 MISLEADING = 0.009  # prior probability that a stretch points confidently at a wrong lag: twice that seen of strangers

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from datasets import image_motion as module
-from datasets.image_motion import NOMINAL_FOCAL, image_motion
+from datasets.synchrony import image_motion as module
+from datasets.synchrony.image_motion import NOMINAL_FOCAL, image_motion
 from tests.rotating_camera import views
 
 

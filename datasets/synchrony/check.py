@@ -7,7 +7,7 @@ from dataclasses import asdict, fields
 
 from datasets.frames import FrameError
 from datasets.store import Recordings
-from datasets.synchrony import NO_ESTIMATE, OffsetEstimate, SyncSettings, estimate_stored_offset
+from datasets.synchrony.offset import NO_ESTIMATE, OffsetEstimate, SyncSettings, estimate_stored_offset
 
 NO_VIDEO = "no video"  # the detail of a recording that has none
 COLUMNS = ["id", *(field.name for field in fields(OffsetEstimate)), "detail"]

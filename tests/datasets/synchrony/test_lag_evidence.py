@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from datasets.image_motion import ImageMotion
-from datasets.lag_evidence import (
+from datasets.synchrony.image_motion import ImageMotion
+from datasets.synchrony.lag_evidence import (
     MEMORY,
     MIN_PAIRS,
     WHITENING_ORDER,
@@ -14,7 +14,7 @@ from datasets.lag_evidence import (
     turned_between_frames,
     whitening_filter,
 )
-from datasets.synchrony import SyncSettings, combine
+from datasets.synchrony.offset import SyncSettings, combine
 
 STEP, RATE = 5, 50
 

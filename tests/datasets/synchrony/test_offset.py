@@ -7,11 +7,11 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from datasets.frames import FrameStream, FrameWriter
-from datasets.lag_evidence import MIN_PAIRS, Evidence
 from datasets.simulation.raw_files import film as film_room
 from datasets.simulation.rooms import build_room
 from datasets.simulation.world import POPULATIONS, draw_device, draw_person, simulate
-from datasets.synchrony import (
+from datasets.synchrony.lag_evidence import MIN_PAIRS, Evidence
+from datasets.synchrony.offset import (
     MISLEADING,
     SyncSettings,
     clearest_curves,
