@@ -10,7 +10,7 @@
     quality/<id>.npy (W, 8) float32, measures of quality of every 5 s, from which masked.csv follows
     .journal/        one JSON per source, written last: what a killed preparation had finished
 
-``datasets.journal`` writes what a source gave, ``datasets.finishing`` the tables and ``dataset.json``.
+``datasets.preparation`` writes it: ``journal`` what a source gave, ``finalize`` the tables and ``dataset.json``.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ import pandas as pd
 
 from configs.constants import CHANNELS
 from datasets.frames import FrameStream, FrameWriter, index_path
-from datasets.quality import MASK_COLUMNS
+from datasets.masking import MASK_COLUMNS
 from datasets.raw_frames import RawFrameStream, RawFrameWriter
 from datasets.recording import ID_PATTERN
 

@@ -12,7 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from configs.constants import FRAME_RATE_HZ, IMU_RATE_HZ, WINDOW_FRAMES, WINDOW_S, WINDOW_SAMPLES
 from datasets.frames import FrameStream
-from datasets.quality import VIDEO_REASONS
+from datasets.masking import VIDEO_REASONS
 from datasets.store import Store, pool_moments
 
 _LOADING = threading.Lock()

@@ -16,13 +16,13 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from configs.load import parse
 from configs.schema import CheckSyncConfig
+from datasets.preparation.parallel import WorkersError
 from datasets.store import Recordings, Store
 from datasets.synchrony.check import COLUMNS, NO_VIDEO, check_recording
 from datasets.synchrony.kept_rows import KeptRows
 from datasets.synchrony.offset import VERDICTS, SyncSettings
 from datasets.synchrony.plot import draw_offsets
 from datasets.whole_files import write_text
-from scripts.prepare_parallel import WorkersError
 from utils.progress_bar import progress
 from utils.tables import markdown
 

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from configs.constants import ACC, CHANNELS
-from datasets.quality import VIDEO_REASONS
+from datasets.masking import VIDEO_REASONS
+from datasets.preparation.units_check import report_units
 from datasets.summary import ACC_UNIT, GYRO_UNIT, Summary, without_paths
-from datasets.units_check import report_units
 from utils.html import Html, bars, count, facts, join, plural, table, tag
 
 MOST_ROWS = 30

@@ -19,21 +19,21 @@ import pandas as pd
 
 from configs.load import parse
 from configs.schema import PrepareConfig
-from datasets.finishing import finish, recordings_table, unfinish
 from datasets.formats import FORMATS
 from datasets.formats.listing import NO_LOSS, with_usable_names
-from datasets.journal import known_sources, read_journal
-from datasets.listed_windows import listed_rows, read_listed
-from datasets.preparation import Outcome
-from datasets.quality import limits_of
+from datasets.masking import limits_of
+from datasets.preparation.cluster import prepare_on_cluster
+from datasets.preparation.finalize import finish, recordings_table, unfinish
+from datasets.preparation.journal import known_sources, read_journal
+from datasets.preparation.listed_windows import listed_rows, read_listed
+from datasets.preparation.parallel import Task, WorkersError, prepare_all
+from datasets.preparation.shards import digest, mark_begun, mark_done, missing_shards, share_of
+from datasets.preparation.source import Outcome
+from datasets.preparation.verify import verify
 from datasets.recording import Found, without_folder
 from datasets.store import Recordings, Store
-from datasets.verify import verify
 from datasets.whole_files import write_text
-from scripts.prepare_cluster import prepare_on_cluster
-from scripts.prepare_parallel import Task, WorkersError, prepare_all
 from scripts.prepare_quality import check_strict, offset_rows, quality_rows
-from scripts.prepare_shards import digest, mark_begun, mark_done, missing_shards, share_of
 from scripts.prepare_summary import summary
 
 SIMULATED_NOTE = "SIMULATED.txt"  # lies in a raw folder that no person recorded
@@ -150,7 +150,7 @@ def close(cfg: PrepareConfig, found: Found, known: set[str], listed: dict[str, l
 
     Args:
         known: sources that the dataset knew before those there are were listed.
-        listed: bad stretches by source, see ``datasets.listed_windows``.
+        listed: bad stretches by source, see ``datasets.preparation.listed_windows``.
 
     Raises:
         ValueError: if not one recording could be prepared (``rejected.csv`` says why), or none has the video that

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from datasets.finishing import unfinish
-from datasets.quality import VIDEO_OFFSET, QualityLimits, mask_row, mask_rows
+from datasets.masking import VIDEO_OFFSET, QualityLimits, mask_row, mask_rows
+from datasets.preparation.finalize import unfinish
 from datasets.store import Recordings, Store, frame_files, frame_store, quality_path
 from datasets.summary import read_offsets
 from datasets.synchrony.offset import SyncSettings

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from configs.constants import WINDOW_S
-from datasets.quality import VIDEO_OFFSET, VIDEO_REASONS
+from datasets.masking import VIDEO_OFFSET, VIDEO_REASONS
+from datasets.preparation.units_check import report_units
 from datasets.store import Store
 from datasets.summary import read_offsets
-from datasets.units_check import report_units
 from datasets.windows import Windows, list_windows
 from scripts.dataset_page import hours_text
 from utils.tables import markdown

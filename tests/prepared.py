@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from configs.constants import FRAME_RATE_HZ, IMU_RATE_HZ
-from datasets.finishing import finish
 from datasets.frames import FrameWriter
-from datasets.journal import PreparedRecording, write_source
+from datasets.preparation.finalize import finish
+from datasets.preparation.journal import PreparedRecording, write_source
 from datasets.recording import Rejection, Segment
 from datasets.store import Store, frames_path
 

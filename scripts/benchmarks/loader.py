@@ -16,10 +16,10 @@ import torch
 
 from configs.constants import CHANNELS, FRAME_RATE_HZ, GYRO, IMU_RATE_HZ, WINDOW_FRAMES, WINDOW_S
 from configs.schema import BenchmarkConfig
-from datasets.finishing import finish
-from datasets.journal import PreparedRecording, write_source
 from datasets.pairs import PairLoader
-from datasets.source_video import frames_at
+from datasets.preparation.finalize import finish
+from datasets.preparation.journal import PreparedRecording, write_source
+from datasets.preparation.source_video import frames_at
 from datasets.store import Store, imu_path, open_frame_writer
 from datasets.windows import Windows, list_windows
 from scripts.benchmarks import authors_way, videos

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from configs.schema import BenchmarkConfig
-from datasets.preparation import prepare_source
+from datasets.preparation.source import prepare_source
 from datasets.recording import Recording, Source
 from scripts.benchmarks import videos
 from scripts.benchmarks.measure import Report, cpu_ratio, in_turn, peak_rss_mib, per_cpu_s, progress, spread

@@ -9,8 +9,8 @@ import pytest
 import downstream
 from configs.schema import HandmadeConfig
 from datasets.few_shot import build_protocol, describe
-from datasets.finishing import finish
-from datasets.journal import PreparedRecording, write_source
+from datasets.preparation.finalize import finish
+from datasets.preparation.journal import PreparedRecording, write_source
 from datasets.recording import Segment
 from datasets.store import Store
 from scripts import handmade

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from configs.schema import PrepareConfig
-from datasets.finishing import finish
 from datasets.formats import FORMATS
-from datasets.preparation import prepare_source
+from datasets.preparation.finalize import finish
+from datasets.preparation.source import prepare_source
 from datasets.recording import BadRecording
 from datasets.store import Store
 from datasets.windows import list_windows

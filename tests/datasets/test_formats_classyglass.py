@@ -9,8 +9,8 @@ import pytest
 from datasets.formats import classyglass
 from datasets.formats.classyglass_files import activity, read_labels, read_names
 from datasets.formats.delimited import read_numbers
+from datasets.preparation.signals import process
 from datasets.recording import BadRecording
-from datasets.signals import process
 
 HEADER = "file,dataset,user,experiment,label,sensor,nominal_hz\n"
 

@@ -8,8 +8,8 @@ import pytest
 from datasets.formats import ego4d
 from datasets.formats.ego4d_clock import video_clock
 from datasets.formats.listing import NOT_ON_DISK
+from datasets.preparation.signals import process
 from datasets.recording import BadRecording, Recording
-from datasets.signals import process
 
 HEADER = "component_idx,component_timestamp_ms,canonical_timestamp_ms,gyro_x,gyro_y,gyro_z,accl_x,accl_y,accl_z\n"
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from datasets.formats import gopro, gpmf
+from datasets.preparation.signals import process
 from datasets.recording import BadRecording
-from datasets.signals import process
 from tests.videos import write_video
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from datasets.formats import stanford_fog
+from datasets.preparation.signals import process
 from datasets.recording import BadRecording, Segment
-from datasets.signals import process
 
 AXES = [f"{kind}{axis}" for kind in "ag" for axis in "xyz"]
 HEADER = ",".join(["subject_ID", "time", *(f"imu_{s}_{a}" for s in ("chest", "head") for a in AXES), "freeze_label"])

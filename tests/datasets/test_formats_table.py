@@ -14,8 +14,8 @@ from configs import table as described
 from configs.load import ConfigError, build
 from configs.table import TableConfig
 from datasets.formats import classyglass, stanford_fog, table
+from datasets.preparation.signals import process
 from datasets.recording import BadRecording, Segment
-from datasets.signals import process
 
 AXES = {"acc": ["ax", "ay", "az"], "gyro": ["gx", "gy", "gz"]}
 PLAIN = AXES | {"files": "*.csv", "acc_unit": "m/s2", "gyro_unit": "rad/s", "rate_hz": 50}

@@ -12,10 +12,10 @@ import torch
 from scipy.signal import medfilt
 
 from configs.schema import BenchmarkConfig
-from datasets.finishing import finish
-from datasets.journal import PreparedRecording, write_source
 from datasets.pairs import PairLoader
-from datasets.source_video import frames_at, probe
+from datasets.preparation.finalize import finish
+from datasets.preparation.journal import PreparedRecording, write_source
+from datasets.preparation.source_video import frames_at, probe
 from datasets.store import Store, open_frame_writer
 from datasets.windows import list_windows
 from scripts import benchmark

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from datasets.finishing import finish
 from datasets.frames import FrameWriter
-from datasets.journal import PreparedRecording, write_source
+from datasets.preparation.finalize import finish
+from datasets.preparation.journal import PreparedRecording, write_source
 from datasets.recording import Rejection
 from datasets.store import Store, frames_path, imu_path
 from datasets.synchrony.kept_rows import KeptRows

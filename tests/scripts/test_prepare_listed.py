@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from configs.constants import IMU_RATE_HZ, WINDOW_SAMPLES
-from datasets.listed_windows import listed_rows, read_listed
+from datasets.preparation.listed_windows import listed_rows, read_listed
+from datasets.preparation.verify import verify
 from datasets.store import Store
-from datasets.verify import verify
 from datasets.windows import list_windows
 from scripts import prepare
 from tests.datasets.test_formats_ego4d import HEADER

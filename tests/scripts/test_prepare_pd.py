@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from datasets.quality import MEASURES
+from datasets.masking import MEASURES
+from datasets.preparation.verify import verify
 from datasets.store import Store, quality_path
-from datasets.verify import verify
 from datasets.windows import list_windows
 from scripts import prepare
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.signal import resample_poly
 
-from datasets import signals
+from datasets.preparation import signals
 from datasets.recording import BadRecording, Recording
 
 SOURCE_RATES = [25.0, 50.0, 60.0, 100.0, 128.0, 198.6, 200.0, 3200.0]

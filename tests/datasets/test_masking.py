@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from configs.schema import PrepareConfig
-from datasets.quality import (
+from datasets.masking import (
     MASK_COLUMNS,
     MEASURES,
     RULES,

@@ -16,14 +16,15 @@ import pandas as pd
 import pytest
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from datasets.journal import journal_path
-from datasets.preparation import prepare_source
+from datasets.preparation import parallel
+from datasets.preparation.journal import journal_path
+from datasets.preparation.source import prepare_source
 from datasets.recording import BadRecording, Found, Recording, Source
 from datasets.store import Store
-from scripts import prepare, prepare_parallel
+from scripts import prepare
 from tests.mmea import contents, write_mmea
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 RECORDINGS = 24
 
 
@@ -173,7 +174,7 @@ def test_what_an_earlier_call_did_not_end_gets_a_process_of_its_own(deadly, monk
         shared.extend(source.id for source in sources)
         return map(task, sources)  # a crash would end the test
 
-    monkeypatch.setattr(prepare_parallel, "_in_processes", in_this_process)
+    monkeypatch.setattr(parallel, "_in_processes", in_this_process)
     run(deadly, "--num_workers", "1")
     assert sorted(shared) == ["r0", "r1", "r2", "r4", "r5", "r6", "r7"] and not note.exists()
     assert pd.read_csv(deadly / "out" / "rejected.csv")["reason"].tolist() == ["crashed", "empty_csv"]
@@ -196,7 +197,7 @@ class DyingPool:
 
 def test_workers_that_never_begin_end_the_call_with_a_message(deadly, monkeypatch):
     pool = DyingPool()
-    monkeypatch.setattr(prepare_parallel, "LokyPool", lambda **_: pool)
+    monkeypatch.setattr(parallel, "LokyPool", lambda **_: pool)
     with pytest.raises(SystemExit, match=r"prepare: worker processes die before they begin .*fewer --num_workers"):
         run(deadly)
     assert pool.rounds == 3

@@ -4,7 +4,7 @@
     .journal/<source>.started   from when a process begins with the source until the entry is written
 
 Any number of processes may write different sources at once. A source counts as prepared when its entry exists;
-``datasets.finishing`` merges the entries into the tables.
+``finalize`` merges the entries into the tables.
 """
 
 import json
@@ -33,7 +33,7 @@ class PreparedRecording:
         padded_samples: of them, at its end; mean and std do not count them.
         frames: number of frames written, 0 without video.
         source_hash: digest of the source files.
-        measures: (W, M) of ``datasets.quality``, or None if they were not taken.
+        measures: (W, M) of ``datasets.masking``, or None if they were not taken.
     """
 
     id: str

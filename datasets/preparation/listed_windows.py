@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.constants import IMU_RATE_HZ
-from datasets.quality import LISTED, mask_row
+from datasets.masking import LISTED, mask_row
 
 _ENDLESS_S = 1e9  # JSON knows NaN, Infinity, and integers of any length
 _EPSILON = 1e-4  # samples; starts of parts are known to the microsecond

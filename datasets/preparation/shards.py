@@ -12,11 +12,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from datasets.fingerprint import fingerprint
-from datasets.preparation import VERSION
+from datasets.preparation.fingerprint import fingerprint
+from datasets.preparation.parallel import source_bytes
+from datasets.preparation.source import VERSION
 from datasets.recording import Source
 from datasets.whole_files import write_text
-from scripts.prepare_parallel import source_bytes
 
 
 def parse_shard(shard: str) -> tuple[int, int]:

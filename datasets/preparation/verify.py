@@ -9,8 +9,8 @@ import pandas as pd
 
 from configs.constants import CHANNELS
 from datasets.frames import FrameError, index_path
-from datasets.journal import possible_sources, started_path
-from datasets.quality import LISTED, RULES, VIDEO_OFFSET
+from datasets.masking import LISTED, RULES, VIDEO_OFFSET
+from datasets.preparation.journal import possible_sources, started_path
 from datasets.recording import ID_PATTERN
 from datasets.store import Store, frame_store, frames_path, imu_path
 from datasets.whole_files import sha256_of

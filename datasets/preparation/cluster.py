@@ -12,10 +12,10 @@ from typing import Any
 
 from joblib import Parallel, delayed, parallel_config
 
-from datasets.journal import count_starts, forget_starts, remove_leftovers
-from datasets.preparation import Outcome, reject_crashed
+from datasets.preparation.journal import count_starts, forget_starts, remove_leftovers
+from datasets.preparation.parallel import Task, WorkersError, progress_bar, source_bytes
+from datasets.preparation.source import Outcome, reject_crashed
 from datasets.recording import Source
-from scripts.prepare_parallel import Task, WorkersError, progress_bar, source_bytes
 
 _CONNECT_S = 10
 _WAIT_FOR_WORKERS_S = 60

@@ -7,12 +7,12 @@ from functools import partial
 import numpy as np
 import pytest
 
-from datasets import preparation
-from datasets.fingerprint import WHOLE_FILE_BYTES, fingerprint, hash_files
-from datasets.finishing import finish
 from datasets.frames import FrameStream
-from datasets.journal import count_starts, read_journal
-from datasets.preparation import prepare_source, reject_crashed
+from datasets.preparation import source as source_module
+from datasets.preparation.finalize import finish
+from datasets.preparation.fingerprint import WHOLE_FILE_BYTES, fingerprint, hash_files
+from datasets.preparation.journal import count_starts, read_journal
+from datasets.preparation.source import prepare_source, reject_crashed
 from datasets.recording import BadRecording, Recording, Segment, Source
 from datasets.store import Store, frames_path, imu_path
 from datasets.windows import list_windows
@@ -144,7 +144,7 @@ def test_bad_recordings_are_rejected_by_their_reason_without_the_place_on_disk(t
 def test_a_programming_error_is_a_rejection_that_is_tried_again(tmp_path):
     status, _, (rejection,) = prepare(tmp_path, error=ZeroDivisionError("oops"))
     assert (status, rejection["reason"]) == ("rejected", "unexpected_error")
-    assert "ZeroDivisionError at test_preparation.py" in rejection["detail"] and "oops" in rejection["detail"]
+    assert "ZeroDivisionError at test_source.py" in rejection["detail"] and "oops" in rejection["detail"]
     assert prepare(tmp_path, make(even(0, 6)))[0] == "prepared"
 
 
@@ -199,7 +199,7 @@ def test_a_full_disk_is_no_rejection(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(preparation, "write_source", full)
+    monkeypatch.setattr(source_module, "write_source", full)
     with pytest.raises(OSError, match="No space"):
         prepare_source(source(tmp_path, make(even(0, 6))), tmp_path, tmp_path / "out", SIDE, 95)
 
@@ -208,7 +208,7 @@ def test_a_full_disk_while_writing_frames_is_no_rejection(tmp_path, monkeypatch)
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(preparation.FrameWriter, "write", full)
+    monkeypatch.setattr(source_module.FrameWriter, "write", full)
     video = write_video(tmp_path / "v.mp4", 25 * 6, 25)
     with pytest.raises(OSError, match="No space"):
         prepare_source(source(tmp_path, make(even(0, 6), video)), tmp_path, tmp_path / "out", SIDE, 95)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from datasets.units_check import UnitsCheck, at_rest, check_units, gyro_scale, report_units
+from datasets.preparation.units_check import UnitsCheck, at_rest, check_units, gyro_scale, report_units
 
 G = 9.80665
 

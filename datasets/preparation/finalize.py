@@ -13,8 +13,8 @@ from typing import Any
 
 import pandas as pd
 
-from datasets.journal import FOLDERS, possible_sources, read_journal, started_path
-from datasets.quality import mask_table
+from datasets.masking import mask_table
+from datasets.preparation.journal import FOLDERS, possible_sources, read_journal, started_path
 from datasets.recording import Rejection
 from datasets.store import FORMAT_VERSION, RECORDING_COLUMNS
 from datasets.whole_files import temporary, write_temporary
@@ -42,7 +42,7 @@ def finish(
         classes: labels in order; labels that the recordings add come after them, sorted.
         info: what ``dataset.json`` holds beside totals: name, format, settings, versions, ``simulated``,
             ``frame_size``, ``store`` (how frames are stored).
-        masked: rows of ``masked.csv``, see ``datasets.quality``.
+        masked: rows of ``masked.csv``, see ``datasets.masking``.
         known: ``known_sources`` from before the sources were listed. Those that are not among ``source_ids`` have
             vanished, and their files are removed; those of a source that another call has found since are not.
 

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from datasets.finishing import finish
 from datasets.frames import index_path
-from datasets.journal import PreparedRecording, write_source
-from datasets.quality import MEASURES
+from datasets.masking import MEASURES
+from datasets.preparation.finalize import finish
+from datasets.preparation.journal import PreparedRecording, write_source
+from datasets.preparation.verify import verify
 from datasets.recording import Segment
 from datasets.store import Store, frames_path, imu_path, open_frame_writer, quality_path
-from datasets.verify import verify
 from datasets.whole_files import sha256_of, write_text
 from scripts import prepare
 from tests.prepared import write_dataset
@@ -211,7 +211,7 @@ def test_a_file_on_a_bad_disk_is_named_and_the_rest_is_read(root, monkeypatch):
             raise OSError(errno.EIO, "Input/output error")
         return sha256_of(path)
 
-    monkeypatch.setattr("datasets.verify.sha256_of", read)
+    monkeypatch.setattr("datasets.preparation.verify.sha256_of", read)
     flip(imu_path(root, "rec002"))
     named = damage(root)
     assert "segments.csv: cannot be read (Input/output error)" in named

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from datasets.journal import possible_sources, remove_leftovers
+from datasets.preparation.journal import possible_sources, remove_leftovers
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from joblib.externals.loky import as_completed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
-from datasets.journal import count_starts, remove_leftovers
-from datasets.preparation import Outcome, prepare_source, reject_crashed
+from datasets.preparation.journal import count_starts, remove_leftovers
+from datasets.preparation.source import Outcome, prepare_source, reject_crashed
 from datasets.recording import Source
 from utils.progress_bar import Lines, progress
 

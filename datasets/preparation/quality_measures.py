@@ -1,6 +1,6 @@
 """Measures of quality, 5 s at a time: of both sensors before anything is filtered, of frames as they are stored.
 
-``datasets.quality`` says what each measure is and which values are too bad.
+``datasets.masking`` says what each measure is and which values are too bad.
 
 Letters: W stretches, N samples of a sensor.
 """
@@ -9,8 +9,8 @@ import numpy as np
 from scipy.ndimage import binary_opening
 
 from configs.constants import IMU_RATE_HZ, WINDOW_FRAMES, WINDOW_SAMPLES
-from datasets.quality import IMU_MEASURES, VIDEO_MEASURES, stretch_starts
-from datasets.signals import Sensor, in_gap
+from datasets.masking import IMU_MEASURES, VIDEO_MEASURES, stretch_starts
+from datasets.preparation.signals import Sensor, in_gap
 
 _LEAST_RANGE = (18.6, 4.1)  # smallest ranges that sensors are set to, 2 g and 250 deg/s, less 5 %
 _CLIPPED_RUN = 3  # a peak of a signal that is not clipped has one highest sample, by chance two

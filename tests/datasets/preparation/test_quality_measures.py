@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from datasets.measures import FrameMeasures, measure_imu
-from datasets.quality import IMU_MEASURES, QualityLimits, mask_rows
-from datasets.signals import clean
+from datasets.masking import IMU_MEASURES, QualityLimits, mask_rows
+from datasets.preparation.quality_measures import FrameMeasures, measure_imu
+from datasets.preparation.signals import clean
 
 RATE_HZ = 100
 

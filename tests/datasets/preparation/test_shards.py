@@ -12,13 +12,13 @@ import pytest
 
 from configs.load import build
 from configs.schema import PrepareConfig
+from datasets.preparation.shards import digest, share_of
 from datasets.recording import Source
 from datasets.store import Store
 from scripts import prepare
-from scripts.prepare_shards import digest, share_of
 from tests.mmea import contents, write_mmea
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def sized_sources(folder, sizes):
@@ -172,7 +172,7 @@ def test_the_digest_follows_files_settings_parser_and_version(tmp_path, monkeypa
     (file := tmp_path / "a.csv").write_text("1")
     marks = {digest([Source("r", (file,), partial(print, label))], {"size": s}) for label in "xy" for s in (1, 2)}
     assert len(marks) == 4 and digest([Source("r", (file,), partial(print, "x"))], {"size": 1}) in marks
-    monkeypatch.setattr("scripts.prepare_shards.VERSION", -1)
+    monkeypatch.setattr("datasets.preparation.shards.VERSION", -1)
     assert digest([Source("r", (file,), partial(print, "x"))], {"size": 1}) not in marks
 
 

@@ -13,10 +13,11 @@ from typing import Any, Literal
 import numpy as np
 
 from configs.constants import FRAME_RATE_HZ, IMU_RATE_HZ, WINDOW_S, WINDOW_SAMPLES
-from datasets.fingerprint import fingerprint, hash_files
-from datasets.finishing import unfinish
 from datasets.frames import FrameWriter
-from datasets.journal import (
+from datasets.masking import IMU_MEASURES, stretch_starts
+from datasets.preparation.finalize import unfinish
+from datasets.preparation.fingerprint import fingerprint, hash_files
+from datasets.preparation.journal import (
     PreparedRecording,
     forget_starts,
     journal_path,
@@ -24,14 +25,13 @@ from datasets.journal import (
     read_journal,
     write_source,
 )
-from datasets.measures import FrameMeasures, measure_imu
-from datasets.quality import IMU_MEASURES, stretch_starts
+from datasets.preparation.quality_measures import FrameMeasures, measure_imu
+from datasets.preparation.signals import Part, Processed, Sensor, clean, process
+from datasets.preparation.source_video import frames_at, probe
+from datasets.preparation.units_check import check_units
 from datasets.raw_frames import RawFrameWriter
 from datasets.recording import BadRecording, Recording, Rejection, Segment, Source, unexpected_error, without_folder
-from datasets.signals import Part, Processed, Sensor, clean, process
-from datasets.source_video import frames_at, probe
 from datasets.store import open_frame_writer
-from datasets.units_check import check_units
 
 VERSION = 3  # of the signal path and the frames: raised when the same files would be prepared differently
 _SAMPLES_PER_FRAME = IMU_RATE_HZ // FRAME_RATE_HZ

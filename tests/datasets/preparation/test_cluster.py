@@ -78,14 +78,14 @@ def found_nothing(monkeypatch, tmp_path):
 
 def test_a_scheduler_that_does_not_answer_is_named(found_nothing, monkeypatch):
     pytest.importorskip("distributed", reason="Dask is not installed: pip install 'dask[distributed]'")
-    monkeypatch.setattr("scripts.prepare_cluster._CONNECT_S", 1)
+    monkeypatch.setattr("datasets.preparation.cluster._CONNECT_S", 1)
     with pytest.raises(SystemExit, match=r"prepare: no Dask scheduler answers at tcp://127.0.0.1:1 "):
         prepare.main([*found_nothing, "--scheduler", "tcp://127.0.0.1:1"])
 
 
 def test_a_scheduler_without_workers_is_named(found_nothing, monkeypatch):
     distributed = pytest.importorskip("distributed", reason="Dask is not installed: pip install 'dask[distributed]'")
-    monkeypatch.setattr("scripts.prepare_cluster._WAIT_FOR_WORKERS_S", 1)
+    monkeypatch.setattr("datasets.preparation.cluster._WAIT_FOR_WORKERS_S", 1)
     with (
         distributed.LocalCluster(n_workers=0, dashboard_address=None, silence_logs=50) as cluster,
         pytest.raises(SystemExit, match="has no workers: start some with 'dask worker"),

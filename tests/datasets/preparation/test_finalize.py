@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from datasets.finishing import finish
-from datasets.journal import PreparedRecording, known_sources, write_source
+from datasets.preparation.finalize import finish
+from datasets.preparation.journal import PreparedRecording, known_sources, write_source
 from datasets.store import Store, imu_path
 from tests.prepared import write_dataset
 
@@ -88,7 +88,7 @@ def test_a_full_disk_at_the_end_leaves_the_open_dataset_whole(store, monkeypatch
         raise OSError(errno.ENOSPC, "No space left on device")
 
     before = {path: path.read_bytes() for path in store.root.rglob("*") if path.is_file()}
-    monkeypatch.setattr("datasets.finishing.write_temporary", full)
+    monkeypatch.setattr("datasets.preparation.finalize.write_temporary", full)
     with pytest.raises(OSError, match="No space"):
         finish(store.root, ["rec000"], [], [], {"name": "demo"})  # rec001 has vanished
     assert {path: path.read_bytes() for path in store.root.rglob("*") if path.is_file()} == before
