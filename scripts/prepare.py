@@ -20,7 +20,7 @@ import pandas as pd
 from configs.load import parse
 from configs.schema import PrepareConfig
 from datasets.formats import FORMATS
-from datasets.formats.listing import NO_LOSS, with_usable_names
+from datasets.formats.common import NO_LOSS, with_usable_names
 from datasets.masking import limits_of
 from datasets.preparation.cluster import prepare_on_cluster
 from datasets.preparation.finalize import finish, recordings_table, unfinish

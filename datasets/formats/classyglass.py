@@ -23,8 +23,8 @@ import numpy as np
 
 from configs.constants import STANDARD_GRAVITY
 from datasets.formats.classyglass_files import SensorFile, read_labels, read_names
+from datasets.formats.common import id_from, need_folder
 from datasets.formats.delimited import read_numbers
-from datasets.formats.listing import id_from, need_folder
 from datasets.recording import Found, Recording, Rejection, Source
 
 OPTIONS = ("subset",)

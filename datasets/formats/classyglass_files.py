@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from datasets.formats.listing import id_from
+from datasets.formats.common import id_from
 from datasets.recording import Rejection
 
 _ELEVEN = (

@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from datasets.formats.common import NO_IMU, NOT_ON_DISK, id_from, need_file, need_folder
 from datasets.formats.delimited import read_numbers
 from datasets.formats.ego4d_clock import MAX_OUTSIDE_S, video_clock
-from datasets.formats.listing import NO_IMU, NOT_ON_DISK, id_from, need_file, need_folder
 from datasets.recording import ID_PATTERN, MAX_ID_LENGTH, BadRecording, Found, Recording, Rejection, Source
 
 OPTIONS = ("uids", "video_size")

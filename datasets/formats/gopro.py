@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from datasets.formats import gpmf
+from datasets.formats.common import id_from, need_folder
 from datasets.formats.gopro_clock import Batch, sample_times
-from datasets.formats.listing import id_from, need_folder
 from datasets.preparation.source_video import open_container, probe
 from datasets.recording import BadRecording, Found, Recording, Source
 

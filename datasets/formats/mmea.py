@@ -19,8 +19,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from configs.constants import ACC, CHANNELS, GYRO, STANDARD_GRAVITY
+from datasets.formats.common import NOT_ON_DISK, id_from, need_folder
 from datasets.formats.delimited import read_numbers
-from datasets.formats.listing import NOT_ON_DISK, id_from, need_folder
 from datasets.recording import BadRecording, Found, Recording, Rejection, Source
 
 OPTIONS = ()

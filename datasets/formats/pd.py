@@ -23,8 +23,8 @@ import numpy as np
 import pandas as pd
 
 from configs.constants import CHANNELS
+from datasets.formats.common import id_from, need_folder
 from datasets.formats.delimited import read_numbers
-from datasets.formats.listing import id_from, need_folder
 from datasets.formats.units import ACC_UNITS, GYRO_UNITS
 from datasets.recording import BadRecording, Found, Recording, Rejection, Source
 

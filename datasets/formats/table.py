@@ -15,9 +15,9 @@ import pandas as pd
 
 from configs.load import build, read_yaml
 from configs.table import TableConfig
+from datasets.formats.common import id_from, need_folder
 from datasets.formats.delimited import read_numbers
 from datasets.formats.labels import segments_of
-from datasets.formats.listing import id_from, need_folder
 from datasets.formats.parquet import read_parquet
 from datasets.formats.paths import fill, match_paths
 from datasets.formats.units import ACC_UNITS, GYRO_UNITS, TIME_UNITS

@@ -11,7 +11,7 @@ from datasets.preparation.verify import verify
 from datasets.store import Store
 from datasets.windows import list_windows
 from scripts import prepare
-from tests.datasets.test_formats_ego4d import HEADER
+from tests.datasets.formats.test_ego4d import HEADER
 from tests.videos import write_video
 
 RATE = 200

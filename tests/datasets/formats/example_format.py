@@ -7,8 +7,8 @@
 from functools import partial
 from pathlib import Path
 
+from datasets.formats.common import id_from, need_folder
 from datasets.formats.delimited import read_numbers
-from datasets.formats.listing import id_from, need_folder
 from datasets.formats.units import ACC_UNITS, GYRO_UNITS
 from datasets.recording import BadRecording, Found, Recording, Source
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from datasets.formats import ego4d
+from datasets.formats.common import NOT_ON_DISK
 from datasets.formats.ego4d_clock import video_clock
-from datasets.formats.listing import NOT_ON_DISK
 from datasets.preparation.signals import process
 from datasets.recording import BadRecording, Recording
 

@@ -6,7 +6,7 @@ import pytest
 from datasets.formats import gopro
 from datasets.formats.gopro_clock import Batch, by_line, sample_times
 from datasets.preparation.signals import process
-from tests.datasets.test_formats_gopro import add_telemetry, frame_stream, motion, payload, stream
+from tests.datasets.formats.test_gopro import add_telemetry, frame_stream, motion, payload, stream
 from tests.videos import write_video
 
 PAYLOAD_S = 1.001

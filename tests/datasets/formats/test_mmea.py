@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from datasets.formats import mmea
-from datasets.formats.listing import NOT_ON_DISK
+from datasets.formats.common import NOT_ON_DISK
 from datasets.recording import BadRecording
 
 STAMP = "2021_01_13_15_02_{:02d}"

@@ -15,7 +15,7 @@ import pytest
 
 from datasets.store import Store
 from scripts import prepare
-from tests.datasets import test_formats_ego4d
+from tests.datasets.formats import test_ego4d
 from tests.mmea import write_mmea
 from tests.videos import write_video
 
@@ -67,7 +67,7 @@ def plant_ego4d(raw: Path, request) -> tuple[list[str], list[str], dict[str, set
 
     def add(uid, reason=None, content=None, **entry):
         entries.append({"video_uid": uid, "has_imu": True, "video_source": "uni", "fb_participant_id": 7} | entry)
-        test_formats_ego4d.write_table(raw / f"v2/imu/{uid}.csv")
+        test_ego4d.write_table(raw / f"v2/imu/{uid}.csv")
         if content is not None:
             (raw / f"v2/imu/{uid}.csv").write_bytes(content)
         shutil.copy(video, write(raw / f"v2/full_scale/{uid}.mp4", b""))

@@ -6,8 +6,8 @@ import pytest
 
 from datasets.store import Store
 from scripts import prepare
-from tests.datasets.test_formats_classyglass import EARLY, HEADER, LATE, publish
-from tests.datasets.test_formats_gopro import add_telemetry, frame_stream, motion, nest, payload, record, stream, text
+from tests.datasets.formats.test_classyglass import EARLY, HEADER, LATE, publish
+from tests.datasets.formats.test_gopro import add_telemetry, frame_stream, motion, nest, payload, record, stream, text
 from tests.videos import write_video
 
 

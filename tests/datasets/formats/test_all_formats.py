@@ -14,7 +14,7 @@ from datasets.preparation.source import prepare_source
 from datasets.recording import BadRecording
 from datasets.store import Store
 from datasets.windows import list_windows
-from tests.datasets import example_format
+from tests.datasets.formats import example_format
 from tests.videos import number_of, write_video
 
 ALL = FORMATS | {"example": example_format}
