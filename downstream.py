@@ -29,8 +29,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from datasets.few_shot import build_protocol, cell_seed, describe, few_shot_results, write_answers, write_protocol
-from datasets.leaks import NOT_SEEN, seen_in_pretraining
+from datasets.protocols.few_shot import (
+    build_protocol,
+    cell_seed,
+    describe,
+    few_shot_results,
+    write_answers,
+    write_protocol,
+)
+from datasets.protocols.leakage import NOT_SEEN, seen_in_pretraining
 from models import build_imu_encoder, load_imu_encoder
 from models.finetune import Cell, finetune_grid
 from models.probe import embed_imu, train_linear_heads

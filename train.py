@@ -28,8 +28,8 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from datasets.device_frames import frame_decoder
-from datasets.held_out import exclude_classes, hold_out
 from datasets.pairs import PairLoader
+from datasets.protocols.validation import exclude_classes, hold_out
 from datasets.store import open_store
 from datasets.windows import list_windows
 from models import build_objective, build_on_first_rank

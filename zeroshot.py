@@ -26,9 +26,10 @@ import torch
 from torch import Tensor
 
 from datasets.device_frames import frame_decoder
-from datasets.leaks import seen_in_pretraining, true_recordings
 from datasets.pairs import PairLoader
-from datasets.prototypes import (
+from datasets.protocols.leakage import seen_in_pretraining, true_recordings
+from datasets.protocols.splits import groups_of, paper_column, resolve_classes
+from datasets.protocols.zero_shot import (
     PrototypeError,
     bootstrap,
     check_class_map,
@@ -36,7 +37,6 @@ from datasets.prototypes import (
     queries_without,
     read_class_map,
 )
-from datasets.splits import groups_of, paper_column, resolve_classes
 from datasets.store import Store, open_store
 from datasets.windows import Windows, list_windows
 from models import DualEncoder, load_dual_encoder

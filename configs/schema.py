@@ -560,9 +560,9 @@ class DownstreamConfig(FewShotConfig):
 
 
 class HandmadeConfig(FewShotConfig):
-    """python -m scripts.handmade"""
+    """python -m scripts.handcrafted"""
 
-    program = "python -m scripts.handmade"
+    program = "python -m scripts.handcrafted"
     summary = "Few-shot evaluation without any encoder: hand-made features and a random forest, on the same draws."
 
     trees: PositiveInt = setting(500, help="trees of the forest")

@@ -25,7 +25,7 @@ PROGRAMS: dict[str, tuple[list[str], type[Config]]] = {
     "train": (["train.py"], TrainConfig),
     "downstream": (["downstream.py"], DownstreamConfig),
     "zeroshot": (["zeroshot.py"], ZeroshotConfig),
-    "handmade": (["-m", "scripts.handmade"], HandmadeConfig),
+    "handmade": (["-m", "scripts.handcrafted"], HandmadeConfig),
 }
 # Where a run lies and on what machine it computes makes no other run of it.
 PLACES = {"data_root", "runs_root", "run_name", "checkpoint", "resume", "device", "num_workers", "report"}

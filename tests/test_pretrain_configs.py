@@ -8,7 +8,7 @@ import train
 from configs.load import build, read_yaml
 from configs.schema import TrainConfig
 from configs.study import load_study
-from datasets.splits import CLASS_SETS
+from datasets.protocols.splits import CLASS_SETS
 from models import build_model
 from tests.prepared import write_dataset
 from tests.training import SIZES, losses

@@ -17,7 +17,7 @@ import torch
 import train
 from configs.load import ConfigError
 from datasets.frames import FrameStream
-from datasets.held_out import hold_out
+from datasets.protocols.validation import hold_out
 from datasets.store import Store
 from datasets.windows import list_windows
 from models import load_dual_encoder, load_imu_encoder, objectives

@@ -13,7 +13,7 @@ from configs.constants import WINDOW_FRAMES
 from configs.load import parse
 from configs.schema import TrainConfig, ZeroshotConfig
 from datasets.frames import FrameStream, FrameWriter, draw_frames
-from datasets.splits import CLASS_SETS
+from datasets.protocols.splits import CLASS_SETS
 from datasets.store import frames_path, open_store
 from datasets.windows import list_windows
 from models import build_model

@@ -43,7 +43,7 @@ class RunComparison:
 
 
 def compare_runs(a: Path, b: Path, shots: int | None = None, seed: int = 0) -> RunComparison:
-    """Compare two finished runs of downstream.py or scripts.handmade (or two of zeroshot.py).
+    """Compare two finished runs of downstream.py or scripts.handcrafted (or two of zeroshot.py).
 
     Args:
         a, b: run folders, with results.json and answers.csv.

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from configs.schema import BenchmarkConfig
-from datasets.splits import Draw, draw_windows
+from datasets.protocols.splits import Draw, draw_windows
 from models.imu import PatchTSTEncoder
 from models.probe import LinearHeads, embed_imu, initial_weight, shuffled_batches, train_linear_heads
 from scripts.benchmarks.measure import Cost, Report, cpu_ratio, in_turn, measure, spread, wall_ratio

@@ -7,7 +7,7 @@ import pytest
 
 import train
 from datasets.frames import FrameError
-from datasets.held_out import hold_out
+from datasets.protocols.validation import hold_out
 from datasets.store import Store
 from datasets.windows import list_windows
 from tests.training import command, losses, make_data

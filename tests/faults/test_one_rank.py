@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from datasets.held_out import hold_out
+from datasets.protocols.validation import hold_out
 from datasets.store import Store
 from datasets.windows import list_windows
 from tests.faults.one_rank_fails import FAULTS

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from datasets.splits import Draw, SplitError
+from datasets.protocols.splits import Draw, SplitError
 from datasets.store import Store, open_store
 from datasets.windows import Windows
 

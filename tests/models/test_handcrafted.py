@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from configs.constants import CHANNELS, IMU_RATE_HZ, STANDARD_GRAVITY, WINDOW_SAMPLES
-from datasets.handmade import FEATURES, SIGNALS, handmade_features
+from models.handcrafted import FEATURES, SIGNALS, handmade_features
 
 BANDS_HZ = {"0.3_3": (0.3, 3), "3_8": (3, 8), "4_6": (4, 6), "8_20": (8, 20)}
 
@@ -137,7 +137,7 @@ def test_windows_do_not_see_each_other(monkeypatch):
     imu = np.stack([walk(seed) for seed in range(7)])
     together = handmade_features(imu)
     assert together.shape == (7, len(FEATURES)) and together.dtype == np.float32
-    monkeypatch.setattr("datasets.handmade._CHUNK", 3)
+    monkeypatch.setattr("models.handcrafted._CHUNK", 3)
     assert np.array_equal(handmade_features(imu), together)
     assert np.array_equal(handmade_features(imu[4:5])[0], together[4])
     assert handmade_features(imu[:0]).shape == (0, len(FEATURES))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from datasets.prototypes import (
+from datasets.protocols.zero_shot import (
     PrototypeError,
     bootstrap,
     check_class_map,

@@ -3,8 +3,15 @@
 import numpy as np
 import pytest
 
-from datasets.group_splits import draw_by_group
-from datasets.splits import SplitError, centre_windows, draw_windows, groups_of, resolve_classes, small_classes
+from datasets.protocols.group_splits import draw_by_group
+from datasets.protocols.splits import (
+    SplitError,
+    centre_windows,
+    draw_windows,
+    groups_of,
+    resolve_classes,
+    small_classes,
+)
 
 CLASSES = ("walking", "fall", "standing")
 

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from datasets.group_splits import draw_by_group, draw_by_recording, draw_leaving_one_group_out
-from datasets.leaks import siblings_share
-from datasets.splits import SplitError, draw_windows
-from tests.datasets.test_splits import first, same
+from datasets.protocols.group_splits import draw_by_group, draw_by_recording, draw_leaving_one_group_out
+from datasets.protocols.leakage import siblings_share
+from datasets.protocols.splits import SplitError, draw_windows
+from tests.datasets.protocols.test_splits import first, same
 
 MMEA5 = (11, 19, 28, 1, 3)  # standing, walking, sit_stand, downstairs, fall: 0-based labels of the published lists
 

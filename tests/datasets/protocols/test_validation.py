@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from datasets.held_out import exclude_classes, hold_out
+from datasets.protocols.validation import exclude_classes, hold_out
 from datasets.recording import Segment
 from datasets.windows import list_windows
 from tests.prepared import write_dataset

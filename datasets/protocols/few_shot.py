@@ -15,9 +15,23 @@ from typing import Any
 import numpy as np
 
 from configs.schema import FewShotConfig
-from datasets.group_splits import draw_by_group, draw_by_recording, draw_leaving_one_group_out
-from datasets.leaks import check_groups_apart, copies_on_both_sides, refuse_copies, siblings_share, true_recordings
-from datasets.splits import Draw, centre_windows, draw_windows, groups_of, paper_column, resolve_classes, small_classes
+from datasets.protocols.group_splits import draw_by_group, draw_by_recording, draw_leaving_one_group_out
+from datasets.protocols.leakage import (
+    check_groups_apart,
+    copies_on_both_sides,
+    refuse_copies,
+    siblings_share,
+    true_recordings,
+)
+from datasets.protocols.splits import (
+    Draw,
+    centre_windows,
+    draw_windows,
+    groups_of,
+    paper_column,
+    resolve_classes,
+    small_classes,
+)
 from datasets.store import Store, open_store
 from datasets.windows import Windows, list_windows
 from utils.metrics import classification_chance, majority_baseline, metrics_over_draws

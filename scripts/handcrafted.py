@@ -1,6 +1,6 @@
 """Few-shot evaluation without an encoder: hand-made features of each window and a random forest.
 
-    python -m scripts.handmade --config configs/downstream/classyglass.yaml --report
+    python -m scripts.handcrafted --config configs/downstream/classyglass.yaml --report
 
 It learns from the windows, and answers the windows, that ``downstream.py`` has for the same settings, so that it is a
 row of the same table. Writes runs/<name>/ with results.json, draws.json and answers.csv.
@@ -16,9 +16,16 @@ from sklearn.ensemble import RandomForestClassifier
 
 from configs.load import dump, parse
 from configs.schema import HandmadeConfig
-from datasets.few_shot import build_protocol, cell_seed, describe, few_shot_results, write_answers, write_protocol
-from datasets.handmade import handmade_features
-from datasets.leaks import NOT_SEEN
+from datasets.protocols.few_shot import (
+    build_protocol,
+    cell_seed,
+    describe,
+    few_shot_results,
+    write_answers,
+    write_protocol,
+)
+from datasets.protocols.leakage import NOT_SEEN
+from models.handcrafted import handmade_features
 from utils.progress_bar import progress
 from utils.results import public_settings
 from utils.run import commit, default_name, open_run, seed_everything, write_json

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from configs.schema import HandmadeConfig
-from datasets.few_shot import build_protocol
-from datasets.leaks import check_groups_apart, copies_on_both_sides, seen_in_pretraining, true_recordings
 from datasets.preparation.finalize import finish
 from datasets.preparation.journal import PreparedRecording, read_journal, write_source
-from datasets.splits import SplitError, draw_windows
+from datasets.protocols.few_shot import build_protocol
+from datasets.protocols.leakage import check_groups_apart, copies_on_both_sides, seen_in_pretraining, true_recordings
+from datasets.protocols.splits import SplitError, draw_windows
 from datasets.store import open_store
 from datasets.windows import list_windows
 from tests.prepared import write_dataset

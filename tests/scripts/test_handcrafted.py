@@ -9,10 +9,10 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import balanced_accuracy_score
 
 import downstream
-from datasets.handmade import handmade_features
 from datasets.store import open_store
 from datasets.windows import list_windows
-from scripts import handmade
+from models.handcrafted import handmade_features
+from scripts import handcrafted
 from tests.prepared import write_dataset
 from utils.comparison import compare_runs
 
@@ -34,7 +34,7 @@ def words(world, tmp_path, name, *more):
 @pytest.fixture(scope="module")
 def folder(world, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs")
-    return handmade.main(words(world, out, "forest", "--trees 20 --num_workers 1"))
+    return handcrafted.main(words(world, out, "forest", "--trees 20 --num_workers 1"))
 
 
 def test_the_same_windows_as_the_probe(world, folder, tmp_path):
@@ -79,10 +79,10 @@ def test_each_cell_has_the_seed_that_the_probe_has_for_it(world, tmp_path, monke
         probes.extend(seeds)
         raise InterruptedError
 
-    monkeypatch.setattr(handmade, "RandomForestClassifier", forest)
+    monkeypatch.setattr(handcrafted, "RandomForestClassifier", forest)
     monkeypatch.setattr(downstream, "train_linear_heads", probe)
     common = words(world, tmp_path, "folds", "--split leave_one_group_out")
-    handmade.main([*common, "--trees", "2", "--num_workers", "1"])
+    handcrafted.main([*common, "--trees", "2", "--num_workers", "1"])
     with pytest.raises(InterruptedError):
         downstream.main([*common, "--random_weights"])
     assert forests == probes
@@ -91,9 +91,9 @@ def test_each_cell_has_the_seed_that_the_probe_has_for_it(world, tmp_path, monke
 
 def test_a_file_for_downstream_serves_as_well(world, tmp_path, capsys):
     (tmp_path / "c.yaml").write_text("mode: lp\nstandardize: true\nepochs: 3\ntrees: 5\n")
-    handmade.main(["--config", str(tmp_path / "c.yaml"), *words(world, tmp_path, "run", "--report --num_workers 1")])
+    handcrafted.main(["--config", str(tmp_path / "c.yaml"), *words(world, tmp_path, "run", "--report --num_workers 1")])
     assert "random forest on hand-made features" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         (tmp_path / "c.yaml").write_text("tree: 5\n")
-        handmade.main(["--config", str(tmp_path / "c.yaml"), *words(world, tmp_path, "run")])
+        handcrafted.main(["--config", str(tmp_path / "c.yaml"), *words(world, tmp_path, "run")])
     assert "did you mean trees" in capsys.readouterr().err

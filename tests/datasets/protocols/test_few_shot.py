@@ -8,13 +8,13 @@ import pytest
 
 import downstream
 from configs.schema import HandmadeConfig
-from datasets.few_shot import build_protocol, describe
 from datasets.preparation.finalize import finish
 from datasets.preparation.journal import PreparedRecording, write_source
+from datasets.protocols.few_shot import build_protocol, describe
 from datasets.recording import Segment
 from datasets.store import Store
-from scripts import handmade
-from tests.datasets.test_leaks import with_a_copy
+from scripts import handcrafted
+from tests.datasets.protocols.test_leakage import with_a_copy
 from tests.prepared import write_dataset
 from utils.comparison import compare_runs
 from utils.tables import few_shot_tables
@@ -122,7 +122,7 @@ def uneven(tmp_path_factory):
 def test_shortened_classes_in_results_and_tables(uneven, tmp_path, split, capsys):
     words = f"--dataset toy --data_root {uneven}/data --runs_root {tmp_path} --val_samples 4 --shots 4 20 --draws 2"
     words = [*words.split(), "--split", split, "--small_classes", "shorten", "--report"]
-    forest = handmade.main([*words, "--run_name", "forest", "--trees", "5", "--num_workers", "1"])
+    forest = handcrafted.main([*words, "--run_name", "forest", "--trees", "5", "--num_workers", "1"])
     probe = downstream.main([*words, "--run_name", "probe", "--random_weights", "--epochs", "1"])
     results = json.loads((probe / "results.json").read_text())
     assert results["shortened_classes"] == {"standing": {"windows": 12, "fewest_shots": 8, "most_shots": 8}}

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from datasets.group_splits import draw_by_group, draw_leaving_one_group_out
-from datasets.splits import SplitError
-from tests.datasets.test_splits import CLASSES, check, first, same, windows
+from datasets.protocols.group_splits import draw_by_group, draw_leaving_one_group_out
+from datasets.protocols.splits import SplitError
+from tests.datasets.protocols.test_splits import CLASSES, check, first, same, windows
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -8,8 +8,16 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
-from datasets.divisions import divide
-from datasets.splits import Draw, SplitError, check_counts, remedy, shots_and_select, stream, windows_in_groups
+from datasets.protocols.divisions import divide
+from datasets.protocols.splits import (
+    Draw,
+    SplitError,
+    check_counts,
+    remedy,
+    shots_and_select,
+    stream,
+    windows_in_groups,
+)
 
 
 def draw_by_group(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from datasets.splits import SplitError, remedy
+from datasets.protocols.splits import SplitError, remedy
 
 HELD_OUT_GROUPS = 0.25  # share of the groups that a division by groups aims to hold out
 # Shots per class that a division leaves room for, however few are asked for: the first of these that most divisions
