@@ -28,7 +28,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from datasets.device_frames import frame_decoder
-from datasets.pairs import PairLoader
+from datasets.loader import PairLoader
 from datasets.protocols.validation import exclude_classes, hold_out
 from datasets.store import open_store
 from datasets.windows import list_windows
@@ -39,11 +39,11 @@ from models.pretrained import WeightsError
 from utils import checkpoint, distributed
 from utils.failure import OutOfMemory, fail_together, run
 from utils.numerics import NonFiniteError, autocast_dtype, check_scale, describe_non_finite
+from utils.optim import parameter_groups, warmup_cosine
 from utils.plots import loss_curve
 from utils.progress import Stopwatch, describe_step, log_facts, run_log
 from utils.resume import SaveTimer, check_same_experiment, choose_checkpoint, random_state, restore_random_state
 from utils.run import MetricsLog, commit, default_name, open_run, seed_everything, write_json
-from utils.schedule import parameter_groups, warmup_cosine
 
 log = logging.getLogger("train")
 

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from datasets.device_frames import frame_decoder
-from datasets.pairs import PairLoader
+from datasets.loader import PairLoader
 from datasets.protocols.leakage import seen_in_pretraining, true_recordings
 from datasets.protocols.splits import groups_of, paper_column, resolve_classes
 from datasets.protocols.zero_shot import (

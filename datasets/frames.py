@@ -14,7 +14,7 @@ from typing import Self
 import numpy as np
 import simplejpeg
 
-from datasets.whole_files import temporary
+from utils.atomic_io import temporary
 
 _OFFSET_BYTES = 8  # int64
 

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from models.probe import embed_imu, initial_weight, shuffled_batches
+from utils.optim import cosine_annealing
 from utils.progress_bar import progress
-from utils.schedule import cosine_annealing
 
 STEPS_PER_PROCESS = 50  # fewer steps are done sooner than another process has started
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from utils.schedule import cosine_annealing
+from utils.optim import cosine_annealing
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from datasets.synchrony.check import COLUMNS, NO_VIDEO, check_recording
 from datasets.synchrony.kept_rows import KeptRows
 from datasets.synchrony.offset import VERDICTS, SyncSettings
 from datasets.synchrony.plot import draw_offsets
-from datasets.whole_files import write_text
+from utils.atomic_io import write_text
 from utils.progress_bar import progress
 from utils.tables import markdown
 

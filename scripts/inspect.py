@@ -15,8 +15,8 @@ from configs.schema import InspectConfig
 from datasets.frames import FrameError
 from datasets.store import Store
 from datasets.summary import Summary, summarize
-from datasets.whole_files import write_text
 from scripts.dataset_page import dataset_sections, hours_text
+from utils.atomic_io import write_text
 from utils.html import Html, count, page, section, table
 from utils.tables import markdown
 

@@ -32,9 +32,9 @@ from datasets.preparation.source import Outcome
 from datasets.preparation.verify import verify
 from datasets.recording import Found, without_folder
 from datasets.store import Recordings, Store
-from datasets.whole_files import write_text
 from scripts.prepare_quality import check_strict, offset_rows, quality_rows
 from scripts.prepare_summary import summary
+from utils.atomic_io import write_text
 
 SIMULATED_NOTE = "SIMULATED.txt"  # lies in a raw folder that no person recorded
 _PACKAGES = ("numpy", "scipy", "pandas", "av", "simplejpeg")

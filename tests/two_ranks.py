@@ -17,7 +17,7 @@ import train
 from configs.load import parse, read_yaml
 from configs.schema import TrainConfig
 from datasets.batch import Batch
-from datasets.pairs import PairLoader
+from datasets.loader import PairLoader
 from models import build_model
 from models.compiling import compile_encoders
 from models.losses import contrastive_loss

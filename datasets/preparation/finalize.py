@@ -17,7 +17,7 @@ from datasets.masking import mask_table
 from datasets.preparation.journal import FOLDERS, possible_sources, read_journal, started_path
 from datasets.recording import Rejection
 from datasets.store import FORMAT_VERSION, RECORDING_COLUMNS
-from datasets.whole_files import temporary, write_temporary
+from utils.atomic_io import temporary, write_temporary
 
 
 def recordings_table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:

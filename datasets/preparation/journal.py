@@ -19,7 +19,7 @@ import numpy as np
 from configs.constants import CHANNELS
 from datasets.recording import ID_PATTERN, Rejection, Segment
 from datasets.store import RECORDING_COLUMNS, checked_id, frame_files, imu_path, quality_path
-from datasets.whole_files import sha256_of, write_array, write_text
+from utils.atomic_io import sha256_of, write_array, write_text
 
 FOLDERS = ("imu", "quality", "frames", ".journal")  # where the files of a source lie
 

@@ -16,7 +16,7 @@ from datasets.preparation.fingerprint import fingerprint
 from datasets.preparation.parallel import source_bytes
 from datasets.preparation.source import VERSION
 from datasets.recording import Source
-from datasets.whole_files import write_text
+from utils.atomic_io import write_text
 
 
 def parse_shard(shard: str) -> tuple[int, int]:

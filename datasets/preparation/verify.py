@@ -13,7 +13,7 @@ from datasets.masking import LISTED, RULES, VIDEO_OFFSET
 from datasets.preparation.journal import possible_sources, started_path
 from datasets.recording import ID_PATTERN
 from datasets.store import Store, frame_store, frames_path, imu_path
-from datasets.whole_files import sha256_of
+from utils.atomic_io import sha256_of
 
 FRAMES_DECODED = 10  # of each recording: the first, the last, and some between, drawn by its number
 _TOLERANCE_S = 0.011  # half a sample, and rounding

@@ -16,7 +16,7 @@ import torch
 
 from configs.constants import CHANNELS, FRAME_RATE_HZ, GYRO, IMU_RATE_HZ, WINDOW_FRAMES, WINDOW_S
 from configs.schema import BenchmarkConfig
-from datasets.pairs import PairLoader
+from datasets.loader import PairLoader
 from datasets.preparation.finalize import finish
 from datasets.preparation.journal import PreparedRecording, write_source
 from datasets.preparation.source_video import frames_at

@@ -18,7 +18,7 @@ from models.batchnorm import CrossRankBatchNorm
 from models.imu import patches_per_window
 from tests.prepared import write_dataset
 from tests.pretrained import write_checkpoint
-from utils.schedule import parameter_groups, warmup_cosine
+from utils.optim import parameter_groups, warmup_cosine
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 PAPER = read_yaml(CONFIGS / "paper_settings.yaml")

@@ -7,7 +7,7 @@ import torch
 import train
 from datasets.device_frames import decode_frames, frame_decoder
 from datasets.frames import FrameError, FrameWriter
-from datasets.pairs import PairLoader
+from datasets.loader import PairLoader
 from datasets.store import frames_path
 from datasets.windows import list_windows
 from tests.prepared import write_dataset

@@ -19,9 +19,9 @@ from datasets.masking import (
 )
 from datasets.recording import Segment
 from datasets.store import Store
-from datasets.whole_files import write_text
 from datasets.windows import list_windows
 from tests.prepared import write_dataset
+from utils.atomic_io import write_text
 
 GOOD = dict(zip(MEASURES, (0, 0.1, 0, 0, 0, 0.1, 40, 0.1), strict=True))
 

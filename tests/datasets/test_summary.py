@@ -11,8 +11,8 @@ import pytest
 from datasets.recording import Segment
 from datasets.store import Store
 from datasets.summary import mean_spectrum, read_windows, summarize, without_paths
-from datasets.whole_files import write_text
 from tests.prepared import write_dataset
+from utils.atomic_io import write_text
 
 
 def test_windows_are_counted_per_class_subject_and_session(tmp_path):

@@ -2,7 +2,7 @@
 
 import torch
 
-from datasets.pairs import PairLoader
+from datasets.loader import PairLoader
 from datasets.store import open_store
 from datasets.windows import list_windows
 from tests.gpu.running import DEVICE, within

@@ -14,7 +14,7 @@ from models.heads import ProjectionHead
 from models.losses import contrastive_loss
 from utils import checkpoint
 from utils.checkpoint import CheckpointError
-from utils.schedule import parameter_groups
+from utils.optim import parameter_groups
 
 SMALL = {
     "dataset": "x",

@@ -14,7 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from configs.schema import TrainConfig
-from datasets.pairs import PairLoader
+from datasets.loader import PairLoader
 from datasets.windows import list_windows
 from models import build_imu_encoder, build_model, build_objective
 from models.probe import embed_imu, train_linear_heads

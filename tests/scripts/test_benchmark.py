@@ -12,7 +12,7 @@ import torch
 from scipy.signal import medfilt
 
 from configs.schema import BenchmarkConfig
-from datasets.pairs import PairLoader
+from datasets.loader import PairLoader
 from datasets.preparation.finalize import finish
 from datasets.preparation.journal import PreparedRecording, write_source
 from datasets.preparation.source_video import frames_at, probe

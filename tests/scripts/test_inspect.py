@@ -14,11 +14,11 @@ import simplejpeg
 from datasets.frames import draw_frames
 from datasets.recording import Rejection, Segment
 from datasets.store import Store, frames_path, imu_path
-from datasets.whole_files import write_text
 from datasets.windows import list_windows
 from scripts import dataset_figures
 from scripts.inspect import main
 from tests.prepared import write_dataset
+from utils.atomic_io import write_text
 from utils.html import page
 
 HOSTILE = '<script>alert("1")</script>'

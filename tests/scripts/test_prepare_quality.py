@@ -10,13 +10,13 @@ from datasets.frames import FrameStream
 from datasets.masking import MEASURES
 from datasets.store import Store, frames_path, imu_path, quality_path
 from datasets.synchrony.offset import SyncSettings
-from datasets.whole_files import write_text
 from datasets.windows import list_windows
 from scripts import inspect, prepare
 from scripts.prepare_summary import sync_lines
 from tests.datasets.preparation.test_quality_measures import worn
 from tests.prepared import write_dataset
 from tests.videos import write_video
+from utils.atomic_io import write_text
 
 CHANNELS = "acc_x,acc_y,acc_z,gyro_x,gyro_y,gyro_z"
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import train
-from datasets.pairs import PairLoader
+from datasets.loader import PairLoader
 from datasets.raw_frames import RawFrameStream
 from datasets.store import Store
 from datasets.windows import list_windows

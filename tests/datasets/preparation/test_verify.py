@@ -14,9 +14,9 @@ from datasets.preparation.journal import PreparedRecording, write_source
 from datasets.preparation.verify import verify
 from datasets.recording import Segment
 from datasets.store import Store, frames_path, imu_path, open_frame_writer, quality_path
-from datasets.whole_files import sha256_of, write_text
 from scripts import prepare
 from tests.prepared import write_dataset
+from utils.atomic_io import sha256_of, write_text
 
 
 @pytest.fixture

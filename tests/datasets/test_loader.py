@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from datasets.frames import FrameError, FrameStream
-from datasets.pairs import PairLoader
+from datasets.loader import PairLoader
 from datasets.store import Store, frame_files, open_frame_writer
-from datasets.whole_files import write_text
 from datasets.windows import list_windows
 from tests.prepared import write_dataset
+from utils.atomic_io import write_text
 
 
 @pytest.fixture(scope="module")

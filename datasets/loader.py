@@ -18,8 +18,8 @@ from torch import Tensor
 from configs.constants import WINDOW_FRAMES
 from datasets.batch import Batch, Slot
 from datasets.device_frames import decode_frames
-from datasets.filling import Filling, FillingThreads
 from datasets.frames import FrameError, draw_frames
+from datasets.prefetch import Filling, FillingThreads
 from datasets.unreadable import UnreadableWindows
 from datasets.windows import Windows
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from configs.schema import TrainConfig
 from models import build_model
-from utils.schedule import cosine_annealing, parameter_groups, warmup_cosine
+from utils.optim import cosine_annealing, parameter_groups, warmup_cosine
 
 
 def test_rises_then_falls_like_half_a_cosine():
