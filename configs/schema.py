@@ -672,9 +672,9 @@ class ReproduceConfig(Config):
 
 
 class InspectConfig(Config):
-    """python -m scripts.inspect"""
+    """python -m scripts.describe"""
 
-    program = "python -m scripts.inspect"
+    program = "python -m scripts.describe"
     summary = "Show what prepared datasets hold: one HTML page each, and their sizes as in Table 1 of the paper."
     positional = ("data",)
 

@@ -33,7 +33,7 @@ from datasets.preparation.verify import verify
 from datasets.recording import Found, without_folder
 from datasets.store import Recordings, Store
 from scripts.prepare_quality import check_strict, offset_rows, quality_rows
-from scripts.prepare_summary import summary
+from scripts.reporting.preparation_summary import summary
 from utils.atomic_io import write_text
 
 SIMULATED_NOTE = "SIMULATED.txt"  # lies in a raw folder that no person recorded

@@ -12,9 +12,9 @@ import pandas as pd
 from datasets.masking import VIDEO_OFFSET, QualityLimits, mask_row, mask_rows
 from datasets.preparation.finalize import unfinish
 from datasets.store import Recordings, Store, frame_files, frame_store, quality_path
-from datasets.summary import read_offsets
 from datasets.synchrony.offset import SyncSettings
 from scripts.check_sync import SETTINGS, check_and_write
+from scripts.reporting.dataset_summary import read_offsets
 
 _UNITS_ARE_SET = {
     "pd": "--acc_unit, --gyro_unit (or --acc_counts_per_g, --gyro_counts_per_deg_s) and --imu_columns say what the "

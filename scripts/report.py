@@ -13,12 +13,12 @@ from pathlib import Path
 
 from configs.load import parse
 from configs.schema import ReportConfig
-from scripts.report_pretraining import embedding_section, pretraining_section
-from scripts.report_runs import FEW_SHOT, Run, find_runs, notice
-from scripts.report_sections import few_shot_sections, zero_shot_section
-from scripts.report_study import study_blocks
-from utils.document import Block, Cell, Heading, Table, Text, as_csv, as_html, as_markdown, markdown_table
-from utils.latex import latex_table
+from scripts.reporting.document import Block, Cell, Heading, Table, Text, as_csv, as_html, as_markdown, markdown_table
+from scripts.reporting.latex import latex_table
+from scripts.reporting.pretraining import embedding_section, pretraining_section
+from scripts.reporting.runs import FEW_SHOT, Run, find_runs, notice
+from scripts.reporting.sections import few_shot_sections, zero_shot_section
+from scripts.reporting.study_page import study_blocks
 
 
 def main(argv: list[str] | None = None) -> Path:

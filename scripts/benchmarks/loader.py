@@ -22,7 +22,7 @@ from datasets.preparation.journal import PreparedRecording, write_source
 from datasets.preparation.source_video import frames_at
 from datasets.store import Store, imu_path, open_frame_writer
 from datasets.windows import Windows, list_windows
-from scripts.benchmarks import authors_way, videos
+from scripts.benchmarks import videos
 from scripts.benchmarks.measure import (
     Report,
     cpu_ratio,
@@ -34,6 +34,7 @@ from scripts.benchmarks.measure import (
     spread,
     wall_ratio,
 )
+from scripts.benchmarks.rivals import authors_way
 
 SOURCE_RATE_HZ = 200  # of the csv, as Ego4D's
 CACHED_WINDOWS = 16  # npz files, 7.5 MB each at 224 pixels

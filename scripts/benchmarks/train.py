@@ -25,9 +25,10 @@ from configs.load import parse
 from configs.schema import BenchmarkConfig, TrainConfig
 from datasets.store import Store, imu_path
 from models import build_model
-from scripts.benchmarks import authors_way, loader, videos
-from scripts.benchmarks.authors_training import AuthorsTraining, SourceWindows
+from scripts.benchmarks import loader, videos
 from scripts.benchmarks.measure import Cost, Report, measure, per_wall_s, progress, spread
+from scripts.benchmarks.rivals import authors_way
+from scripts.benchmarks.rivals.authors_training import AuthorsTraining, SourceWindows
 from utils.numerics import autocast_dtype
 from utils.progress import PHASES
 

@@ -19,8 +19,9 @@ from datasets.preparation.source_video import frames_at, probe
 from datasets.store import Store, open_frame_writer
 from datasets.windows import list_windows
 from scripts import benchmark
-from scripts.benchmarks import authors_way, loader, measure, videos
+from scripts.benchmarks import loader, measure, videos
 from scripts.benchmarks.measure import Cost
+from scripts.benchmarks.rivals import authors_way
 
 TINY = {"640x480": videos.Size(96, 64, 25), "1080p30": videos.Size(128, 72, 30)}
 FLAGS = "--repeats 1 --video_s 5 --recording_min 1 --long_min 1 --frame_size 32 --batch_size 4".split()

@@ -11,8 +11,9 @@ from configs.load import read_yaml
 from configs.schema import TrainConfig
 from models import build_model
 from scripts import benchmark
-from scripts.benchmarks import authors_way, videos
-from scripts.benchmarks.authors_training import AuthorsTraining
+from scripts.benchmarks import videos
+from scripts.benchmarks.rivals import authors_way
+from scripts.benchmarks.rivals.authors_training import AuthorsTraining
 from scripts.benchmarks.train import flop_per_window, timings
 from utils.progress import PHASES
 

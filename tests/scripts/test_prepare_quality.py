@@ -11,8 +11,8 @@ from datasets.masking import MEASURES
 from datasets.store import Store, frames_path, imu_path, quality_path
 from datasets.synchrony.offset import SyncSettings
 from datasets.windows import list_windows
-from scripts import inspect, prepare
-from scripts.prepare_summary import sync_lines
+from scripts import describe, prepare
+from scripts.reporting.preparation_summary import sync_lines
 from tests.datasets.preparation.test_quality_measures import worn
 from tests.prepared import write_dataset
 from tests.videos import write_video
@@ -70,7 +70,7 @@ def test_bad_stretches_are_masked_counted_and_shown(raw, tmp_path, capsys):
     (line,) = (line for line in shown.splitlines() if "copied_axes" in line)
     assert [cell.strip() for cell in line.split("|")[2:4]] == ["1", "2"]  # recordings, stretches
     assert "units: 9.8" in shown and "WARNING" not in shown
-    inspect.main([str(store.root)])
+    describe.main([str(store.root)])
     page = (store.root / "inspect.html").read_text()
     assert "copied_axes" in page and "flat_channel" in page and "stretches masked" in page and "max_flat_s" in page
     assert "at rest (median of 3 recordings" in page

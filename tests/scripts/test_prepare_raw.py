@@ -10,7 +10,7 @@ from datasets.loader import PairLoader
 from datasets.raw_frames import RawFrameStream
 from datasets.store import Store
 from datasets.windows import list_windows
-from scripts import inspect, prepare
+from scripts import describe, prepare
 from tests.mmea import contents, write_mmea
 from tests.training import SIZES, losses
 
@@ -56,7 +56,7 @@ def test_raw_frames_train_two_steps(stores, raw, tmp_path):
 
 
 def test_the_page_of_a_raw_dataset_shows_its_frames_and_their_size(stores, tmp_path):
-    inspect.main([str(stores["raw"].root), "--out", str(tmp_path / "page.html")])
+    describe.main([str(stores["raw"].root), "--out", str(tmp_path / "page.html")])
     assert "data:image" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 

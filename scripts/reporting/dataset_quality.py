@@ -13,8 +13,8 @@ import pandas as pd
 from configs.constants import ACC, CHANNELS
 from datasets.masking import VIDEO_REASONS
 from datasets.preparation.units_check import report_units
-from datasets.summary import ACC_UNIT, GYRO_UNIT, Summary, without_paths
-from utils.html import Html, bars, count, facts, join, plural, table, tag
+from scripts.reporting.dataset_summary import ACC_UNIT, GYRO_UNIT, Summary, without_paths
+from scripts.reporting.html import Html, bars, count, facts, join, plural, table, tag
 
 MOST_ROWS = 30
 MOST_RECORDINGS = 12

@@ -10,7 +10,7 @@ import pytest
 
 from datasets.recording import Segment
 from datasets.store import Store
-from datasets.summary import mean_spectrum, read_windows, summarize, without_paths
+from scripts.reporting.dataset_summary import mean_spectrum, read_windows, summarize, without_paths
 from tests.prepared import write_dataset
 from utils.atomic_io import write_text
 

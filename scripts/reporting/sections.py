@@ -3,7 +3,8 @@
 from collections import defaultdict
 from pathlib import Path
 
-from scripts.report_runs import (
+from scripts.reporting.document import Block, Cell, Heading, Picture, Table, Text
+from scripts.reporting.runs import (
     Run,
     held_out,
     interval_cell,
@@ -15,8 +16,7 @@ from scripts.report_runs import (
     warnings,
     window_notes,
 )
-from scripts.study_results import windows_measured
-from utils.document import Block, Cell, Heading, Picture, Table, Text
+from scripts.reporting.study_results import windows_measured
 from utils.plots import shots_curve
 from utils.tables import METRICS, encoder_origin, few_shot_method, interval, interval_note, marked, percent, share
 

@@ -1,9 +1,9 @@
 """Tables 3 and 5 of the paper from the runs of a study, with the paper's numbers beside them."""
 
 from configs.paper import MOST_LABELS, Value, paper_results
-from scripts.report_runs import Run, held_out, interval_cell, percent_cell, warnings, window_notes
-from scripts.study_results import APPROACHES, MODES, Protocol, Result, StudyResults, used_marks
-from utils.document import MISSING, Block, Cell, Heading, Table
+from scripts.reporting.document import MISSING, Block, Cell, Heading, Table
+from scripts.reporting.runs import Run, held_out, interval_cell, percent_cell, warnings, window_notes
+from scripts.reporting.study_results import APPROACHES, MODES, Protocol, Result, StudyResults, used_marks
 from utils.tables import marked, paper_column, percent
 
 IN_TABLE_3 = ("imu_only", "imu2clip", "ours")

@@ -1,4 +1,4 @@
-"""Show what prepared datasets hold: ``python -m scripts.inspect data/mmea``.
+"""Show what prepared datasets hold: ``python -m scripts.describe data/mmea``.
 
 One self-contained HTML file per dataset: totals, windows per class and subject, sample windows, quality and
 rejections, spectra, offsets, settings. Several datasets (``data/*``) are compared as in Table 1 of the paper, on the
@@ -14,10 +14,10 @@ from configs.load import parse
 from configs.schema import InspectConfig
 from datasets.frames import FrameError
 from datasets.store import Store
-from datasets.summary import Summary, summarize
-from scripts.dataset_page import dataset_sections, hours_text
+from scripts.reporting.dataset_page import dataset_sections, hours_text
+from scripts.reporting.dataset_summary import Summary, summarize
+from scripts.reporting.html import Html, count, page, section, table
 from utils.atomic_io import write_text
-from utils.html import Html, count, page, section, table
 from utils.tables import markdown
 
 TABLE_1 = ("dataset", "modalities", "population", "hours", "classes", "5 s windows", "windows per class")

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from scripts.study_order import APART, VERDICTS, Comparison, few_shot_comparisons, zero_shot_comparisons
-from scripts.study_results import StudyResults, protocols
+from scripts.reporting.document import MISSING, Block, Cell, Heading, Table, Text
+from scripts.reporting.study_order import APART, VERDICTS, Comparison, few_shot_comparisons, zero_shot_comparisons
+from scripts.reporting.study_results import StudyResults, protocols
 from utils.comparison import ComparisonError, RunComparison, compare_runs
-from utils.document import MISSING, Block, Cell, Heading, Table, Text
 from utils.statistics import FEW_GROUPS, holm
 from utils.tables import percent
 

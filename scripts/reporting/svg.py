@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from utils.html import Html, tag
+from scripts.reporting.html import Html, tag
 
 _DECADES = 8  # a logarithmic axis shows at most so many below its largest value
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -15,11 +15,11 @@ from datasets.frames import draw_frames
 from datasets.recording import Rejection, Segment
 from datasets.store import Store, frames_path, imu_path
 from datasets.windows import list_windows
-from scripts import dataset_figures
-from scripts.inspect import main
+from scripts.describe import main
+from scripts.reporting import dataset_figures
+from scripts.reporting.html import page
 from tests.prepared import write_dataset
 from utils.atomic_io import write_text
-from utils.html import page
 
 HOSTILE = '<script>alert("1")</script>'
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from scripts.report_runs import RETRIEVAL, Run, picture_of
-from utils.document import Block, Cell, Heading, Table, Text
+from scripts.reporting.document import Block, Cell, Heading, Table, Text
+from scripts.reporting.runs import RETRIEVAL, Run, picture_of
 from utils.tables import encoder_origin, share
 
 WAYS = {"imu_to_video": "IMU to video", "video_to_imu": "video to IMU"}

@@ -1,6 +1,6 @@
 """A report as a list of blocks, written as Markdown or as one self-contained HTML page.
 
-The same blocks give both, so that a number cannot differ between them. Tables also stand alone, see ``utils.latex``.
+The same blocks give both, so that a number cannot differ between them. Tables also stand alone, see ``latex``.
 """
 
 import csv
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from utils import html
-from utils.html import Html, join, tag
+from scripts.reporting import html
+from scripts.reporting.html import Html, join, tag
 from utils.tables import markdown
 
 MISSING = "missing"

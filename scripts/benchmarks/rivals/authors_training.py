@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from configs.constants import WINDOW_S
 from models import DualEncoder
 from models.losses import contrastive_loss
-from scripts.benchmarks import authors_way
+from scripts.benchmarks.rivals import authors_way
 
 
 class SourceWindows(Dataset):

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from configs.paper import Value, paper_results
-from scripts.report_few_shot import IN_TABLE_3, pretraining_label, simulated
-from scripts.report_runs import Run
-from scripts.study_results import APPROACHES, MODES, Protocol, Result, StudyResults, windows_measured
-from utils.document import MISSING
+from scripts.reporting.document import MISSING
+from scripts.reporting.few_shot_tables import IN_TABLE_3, pretraining_label, simulated
+from scripts.reporting.runs import Run
+from scripts.reporting.study_results import APPROACHES, MODES, Protocol, Result, StudyResults, windows_measured
 from utils.tables import marked
 
 HOLDS, WITHIN, FAILS, APART = "holds", "within one std", "does not hold", "not comparable: other windows"

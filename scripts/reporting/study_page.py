@@ -2,14 +2,14 @@
 
 from configs.schema import ReportConfig
 from configs.study import cells, load_study
-from scripts.report_datasets import figure_2, table_1
-from scripts.report_few_shot import table_3, table_5
-from scripts.report_figures import figure_3
-from scripts.report_order import order_section
-from scripts.report_runs import Run
-from scripts.report_zero_shot import table_4
-from scripts.study_results import StudyResults, match, protocols
-from utils.document import Block, Text
+from scripts.reporting.datasets_table import figure_2, table_1
+from scripts.reporting.document import Block, Text
+from scripts.reporting.few_shot_tables import table_3, table_5
+from scripts.reporting.order_section import order_section
+from scripts.reporting.runs import Run
+from scripts.reporting.shots_figure import figure_3
+from scripts.reporting.study_results import StudyResults, match, protocols
+from scripts.reporting.zero_shot_table import table_4
 
 
 def study_blocks(config: ReportConfig, runs: list[Run]) -> tuple[list[Block], list[Run]]:

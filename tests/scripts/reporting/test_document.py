@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from scripts.reporting.document import Cell, Heading, Picture, Table, Text, as_csv, as_html, as_markdown
+from scripts.reporting.latex import escape, latex_table
 from tests.results import write_picture
-from utils.document import Cell, Heading, Picture, Table, Text, as_csv, as_html, as_markdown
-from utils.latex import escape, latex_table
 
 HOSTILE = "<b>100 % of A_B & $C</b> | #1 {x} ~ ^ \\"
 

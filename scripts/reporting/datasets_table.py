@@ -9,10 +9,10 @@ from configs.paper import paper_results
 from configs.study import Study
 from datasets.frames import draw_frames
 from datasets.store import open_store
-from datasets.summary import read_windows, summarize
 from datasets.windows import Windows, list_windows
-from scripts.inspect import TABLE_1, table_1_row
-from utils.document import MISSING, Block, Cell, Heading, Picture, Table, Text
+from scripts.describe import TABLE_1, table_1_row
+from scripts.reporting.dataset_summary import read_windows, summarize
+from scripts.reporting.document import MISSING, Block, Cell, Heading, Picture, Table, Text
 from utils.paper_plots import PairedWindow, paired_windows
 from utils.tables import marked
 

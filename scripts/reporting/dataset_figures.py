@@ -5,10 +5,10 @@ import simplejpeg
 
 from configs.constants import ACC, FRAME_RATE_HZ, GYRO, IMU_RATE_HZ, WINDOW_FRAMES, WINDOW_S, WINDOW_SAMPLES
 from datasets.frames import draw_frames
-from datasets.summary import ACC_UNIT, GYRO_UNIT, Summary, mean_spectrum, read_windows
 from datasets.windows import Windows
-from utils.html import Html, count, data_uri, join, more, plural, tag
-from utils.svg import Box, drawing, panel, picture
+from scripts.reporting.dataset_summary import ACC_UNIT, GYRO_UNIT, Summary, mean_spectrum, read_windows
+from scripts.reporting.html import Html, count, data_uri, join, more, plural, tag
+from scripts.reporting.svg import Box, drawing, panel, picture
 
 MOST_SAMPLES = 40
 UNLABELLED_SAMPLES = 8

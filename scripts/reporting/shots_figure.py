@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from scripts.report_few_shot import pretraining_label, suffix
-from scripts.report_runs import shots_line
-from scripts.study_results import APPROACHES, MODES, Protocol, Result, StudyResults
-from utils.document import MISSING, Block, Heading, Picture, Text
+from scripts.reporting.document import MISSING, Block, Heading, Picture, Text
+from scripts.reporting.few_shot_tables import pretraining_label, suffix
+from scripts.reporting.runs import shots_line
+from scripts.reporting.study_results import APPROACHES, MODES, Protocol, Result, StudyResults
 from utils.paper_plots import Line, Panel, shots_panels
 from utils.tables import marked
 

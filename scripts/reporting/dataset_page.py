@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from datasets.summary import Summary
 from datasets.windows import Windows
-from scripts.dataset_figures import samples, spectra
-from scripts.dataset_quality import offsets, quality, text_of
-from utils.html import Html, bars, count, facts, join, more, plural, section, table, tag
+from scripts.reporting.dataset_figures import samples, spectra
+from scripts.reporting.dataset_quality import offsets, quality, text_of
+from scripts.reporting.dataset_summary import Summary
+from scripts.reporting.html import Html, bars, count, facts, join, more, plural, section, table, tag
 
 MOST_BARS = 40
 

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from utils.svg import Box, drawing, panel, ticks, whole_numbers
+from scripts.reporting.svg import Box, drawing, panel, ticks, whole_numbers
 
 BOX = Box(left=40, top=20, width=200, height=100)
 

@@ -9,7 +9,7 @@ from typing import Any
 from configs.load import parse
 from configs.study import Cell as StudyCell
 from configs.study import Study
-from scripts.report_runs import Run
+from scripts.reporting.runs import Run
 from scripts.reproduce import PLACES, PROGRAMS, alike
 
 APPROACHES = {

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from utils.html import Html, bars, data_uri, facts, image, join, page, plural, section, table, tag
+from scripts.reporting.html import Html, bars, data_uri, facts, image, join, page, plural, section, table, tag
 
 HOSTILE = """<script>alert("1")</script> & 'quoted' <img src=http://elsewhere.test/x.png>"""
 PNG = b"\x89PNG\r\n\x1a\n" + b"rest"

@@ -1,11 +1,11 @@
 """Table 4 of the paper from the runs of a study, with the paper's numbers beside them."""
 
 from configs.paper import paper_results
-from scripts.report_few_shot import IN_TABLE_5, MISSING_CELL, NONE, label_of, pretraining_label, simulated
-from scripts.report_runs import Run, percent_cell, share_cell
-from scripts.report_sections import zero_shot_intervals
-from scripts.study_results import Result, StudyResults, used_marks
-from utils.document import Block, Cell, Heading, Table, Text
+from scripts.reporting.document import Block, Cell, Heading, Table, Text
+from scripts.reporting.few_shot_tables import IN_TABLE_5, MISSING_CELL, NONE, label_of, pretraining_label, simulated
+from scripts.reporting.runs import Run, percent_cell, share_cell
+from scripts.reporting.sections import zero_shot_intervals
+from scripts.reporting.study_results import Result, StudyResults, used_marks
 from utils.tables import METRICS, marked, paper_column, percent, share
 
 SHORT_METRICS = METRICS | {"balanced_accuracy": "B. Acc., %", "macro_f1": "F1"}

@@ -1,6 +1,6 @@
 """Tables as LaTeX, in the style of the booktabs package: ``\\usepackage{booktabs}``, then ``\\input`` the file."""
 
-from utils.document import Cell, Table
+from scripts.reporting.document import Cell, Table
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",

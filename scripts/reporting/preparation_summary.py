@@ -9,9 +9,9 @@ from configs.constants import WINDOW_S
 from datasets.masking import VIDEO_OFFSET, VIDEO_REASONS
 from datasets.preparation.units_check import report_units
 from datasets.store import Store
-from datasets.summary import read_offsets
 from datasets.windows import Windows, list_windows
-from scripts.dataset_page import hours_text
+from scripts.reporting.dataset_page import hours_text
+from scripts.reporting.dataset_summary import read_offsets
 from utils.tables import markdown
 
 _SUBJECTS_SHOWN = 40

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from utils.document import Block, Cell, Picture, Text
+from scripts.reporting.document import Block, Cell, Picture, Text
 from utils.tables import (
     few_shot_notes,
     interval,

@@ -12,12 +12,13 @@ import pytest
 
 from configs.study import cells as cells_of
 from configs.study import load_study
-from scripts import report, report_figures
-from scripts.study_results import match, protocols
+from scripts import report
+from scripts.reporting import shots_figure
+from scripts.reporting.study_results import match, protocols
 from tests.prepared import write_dataset
 from tests.study_runs import write_runs
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 STUDY = """
 title: A small study
 datasets: {Ego4D: sim_ego4d, MMEA: sim_mmea, PD: sim_pd}
@@ -297,10 +298,10 @@ def test_figure_3_has_a_line_per_method_and_mode(study, tmp_path, monkeypatch):
     found = match(plan, cells_of(plan, study / "data", study / "runs"), runs)
     drawn = {}
     monkeypatch.setattr(
-        report_figures, "shots_panels", lambda panels, png, title: drawn.update({p.title: p for p in panels})
+        shots_figure, "shots_panels", lambda panels, png, title: drawn.update({p.title: p for p in panels})
     )
     (protocol,) = protocols(found)
-    report_figures.figure_3(found, protocol, 0, tmp_path)
+    shots_figure.figure_3(found, protocol, 0, tmp_path)
     assert set(drawn) == {
         "Ego4D (simulated) → MMEA (simulated)",
         "Ego4D (simulated) → PD (simulated)",
