@@ -11,8 +11,9 @@ Writes runs/<name>/ with results.json, draws.json (the windows of every draw), a
 confusion.png and shots.png.
 """
 
+from configs.evaluation import DownstreamConfig
 from configs.load import dump, parse
-from configs.schema import DownstreamConfig, TrainConfig
+from configs.training import TrainConfig
 
 if __name__ == "__main__":
     parse(DownstreamConfig)  # --help and mistakes are answered before anything slow is imported

@@ -9,7 +9,7 @@ middle of an epoch if need be, with the very losses that an uninterrupted run wo
 """
 
 from configs.load import build, dump, parse
-from configs.schema import TrainConfig
+from configs.training import TrainConfig
 
 if __name__ == "__main__":
     parse(TrainConfig)  # --help and mistakes are answered before anything slow is imported

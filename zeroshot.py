@@ -10,8 +10,9 @@ IMU windows are the prototypes, and video windows ask. Writes runs/<name>/ with 
 answers.csv and confusion.png.
 """
 
+from configs.evaluation import ZeroshotConfig
 from configs.load import dump, parse
-from configs.schema import TrainConfig, ZeroshotConfig
+from configs.training import TrainConfig
 
 if __name__ == "__main__":
     parse(ZeroshotConfig)  # --help and mistakes are answered before anything slow is imported

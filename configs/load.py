@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 import yaml
 from pydantic import ValidationError
 
-from configs.schema import Config
+from configs.base import Config
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)
 

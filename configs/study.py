@@ -19,8 +19,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from configs.base import FolderName
 from configs.load import ConfigError, read_yaml
-from configs.schema import FolderName
 
 Approach = Literal["ours", "imu_only", "imu2clip", "softmax", "conv_gru", "clip"]
 Baseline = Literal["random", "supervised", "handmade"]

@@ -15,7 +15,7 @@ from typing import ClassVar, Literal
 
 from pydantic import field_validator, model_validator
 
-from configs.schema import Config, setting
+from configs.base import Config, setting
 
 PATH_PARTS = ("subject", "session", "label")  # what a part of a table's path can say
 

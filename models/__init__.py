@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 
 from configs.load import build
-from configs.schema import PRETRAINED_VIDEO, TrainConfig
+from configs.training import PRETRAINED_VIDEO, TrainConfig
 from models.dual_encoder import DualEncoder
 from models.heads import ProjectionHead
 from models.imu import ConvGRUEncoder, PatchTSTEncoder, patches_per_window

@@ -8,7 +8,7 @@ import json
 from importlib import import_module
 
 from configs.load import parse
-from configs.schema import BenchmarkConfig
+from configs.reporting import BenchmarkConfig
 
 BENCHMARKS = {
     "prepare": "scripts.benchmarks.prepare",

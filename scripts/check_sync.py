@@ -14,8 +14,8 @@ import pandas as pd
 from joblib import Parallel, delayed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+from configs.data import CheckSyncConfig
 from configs.load import parse
-from configs.schema import CheckSyncConfig
 from datasets.preparation.parallel import WorkersError
 from datasets.store import Recordings, Store
 from datasets.synchrony.check import COLUMNS, NO_VIDEO, check_recording

@@ -11,7 +11,7 @@ Run it as a module: as a file, its name would stand before Python's own ``inspec
 import sys
 
 from configs.load import parse
-from configs.schema import InspectConfig
+from configs.reporting import InspectConfig
 from datasets.frames import FrameError
 from datasets.store import Store
 from scripts.reporting.dataset_page import dataset_sections, hours_text

@@ -19,8 +19,8 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE, trustworthiness
 from sklearn.preprocessing import StandardScaler
 
+from configs.evaluation import EmbedConfig
 from configs.load import dump, parse
-from configs.schema import EmbedConfig
 from datasets.store import open_store
 from datasets.windows import Windows, list_windows
 from models import load_imu_encoder

@@ -10,8 +10,8 @@ import hashlib
 import sys
 from pathlib import Path
 
+from configs.evaluation import ExportConfig
 from configs.load import parse
-from configs.schema import ExportConfig
 from models import load_imu_encoder
 from utils.encoder_file import read_encoder, save_encoder
 

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from sklearn.ensemble import RandomForestClassifier
 
+from configs.evaluation import HandmadeConfig
 from configs.load import dump, parse
-from configs.schema import HandmadeConfig
 from datasets.protocols.few_shot import (
     build_protocol,
     cell_seed,

@@ -17,8 +17,8 @@ from typing import Any
 
 import pandas as pd
 
+from configs.data import PrepareConfig
 from configs.load import parse
-from configs.schema import PrepareConfig
 from datasets.formats import FORMATS
 from datasets.formats.common import NO_LOSS, with_usable_names
 from datasets.masking import limits_of

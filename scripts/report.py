@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from configs.load import parse
-from configs.schema import ReportConfig
+from configs.reporting import ReportConfig
 from scripts.reporting.document import Block, Cell, Heading, Table, Text, as_csv, as_html, as_markdown, markdown_table
 from scripts.reporting.latex import latex_table
 from scripts.reporting.pretraining import embedding_section, pretraining_section

@@ -16,9 +16,12 @@ import time
 from pathlib import Path, PurePath
 from typing import Any
 
+from configs.base import Config
+from configs.evaluation import DownstreamConfig, HandmadeConfig, ZeroshotConfig
 from configs.load import ConfigError, parse, read_yaml
-from configs.schema import Config, DownstreamConfig, HandmadeConfig, ReproduceConfig, TrainConfig, ZeroshotConfig
+from configs.reporting import ReproduceConfig
 from configs.study import Cell, Study, cells, checkpoint_of, load_study
+from configs.training import TrainConfig
 from utils.progress_bar import progress
 
 PROGRAMS: dict[str, tuple[list[str], type[Config]]] = {

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from joblib import Parallel, delayed
 
+from configs.data import SimulateConfig
 from configs.load import parse
-from configs.schema import SimulateConfig
 from datasets.simulation import raw_files, recording_plans
 from datasets.simulation.recording_plans import Take
 from utils.progress_bar import progress

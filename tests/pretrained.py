@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from configs.schema import TrainConfig
+from configs.training import TrainConfig
 from datasets.store import Store
 from models import DualEncoder, build_model
 from utils import checkpoint

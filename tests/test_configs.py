@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from configs.data import PrepareConfig, SimulateConfig
+from configs.evaluation import DownstreamConfig, ZeroshotConfig
 from configs.load import build, read_yaml
-from configs.schema import DownstreamConfig, PrepareConfig, SimulateConfig, TrainConfig, ZeroshotConfig
+from configs.training import TrainConfig
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 FOLDERS = {"pretrain": TrainConfig, "downstream": DownstreamConfig, "zeroshot": ZeroshotConfig}

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import downstream
-from configs.schema import TrainConfig
+from configs.training import TrainConfig
 from datasets.protocols.splits import CLASS_SETS
 from datasets.store import open_store
 from datasets.windows import list_windows

@@ -6,8 +6,8 @@ import pytest
 
 import train
 from configs.load import build, read_yaml
-from configs.schema import TrainConfig
 from configs.study import load_study
+from configs.training import TrainConfig
 from datasets.protocols.splits import CLASS_SETS
 from models import build_model
 from tests.prepared import write_dataset

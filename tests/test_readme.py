@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from configs.base import Config
 from configs.load import parse
-from configs.schema import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -10,8 +10,9 @@ import torch
 
 import zeroshot
 from configs.constants import WINDOW_FRAMES
+from configs.evaluation import ZeroshotConfig
 from configs.load import parse
-from configs.schema import TrainConfig, ZeroshotConfig
+from configs.training import TrainConfig
 from datasets.frames import FrameStream, FrameWriter, draw_frames
 from datasets.protocols.splits import CLASS_SETS
 from datasets.store import frames_path, open_store

@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 import train
 from configs.load import parse, read_yaml
-from configs.schema import TrainConfig
+from configs.training import TrainConfig
 from datasets.batch import Batch
 from datasets.loader import PairLoader
 from models import build_model

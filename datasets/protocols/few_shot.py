@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from configs.schema import FewShotConfig
+from configs.evaluation import FewShotConfig
 from datasets.protocols.group_splits import draw_by_group, draw_by_recording, draw_leaving_one_group_out
 from datasets.protocols.leakage import (
     check_groups_apart,

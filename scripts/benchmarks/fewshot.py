@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from configs.schema import BenchmarkConfig
+from configs.reporting import BenchmarkConfig
 from datasets.protocols.splits import Draw, draw_windows
 from models.imu import PatchTSTEncoder
 from models.probe import LinearHeads, embed_imu, initial_weight, shuffled_batches, train_linear_heads

@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 
 from configs.constants import CHANNELS, FRAME_RATE_HZ, GYRO, IMU_RATE_HZ, WINDOW_FRAMES, WINDOW_S
-from configs.schema import BenchmarkConfig
+from configs.reporting import BenchmarkConfig
 from datasets.loader import PairLoader
 from datasets.preparation.finalize import finish
 from datasets.preparation.journal import PreparedRecording, write_source

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from configs.schema import BenchmarkConfig
+from configs.reporting import BenchmarkConfig
 from datasets.preparation.source import prepare_source
 from datasets.recording import Recording, Source
 from scripts.benchmarks import videos

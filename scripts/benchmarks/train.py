@@ -22,7 +22,8 @@ from torch.utils.flop_counter import FlopCounterMode
 import train
 from configs.constants import CHANNELS, WINDOW_S, WINDOW_SAMPLES
 from configs.load import parse
-from configs.schema import BenchmarkConfig, TrainConfig
+from configs.reporting import BenchmarkConfig
+from configs.training import TrainConfig
 from datasets.store import Store, imu_path
 from models import build_model
 from scripts.benchmarks import loader, videos

@@ -1,6 +1,6 @@
 """The part of a report that follows the paper: its tables and figures from a study's runs, and its order of methods."""
 
-from configs.schema import ReportConfig
+from configs.reporting import ReportConfig
 from configs.study import cells, load_study
 from scripts.reporting.datasets_table import figure_2, table_1
 from scripts.reporting.document import Block, Text

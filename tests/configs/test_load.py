@@ -3,11 +3,15 @@
 import pytest
 import yaml
 
-from configs import schema
+from configs import base, data, evaluation, reporting, training
+from configs.base import Config
+from configs.evaluation import DownstreamConfig, ZeroshotConfig
 from configs.load import ConfigError, build, build_parser, dump, parse, read_yaml
-from configs.schema import Config, DownstreamConfig, TrainConfig, ZeroshotConfig
+from configs.training import TrainConfig
 
-SCHEMAS = [value for value in vars(schema).values() if isinstance(value, type) and hasattr(value, "program")]
+STAGES = (data, training, evaluation, reporting)
+FOUND = {value for stage in STAGES for value in vars(stage).values() if hasattr(value, "program")}
+SCHEMAS = sorted(FOUND, key=lambda schema: schema.__name__)
 
 
 def refused(capsys, schema_class, *argv) -> str:
@@ -147,10 +151,10 @@ class Words(Config):
     summary = "A test."
     positional = ("first", "rest")
 
-    first: str = schema.setting(help="a single word")
-    rest: list[int] = schema.setting([7], help="any further words")
-    out: str = schema.setting("o", help="a flag beside them")
-    loud: bool = schema.setting(False, help="a switch beside them")
+    first: str = base.setting(help="a single word")
+    rest: list[int] = base.setting([7], help="any further words")
+    out: str = base.setting("o", help="a flag beside them")
+    loud: bool = base.setting(False, help="a switch beside them")
 
 
 @pytest.mark.parametrize(

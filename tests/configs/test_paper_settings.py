@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import torch
 
+from configs.evaluation import DownstreamConfig, ZeroshotConfig
 from configs.load import build, read_yaml
-from configs.schema import DownstreamConfig, TrainConfig, ZeroshotConfig
+from configs.training import TrainConfig
 from datasets.store import open_store
 from datasets.windows import list_windows
 from models import build_model, load_imu_encoder, losses

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from configs.evaluation import DownstreamConfig, ZeroshotConfig
 from configs.load import ConfigError, parse
-from configs.schema import DownstreamConfig, TrainConfig, ZeroshotConfig
 from configs.study import cells, checkpoint_of, load_study, words
+from configs.training import TrainConfig
 from scripts.reproduce import PROGRAMS
 
 ROOT = Path(__file__).resolve().parents[2]

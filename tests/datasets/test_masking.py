@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from configs.schema import PrepareConfig
+from configs.data import PrepareConfig
 from datasets.masking import (
     MASK_COLUMNS,
     MEASURES,

@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 import train
 from configs.load import parse
-from configs.schema import TrainConfig
+from configs.training import TrainConfig
 from models import build_model, build_objective
 from tests.gpu.running import NO_DROPOUT
 from utils import distributed

@@ -12,7 +12,8 @@ import torch
 
 import train
 from configs.load import parse
-from configs.schema import BenchmarkConfig, TrainConfig
+from configs.reporting import BenchmarkConfig
+from configs.training import TrainConfig
 from datasets.store import Store
 from models import build_model, build_objective
 from scripts.benchmarks import train as benchmark

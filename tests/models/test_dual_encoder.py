@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import models
-from configs.schema import TrainConfig
+from configs.training import TrainConfig
 from models import build_model, load_dual_encoder, load_imu_encoder
 from models.dual_encoder import DualEncoder
 from models.heads import ProjectionHead

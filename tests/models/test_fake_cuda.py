@@ -13,7 +13,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
-from configs.schema import TrainConfig
+from configs.training import TrainConfig
 from datasets.loader import PairLoader
 from datasets.windows import list_windows
 from models import build_imu_encoder, build_model, build_objective

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from configs.schema import TrainConfig
+from configs.training import TrainConfig
 from models import IMU_ENCODERS, build_imu_encoder
 from models.imu import PatchTSTEncoder
 

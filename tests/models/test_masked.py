@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from configs.schema import TrainConfig
+from configs.training import TrainConfig
 from models import build_model, build_objective, load_dual_encoder, load_imu_encoder
 from models.masked import draw_masks, error_on_masked, mean_of_visible
 from models.objectives import Masked

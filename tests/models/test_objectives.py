@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from configs.schema import TrainConfig
+from configs.training import TrainConfig
 from models import build_model, build_objective
 from models.losses import contrastive_loss
 from models.masked import draw_masks, error_on_masked, mean_of_visible

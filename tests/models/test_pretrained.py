@@ -22,7 +22,7 @@ from transformers import (
 )
 
 import models
-from configs.schema import TrainConfig
+from configs.training import TrainConfig
 from models.pretrained import WeightsError, weights_folder
 from models.video import ClipFrameEncoder, VideoMAEEncoder
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from transformers import VideoMAEConfig, VideoMAEModel
 
-from configs.schema import TrainConfig
+from configs.training import TrainConfig
 from models import VIDEO_ENCODERS, build_video_encoder
 from models.video import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD, FrameNormalizer, VideoMAEEncoder
 

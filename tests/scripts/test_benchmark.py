@@ -11,7 +11,7 @@ import simplejpeg
 import torch
 from scipy.signal import medfilt
 
-from configs.schema import BenchmarkConfig
+from configs.reporting import BenchmarkConfig
 from datasets.loader import PairLoader
 from datasets.preparation.finalize import finish
 from datasets.preparation.journal import PreparedRecording, write_source

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from configs.load import read_yaml
-from configs.schema import TrainConfig
+from configs.training import TrainConfig
 from models import build_model
 from scripts import benchmark
 from scripts.benchmarks import videos

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from configs.data import PrepareConfig
 from configs.load import build
-from configs.schema import PrepareConfig
 from datasets.recording import BadRecording, Found, Recording, Source
 from datasets.store import Store
 from datasets.windows import list_windows

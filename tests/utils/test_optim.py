@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from configs.schema import TrainConfig
+from configs.training import TrainConfig
 from models import build_model
 from utils.optim import cosine_annealing, parameter_groups, warmup_cosine
 

@@ -7,7 +7,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from configs.schema import PrepareConfig
+from configs.data import PrepareConfig
 from datasets.formats import FORMATS
 from datasets.preparation.finalize import finish
 from datasets.preparation.source import prepare_source

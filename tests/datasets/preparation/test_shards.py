@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from configs.data import PrepareConfig
 from configs.load import build
-from configs.schema import PrepareConfig
 from datasets.preparation.shards import digest, share_of
 from datasets.recording import Source
 from datasets.store import Store

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import downstream
-from configs.schema import HandmadeConfig
+from configs.evaluation import HandmadeConfig
 from datasets.preparation.finalize import finish
 from datasets.preparation.journal import PreparedRecording, write_source
 from datasets.protocols.few_shot import build_protocol, describe

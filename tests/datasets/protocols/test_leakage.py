@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from configs.schema import HandmadeConfig
+from configs.evaluation import HandmadeConfig
 from datasets.preparation.finalize import finish
 from datasets.preparation.journal import PreparedRecording, read_journal, write_source
 from datasets.protocols.few_shot import build_protocol

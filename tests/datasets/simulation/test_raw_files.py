@@ -10,8 +10,8 @@ import av
 import numpy as np
 import pytest
 
+from configs.data import SimulateConfig
 from configs.load import parse
-from configs.schema import SimulateConfig
 from datasets.simulation import raw_files, recording_plans
 from datasets.simulation.activities import ACTIVITIES
 from scripts import simulate as script

@@ -1,0 +1,40 @@
+"""What the settings of all commands share, which are the only source of flags, YAML keys, defaults and help.
+
+One flat, frozen model per command, in a module per stage: ``data``, ``training``, ``evaluation``, ``reporting``. A
+field's help says what it does and in which unit; what cannot go together is refused there, before any data, checkpoint
+or network is touched.
+"""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+Normalization = Literal["recording", "dataset", "window", "none"]
+
+
+def setting(default: Any = ..., *, help: str, **limits: Any) -> Any:
+    """A field with its help text; without a default it is required."""
+    return Field(default, description=help, **limits)
+
+
+PositiveInt = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _plain_name(name: str) -> str:
+    if name in ("", ".", "..") or "/" in name or "\\" in name:
+        raise ValueError(f"{name!r} must be a plain folder name, without slashes")
+    return name
+
+
+FolderName = Annotated[str, AfterValidator(_plain_name)]
+
+
+class Config(BaseModel):
+    """What all commands share: strict names, no change after the start."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    program: ClassVar[str]
+    same: ClassVar[tuple[tuple[str, str], ...]] = ()  # pairs of settings that say the same thing
+    summary: ClassVar[str]  # first lines of --help
+    positional: ClassVar[tuple[str, ...]] = ()  # fields whose values stand on the command line without a flag

@@ -1,0 +1,254 @@
+"""Settings of the commands that evaluate or hand on an encoder: downstream, handcrafted, zeroshot, embed, export."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import model_validator
+
+from configs.base import Config, FolderName, Normalization, PositiveInt, setting
+from configs.constants import WINDOW_S
+from configs.training import MethodName, PoolingName, TrainConfig
+
+# AdamW rate of the encoder where it learns with the layer: the paper's for finetuning; from scratch, where it names
+# none, that of its pretraining.
+ENCODER_LR = {"finetune": 1e-6, "supervised": 1e-4}
+LEAST_LR = 1e-7  # where the cosine of an evaluation ends, as in the authors' code
+
+
+class EvaluationConfig(Config):
+    """What all evaluations share."""
+
+    dataset: FolderName = setting(help="prepared dataset to evaluate on, a folder under --data_root")
+    data_root: Path = setting(Path("data"), help="folder of the prepared datasets")
+    classes: list[str] | None = setting(
+        None, help="class names, or a class set (mmea: all 32, mmea5, pd); default: all of the dataset"
+    )
+    seed: int = setting(0, ge=0, help="draws of windows, weights and bootstraps")
+    run_name: FolderName | None = setting(None, help="folder under --runs_root; default: command, dataset and time")
+    runs_root: Path = setting(Path("runs"), help="folder of the runs")
+    report: bool = setting(False, help="print the tables when done")
+
+
+class FewShotConfig(EvaluationConfig):
+    """What few-shot evaluations share: which windows are learnt from, and which are held out."""
+
+    shots: list[PositiveInt] = setting([10, 20, 50, 100], min_length=1, help="labelled windows per class, one run each")
+    train_samples: PositiveInt | None = setting(None, help="a single number of shots; another name for --shots N")
+    val_samples: PositiveInt = setting(20, help="held-out windows per class that the result is measured on")
+    draws: PositiveInt = setting(5, help="random draws of shots and held-out windows; mean and std are over them")
+    split: Literal["recording", "group", "leave_one_group_out", "window"] = setting(
+        "recording",
+        help="recording: no recording on both sides (paper); group: no subject (or session, if unknown) on both sides; "
+        "leave_one_group_out: each is held out in turn, with all its windows; window: any windows, which leaks: others "
+        "of the same recording may be learnt from, the run says of how many",
+    )
+    windows_per_recording: Literal["all", "centre"] = setting(
+        "all", help="all, or only the one in the middle of each recording and class, as the authors' code on MMEA"
+    )
+    small_classes: Literal["refuse", "drop", "shorten"] = setting(
+        "refuse",
+        help="classes with too few windows for shots and held-out ones: refuse the evaluation, drop them, or shorten: "
+        "hold out as many and learn from those that are left",
+    )
+    stride_s: float = setting(
+        WINDOW_S, gt=0, help="from one window to the next, seconds, a multiple of 0.1; below 5 they overlap"
+    )
+    label_share: float = setting(
+        1.0, gt=0.5, le=1, help="share of a window that a label must cover, for events that are shorter than windows"
+    )
+
+    same = (("train_samples", "shots"), ("shots", "train_samples"))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _train_samples(cls, values: dict) -> dict:
+        samples = values.get("train_samples")
+        if samples is None:
+            return values
+        if values.get("shots") is not None:
+            raise ValueError("train_samples and shots say the same thing: give one of them")
+        return {k: v for k, v in values.items() if k != "train_samples"} | {"shots": [samples]}
+
+    @model_validator(mode="after")
+    def _check_draws(self) -> "FewShotConfig":
+        if len(set(self.shots)) != len(self.shots):
+            raise ValueError(f"shots {self.shots} names a number twice")
+        if abs(self.stride_s * 10 - round(self.stride_s * 10)) > 1e-6:
+            raise ValueError(f"stride_s {self.stride_s} must be a multiple of 0.1, the time between frames")
+        if self.stride_s < WINDOW_S and self.split == "window":
+            raise ValueError(
+                f"stride_s {self.stride_s:g}: windows overlap, and with split window the same seconds would be learnt "
+                "from and measured on: use split group or leave_one_group_out"
+            )
+        return self
+
+
+class DownstreamConfig(FewShotConfig):
+    """downstream.py"""
+
+    program = "python downstream.py"
+    summary = "Few-shot evaluation of an IMU encoder: linear probe, finetuning, or training from scratch."
+
+    model: MethodName | None = setting(
+        None, help="method of the checkpoint, checked against it; default: whatever the checkpoint says"
+    )
+    device: str = setting("auto", help="auto, cpu, cuda or cuda:N")
+    checkpoint: Path | None = setting(
+        None, help="checkpoint of train.py, of which only the IMU encoder is read, or an encoder of scripts.export"
+    )
+    random_weights: bool = setting(False, help="control: the same encoder, weights drawn at random")
+    imu_pooling: PoolingName | None = setting(
+        None, help="what of PatchTST represents a window: cls, mean or both; default: as in pretraining"
+    )
+    mode: Literal["lp", "finetune", "supervised"] = setting(
+        "lp",
+        help="lp: linear layer on the frozen encoder; finetune: encoder and layer; supervised: both from scratch, in "
+        "the architecture of --model or of the checkpoint",
+    )
+    epochs: PositiveInt = setting(25, help="passes over the shots; the state after the last one is measured")
+    select_samples: int = setting(
+        0, ge=0, help="windows per class, apart from shots and held-out ones, that choose the epoch instead; 0: none do"
+    )
+    batch_size: PositiveInt = setting(8, help="windows per step")
+    lr: float = setting(1e-3, gt=0, help="AdamW rate of the linear layer")
+    lr_schedule: Literal["constant", "cosine"] = setting(
+        "constant", help="rates over the steps of a training: as they are, or falling like half a cosine to 1e-7"
+    )
+    encoder_lr: float | None = setting(
+        None,
+        gt=0,
+        help="AdamW rate of the encoder; default: 1e-6 with mode finetune (paper), 1e-4 with mode supervised, where "
+        "1e-6 would leave the weights as they were drawn",
+    )
+    weight_decay: float = setting(0.01, ge=0, help="AdamW decay")
+    standardize: bool = setting(
+        False,
+        help="z-score embeddings by mean and std of the shots, with --mode lp: fairer where encoders differ in scale",
+    )
+    normalize: Normalization | None = setting(
+        None, help="z-score of the windows; default: as in pretraining, and dataset without a checkpoint"
+    )
+    num_workers: int = setting(
+        0,
+        ge=0,
+        help="processes on a CPU that finetune draws side by side; 0 takes every core where the work is worth it",
+    )
+    save_model: Path | None = setting(None, help="file for the encoder and head of the first draw at the most shots")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, values: dict) -> dict:
+        """What follows from the mode, so that the resolved config names it."""
+        mode, drawn = values.get("mode"), values.get("random_weights") in (True, "true", "True")
+        own: dict[str, Any] = {"encoder_lr": ENCODER_LR[mode]} if mode in ENCODER_LR else {}
+        if values.get("checkpoint") is None and (mode == "supervised" or drawn):
+            own["model"] = TrainConfig.model_fields["model"].default
+        return own | {key: value for key, value in values.items() if not (key in own and value is None)}
+
+    @model_validator(mode="after")
+    def _check(self) -> "DownstreamConfig":
+        if self.checkpoint is None and self.model is None:
+            raise ValueError("checkpoint is missing: give --checkpoint FILE, --random_weights or --mode supervised")
+        if self.checkpoint is None and not self.random_weights and self.mode != "supervised":
+            raise ValueError(f"checkpoint is missing: mode {self.mode} needs one, or --random_weights")
+        if self.standardize and self.mode != "lp":
+            raise ValueError(f"standardize is for a frozen encoder, and mode {self.mode} moves it: drop one of them")
+        if self.lr_schedule == "cosine":
+            rates = {"lr": self.lr, "encoder_lr": self.encoder_lr}
+            if low := [f"{name} {rate:g}" for name, rate in rates.items() if rate is not None and rate < LEAST_LR]:
+                raise ValueError(f"lr_schedule cosine falls to {LEAST_LR:g}, and {', '.join(low)} begins below it")
+        return self
+
+    @property
+    def least_lr(self) -> float | None:
+        """Where the learning rates end; None where they stay as they are."""
+        return LEAST_LR if self.lr_schedule == "cosine" else None
+
+    @property
+    def drawn_anew(self) -> bool:
+        """Whether the encoder's weights are drawn, and none of a checkpoint is used."""
+        return self.random_weights or self.mode == "supervised"
+
+
+class HandmadeConfig(FewShotConfig):
+    """python -m scripts.handcrafted"""
+
+    program = "python -m scripts.handcrafted"
+    summary = "Few-shot evaluation without any encoder: hand-made features and a random forest, on the same draws."
+
+    trees: PositiveInt = setting(500, help="trees of the forest")
+    num_workers: int = setting(0, ge=0, help="threads; 0 takes every core")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_encoder(cls, values: dict) -> dict:
+        """A file for downstream.py serves here as well: what it says of an encoder has nothing to act on."""
+        strange = DownstreamConfig.model_fields.keys() - cls.model_fields.keys()
+        return {key: value for key, value in values.items() if key not in strange}
+
+
+class ZeroshotConfig(EvaluationConfig):
+    """zeroshot.py"""
+
+    program = "python zeroshot.py"
+    summary = "Zero-shot evaluation: each IMU window takes the class of the nearest video prototype, or the reverse."
+
+    model: MethodName | None = setting(
+        None, help="method of the checkpoint, checked against it; default: whatever the checkpoint says"
+    )
+    device: str = setting("auto", help="auto, cpu, cuda or cuda:N")
+    checkpoint: Path = setting(help="cross-modal checkpoint of train.py")
+    prototypes_from: FolderName | None = setting(None, help="dataset of the prototypes; default: --dataset")
+    class_map: Path | None = setting(None, help="YAML: class of --dataset -> class of --prototypes_from")
+    direction: Literal["imu_to_video", "video_to_imu"] = setting(
+        "imu_to_video", help="imu_to_video: IMU windows ask, labelled videos answer (paper); video_to_imu: the reverse"
+    )
+    prototypes_per_class: PositiveInt = setting(10, help="labelled windows per class that answer")
+    prototype: Literal["nearest", "mean"] = setting("nearest", help="class score: best prototype, or their mean")
+    bootstraps: PositiveInt = setting(5, help="repetitions; mean and std are over them")
+    bootstrap_share: float = setting(0.8, gt=0, le=1, help="share of each class's query windows in a repetition")
+    batch_size: PositiveInt = setting(64, help="windows embedded at a time")
+    num_workers: PositiveInt = setting(2, help="threads that decode frames")
+    decode_device: Literal["cpu", "cuda"] = setting("cpu", help="what decodes frames: the threads, or the GPU")
+
+    @model_validator(mode="after")
+    def _check(self) -> "ZeroshotConfig":
+        if self.class_map is not None and self.prototypes_from is None:
+            raise ValueError("class_map only serves with prototypes_from: name the dataset of the prototypes")
+        return self
+
+
+class ExportConfig(Config):
+    """python -m scripts.export"""
+
+    program = "python -m scripts.export"
+    summary = "Write the IMU encoder of a pretraining checkpoint by itself, without any video weights."
+
+    checkpoint: Path = setting(help="checkpoint of train.py")
+    out: Path = setting(help="file to write: .pt, or .safetensors for other programs")
+
+    @model_validator(mode="after")
+    def _check(self) -> "ExportConfig":
+        if self.out.suffix not in (".pt", ".safetensors"):
+            raise ValueError(f"out {self.out} must end in .pt or .safetensors")
+        if self.out.resolve() == self.checkpoint.resolve():
+            raise ValueError(f"out {self.out} is the checkpoint itself: name another file")
+        return self
+
+
+class EmbedConfig(Config):
+    """python -m scripts.embed"""
+
+    program = "python -m scripts.embed"
+    summary = "Picture of the windows of prepared datasets as a pretrained IMU encoder sees them, in two dimensions."
+
+    checkpoint: Path = setting(help="checkpoint of train.py; only its IMU encoder is read")
+    datasets: list[FolderName] = setting(min_length=1, help="prepared datasets with labels, folders under --data_root")
+    data_root: Path = setting(Path("data"), help="folder of the prepared datasets")
+    out: Path = setting(help="folder to write embedding.png, embedding.pdf, embedding.csv and results.json to")
+    windows_per_class: PositiveInt = setting(40, help="windows of each class and dataset, at most; drawn at random")
+    projection: Literal["tsne", "pca"] = setting("tsne", help="to two dimensions: t-SNE after PCA, or PCA alone")
+    perplexity: float = setting(30.0, gt=1, help="t-SNE: number of neighbours that a window is held to, about")
+    normalize: Normalization | None = setting(None, help="z-score of the windows; default: as in pretraining")
+    device: str = setting("auto", help="auto, cpu, cuda or cuda:N")
+    seed: int = setting(0, ge=0, help="draws of windows, and t-SNE")

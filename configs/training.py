@@ -1,0 +1,210 @@
+"""Settings of train.py."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import model_validator
+
+from configs.base import Config, FolderName, Normalization, PositiveInt, Share, setting
+
+ImuEncoderName = Literal["patchtst", "conv_gru"]
+VideoEncoderName = Literal["videomae", "clip"]
+LossName = Literal["sigmoid", "softmax", "softmax_soft"]
+HeadsName = Literal["projection", "none"]
+PoolingName = Literal["cls", "mean", "both"]
+MethodName = Literal["imu_video_cross", "imu2clip", "imu_only"]
+
+# What each method of the paper is made of; a part that is named on its own replaces the method's (Table 5).
+METHODS: dict[str, dict[str, str]] = {
+    "imu_video_cross": {
+        "imu_encoder": "patchtst",
+        "imu_pooling": "cls",
+        "video_encoder": "videomae",
+        "heads": "projection",
+        "loss": "sigmoid",
+    },
+    "imu2clip": {
+        "imu_encoder": "conv_gru",
+        "imu_pooling": "cls",
+        "video_encoder": "clip",
+        "heads": "none",
+        "loss": "softmax",
+    },
+    # No error of reconstruction reaches the last CLS tokens, yet the authors' code reads them; mean is the other way.
+    "imu_only": {"imu_encoder": "patchtst", "imu_pooling": "cls"},
+}
+_PARTS_OF_PAIRS = ("video_encoder", "heads", "loss")
+PRETRAINED_VIDEO = {"videomae": "MCG-NJU/videomae-base-ssv2", "clip": "openai/clip-vit-base-patch32"}
+
+
+class TrainConfig(Config):
+    """train.py"""
+
+    program = "python train.py"
+    summary = "Pretrain an IMU encoder: against the video of the same five seconds, or from the IMU alone."
+
+    # method
+    model: MethodName = setting("imu_video_cross", help="method; sets the parts that are not named on their own")
+    imu_encoder: ImuEncoderName | None = setting(None, help="IMU encoder, if not the method's own")
+    video_encoder: VideoEncoderName | None = setting(None, help="video encoder, if not the method's own")
+    heads: HeadsName | None = setting(None, help="projection, or none: the encoders end in the shared space themselves")
+    loss: LossName | None = setting(
+        None,
+        help="contrastive loss, if not the method's own: sigmoid (SigLIP), softmax (InfoNCE both ways, one-hot "
+        "targets), softmax_soft (targets from the similarity within both modalities, as in the authors' code)",
+    )
+    temperature: float = setting(0.1, gt=0, help="at the start: logits are cosines divided by it (paper: 0.1)")
+    learn_temperature: bool = setting(True, help="train the temperature; IMU2CLIP as published keeps it")
+    mask_share: float = setting(0.4, gt=0, lt=1, help="share of the patches that imu_only masks (paper: 0.4)")
+    # data
+    dataset: FolderName = setting(help="prepared dataset to train on, a folder under --data_root")
+    data_root: Path = setting(Path("data"), help="folder of the prepared datasets")
+    exclude_classes: list[str] | None = setting(None, help="classes of which no window is trained on or held out")
+    normalize: Normalization = setting(
+        "dataset", help="z-score by the mean and std of this unit (paper: recording, and imu_scaling std with it)"
+    )
+    clip_len: int = setting(10, ge=1, le=50, help="frames per 5 s clip; one is drawn from each of that many chunks")
+    num_workers: int = setting(2, ge=1, help="threads per rank that decode frames")
+    decode_device: Literal["cpu", "cuda"] = setting("cpu", help="what decodes frames: the threads, or the rank's GPU")
+    held_out: float = setting(
+        0.1,
+        ge=0,
+        lt=1,
+        help="share of the windows, at most, kept for the report: whole sessions, or whole recordings of each class",
+    )
+    max_held_out: PositiveInt = setting(512, help="windows, at most, kept for the report")
+    # IMU encoder
+    imu_scaling: Literal["none", "std"] = setting(
+        "none", help="PatchTST scaling of each window by itself (paper: std); std erases gravity and amplitude"
+    )
+    imu_dim: PositiveInt = setting(128, help="PatchTST width per channel")
+    imu_layers: PositiveInt = setting(3, help="PatchTST layers")
+    imu_heads: PositiveInt = setting(4, help="PatchTST attention heads")
+    imu_ffn: PositiveInt = setting(512, help="PatchTST feed-forward width")
+    imu_patch: PositiveInt = setting(16, help="PatchTST patch length and stride, samples at 50 Hz")
+    imu_norm: Literal["batchnorm", "layernorm"] = setting("batchnorm", help="PatchTST normalisation between layers")
+    imu_dropout: Share = setting(0.1, help="dropout inside the IMU encoder (paper: 0)")
+    imu_pooling: PoolingName | None = setting(
+        None,
+        help="what of PatchTST represents a window: its CLS tokens (paper; default), the mean of its patch tokens, or "
+        "both",
+    )
+    # video encoder
+    video_weights: str = setting(
+        "auto",
+        help="starting weights: auto (the method's hub id), a hub id, a local folder, or none (scratch, sizes below)",
+    )
+    image_size: PositiveInt = setting(224, help="side of the frames that the video encoder sees, pixels")
+    video_dim: PositiveInt = setting(768, help="video encoder width, with --video_weights none")
+    video_layers: PositiveInt = setting(12, help="video encoder layers, with --video_weights none")
+    video_heads: PositiveInt = setting(12, help="video encoder heads, with --video_weights none")
+    video_ffn: PositiveInt = setting(3072, help="video encoder feed-forward width, with --video_weights none")
+    video_patch: PositiveInt = setting(16, help="video encoder patch side, pixels, with --video_weights none")
+    freeze_video: bool | None = setting(
+        None,
+        help="keep the video encoder as it was loaded; default: only imu2clip with loaded weights does, as its paper",
+    )
+    # heads and loss
+    embed_dim: PositiveInt = setting(512, help="size of the shared space")
+    head_dropout: Share = setting(0.1, help="dropout in the projection heads")
+    # optimisation
+    epochs: PositiveInt = setting(50, help="passes over the training windows")
+    batch_size: int = setting(32, ge=2, help="windows per step, of all ranks together; must divide among them")
+    micro_batch_size: PositiveInt | None = setting(
+        None,
+        help="clips at a time through the video encoder of each rank: memory of so many, gradient of the whole batch, "
+        "a third more computation; default: all at once",
+    )
+    lr: float = setting(1e-4, gt=0, help="peak learning rate")
+    weight_decay: float = setting(0.01, ge=0, help="AdamW decay; never on biases, norms, logit scale and bias")
+    warmup: float = setting(0.05, ge=0, lt=1, help="share of steps with a linearly rising rate before the cosine")
+    clip_grad: float = setting(1.0, ge=0, help="largest gradient norm; 0 does not clip")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = setting(
+        "auto",
+        help="arithmetic of forward and backward; auto: bf16 where the GPU has it, else fp16, fp32 on a CPU",
+    )
+    checkpoint_activations: bool = setting(
+        False, help="compute the video encoder's layers anew in backward instead of keeping them: less memory, slower"
+    )
+    attention: Literal["sdpa", "eager"] = setting("sdpa", help="PyTorch's fused attention, or written out")
+    fused_adamw: bool = setting(True, help="AdamW as one kernel over all parameters")
+    compile: bool = setting(False, help="encoders through torch.compile: minutes at the start, then faster on a GPU")
+    device: str = setting("auto", help="auto, cpu or cuda; of several ranks each takes its own GPU")
+    seed: int = setting(0, ge=0, help="draws of weights, order, frames and dropout")
+    # run
+    run_name: FolderName | None = setting(None, help="folder under --runs_root; default: model, dataset and time")
+    runs_root: Path = setting(Path("runs"), help="folder of the runs")
+    save_interval: PositiveInt = setting(5, help="epochs between checkpoints that are kept; the last one always is")
+    save_minutes: float = setting(
+        30, gt=0, help="minutes after which last.pt is written anew, also in the middle of an epoch"
+    )
+    eval_interval: PositiveInt = setting(1, help="epochs between retrieval reports on held-out windows")
+    log_interval: PositiveInt = setting(10, help="steps between lines of metrics")
+    max_steps: PositiveInt | None = setting(None, help="stop after this many steps, for trying things out")
+    resume: str = setting("none", help="none, auto (newest valid checkpoint of --run_name), or a checkpoint file")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_parts(cls, values: dict) -> dict:
+        """Parts that are not named take the method's own, so that the resolved config names them all."""
+        model = values.get("model", cls.model_fields["model"].default)
+        weights = values.get("video_weights", cls.model_fields["video_weights"].default)
+        parts = METHODS.get(model, {}) | {"freeze_video": model == "imu2clip" and weights != "none"}
+        if model == "imu_only" and (given := sorted(k for k in _PARTS_OF_PAIRS if values.get(k) is not None)):
+            raise ValueError(f"{', '.join(given)}: imu_only has no video and no pairs, leave it out")
+        return parts | {key: value for key, value in values.items() if not (key in parts and value is None)}
+
+    @model_validator(mode="after")
+    def _check(self) -> "TrainConfig":
+        if self.imu_dim % self.imu_heads:
+            raise ValueError(f"imu_dim {self.imu_dim} must be a multiple of imu_heads {self.imu_heads}")
+        if self.video_dim % self.video_heads:
+            raise ValueError(f"video_dim {self.video_dim} must be a multiple of video_heads {self.video_heads}")
+        if self.image_size % self.video_patch:
+            raise ValueError(f"image_size {self.image_size} must be a multiple of video_patch {self.video_patch}")
+        if self.video_encoder == "videomae" and self.clip_len % 2:
+            raise ValueError(
+                f"clip_len {self.clip_len} must be even: VideoMAE joins frames in pairs, an odd one is lost"
+            )
+        if self.imu_encoder == "conv_gru" and self.model == "imu_only":
+            raise ValueError("imu_encoder conv_gru has no patches to mask: imu_only needs patchtst")
+        if self.imu_encoder == "conv_gru" and self.imu_pooling != "cls":
+            raise ValueError(f"imu_pooling {self.imu_pooling} is for patchtst: conv_gru has no tokens, leave it out")
+        if self.model == "imu_only" and (self.micro_batch_size is not None or self.checkpoint_activations):
+            raise ValueError("micro_batch_size and checkpoint_activations are for the video encoder, imu_only has none")
+        if self.freeze_video and self.checkpoint_activations:
+            raise ValueError("checkpoint_activations: a frozen video encoder keeps no activations, leave it out")
+        if self.freeze_video and self.video_weights == "none":
+            raise ValueError("freeze_video keeps loaded weights, and video_weights none loads none: drop one of them")
+        if self.resume == "auto" and self.run_name is None:
+            raise ValueError("resume auto needs run_name, to know which run to continue")
+        return self
+
+    def batch_size_per_rank(self, ranks: int) -> int:
+        """Windows of each step that one rank computes.
+
+        One will do: the losses and the batch normalisation (models/batchnorm.py) are over the rows of all ranks.
+
+        Raises:
+            ValueError: if the batch does not divide among the ranks.
+        """
+        if self.batch_size % ranks:
+            fewer = max(r for r in range(1, ranks) if self.batch_size % r == 0)
+            raise ValueError(
+                f"batch_size {self.batch_size} is that of all ranks together and does not divide among {ranks}: start "
+                f"{fewer}, or give a multiple of {ranks}, which is another experiment"
+            )
+        return self.batch_size // ranks
+
+    @property
+    def video_origin(self) -> str | None:
+        """Where the video encoder comes from, in words for tables; None without one."""
+        if self.video_encoder is None:
+            return None
+        if self.video_weights == "none":
+            size = "" if self.video_dim >= 768 and self.video_layers >= 12 else "small "
+            return size + {"videomae": "VideoMAE", "clip": "ViT"}[self.video_encoder] + " trained along"
+        name = PRETRAINED_VIDEO[self.video_encoder] if self.video_weights == "auto" else self.video_weights
+        if name.count("/") > 1 or name.startswith((".", "/", "~")):
+            name = Path(name).name  # of a local folder no more than that
+        return f"{name}, {'frozen' if self.freeze_video else 'trained on'}"
