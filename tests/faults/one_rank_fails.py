@@ -101,7 +101,7 @@ def one_rank(folder: Path, fault: str) -> None:
             raise
 
     train.train = timed
-    words = command(data, folder / "runs", fault, "--eval_interval", "2", "--batch_size", "2", "--epochs", "40")
+    words = command(data, folder / "runs", fault, "--eval_interval", "2", "--batch_size", "4", "--epochs", "40")
     failure.run(lambda: train.main(words), "train.py", train.EXPECTED)
 
 
