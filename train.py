@@ -27,7 +27,6 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from datasets.device_frames import frame_decoder
 from datasets.loader import PairLoader
 from datasets.protocols.validation import exclude_classes, hold_out
 from datasets.store import open_store
@@ -88,7 +87,6 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
     trained, kept = hold_out(windows, config.held_out, config.max_held_out, config.seed)
     training, held_out = windows.subset(trained), windows.subset(kept)
     reading = {"normalize": config.normalize, "num_threads": config.num_workers, "seed": config.seed, "pin": on_gpu}
-    reading["decode_on"] = frame_decoder(config.decode_device, device)
     reading["frames_used"] = objective.frames_used
     placed = {"rank": ranks.rank, "world_size": ranks.world_size}
     clip_len = config.clip_len if objective.needs_video else 0

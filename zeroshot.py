@@ -26,7 +26,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets.device_frames import frame_decoder
 from datasets.loader import PairLoader
 from datasets.protocols.leakage import seen_in_pretraining, true_recordings
 from datasets.protocols.splits import groups_of, paper_column, resolve_classes
@@ -216,7 +215,6 @@ def embed_video(
         num_threads=config.num_workers,
         train=False,
         pin=device.type == "cuda",
-        decode_on=frame_decoder(config.decode_device, device),
         frames_used=model.video_encoder.frames_used(training.clip_len),
     )
     with torch.inference_mode():

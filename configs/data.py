@@ -45,9 +45,6 @@ class PrepareConfig(Config):
     )
     frame_size: int = setting(224, ge=16, multiple_of=2, help="side of the stored square frames, pixels")
     jpeg_quality: int = setting(90, ge=1, le=100, help="JPEG quality of the stored frames")
-    store: Literal["jpeg", "raw"] = setting(
-        "jpeg", help="frames as JPEG, or as pixels: 13 times the bytes, read many times faster, for small datasets"
-    )
     num_workers: int = setting(0, ge=0, help="processes; 0 takes every core")
     backend: Literal["local", "dask"] = setting("local", help="work on this machine, or on a Dask cluster")
     scheduler: str | None = setting(None, help="dask: address of the scheduler, such as tcp://host:8786")

@@ -209,7 +209,6 @@ class ZeroshotConfig(EvaluationConfig):
     bootstrap_share: float = setting(0.8, gt=0, le=1, help="share of each class's query windows in a repetition")
     batch_size: PositiveInt = setting(64, help="windows embedded at a time")
     num_workers: PositiveInt = setting(2, help="threads that decode frames")
-    decode_device: Literal["cpu", "cuda"] = setting("cpu", help="what decodes frames: the threads, or the GPU")
 
     @model_validator(mode="after")
     def _check(self) -> "ZeroshotConfig":

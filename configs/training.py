@@ -65,7 +65,6 @@ class TrainConfig(Config):
     )
     clip_len: int = setting(10, ge=1, le=50, help="frames per 5 s clip; one is drawn from each of that many chunks")
     num_workers: int = setting(2, ge=1, help="threads per rank that decode frames")
-    decode_device: Literal["cpu", "cuda"] = setting("cpu", help="what decodes frames: the threads, or the rank's GPU")
     held_out: float = setting(
         0.1,
         ge=0,

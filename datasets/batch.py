@@ -1,6 +1,5 @@
 """A batch of windows on the host, in buffers that are used again."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +14,6 @@ class Slot:
     def __init__(self, batch: int, frames: int, size: int, pin: bool):
         self.imu = torch.empty(batch, 6, WINDOW_SAMPLES, pin_memory=pin)
         self.video = torch.empty(batch, frames, size, size, 3, dtype=torch.uint8, pin_memory=pin)
-        self.encoded: list[list[bytes]] = [[] for _ in range(batch)]  # JPEG files of each window, if the GPU decodes
         self.copied: torch.cuda.Event | None = None
 
     def wait(self) -> None:
@@ -31,7 +29,7 @@ class Batch:
 
     Attributes:
         imu: (B, 6, 250) float32.
-        video: (B, F, S, S, 3) uint8, the frames that are used; F is 0 without video, and where the device decodes.
+        video: (B, F, S, S, 3) uint8, the frames that are used; F is 0 without video.
         index: (B,) int64 positions in the loader's windows.
     """
 
@@ -39,16 +37,9 @@ class Batch:
     video: Tensor
     index: Tensor
     _slot: Slot
-    _decode: Callable[[list[list[bytes]], Tensor], Tensor] | None = None  # where the device decodes
 
     def to(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """IMU and video on a device. On a GPU the copy runs beside the computation.
-
-        Raises:
-            FrameError: if the device decodes, and a frame is damaged.
-        """
-        if self._decode is not None:
-            return self.imu.to(device), self._decode(self._slot.encoded[: len(self.index)], self.index)
+        """IMU and video on a device. On a GPU the copy runs beside the computation."""
         if device.type != "cuda":
             return self.imu.to(device), self.video.to(device)
         imu, video = self.imu.to(device, non_blocking=True), self.video.to(device, non_blocking=True)

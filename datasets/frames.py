@@ -2,7 +2,6 @@
 
 Any player opens ``<id>.mjpeg``; ``<id>.idx.npy`` says where frame k begins, so that a window decodes exactly the
 frames it uses. Reading keeps no file open and no state, which makes it safe across threads and forks.
-``datasets.raw_frames`` stores pixels instead: 13 times the bytes, read many times faster.
 """
 
 import io
@@ -35,28 +34,18 @@ class FrameError(ValueError):
         return f"{self.path}: {self.problem}"
 
 
-class FrameFileWriter:
-    """A file of frames on its way: it gets its name only when ``close`` succeeds. What both kinds of store share.
+class FrameWriter:
+    """Writes the two files of a recording's frames, for ``with``. They get their names only when ``close`` succeeds.
 
     Args:
-        path: where the frames go; they are written to a temporary file beside it.
+        path: of the stream; the offsets go beside it as ``<stem>.idx.npy``.
+        quality: JPEG quality, 1 to 100.
     """
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: Path, quality: int):
+        self.path, self.quality = path, quality
+        self._offsets = [0]
         self._stream = open(temporary(path), "wb")  # noqa: SIM115 - closed by close() or abort()
-
-    def close(self) -> None:
-        """Flush to disk, then rename into place."""
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
-        self._stream.close()
-        temporary(self.path).replace(self.path)
-
-    def abort(self) -> None:
-        """Drop what was written."""
-        self._stream.close()
-        temporary(self.path).unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self
@@ -68,20 +57,6 @@ class FrameFileWriter:
             self.close()
         else:
             self.abort()
-
-
-class FrameWriter(FrameFileWriter):
-    """Writes the two files of a recording's JPEG frames.
-
-    Args:
-        path: of the stream; the offsets go beside it as ``<stem>.idx.npy``.
-        quality: JPEG quality, 1 to 100.
-    """
-
-    def __init__(self, path: Path, quality: int):
-        super().__init__(path)
-        self.quality = quality
-        self._offsets = [0]
 
     def __len__(self) -> int:
         return len(self._offsets) - 1
@@ -102,11 +77,15 @@ class FrameWriter(FrameFileWriter):
             file.flush()
             os.fsync(file.fileno())
         temporary(index).replace(index)
-        super().close()
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        self._stream.close()
+        temporary(self.path).replace(self.path)
 
     def abort(self) -> None:
         """Drop what was written."""
-        super().abort()
+        self._stream.close()
+        temporary(self.path).unlink(missing_ok=True)
         temporary(index_path(self.path)).unlink(missing_ok=True)
 
 
@@ -135,7 +114,9 @@ class FrameStream:
         Raises:
             FrameError: if a file is missing, shorter than the table says, or a frame is no JPEG of that size.
         """
-        numbers = checked_range(self.path, indices, self.frames)
+        numbers = indices.tolist()
+        if min(numbers) < 0 or max(numbers) >= self.frames:
+            raise FrameError(self.path, f"frames {min(numbers)}..{max(numbers)} requested, has {self.frames}")
         for position, data in enumerate(self._encoded(numbers)):
             try:
                 frame = simplejpeg.decode_jpeg(data, "RGB", buffer=out[position])
@@ -151,17 +132,6 @@ class FrameStream:
         out = np.empty((len(indices), self.size, self.size, 3), dtype=np.uint8)
         self.read_into(np.asarray(indices), out)
         return out
-
-    def read_encoded(self, indices: np.ndarray) -> list[bytes]:
-        """The JPEG files of frames, not decoded.
-
-        Args:
-            indices: (F,) frame numbers, any order.
-
-        Raises:
-            FrameError: if a file is missing or shorter than the table says.
-        """
-        return self._encoded(checked_range(self.path, indices, self.frames))
 
     def _encoded(self, numbers: list[int]) -> list[bytes]:
         first = min(numbers)
@@ -202,18 +172,6 @@ class FrameStream:
 def index_path(mjpeg: Path) -> Path:
     """Where the offsets of a stream lie."""
     return mjpeg.with_name(mjpeg.name.removesuffix(".mjpeg") + ".idx.npy")
-
-
-def checked_range(path: Path, indices: np.ndarray, frames: int) -> list[int]:
-    """Frame numbers as a list.
-
-    Raises:
-        FrameError: if one of them is not among the file's ``frames``.
-    """
-    numbers = indices.tolist()
-    if min(numbers) < 0 or max(numbers) >= frames:
-        raise FrameError(path, f"frames {min(numbers)}..{max(numbers)} asked for, has {frames}")
-    return numbers
 
 
 def draw_frames(count: int, clip_len: int, rng: np.random.Generator | None = None) -> np.ndarray:

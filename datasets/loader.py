@@ -13,11 +13,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from configs.constants import WINDOW_FRAMES
 from datasets.batch import Batch, Slot
-from datasets.device_frames import decode_frames
 from datasets.frames import FrameError, draw_frames
 from datasets.prefetch import Filling, FillingThreads
 from datasets.unreadable import UnreadableWindows
@@ -47,8 +45,6 @@ class PairLoader:
         max_unreadable: share of the windows, found by this process, that may be replaced or left out, see
             ``UnreadableWindows``.
         timeout_s: an epoch raises ``TimeoutError`` if it waits so long without any window being read.
-        decode_on: device that decodes frames when a batch goes to it; default: the threads decode. What is damaged
-            inside a frame is then found too late to be replaced.
         frames_used: places of the frames of a clip that are wanted; the others are drawn, but not read. Default: all.
     """
 
@@ -66,14 +62,13 @@ class PairLoader:
         pin: bool = False,
         max_unreadable: float = 0.01,
         timeout_s: float = 300.0,
-        decode_on: torch.device | None = None,
         frames_used: Sequence[int] | None = None,
         leave_out: bool = False,
     ):
         self.windows, self.batch_size, self.clip_len, self.normalize = windows, batch_size, clip_len, normalize
         self.seed, self.num_threads, self.train = seed, num_threads, train
         self.rank, self.world_size, self.pin = rank, world_size, pin
-        self.timeout_s, self.decode_on, self.leave_out = timeout_s, decode_on, leave_out
+        self.timeout_s, self.leave_out = timeout_s, leave_out
         self.frames_used = list(range(clip_len) if frames_used is None else frames_used)
         fate = "left out of the report" if leave_out else "replaced by others in training"
         self.unreadable = UnreadableWindows(len(windows), max_unreadable, fate)
@@ -110,7 +105,6 @@ class PairLoader:
         free, ahead, used = list(slots), deque[_Fill](), None
         numbers = iter(range(start_batch, len(self)))
         threads = FillingThreads(self.num_threads, self.timeout_s)
-        decode = None if self.decode_on is None else self.decode
         try:
             while True:
                 while free and (number := next(numbers, None)) is not None:
@@ -124,7 +118,7 @@ class PairLoader:
                     free.append(used)
                 used, n = fill.slot, len(fill.rows)
                 if n or not self.leave_out:
-                    yield Batch(used.imu[:n], used.video[:n], torch.from_numpy(fill.rows), used, decode)
+                    yield Batch(used.imu[:n], used.video[:n], torch.from_numpy(fill.rows), used)
         finally:
             if threads.close():
                 self._slots = slots
@@ -144,34 +138,13 @@ class PairLoader:
 
     def _new_slots(self) -> list[Slot]:
         size = int(self.windows.store.info["frame_size"])
-        frames = len(self.frames_used) if self.decode_on is None else 0
-        return [Slot(self.batch_size, frames, size, self.pin) for _ in range(min(_SLOTS, len(self) + 1))]
+        return [Slot(self.batch_size, len(self.frames_used), size, self.pin) for _ in range(min(_SLOTS, len(self) + 1))]
 
     def read_video(self, index: int, epoch: int, slot: Slot, task: int) -> None:
-        """Decode the frames that a window shows in an epoch into its place in a slot, or only read them."""
+        """Decode the frames that a window shows in an epoch into its place in a slot."""
         rng = np.random.default_rng([self.seed, epoch, index]) if self.train else None
         chosen = draw_frames(WINDOW_FRAMES, self.clip_len, rng)[self.frames_used]
-        if self.decode_on is None:
-            self.windows.read_frames(index, chosen, slot.video.numpy()[task])
-        else:
-            slot.encoded[task] = self.windows.read_encoded_frames(index, chosen)
-
-    def decode(self, encoded: list[list[bytes]], index: Tensor) -> Tensor:
-        """Decode a batch's frames on the device into (B, F, S, S, 3) uint8.
-
-        Raises:
-            FrameError: if one is damaged.
-        """
-        size = int(self.windows.store.info["frame_size"])
-        try:
-            return decode_frames(encoded, size, self.decode_on)
-        except RuntimeError as error:
-            names = ", ".join(self.windows.ids(index.numpy()))
-            raise FrameError(
-                self.windows.store.root,
-                f"the device cannot decode the frames of one of the windows {names} ({error}); --decode_device cpu "
-                "names the file",
-            ) from error
+        self.windows.read_frames(index, chosen, slot.video.numpy()[task])
 
 
 class _Fill(Filling):
@@ -223,7 +196,6 @@ class _Fill(Filling):
         kept, slot = np.flatnonzero(self.rows != _LEFT_OUT), self.slot
         self.rows = self.rows[kept]
         slot.video.numpy()[: len(kept)] = slot.video.numpy()[kept]
-        slot.encoded[: len(kept)] = [slot.encoded[k] for k in kept]
 
     def describe(self, task: int) -> str:
         windows, index = self.loader.windows, int(self.rows[task])

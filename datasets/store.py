@@ -4,8 +4,7 @@
     recordings.csv   a row per recording       segments.csv   labelled stretches       rejected.csv   what was left out
                      (of one that a gap cut, a row per part; ``source`` names the raw recording, the same for its parts)
     imu/<id>.npy     (T, 6) float32 at 50 Hz, m/s² and rad/s, median-filtered, not z-scored
-    frames/<id>.mjpeg, <id>.idx.npy            10 fps, square JPEG frames; or, as dataset.json's ``store`` says,
-    frames/<id>.npy                            their pixels
+    frames/<id>.mjpeg, <id>.idx.npy            10 fps, square JPEG frames and their offsets
     masked.csv       stretches whose windows are not used, and why       files.csv   length and SHA-256 of each file
     quality/<id>.npy (W, 8) float32, measures of quality of every 5 s, from which masked.csv follows
     .journal/        one JSON per source, written last: what a killed preparation had finished
@@ -25,11 +24,9 @@ import pandas as pd
 from configs.constants import CHANNELS
 from datasets.frames import FrameStream, FrameWriter, index_path
 from datasets.masking import MASK_COLUMNS
-from datasets.raw_frames import RawFrameStream, RawFrameWriter
 from datasets.recording import ID_PATTERN
 
 FORMAT_VERSION = 1
-FRAME_STREAMS = {"jpeg": FrameStream, "raw": RawFrameStream}  # by dataset.json's ``store``
 RECORDING_COLUMNS = (
     ["id", "source", "subject", "session", "label", "split", "duration_s", "source_rate_hz", "samples", "frames"]
     + [f"mean_{c}" for c in CHANNELS]
@@ -54,36 +51,21 @@ def quality_path(root: Path, recording_id: str) -> Path:
     return root / "quality" / f"{checked_id(recording_id)}.npy"
 
 
-def frames_path(root: Path, recording_id: str, store: str = "jpeg") -> Path:
-    return root / "frames" / f"{checked_id(recording_id)}{'.npy' if store == 'raw' else '.mjpeg'}"
+def frames_path(root: Path, recording_id: str) -> Path:
+    return root / "frames" / f"{checked_id(recording_id)}.mjpeg"
 
 
-def frame_files(root: Path, recording_id: str, store: str = "jpeg") -> list[Path]:
+def frame_files(root: Path, recording_id: str) -> list[Path]:
     """All files that the frames of a recording take."""
-    path = frames_path(root, recording_id, store)
-    return [path] if store == "raw" else [path, index_path(path)]
+    path = frames_path(root, recording_id)
+    return [path, index_path(path)]
 
 
-def open_frame_writer(root: Path, recording_id: str, store: str, jpeg_quality: int) -> FrameWriter | RawFrameWriter:
-    """A writer of the frames of one recording, for ``with``.
-
-    Args:
-        store: ``jpeg`` or ``raw``; ``dataset.json`` must say the same.
-        jpeg_quality: 1 to 100; pixels are stored as they are.
-    """
-    path = frames_path(root, recording_id, store)
+def open_frame_writer(root: Path, recording_id: str, jpeg_quality: int) -> FrameWriter:
+    """A writer of the frames of one recording, for ``with``; ``jpeg_quality`` is 1 to 100."""
+    path = frames_path(root, recording_id)
     path.parent.mkdir(parents=True, exist_ok=True)
-    return RawFrameWriter(path) if store == "raw" else FrameWriter(path, jpeg_quality)
-
-
-def frame_store(info: dict[str, Any]) -> str:
-    """How a dataset's frames are stored: ``jpeg`` (also where ``dataset.json`` does not say) or ``raw``."""
-    name = info.get("store", "jpeg")
-    if name not in FRAME_STREAMS:
-        raise ValueError(
-            f"dataset.json: store {name!r} must be {' or '.join(FRAME_STREAMS)}: prepare the dataset again"
-        )
-    return name
+    return FrameWriter(path, jpeg_quality)
 
 
 class Recordings:
@@ -130,16 +112,16 @@ class Recordings:
             raise ValueError(f"{path}: holds {signal.dtype} {signal.shape}, the table says {row['samples']} samples")
         return signal
 
-    def frames(self, recording: int) -> FrameStream | RawFrameStream:
+    def frames(self, recording: int) -> FrameStream:
         """The stored frames of one recording; it has none if ``len`` is 0."""
         return self._frame_streams[recording]
 
     @cached_property
-    def _frame_streams(self) -> list[FrameStream | RawFrameStream]:
+    def _frame_streams(self) -> list[FrameStream]:
         # made once: looking a row up in a table takes as long as reading a frame's bytes
-        kind, size = frame_store(self.info), int(self.info["frame_size"])
+        size = int(self.info["frame_size"])
         rows = zip(self.recordings["id"], self.recordings["frames"].tolist(), strict=True)
-        return [FRAME_STREAMS[kind](frames_path(self.root, name, kind), frames, size) for name, frames in rows]
+        return [FrameStream(frames_path(self.root, name), frames, size) for name, frames in rows]
 
 
 class Store(Recordings):

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from configs.constants import FRAME_RATE_HZ, IMU_RATE_HZ, WINDOW_FRAMES, WINDOW_S, WINDOW_SAMPLES
-from datasets.frames import FrameStream
 from datasets.masking import VIDEO_REASONS
 from datasets.store import Store, pool_moments
 
@@ -127,17 +126,8 @@ class Windows:
             chosen: (F,) frame numbers within the window, 0 to 49.
             out: (F, size, size, 3) uint8, overwritten.
         """
-        self.store.frames(int(self.recording[index])).read_into(self._first_frame(index) + chosen, out)
-
-    def read_encoded_frames(self, index: int, chosen: np.ndarray) -> list[bytes]:
-        """The JPEG files of frames of one window, for another to decode; see ``read_frames``."""
-        stream = self.store.frames(int(self.recording[index]))
-        if not isinstance(stream, FrameStream):
-            raise ValueError(f"{self.store.root} stores pixels, there is nothing to decode: use --decode_device cpu")
-        return stream.read_encoded(self._first_frame(index) + chosen)
-
-    def _first_frame(self, index: int) -> int:
-        return round(int(self.start[index]) * FRAME_RATE_HZ / IMU_RATE_HZ)
+        first = round(int(self.start[index]) * FRAME_RATE_HZ / IMU_RATE_HZ)
+        self.store.frames(int(self.recording[index])).read_into(first + chosen, out)
 
 
 def list_windows(

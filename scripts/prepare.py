@@ -119,7 +119,7 @@ def prepare_found(cfg: PrepareConfig, found: Found) -> list[Outcome]:
     if cfg.shard is not None:
         sources = share_of(sources, cfg.shard)
         mark_begun(cfg.out, cfg.shard)
-    task = Task(cfg.raw, cfg.out, cfg.frame_size, cfg.jpeg_quality, cfg.store)
+    task = Task(cfg.raw, cfg.out, cfg.frame_size, cfg.jpeg_quality)
     if cfg.backend == "dask":
         return prepare_on_cluster(task, sources, cfg.scheduler)
     return prepare_all(task, sources, min(cfg.num_workers or os.cpu_count() or 1, max(len(sources), 1)))
@@ -167,7 +167,6 @@ def close(cfg: PrepareConfig, found: Found, known: set[str], listed: dict[str, l
         "name": cfg.out.name,
         "simulated": (cfg.raw / SIMULATED_NOTE).is_file(),
         "frame_size": cfg.frame_size,
-        "store": cfg.store,
         "settings": settings_of(cfg),
         "notes": found.notes,
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
@@ -193,7 +192,7 @@ def close(cfg: PrepareConfig, found: Found, known: set[str], listed: dict[str, l
 
 def settings_of(cfg: PrepareConfig) -> dict[str, Any]:
     """The settings that the prepared files follow from; files are recorded by name, not by path."""
-    values = {name: getattr(cfg, name) for name in ("format", "frame_size", "jpeg_quality", "store")}
+    values = {name: getattr(cfg, name) for name in ("format", "frame_size", "jpeg_quality")}
     values |= {name: getattr(cfg, name) for name in FORMATS[cfg.format].OPTIONS}
     return {name: value.name if isinstance(value, Path) else value for name, value in values.items()}
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from datasets.masking import VIDEO_OFFSET, QualityLimits, mask_row, mask_rows
 from datasets.preparation.finalize import unfinish
-from datasets.store import Recordings, Store, frame_files, frame_store, quality_path
+from datasets.store import Recordings, Store, frame_files, quality_path
 from datasets.synchrony.offset import SyncSettings
 from scripts.check_sync import SETTINGS, check_and_write
 from scripts.reporting.dataset_summary import read_offsets
@@ -67,8 +67,7 @@ def _is_fresh(store: Recordings) -> bool:
         return False
     checked, written = pd.read_csv(path, dtype={"id": str}), path.stat().st_mtime_ns
     filmed = store.recordings.loc[store.recordings["frames"] > 0, "id"]
-    kind = frame_store(store.info)
-    files = [file for recording_id in filmed for file in frame_files(store.root, recording_id, kind)]
+    files = [file for recording_id in filmed for file in frame_files(store.root, recording_id)]
     return set(filmed) <= set(checked["id"]) and all(file.stat().st_mtime_ns < written for file in files)
 
 

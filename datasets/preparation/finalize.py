@@ -41,7 +41,7 @@ def finish(
         rejected: sources that were refused before they could be read.
         classes: labels in order; labels that the recordings add come after them, sorted.
         info: what ``dataset.json`` holds beside totals: name, format, settings, versions, ``simulated``,
-            ``frame_size``, ``store`` (how frames are stored).
+            ``frame_size``.
         masked: rows of ``masked.csv``, see ``datasets.masking``.
         known: ``known_sources`` from before the sources were listed. Those that are not among ``source_ids`` have
             vanished, and their files are removed; those of a source that another call has found since are not.

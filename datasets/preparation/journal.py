@@ -100,13 +100,11 @@ def write_source(
     fingerprint: str,
     recordings: Sequence[PreparedRecording],
     rejected: Sequence[Rejection] = (),
-    store: str = "jpeg",
 ) -> None:
     """Write what one source gave, its journal entry last.
 
     Args:
         fingerprint: digest of the source's content and of the settings; a later call compares it.
-        store: how the frames were stored.
     """
     files: list[Path] = []
     for recording in recordings:
@@ -115,7 +113,7 @@ def write_source(
             arrays[quality_path(root, recording.id)] = recording.measures
         for path, array in arrays.items():
             write_array(path, array)
-        files += [*arrays, *(frame_files(root, recording.id, store) if recording.frames else ())]
+        files += [*arrays, *(frame_files(root, recording.id) if recording.frames else ())]
     entry = {
         "fingerprint": fingerprint,
         "files": [_file_row(root, path) for path in files],

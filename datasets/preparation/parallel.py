@@ -37,10 +37,9 @@ class Task:
     out: Path
     frame_size: int
     jpeg_quality: int
-    store: str
 
     def __call__(self, source: Source) -> Outcome:
-        return prepare_source(source, self.raw, self.out, self.frame_size, self.jpeg_quality, self.store)
+        return prepare_source(source, self.raw, self.out, self.frame_size, self.jpeg_quality)
 
 
 def prepare_all(task: Task, sources: Iterable[Source], workers: int) -> list[Outcome]:

@@ -29,7 +29,6 @@ from datasets.preparation.quality_measures import FrameMeasures, measure_imu
 from datasets.preparation.signals import Part, Processed, Sensor, clean, process
 from datasets.preparation.source_video import frames_at, probe
 from datasets.preparation.units_check import check_units
-from datasets.raw_frames import RawFrameWriter
 from datasets.recording import BadRecording, Recording, Rejection, Segment, Source, unexpected_error, without_folder
 from datasets.store import open_frame_writer
 
@@ -45,9 +44,7 @@ class Outcome:
     status: Literal["prepared", "kept", "rejected"]
 
 
-def prepare_source(
-    source: Source, raw: Path, root: Path, frame_size: int, jpeg_quality: int, store: str = "jpeg"
-) -> Outcome:
+def prepare_source(source: Source, raw: Path, root: Path, frame_size: int, jpeg_quality: int) -> Outcome:
     """Prepare one source, unless its journal entry says that this was done with these files and settings.
 
     Args:
@@ -55,12 +52,11 @@ def prepare_source(
         root: folder of the prepared dataset.
         frame_size: side of the stored frames, pixels.
         jpeg_quality: 1 to 100.
-        store: how frames are stored, ``jpeg`` or ``raw``.
 
     Raises:
         OSError: if the dataset cannot be written.
     """
-    settings = {"version": VERSION, "frame_size": frame_size, "jpeg_quality": jpeg_quality, "store": store}
+    settings = {"version": VERSION, "frame_size": frame_size, "jpeg_quality": jpeg_quality}
     recordings: list[PreparedRecording] = []
     note_start(root, source.id)
     try:
@@ -80,13 +76,13 @@ def prepare_source(
     else:
         if entry["recordings"] if entry is not None else journal_path(root, source.id).is_file():
             unfinish(root)  # an entry that cannot be read, or of an older form, may have given recordings, too
-        writer = partial(open_frame_writer, root, store=store, jpeg_quality=jpeg_quality)
+        writer = partial(open_frame_writer, root, jpeg_quality=jpeg_quality)
         stored, more = _store_parts(source, recording, processed, writer, frame_size, source_hash)
         recordings += stored
         rejected += more
     if not recordings and not rejected:
         rejected = [Rejection(source.id, "no_samples", "no stretch where both sensors and the video run")]
-    write_source(root, source.id, mark, recordings, [without_folder(r, raw) for r in rejected], store)
+    write_source(root, source.id, mark, recordings, [without_folder(r, raw) for r in rejected])
     forget_starts(root, source.id)  # a process that outlived its call may have prepared it too
     return Outcome(source.id, "prepared" if recordings else "rejected")
 
@@ -132,7 +128,7 @@ def _store_parts(
     source: Source,
     recording: Recording,
     processed: Processed,
-    open_writer: Callable[[str], FrameWriter | RawFrameWriter],
+    open_writer: Callable[[str], FrameWriter],
     frame_size: int,
     source_hash: str,
 ) -> tuple[list[PreparedRecording], list[Rejection]]:
@@ -224,9 +220,7 @@ def _decoded(frames: Iterator[np.ndarray], video: Path) -> Iterator[np.ndarray]:
         raise BadRecording("unreadable_video", f"{video}: {type(error).__name__}: {error}") from error
 
 
-def _write_frames(
-    frames: Iterator[np.ndarray], count: int, writer: FrameWriter | RawFrameWriter, measures: FrameMeasures
-) -> int:
+def _write_frames(frames: Iterator[np.ndarray], count: int, writer: FrameWriter, measures: FrameMeasures) -> int:
     """Write the next ``count`` frames, or as many as there are, and measure them."""
     with writer:
         for _ in range(count):

@@ -12,7 +12,7 @@ from datasets.frames import FrameError, index_path
 from datasets.masking import LISTED, RULES, VIDEO_OFFSET
 from datasets.preparation.journal import possible_sources, started_path
 from datasets.recording import ID_PATTERN
-from datasets.store import Store, frame_store, frames_path, imu_path
+from datasets.store import Store, frames_path, imu_path
 from utils.atomic_io import sha256_of
 
 FRAMES_DECODED = 10  # of each recording: the first, the last, and some between, drawn by its number
@@ -199,23 +199,22 @@ def _check_frames(report: VerifyReport, store: Store, recording: int, changed: s
     stream = store.frames(recording)
     if len(stream) == 0:
         return 0
-    path = frames_path(store.root, store.recordings["id"].iloc[recording], frame_store(store.info))
+    path = frames_path(store.root, store.recordings["id"].iloc[recording])
     index = index_path(path)
     names = {f"frames/{file.name}" for file in (path, index)}
     if names & changed:
         return 0
-    if path.suffix == ".mjpeg":
-        try:
-            offsets = np.load(index, allow_pickle=False)
-            end = path.stat().st_size
-        except (OSError, ValueError) as error:
-            report.damage.append(f"frames/{index.name}: cannot be read ({error})")
-            return 0
-        if len(offsets) != len(stream) + 1 or offsets[0] != 0 or offsets[-1] != end or (np.diff(offsets) <= 0).any():
-            report.damage.append(
-                f"frames/{index.name}: its {len(offsets)} offsets do not cut {end} bytes into {len(stream)} frames"
-            )
-            return 0
+    try:
+        offsets = np.load(index, allow_pickle=False)
+        end = path.stat().st_size
+    except (OSError, ValueError) as error:
+        report.damage.append(f"frames/{index.name}: cannot be read ({error})")
+        return 0
+    if len(offsets) != len(stream) + 1 or offsets[0] != 0 or offsets[-1] != end or (np.diff(offsets) <= 0).any():
+        report.damage.append(
+            f"frames/{index.name}: its {len(offsets)} offsets do not cut {end} bytes into {len(stream)} frames"
+        )
+        return 0
     drawn = np.random.default_rng(recording).integers(0, len(stream), FRAMES_DECODED - 2)
     chosen = np.unique(np.concatenate([[0, len(stream) - 1], drawn]))
     try:

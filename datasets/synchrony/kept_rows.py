@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from datasets.store import Recordings, frame_files, frame_store, imu_path
+from datasets.store import Recordings, frame_files, imu_path
 from datasets.synchrony.offset import SyncSettings
 
 _FILE = "sync.partial.jsonl"
@@ -57,7 +57,7 @@ def _made_of(recordings: Recordings, number: int, settings: SyncSettings) -> dic
     root, name = recordings.root, recordings.recordings["id"].iloc[number]
     files = [imu_path(root, name)]
     if recordings.recordings["frames"].iloc[number]:
-        files += frame_files(root, name, frame_store(recordings.info))
+        files += frame_files(root, name)
     return {"settings": settings.facts(), "files": [_stamp(file) for file in files]}
 
 

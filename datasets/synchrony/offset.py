@@ -13,7 +13,6 @@ import numpy as np
 
 from configs.constants import FRAME_RATE_HZ, IMU_RATE_HZ
 from datasets.frames import FrameStream
-from datasets.raw_frames import RawFrameStream
 from datasets.synchrony.image_motion import image_motion
 from datasets.synchrony.lag_evidence import MIN_PAIRS, STEP, Evidence, stretch_evidence, turned_between_frames
 
@@ -87,9 +86,7 @@ def estimate_offset(frames: np.ndarray, gyro: np.ndarray, settings: SyncSettings
     return _estimate(lambda first, end: frames[first:end], len(frames), gyro, settings)
 
 
-def estimate_stored_offset(
-    frames: FrameStream | RawFrameStream, gyro: np.ndarray, settings: SyncSettings
-) -> OffsetEstimate:
+def estimate_stored_offset(frames: FrameStream, gyro: np.ndarray, settings: SyncSettings) -> OffsetEstimate:
     """Offset of a prepared recording of any length; only one stretch of its frames is in memory at a time.
 
     Args:
@@ -169,9 +166,7 @@ class Curves:
     gyro: np.ndarray
 
 
-def clearest_curves(
-    frames: FrameStream | RawFrameStream, gyro: np.ndarray, offset_s: float, settings: SyncSettings
-) -> Curves:
+def clearest_curves(frames: FrameStream, gyro: np.ndarray, offset_s: float, settings: SyncSettings) -> Curves:
     """Curves of the stretch that speaks most clearly for an offset.
 
     Without an offset (NaN) the two cannot be mapped onto each other: the stretch in which the picture moves most, and

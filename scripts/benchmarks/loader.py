@@ -112,7 +112,7 @@ def prepare(root: Path, sources: dict[str, Path], cfg: BenchmarkConfig) -> Store
         progress(f"prepare {name}")
         times = np.arange(int(cfg.video_s * FRAME_RATE_HZ)) / FRAME_RATE_HZ
         pictures = list(frames_at(video, times, cfg.frame_size))
-        with open_frame_writer(root, name, "jpeg", jpeg_quality=90) as writer:
+        with open_frame_writer(root, name, jpeg_quality=90) as writer:
             for _, picture in zip(range(count), itertools.cycle(pictures), strict=False):
                 writer.write(picture)
         imu = rng.standard_normal((count * IMU_RATE_HZ // FRAME_RATE_HZ, len(CHANNELS))).astype(np.float32)
@@ -128,7 +128,7 @@ def prepare(root: Path, sources: dict[str, Path], cfg: BenchmarkConfig) -> Store
             frames=count,
         )
         write_source(root, name, "", [recording])
-    info = {"name": "benchmark", "simulated": True, "frame_size": cfg.frame_size, "store": "jpeg"}
+    info = {"name": "benchmark", "simulated": True, "frame_size": cfg.frame_size}
     finish(root, list(sources), [], [], info | {"settings": {}, "versions": {}})
     return Store(root)
 

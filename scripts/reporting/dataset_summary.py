@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.signal import welch
 
 from configs.constants import IMU_RATE_HZ, WINDOW_SAMPLES
-from datasets.store import Recordings, Store, frame_store, frames_path, imu_path
+from datasets.store import Recordings, Store, frames_path, imu_path
 from datasets.windows import Windows, list_windows
 
 ACC_UNIT, GYRO_UNIT = "m/s²", "rad/s"
@@ -105,8 +105,7 @@ class Summary:
         """Size of signals and frames on disk."""
         rows = self.store.recordings
         files = [imu_path(self.store.root, i) for i in rows["id"]]
-        kind = frame_store(self.store.info)
-        files += [frames_path(self.store.root, i, kind) for i in rows.loc[rows["frames"] > 0, "id"]]
+        files += [frames_path(self.store.root, i) for i in rows.loc[rows["frames"] > 0, "id"]]
         return sum(path.stat().st_size for path in files if path.exists())
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Stored frames, JPEG or pixels: what is written is read, damage is named, frames are drawn as the paper says."""
+"""Stored frames: what is written is read, damage is named, frames are drawn as the paper says."""
 
 import errno
 import pickle
@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from datasets.frames import FrameError, FrameStream, FrameWriter, draw_frames, index_path
-from datasets.raw_frames import RawFrameStream, RawFrameWriter
 
 SIZE = 48
 
@@ -26,36 +25,17 @@ def write_jpeg(folder):
     return FrameStream(folder / "a.mjpeg", 50, SIZE)
 
 
-def write_raw(folder):
-    with RawFrameWriter(folder / "a.npy") as writer:
-        for k in range(50):
-            writer.write(picture(k))
-    return RawFrameStream(folder / "a.npy", 50, SIZE)
-
-
 @pytest.fixture
 def stream(tmp_path):
     return write_jpeg(tmp_path)
 
 
-@pytest.fixture
-def raw(tmp_path):
-    return write_raw(tmp_path)
-
-
-def test_any_frames_in_any_order_come_back(stream, raw):
+def test_any_frames_in_any_order_come_back(stream):
     indices = np.array([49, 0, 7, 7, 31])
     exact = np.stack([picture(k) for k in indices])
     frames = stream.read(indices)
     assert np.abs(frames.astype(int) - exact).max() <= 4  # JPEG at quality 95; neighbours differ by 3
     assert np.abs(frames.mean((1, 2, 3)) - exact.mean((1, 2, 3))).max() < 0.5
-    np.testing.assert_array_equal(raw.read(indices), exact)
-
-
-def test_raw_frames_are_a_plain_numpy_array(raw):
-    array = np.load(raw.path, mmap_mode="r", allow_pickle=False)
-    assert array.shape == (50, SIZE, SIZE, 3)
-    np.testing.assert_array_equal(array[31], picture(31))
 
 
 def test_a_disk_that_fills_at_the_offsets_says_so(tmp_path):
@@ -72,17 +52,18 @@ def test_a_disk_that_fills_at_the_offsets_says_so(tmp_path):
     assert error.value.errno == errno.EFBIG and not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("writer", [lambda folder: FrameWriter(folder / "b", 90), lambda f: RawFrameWriter(f / "b")])
-def test_no_half_written_file_is_ever_seen(tmp_path, writer):
-    with pytest.raises(RuntimeError, match="stop"), writer(tmp_path) as frames:
+def test_no_half_written_file_is_ever_seen(tmp_path):
+    with pytest.raises(RuntimeError, match="stop"), FrameWriter(tmp_path / "b", 90) as frames:
         frames.write(picture(0))
         assert not frames.path.exists()
         raise RuntimeError("stop")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_damaged_jpeg_frames_are_named(stream):
-    with pytest.raises(FrameError, match=r"a\.mjpeg: frames 3\.\.50 asked for, has 50"):
+def test_damaged_frames_are_named(stream):
+    with pytest.raises(FrameError, match=r"a\.mjpeg: frames -1\.\.3 .* has 50"):
+        stream.read(np.array([3, -1]))
+    with pytest.raises(FrameError, match=r"a\.mjpeg: frames 3\.\.50 .* has 50"):
         stream.read(np.array([3, 50]))
     content = bytearray(stream.path.read_bytes())
     offsets = np.load(index_path(stream.path))
@@ -113,26 +94,9 @@ def test_damaged_offsets_are_named(stream):
         stream.read(np.array([30]))
 
 
-def test_damaged_raw_frames_are_named(raw):
-    with pytest.raises(FrameError, match=r"a\.npy: frames -1\.\.3 asked for, has 50"):
-        raw.read(np.array([3, -1]))
-    content = raw.path.read_bytes()
-    raw.path.write_bytes(content[:-1000])
-    with pytest.raises(FrameError, match=r"a\.npy: does not hold 50 frames of side 48"):
-        raw.read(np.array([3]))
-    raw.path.unlink()
-    with pytest.raises(FrameError, match=r"a\.npy: cannot be read \(No such file"):
-        raw.read(np.array([3]))
-
-
-def test_a_picture_of_another_size_is_refused(stream, raw):
+def test_a_picture_of_another_size_is_refused(stream):
     with pytest.raises(FrameError, match="has shape"):
         FrameStream(stream.path, 50, SIZE * 2).read(np.array([0]))
-    with pytest.raises(FrameError, match="does not hold 50 frames of side 96"):
-        RawFrameStream(raw.path, 50, SIZE * 2).read(np.array([0]))
-    with pytest.raises(ValueError, match="frame 1 is uint8"), RawFrameWriter(raw.path) as writer:
-        writer.write(picture(0))
-        writer.write(picture(0)[:16])
 
 
 def test_a_frame_error_survives_pickling(stream):

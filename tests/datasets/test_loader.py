@@ -1,6 +1,5 @@
 """The loader: right pairs, the same whatever threads, ranks or interruptions."""
 
-import json
 import os
 import time
 
@@ -10,10 +9,8 @@ import torch
 
 from datasets.frames import FrameError, FrameStream
 from datasets.loader import PairLoader
-from datasets.store import Store, frame_files, open_frame_writer
 from datasets.windows import list_windows
 from tests.prepared import write_dataset
-from utils.atomic_io import write_text
 
 
 @pytest.fixture(scope="module")
@@ -113,22 +110,6 @@ def test_without_video_no_frame_is_read(tmp_path):
     assert same(batches[1:], collect(loader, 4, start=1))
 
 
-def test_raw_frames_are_read_where_dataset_json_says_so(tmp_path):
-    store = write_dataset(tmp_path / "d", ["walking", "fall"])
-    expected = collect(PairLoader(list_windows(store, needs_video=True), 3, 10, "none", seed=1))
-    for recording, name in enumerate(store.recordings["id"]):
-        with open_frame_writer(store.root, name, "raw", jpeg_quality=90) as writer:
-            for frame in store.frames(recording).read(np.arange(150)):
-                writer.write(frame)
-        for path in frame_files(store.root, name, "jpeg"):
-            path.unlink()
-    write_text(store.root / "dataset.json", json.dumps(store.info | {"store": "raw"}))
-    assert same(expected, collect(PairLoader(list_windows(Store(store.root), needs_video=True), 3, 10, "none", seed=1)))
-    write_text(store.root / "dataset.json", json.dumps(store.info | {"store": "png"}))
-    with pytest.raises(ValueError, match="store 'png' must be jpeg or raw"):
-        Store(store.root).frames(0)
-
-
 def test_buffers_are_reused_but_never_while_a_batch_is_in_use(windows):
     loader = PairLoader(windows, 4, 10, "recording", seed=3)
     expected = collect(PairLoader(windows, 4, 10, "recording", seed=3), epoch=1)
@@ -226,11 +207,10 @@ def test_evaluation_never_replaces_an_unreadable_window(tmp_path):
         collect(data.loader(train=False))
 
 
-@pytest.mark.parametrize("decode_on", [None, torch.device("cpu")])
-def test_a_report_leaves_unreadable_windows_out_and_counts_them(tmp_path, caplog, decode_on):
+def test_a_report_leaves_unreadable_windows_out_and_counts_them(tmp_path, caplog):
     """Whole batches of them too; the others come as they would have."""
     data = Unreadable(tmp_path / "d", 3, 7)
-    batches = data.loader(batch_size=3, train=False, leave_out=True, decode_on=decode_on)
+    batches = data.loader(batch_size=3, train=False, leave_out=True)
     found = [(b.imu.clone(), b.to(torch.device("cpu"))[1].clone(), b.index.clone()) for b in batches.epoch(0)]
     good = [k for k in range(40) if k not in data.bad]
     assert torch.cat([index for _, _, index in found]).tolist() == good
@@ -238,7 +218,7 @@ def test_a_report_leaves_unreadable_windows_out_and_counts_them(tmp_path, caplog
     readable = PairLoader(data.windows.subset(np.array(good)), 30, 10, "recording", train=False)
     ((imu, video, _),) = collect(readable)
     assert torch.equal(torch.cat([part[0] for part in found]), imu)
-    assert (torch.cat([part[1] for part in found]).int() - video.int()).abs().max() <= (3 if decode_on else 0)
+    assert torch.equal(torch.cat([part[1] for part in found]), video)
     assert sum(batches.unreadable.by_file().values()) == 10
     assert caplog.text.count("its unreadable windows are left out of the report") == 2
     with pytest.raises(FrameError, match="9 of 40 windows cannot be read, 8 may be"):

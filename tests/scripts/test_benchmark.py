@@ -46,7 +46,7 @@ def store(tmp_path_factory, video, raw_imu) -> Store:
     """20 s whose IMU is ``raw_imu`` after the median filter, and whose frames are the video's, again and again."""
     root = tmp_path_factory.mktemp("data") / "d"
     pictures = list(frames_at(video, np.arange(50) / 10, SIZE))
-    with open_frame_writer(root, "a", "jpeg", jpeg_quality=95) as writer:
+    with open_frame_writer(root, "a", jpeg_quality=95) as writer:
         for k in range(200):
             writer.write(pictures[k % 50])
     filtered = medfilt(raw_imu.astype(np.float64), (5, 1)).astype(np.float32)

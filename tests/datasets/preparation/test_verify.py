@@ -176,20 +176,20 @@ def test_no_dataset_no_verdict(tmp_path):
         prepare.main(["--verify", str(tmp_path)])
 
 
-def test_stored_pixels_and_measures_are_read_too(tmp_path):
-    with open_frame_writer(tmp_path, "a", "raw", jpeg_quality=90) as writer:
+def test_measures_are_read_too(tmp_path):
+    with open_frame_writer(tmp_path, "a", jpeg_quality=90) as writer:
         for k in range(50):
             writer.write(np.full((16, 16, 3), k, np.uint8))
     imu, measures = np.ones((250, 6), np.float32), np.zeros((1, len(MEASURES)))
     recording = PreparedRecording("a", "a", imu, "", "", "", 50.0, "", frames=50, measures=measures)
-    write_source(tmp_path, "a", "", [recording], store="raw")
-    info = {"name": "d", "simulated": True, "frame_size": 16, "store": "raw", "settings": {}, "versions": {}}
+    write_source(tmp_path, "a", "", [recording])
+    info = {"name": "d", "simulated": True, "frame_size": 16, "settings": {}, "versions": {}}
     finish(tmp_path, ["a"], [], [], info)
     report = verify(tmp_path)
-    assert report.damage == [] and report.checked["files"] == 3 and report.checked["frames decoded"] >= 5
-    flip(frames_path(tmp_path, "a", "raw"))
+    assert report.damage == [] and report.checked["files"] == 4 and report.checked["frames decoded"] >= 5
+    flip(frames_path(tmp_path, "a"))
     flip(quality_path(tmp_path, "a"))
-    assert [line.split(":")[0] for line in damage(tmp_path)] == ["frames/a.npy", "quality/a.npy"]
+    assert [line.split(":")[0] for line in damage(tmp_path)] == ["frames/a.mjpeg", "quality/a.npy"]
 
 
 @pytest.mark.parametrize(
