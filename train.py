@@ -21,13 +21,14 @@ import signal
 import sys
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from datasets.loader import PairLoader
+from datasets.loader import LoaderSettings, PairLoader
 from datasets.protocols.validation import exclude_classes, hold_out
 from datasets.store import open_store
 from datasets.windows import list_windows
@@ -86,13 +87,27 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
     windows = exclude_classes(list_windows(store, objective.needs_video), config.exclude_classes or [])
     trained, kept = hold_out(windows, config.held_out, config.max_held_out, config.seed)
     training, held_out = windows.subset(trained), windows.subset(kept)
-    reading = {"normalize": config.normalize, "num_threads": config.num_workers, "seed": config.seed, "pin": on_gpu}
-    reading["frames_used"] = objective.frames_used
-    placed = {"rank": ranks.rank, "world_size": ranks.world_size}
-    clip_len = config.clip_len if objective.needs_video else 0
-    loader = PairLoader(training, batch_per_rank, clip_len, **reading, **placed)
-    for_report = reading | {"train": False, "leave_out": True, "max_unreadable": 0.5}
-    held_out_loader = PairLoader(held_out, config.micro_batch_size or batch_per_rank, clip_len, **for_report)
+    reading = LoaderSettings(
+        batch_per_rank,
+        config.clip_len if objective.needs_video else 0,
+        config.normalize,
+        seed=config.seed,
+        num_threads=config.num_workers,
+        frames_used=objective.frames_used,
+        rank=ranks.rank,
+        world_size=ranks.world_size,
+        pin=on_gpu,
+    )
+    for_report = replace(
+        reading,
+        batch_size=config.micro_batch_size or batch_per_rank,
+        train=False,
+        leave_out=True,
+        max_unreadable=0.5,
+        rank=0,
+        world_size=1,
+    )
+    loader, held_out_loader = PairLoader(training, reading), PairLoader(held_out, for_report)
     steps_per_epoch = len(loader)
     total_steps = steps_per_epoch * config.epochs
     last_step = min(total_steps, config.max_steps or total_steps)

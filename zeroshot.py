@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets.loader import PairLoader
+from datasets.loader import LoaderSettings, PairLoader
 from datasets.protocols.leakage import seen_in_pretraining, true_recordings
 from datasets.protocols.splits import groups_of, paper_column, resolve_classes
 from datasets.protocols.zero_shot import (
@@ -209,13 +209,15 @@ def embed_video(
     """(P, D) unit-norm embeddings of video windows, the middle frame of each chunk."""
     loader = PairLoader(
         windows,
-        config.batch_size,
-        training.clip_len,
-        training.normalize,
-        num_threads=config.num_workers,
-        train=False,
-        pin=device.type == "cuda",
-        frames_used=model.video_encoder.frames_used(training.clip_len),
+        LoaderSettings(
+            config.batch_size,
+            training.clip_len,
+            training.normalize,
+            num_threads=config.num_workers,
+            train=False,
+            pin=device.type == "cuda",
+            frames_used=model.video_encoder.frames_used(training.clip_len),
+        ),
     )
     with torch.inference_mode():
         return torch.cat([model.embed_video(batch.to(device)[1]) for batch in loader.epoch(0)])

@@ -1,15 +1,69 @@
-"""Threads that fill batches ahead of the one in use.
+"""Batches in buffers that are used again, and the threads that fill them ahead of the one in use.
 
 A thread that hangs in a read (a network share that is gone) cannot be ended from Python. So the threads are daemons,
 which do not keep the program alive; whoever waits for a batch waits for a bounded time; and buffers that such a
 thread may still write to are not used again.
 """
 
+import logging
+import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from queue import SimpleQueue
+
+import torch
+from torch import Tensor
+
+from configs.constants import WINDOW_SAMPLES
+from datasets.frames import FrameError
+
+_FEW = 3  # unreadable windows that are allowed in a small dataset, whatever the fraction
+_log = logging.getLogger(__name__)
+
+
+class Slot:
+    """The buffers of one batch. They are filled again only when the batch's copy to the device has ended."""
+
+    def __init__(self, batch: int, frames: int, size: int, pin: bool):
+        self.imu = torch.empty(batch, 6, WINDOW_SAMPLES, pin_memory=pin)
+        self.video = torch.empty(batch, frames, size, size, 3, dtype=torch.uint8, pin_memory=pin)
+        self.copied: torch.cuda.Event | None = None
+
+    def wait(self) -> None:
+        """Until the copy to the device has ended, if there is one."""
+        if self.copied is not None:
+            self.copied.synchronize()
+            self.copied = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch on the host; its tensors are overwritten once the next batch has been asked for.
+
+    Attributes:
+        imu: (B, 6, 250) float32.
+        video: (B, F, S, S, 3) uint8, the frames that are used; F is 0 without video.
+        index: (B,) int64 positions in the loader's windows.
+    """
+
+    imu: Tensor
+    video: Tensor
+    index: Tensor
+    _slot: Slot
+
+    def to(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """IMU and video on a device. On a GPU the copy runs beside the computation."""
+        if device.type != "cuda":
+            return self.imu.to(device), self.video.to(device)
+        imu, video = self.imu.to(device, non_blocking=True), self.video.to(device, non_blocking=True)
+        self._slot.copied = torch.cuda.Event()
+        self._slot.copied.record()
+        return imu, video
 
 
 class Filling:
@@ -121,3 +175,44 @@ class FillingThreads:
             work()
         except Exception as error:  # belongs to whoever waits for the batch
             filling.error = filling.error or error
+
+
+class UnreadableWindows:
+    """Windows whose frames cannot be read: counted, named once per file; too many are an error. Threads share it.
+
+    Args:
+        windows: number of windows in all.
+        max_fraction: of them that may be unreadable; three always may, but never all.
+        fate: what happens to them, in words.
+    """
+
+    def __init__(self, windows: int, max_fraction: float, fate: str):
+        self._windows, self._fate = windows, fate
+        self._allowed = min(max(_FEW, math.floor(max_fraction * windows)), windows - 1)
+        self._files: dict[int, Path] = {}  # window -> file
+        self._lock = threading.Lock()
+
+    def by_file(self) -> dict[Path, int]:
+        """Files that could not be read so far, with the number of windows that each cost."""
+        with self._lock:
+            return dict(Counter(self._files.values()))
+
+    def note(self, index: int, error: FrameError) -> None:
+        """Count a window that cannot be read; its file is named once.
+
+        Raises:
+            FrameError: if there are now too many of them.
+        """
+        with self._lock:
+            first_of_file = error.path not in self._files.values()
+            self._files[index] = error.path
+            files = Counter(path.name for path in self._files.values())
+        if first_of_file:
+            _log.warning("%s: its unreadable windows are %s", error, self._fate)
+        if files.total() > self._allowed:
+            raise FrameError(
+                error.path.parent,
+                f"{files.total()} of {self._windows} windows cannot be read, {self._allowed} may be: "
+                + ", ".join(f"{name} ({count})" for name, count in files.most_common(20))
+                + "; prepare these recordings again",
+            )

@@ -16,8 +16,8 @@ from torch.nn.parallel import DistributedDataParallel
 import train
 from configs.load import parse, read_yaml
 from configs.training import TrainConfig
-from datasets.batch import Batch
 from datasets.loader import PairLoader
+from datasets.prefetch import Batch
 from models import build_model
 from models.compiling import compile_encoders
 from models.losses import contrastive_loss
@@ -151,7 +151,7 @@ def recorded(run: Callable[[], object]) -> list[list[str]]:
     class Recorder(PairLoader):
         def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[Batch]:
             for batch in super().epoch(epoch, start_batch):
-                seen.extend([self.windows.ids(batch.index.numpy())] if self.train else [])
+                seen.extend([self.windows.ids(batch.index.numpy())] if self.settings.train else [])
                 yield batch
 
     train.PairLoader = Recorder

@@ -16,7 +16,7 @@ import torch
 
 from configs.constants import CHANNELS, FRAME_RATE_HZ, GYRO, IMU_RATE_HZ, WINDOW_FRAMES, WINDOW_S
 from configs.reporting import BenchmarkConfig
-from datasets.loader import PairLoader
+from datasets.loader import LoaderSettings, PairLoader
 from datasets.preparation.finalize import finish
 from datasets.preparation.journal import PreparedRecording, write_source
 from datasets.preparation.source_video import frames_at
@@ -193,7 +193,7 @@ def source_windows(video: Path, length_s: float, cfg: BenchmarkConfig):
 def epochs_of(windows: Windows, cfg: BenchmarkConfig, num_threads: int, clip_len: int | None = None, epochs: int = 1):
     """A contender: our loader, whole epochs of it."""
     clip_len = cfg.clip_len if clip_len is None else clip_len
-    loader = PairLoader(windows, cfg.batch_size, clip_len, "recording", num_threads=num_threads)
+    loader = PairLoader(windows, LoaderSettings(cfg.batch_size, clip_len, "recording", num_threads=num_threads))
     numbers = itertools.count()
     return lambda: sum(len(batch.index) for _ in range(epochs) for batch in loader.epoch(next(numbers)))
 
@@ -223,7 +223,7 @@ def write_csv(path: Path, minutes: float) -> None:
 def read_epoch(root: Path, batch_size: int, clip_len: int) -> None:
     """An epoch with two threads."""
     windows = list_windows(Store(root), needs_video=True)
-    for _ in PairLoader(windows, batch_size, clip_len, "recording", num_threads=2).epoch(0):
+    for _ in PairLoader(windows, LoaderSettings(batch_size, clip_len, "recording", num_threads=2)).epoch(0):
         pass
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from datasets.frames import FrameError, FrameStream
-from datasets.loader import PairLoader
+from datasets.loader import LoaderSettings, PairLoader
 from datasets.windows import list_windows
 from tests.prepared import write_dataset
 
@@ -17,6 +17,11 @@ from tests.prepared import write_dataset
 def windows(tmp_path_factory):
     store = write_dataset(tmp_path_factory.mktemp("data") / "d", ["walking", "standing", "fall"], seconds=50)
     return list_windows(store, needs_video=True)  # 30 windows
+
+
+def load(windows, *settings, **more):
+    """A loader with the settings in their order, or by name."""
+    return PairLoader(windows, LoaderSettings(*settings, **more))
 
 
 def collect(loader, epoch=0, start=0):
@@ -30,7 +35,7 @@ def same(first, second):
 
 
 def test_imu_and_frames_belong_to_the_window(windows):
-    for imu, video, index in collect(PairLoader(windows, 4, 10, "none")):
+    for imu, video, index in collect(load(windows, 4, 10, "none")):
         np.testing.assert_array_equal(imu, windows.imu(index.numpy(), "none"))
         for row, position in enumerate(index.tolist()):
             first = windows.start[position] // 5
@@ -41,21 +46,21 @@ def test_imu_and_frames_belong_to_the_window(windows):
 
 
 def test_threads_do_not_change_what_is_read(windows):
-    one = collect(PairLoader(windows, 4, 10, "recording", seed=3, num_threads=1), epoch=2)
-    three = collect(PairLoader(windows, 4, 10, "recording", seed=3, num_threads=3), epoch=2)
+    one = collect(load(windows, 4, 10, "recording", seed=3, num_threads=1), epoch=2)
+    three = collect(load(windows, 4, 10, "recording", seed=3, num_threads=3), epoch=2)
     assert same(one, three)
-    assert not same(one, collect(PairLoader(windows, 4, 10, "recording", seed=4), epoch=2))
-    assert not same(one, collect(PairLoader(windows, 4, 10, "recording", seed=3), epoch=1))
+    assert not same(one, collect(load(windows, 4, 10, "recording", seed=4), epoch=2))
+    assert not same(one, collect(load(windows, 4, 10, "recording", seed=3), epoch=1))
 
 
 def test_an_epoch_can_begin_anywhere(windows):
-    loader = PairLoader(windows, 4, 10, "recording", seed=3)
+    loader = load(windows, 4, 10, "recording", seed=3)
     assert same(collect(loader, 1)[3:], collect(loader, 1, start=3))
 
 
 def test_ranks_share_the_batch_of_one_process(windows):
-    one = collect(PairLoader(windows, 6, 4, "recording", seed=1), epoch=1)
-    ranks = [collect(PairLoader(windows, 2, 4, "recording", seed=1, rank=r, world_size=3), epoch=1) for r in range(3)]
+    one = collect(load(windows, 6, 4, "recording", seed=1), epoch=1)
+    ranks = [collect(load(windows, 2, 4, "recording", seed=1, rank=r, world_size=3), epoch=1) for r in range(3)]
     assert len(one) == len(ranks[0]) == 5
     for k, whole in enumerate(one):
         for part in range(3):
@@ -63,13 +68,13 @@ def test_ranks_share_the_batch_of_one_process(windows):
 
 
 def test_training_sees_each_window_once_and_drops_an_uneven_end(windows):
-    seen = torch.cat([index for _, _, index in collect(PairLoader(windows, 8, 0, "none"))])
+    seen = torch.cat([index for _, _, index in collect(load(windows, 8, 0, "none"))])
     assert len(seen) == 24
     assert len(set(seen.tolist())) == 24
 
 
 def test_evaluation_keeps_order_middle_frames_and_the_last_batch(windows):
-    batches = collect(PairLoader(windows, 8, 10, "none", train=False))
+    batches = collect(load(windows, 8, 10, "none", train=False))
     assert torch.cat([index for _, _, index in batches]).tolist() == list(range(30))
     assert batches[-1][1].shape == (6, 10, 32, 32, 3)
     first = batches[0][1][0].float().mean((1, 2, 3))
@@ -79,27 +84,25 @@ def test_evaluation_keeps_order_middle_frames_and_the_last_batch(windows):
 @pytest.mark.parametrize("train", [True, False])
 def test_frames_that_nobody_uses_are_not_read_and_the_others_are_the_same(windows, monkeypatch, train):
     used, read, original = [5, 6], [], FrameStream.read_into
-    whole = collect(PairLoader(windows, 4, 10, "recording", seed=3, train=train), epoch=2)
+    whole = collect(load(windows, 4, 10, "recording", seed=3, train=train), epoch=2)
     monkeypatch.setattr(FrameStream, "read_into", lambda *a: (read.append(len(a[1])), original(*a)))
-    some = collect(PairLoader(windows, 4, 10, "recording", seed=3, train=train, frames_used=used), epoch=2)
+    some = collect(load(windows, 4, 10, "recording", seed=3, train=train, frames_used=used), epoch=2)
     assert read == [2] * sum(len(index) for _, _, index in some)
     assert same(some, [(imu, video[:, used], index) for imu, video, index in whole])
 
 
 @pytest.mark.parametrize("clip_len", [0, 4])
 def test_a_rank_without_windows_in_the_last_batch_gets_an_empty_one(windows, clip_len):
-    first, second = (
-        collect(PairLoader(windows, 20, clip_len, "none", train=False, rank=r, world_size=2)) for r in (0, 1)
-    )
+    first, second = (collect(load(windows, 20, clip_len, "none", train=False, rank=r, world_size=2)) for r in (0, 1))
     assert [len(batch[2]) for batch in first + second] == [20, 10]
-    (empty,) = collect(PairLoader(windows, 30, clip_len, "none", train=False, rank=1, world_size=2))
+    (empty,) = collect(load(windows, 30, clip_len, "none", train=False, rank=1, world_size=2))
     assert [part.shape for part in empty] == [(0, 6, 250), (0, clip_len, 32, 32, 3), (0,)]
 
 
 def test_without_video_no_frame_is_read(tmp_path):
     store = write_dataset(tmp_path / "d", ["walking"], video=False, seconds=30)
     windows = list_windows(store)
-    loader = PairLoader(windows, 3, 0, "recording", seed=2)
+    loader = load(windows, 3, 0, "recording", seed=2)
     batches = collect(loader, 4)
     order = np.arange(6)
     np.random.default_rng([2, 4]).shuffle(order)
@@ -111,8 +114,8 @@ def test_without_video_no_frame_is_read(tmp_path):
 
 
 def test_buffers_are_reused_but_never_while_a_batch_is_in_use(windows):
-    loader = PairLoader(windows, 4, 10, "recording", seed=3)
-    expected = collect(PairLoader(windows, 4, 10, "recording", seed=3), epoch=1)
+    loader = load(windows, 4, 10, "recording", seed=3)
+    expected = collect(load(windows, 4, 10, "recording", seed=3), epoch=1)
     for _ in loader.epoch(0):
         break  # an epoch that is left early gives its buffers back too
     kept = [slot.video.data_ptr() for slot in loader._slots]
@@ -140,7 +143,7 @@ class Unreadable:
         self.bad = {k for k in range(40) if self.windows.recording[k] in lost}
 
     def loader(self, batch_size=5, max_unreadable=0.3, **more):
-        return PairLoader(self.windows, batch_size, 10, "recording", seed=3, max_unreadable=max_unreadable, **more)
+        return load(self.windows, batch_size, 10, "recording", seed=3, max_unreadable=max_unreadable, **more)
 
 
 def test_an_unreadable_window_is_replaced_whole_and_reproducibly(tmp_path, caplog):
@@ -215,7 +218,7 @@ def test_a_report_leaves_unreadable_windows_out_and_counts_them(tmp_path, caplog
     good = [k for k in range(40) if k not in data.bad]
     assert torch.cat([index for _, _, index in found]).tolist() == good
     assert all(len(index) for _, _, index in found)
-    readable = PairLoader(data.windows.subset(np.array(good)), 30, 10, "recording", train=False)
+    readable = load(data.windows.subset(np.array(good)), 30, 10, "recording", train=False)
     ((imu, video, _),) = collect(readable)
     assert torch.equal(torch.cat([part[0] for part in found]), imu)
     assert torch.equal(torch.cat([part[1] for part in found]), video)
@@ -235,7 +238,7 @@ def test_a_read_that_hangs_ends_in_an_error_that_names_it(tmp_path):
     pipe = store.root / "frames" / "rec001.mjpeg"
     pipe.unlink()
     os.mkfifo(pipe)
-    loader = PairLoader(list_windows(store, needs_video=True), 3, 10, "none", num_threads=2, timeout_s=0.5)
+    loader = load(list_windows(store, needs_video=True), 3, 10, "none", num_threads=2, timeout_s=0.5)
     begun = time.monotonic()
     try:
         with pytest.raises(TimeoutError, match=r"no window was read within 0.5 s; still reading rec001@\d+ \(.*rec001"):
@@ -247,15 +250,15 @@ def test_a_read_that_hangs_ends_in_an_error_that_names_it(tmp_path):
 
 
 def test_a_slow_read_is_waited_for(windows):
-    loader = PairLoader(windows, 4, 10, "recording", seed=3, num_threads=1, timeout_s=1.0)
+    loader = load(windows, 4, 10, "recording", seed=3, num_threads=1, timeout_s=1.0)
     read = loader.read_video
     loader.read_video = lambda *words: (time.sleep(0.4), read(*words))  # a batch takes longer than the limit
     epoch = loader.epoch(0)
     index = next(epoch).index
     epoch.close()
-    assert torch.equal(index, collect(PairLoader(windows, 4, 10, "recording", seed=3))[0][2])
+    assert torch.equal(index, collect(load(windows, 4, 10, "recording", seed=3))[0][2])
 
 
 def test_too_few_windows_for_a_batch_is_an_error(windows):
     with pytest.raises(ValueError, match="30 windows do not fill one batch of 16 x 2 ranks"):
-        PairLoader(windows, 16, 10, "none", world_size=2)
+        load(windows, 16, 10, "none", world_size=2)

@@ -2,7 +2,7 @@
 
 import torch
 
-from datasets.loader import PairLoader
+from datasets.loader import LoaderSettings, PairLoader
 from datasets.store import open_store
 from datasets.windows import list_windows
 from tests.gpu.running import DEVICE, within
@@ -11,7 +11,7 @@ from tests.gpu.running import DEVICE, within
 def batches(data, device, **settings):
     """An epoch on a device, and the rows of each batch; every batch is used before the next is asked for."""
     windows = list_windows(open_store(data, "sim_ego4d"), needs_video=True)
-    loader = PairLoader(windows, 16, 10, "dataset", num_threads=4, **settings)
+    loader = PairLoader(windows, LoaderSettings(16, 10, "dataset", num_threads=4, **settings))
     busy = torch.ones(2048, 2048, device=device)
     found = []
     for batch in loader.epoch(1):

@@ -14,7 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from configs.training import TrainConfig
-from datasets.loader import PairLoader
+from datasets.loader import LoaderSettings, PairLoader
 from datasets.windows import list_windows
 from models import build_imu_encoder, build_model, build_objective
 from models.probe import embed_imu, train_linear_heads
@@ -97,7 +97,7 @@ def first_batch(windows, config):
     objective = build_objective(config)
     clip_len = config.clip_len if objective.needs_video else 0
     settings = {"num_threads": 1, "frames_used": objective.frames_used}
-    return next(PairLoader(windows, BATCH, clip_len, config.normalize, **settings).epoch(1))
+    return next(PairLoader(windows, LoaderSettings(BATCH, clip_len, config.normalize, **settings)).epoch(1))
 
 
 def on_cuda(*tensors) -> bool:

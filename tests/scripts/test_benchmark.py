@@ -12,7 +12,7 @@ import torch
 from scipy.signal import medfilt
 
 from configs.reporting import BenchmarkConfig
-from datasets.loader import PairLoader
+from datasets.loader import LoaderSettings, PairLoader
 from datasets.preparation.finalize import finish
 from datasets.preparation.journal import PreparedRecording, write_source
 from datasets.preparation.source_video import frames_at, probe
@@ -113,7 +113,7 @@ def test_the_best_case_gives_what_the_loader_gives(store, raw_imu, tmp_path):
     files = loader.write_cache(store, tmp_path)
     assert len(files) == 4
     dataset = authors_way.CachedWindows(files, tmp_path / "imu.npy", 8, 50, authors_way.image_processor(SIZE))
-    (batch,) = PairLoader(list_windows(store), 4, 50, "recording", train=False).epoch(0)
+    (batch,) = PairLoader(list_windows(store), LoaderSettings(4, 50, "recording", train=False)).epoch(0)
     for index in range(8):
         imu, video = dataset[index]
         np.testing.assert_allclose(imu, batch.imu[index % 4], atol=1e-5)
@@ -122,7 +122,7 @@ def test_the_best_case_gives_what_the_loader_gives(store, raw_imu, tmp_path):
 
 def test_worker_processes_give_what_the_loader_gives(store):
     windows = list_windows(store)
-    (ours,) = PairLoader(windows, 4, 50, "recording", train=False).epoch(0)
+    (ours,) = PairLoader(windows, LoaderSettings(4, 50, "recording", train=False)).epoch(0)
     (theirs,) = authors_way.worker_loader(authors_way.StoreWindows(windows, 50), 4, 1)
     imu, video, index = theirs
     assert sorted(index.tolist()) == [0, 1, 2, 3]
