@@ -23,18 +23,21 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from datasets.loader import LoaderSettings, PairLoader
 from datasets.protocols.validation import exclude_classes, hold_out
-from datasets.store import open_store
-from datasets.windows import list_windows
+from datasets.store import Store, open_store
+from datasets.windows import Windows, list_windows
 from models import build_objective, build_on_first_rank
 from models.batchnorm import hold_statistics
 from models.compiling import CompileError, compile_encoders
+from models.objectives import CrossModal, Masked
 from models.pretrained import WeightsError
 from utils import checkpoint, distributed
 from utils.failure import OutOfMemory, fail_together, run
@@ -76,38 +79,15 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
         folder: of the run.
         cleanup: takes what must be undone when the run ends, however it ends.
     """
-    device, on_gpu = ranks.device, ranks.device.type == "cuda"
-    batch_per_rank = config.batch_size_per_rank(ranks.world_size)
+    device = ranks.device
     started_from = distributed.on_first_rank(lambda: choose_checkpoint(config.resume, folder / "checkpoints"))
     seed_everything(config.seed)
     objective = build_objective(config)  # what the method makes of a batch
 
     # Data
-    store = open_store(config.data_root, config.dataset)
-    windows = exclude_classes(list_windows(store, objective.needs_video), config.exclude_classes or [])
-    trained, kept = hold_out(windows, config.held_out, config.max_held_out, config.seed)
-    training, held_out = windows.subset(trained), windows.subset(kept)
-    reading = LoaderSettings(
-        batch_per_rank,
-        config.clip_len if objective.needs_video else 0,
-        config.normalize,
-        seed=config.seed,
-        num_threads=config.num_workers,
-        frames_used=objective.frames_used,
-        rank=ranks.rank,
-        world_size=ranks.world_size,
-        pin=on_gpu,
-    )
-    for_report = replace(
-        reading,
-        batch_size=config.micro_batch_size or batch_per_rank,
-        train=False,
-        leave_out=True,
-        max_unreadable=0.5,
-        rank=0,
-        world_size=1,
-    )
-    loader, held_out_loader = PairLoader(training, reading), PairLoader(held_out, for_report)
+    loader, held_out_loader = build_loaders(config, objective, ranks)
+    training, held_out = loader.windows, held_out_loader.windows
+    store = training.store
     steps_per_epoch = len(loader)
     total_steps = steps_per_epoch * config.epochs
     last_step = min(total_steps, config.max_steps or total_steps)
@@ -123,45 +103,27 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
     dtype = autocast_dtype(config.precision, device)
     scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
 
-    # Where an earlier run stopped
+    # Progress, and where to resume
     step, found, chance, mean_loss, reported = 0, {}, {}, math.nan, 0
     digest = hashlib.sha256("\n".join(training.ids()).encode()).hexdigest()
     facts = {"precision": str(dtype), "digest of the training windows": digest, "video_origin": config.video_origin}
     torch.manual_seed(config.seed + ranks.rank)  # ranks share weights, not dropout
     if started_from is not None:
-        payload = checkpoint.load(started_from, kind="pretrain")
-        earlier = build(TrainConfig, payload["config"], str(started_from))
-        settings = (run.model_dump(mode="json") for run in (earlier, config))
-        check_same_experiment(payload, *settings, facts, FREE_ON_RESUME, started_from)
-        checkpoint.load_weights(model, payload["model"], started_from)
-        optimizer.load_state_dict(payload["optimizer"])
-        scaler.load_state_dict(payload["scaler"])
+        payload = restore(started_from, config, facts, model, optimizer, scaler, ranks)
         step = payload["step"]
-        restore_random_state(payload["random_state"], ranks.rank, ranks.world_size, config.seed + step, device)
         mean_loss, found, chance, reported = payload.get("report", (mean_loss, found, chance, reported))
     engine = model
     if ranks.world_size > 1:
-        ids = [device.index] if on_gpu else None
+        ids = [device.index] if device.type == "cuda" else None
         engine = DistributedDataParallel(model, device_ids=ids, gradient_as_bucket_view=True)
 
-    title = f"{'simulated ' if store.simulated else ''}{config.dataset}"
     if ranks.first:
         open_run(folder, dump(config), device, ranks.world_size)
         metrics = MetricsLog(folder, first_step=step)
         cleanup.callback(metrics.close)
-    lines = {"run": folder, "data": f"{title}: {len(training)} windows to train on, {len(held_out)} held out"}
-    if config.held_out and not len(held_out):
-        lines[""] = f"(there is only one session or recording: none can be held out, no {objective.report} is reported)"
-    parts = (config.imu_encoder, config.video_encoder, config.loss and f"{config.loss} loss", config.video_origin)
-    lines["model"] = f"{config.model}: {', '.join(part for part in parts if part)}"
-    sizes = (sum(p.numel() for p in values) / 1e6 for values in (model.parameters(), parameters))
-    lines["parameters"] = "{:.2f} M, of which {:.2f} M are trained".format(*sizes)
-    lines["batch"] = f"{config.batch_size} windows: {batch_per_rank} on each of {ranks.world_size} ranks"
-    lines["steps"] = f"{total_steps}: {config.epochs} epochs of {steps_per_epoch}"
-    lines["device"] = f"{torch.cuda.get_device_name(device) if on_gpu else 'CPU'}, {str(dtype).split('.')[1]}"
+    log_plan(folder, config, objective, loader, held_out, model, ranks, dtype)
     if started_from is not None:
-        lines["resumed"] = f"{started_from}, at step {step}"
-    log_facts(log, lines)
+        log_facts(log, {"resumed": f"{started_from}, at step {step}"})
 
     def save(*names: str) -> None:
         """Write one checkpoint under these names; every rank adds the state of its randomness."""
@@ -177,7 +139,7 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
         for other in others:
             checkpoint.copy(first, other)
         if (folder / "metrics.csv").exists():
-            loss_curve(folder / "metrics.csv", folder / "loss.png", f"{title}: {folder.name}")
+            loss_curve(folder / "metrics.csv", folder / "loss.png", f"{title_of(store)}: {folder.name}")
 
     # Training
     stopped_by: list[int] = []
@@ -261,6 +223,97 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
         write_json(folder / "results.json", result | {"config": config.model_dump(mode="json")})
     log.info("done        %s", folder / "checkpoints" / "last.pt")
     return 0
+
+
+def build_loaders(
+    config: TrainConfig, objective: CrossModal | Masked, ranks: distributed.Ranks
+) -> tuple[PairLoader, PairLoader]:
+    """Batches of this rank to train on, and batches of the held-out windows, which rank 0 evaluates alone."""
+    store = open_store(config.data_root, config.dataset)
+    windows = exclude_classes(list_windows(store, objective.needs_video), config.exclude_classes or [])
+    trained, kept = hold_out(windows, config.held_out, config.max_held_out, config.seed)
+    batch_per_rank = config.batch_size_per_rank(ranks.world_size)
+    settings = LoaderSettings(
+        batch_per_rank,
+        config.clip_len if objective.needs_video else 0,
+        config.normalize,
+        seed=config.seed,
+        num_threads=config.num_workers,
+        frames_used=objective.frames_used,
+        rank=ranks.rank,
+        world_size=ranks.world_size,
+        pin=ranks.device.type == "cuda",
+    )
+    of_report = replace(
+        settings,
+        batch_size=config.micro_batch_size or batch_per_rank,
+        train=False,
+        leave_out=True,
+        max_unreadable=0.5,
+        rank=0,
+        world_size=1,
+    )
+    return PairLoader(windows.subset(trained), settings), PairLoader(windows.subset(kept), of_report)
+
+
+def restore(
+    path: Path,
+    config: TrainConfig,
+    facts: dict[str, Any],
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    ranks: distributed.Ranks,
+) -> dict[str, Any]:
+    """Put model, optimizer, scaler and random generators back to a checkpoint's state; returns the checkpoint.
+
+    Raises:
+        CheckpointError: if the file cannot be used, or is of another experiment.
+    """
+    payload = checkpoint.load(path, kind="pretrain")
+    before = build(TrainConfig, payload["config"], str(path))
+    settings = (run.model_dump(mode="json") for run in (before, config))
+    check_same_experiment(payload, *settings, facts, FREE_ON_RESUME, path)
+    checkpoint.load_weights(model, payload["model"], path)
+    optimizer.load_state_dict(payload["optimizer"])
+    scaler.load_state_dict(payload["scaler"])
+    seed = config.seed + payload["step"]
+    restore_random_state(payload["random_state"], ranks.rank, ranks.world_size, seed, ranks.device)
+    return payload
+
+
+def log_plan(
+    folder: Path,
+    config: TrainConfig,
+    objective: CrossModal | Masked,
+    loader: PairLoader,
+    held_out: Windows,
+    model: nn.Module,
+    ranks: distributed.Ranks,
+    dtype: torch.dtype,
+) -> None:
+    """Log what the run is about to do."""
+    training = loader.windows
+    lines = {"run": folder}
+    lines["data"] = f"{title_of(training.store)}: {len(training)} windows to train on, {len(held_out)} held out"
+    if config.held_out and not len(held_out):
+        lines[""] = f"(there is only one session or recording: none can be held out, no {objective.report} is reported)"
+    parts = (config.imu_encoder, config.video_encoder, config.loss and f"{config.loss} loss", config.video_origin)
+    lines["model"] = f"{config.model}: {', '.join(part for part in parts if part)}"
+    total = sum(p.numel() for p in model.parameters()) / 1e6
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad) / 1e6
+    lines["parameters"] = f"{total:.2f} M, of which {trained:.2f} M are trained"
+    per_rank = loader.settings.batch_size
+    lines["batch"] = f"{config.batch_size} windows: {per_rank} on each of {ranks.world_size} ranks"
+    lines["steps"] = f"{len(loader) * config.epochs}: {config.epochs} epochs of {len(loader)}"
+    name = torch.cuda.get_device_name(ranks.device) if ranks.device.type == "cuda" else "CPU"
+    lines["device"] = f"{name}, {str(dtype).split('.')[1]}"
+    log_facts(log, lines)
+
+
+def title_of(store: Store) -> str:
+    """Name of a dataset, marked where it is simulated."""
+    return f"{'simulated ' if store.simulated else ''}{store.name}"
 
 
 if __name__ == "__main__":
