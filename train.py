@@ -41,8 +41,14 @@ from models.objectives import CrossModal, Masked
 from models.pretrained import WeightsError
 from utils import checkpoint, distributed
 from utils.failure import OutOfMemory, fail_together, run
-from utils.numerics import NonFiniteError, autocast_dtype, check_scale, describe_non_finite
-from utils.optim import parameter_groups, warmup_cosine
+from utils.optim import (
+    NonFiniteError,
+    autocast_dtype,
+    check_scale,
+    describe_non_finite,
+    parameter_groups,
+    warmup_cosine,
+)
 from utils.plots import loss_curve
 from utils.progress import Stopwatch, describe_step, log_facts, run_log
 from utils.resume import SaveTimer, check_same_experiment, choose_checkpoint, random_state, restore_random_state

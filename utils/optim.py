@@ -1,9 +1,14 @@
-"""How the optimiser goes through a run: learning rate over steps, and which parameters decay."""
+"""The optimisation step: number format, learning rate, weight decay, and errors where a number is not finite."""
 
 import math
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+
+from utils import distributed
+
+MIN_SCALE = 1e-4  # of the loss in fp16; fairseq's --min-loss-scale
 
 # Learnt tokens and positions are added to the input whatever it is, as a bias is: decay would only pull them together.
 _OFFSETS = ("cls_token", "class_embedding", "position_embedding", "position_enc", "mask_token")
@@ -15,7 +20,7 @@ def warmup_cosine(step: int, total_steps: int, warmup: float) -> float:
     Args:
         step: 0 for the first step.
         total_steps: steps of the whole run.
-        warmup: share of steps that rise.
+        warmup: fraction of the steps that rise.
 
     Raises:
         ValueError: if the step lies outside the run.
@@ -57,3 +62,67 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
             is_offset = parameter.ndim < 2 or any(word in name for word in _OFFSETS)
             (keep if is_offset else decay).append(parameter)
     return [{"params": decay, "weight_decay": weight_decay}, {"params": keep, "weight_decay": 0.0}]
+
+
+class NonFiniteError(RuntimeError):
+    """Loss or gradient is not a number. The message says why; weights and buffers are as before the step."""
+
+
+def autocast_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """Number format of forward and backward.
+
+    Args:
+        precision: ``fp32``, ``bf16``, ``fp16``, or ``auto``: bf16 where the GPU has it, else fp16, fp32 on a CPU.
+    """
+    if precision == "auto":
+        if device.type != "cuda":
+            return torch.float32
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+
+
+def check_scale(scaler: torch.amp.GradScaler, step: int) -> None:
+    """After a step that fp16 skipped, because its gradient was not finite: may the run go on?
+
+    Each such step halves the loss scale. Gradients that overflow at any scale would halve it for ever, with no weight
+    moved.
+
+    Args:
+        step: counted from 0.
+
+    Raises:
+        NonFiniteError: if the scale is below ``MIN_SCALE``.
+    """
+    if scaler.get_scale() < MIN_SCALE:
+        raise NonFiniteError(
+            f"the loss scale of fp16 fell to {scaler.get_scale():.1e} at step {step}: gradients are not finite "
+            "however small the loss is made, so nothing is learnt any more. Start another run with --precision bf16 "
+            "(fp32 where the GPU lacks it), or with a lower --lr"
+        )
+
+
+def describe_non_finite(step: int, ids: list[str], imu: Tensor, outputs: Tensor) -> str:
+    """What to look at after a loss or gradient that is not a number; all ranks together.
+
+    Args:
+        step: counted from 0.
+        ids: of this rank's windows.
+        imu: (B, 6, 250).
+        outputs: (B, D) of the model.
+    """
+    rows = {
+        "IMU signal not finite in": ~imu.isfinite().flatten(1).all(1),
+        "the model's output is not finite for": ~outputs.isfinite().all(1),
+    }
+    mine = {what: [ids[row] for row in bad.nonzero().flatten().tolist()] for what, bad in rows.items()}
+    everywhere = distributed.gather_objects(mine)
+    for what in rows:
+        if named := [window for rank in everywhere for window in rank[what]]:
+            break
+    else:
+        what, named = "batch", [f"of step {step}"]
+    shown = ", ".join(named[:5]) + (" ..." if len(named) > 5 else "")
+    return (
+        f"loss or gradient is not finite at step {step}: {what} {shown}. "
+        "Nothing was updated. Look at these windows; if they are sound, lower --lr, or use --precision fp32"
+    )

@@ -30,7 +30,7 @@ from scripts.benchmarks import loader, videos
 from scripts.benchmarks.measure import Cost, Report, measure, per_wall_s, progress, spread
 from scripts.benchmarks.rivals import authors_way
 from scripts.benchmarks.rivals.authors_training import AuthorsTraining, SourceWindows
-from utils.numerics import autocast_dtype
+from utils.optim import autocast_dtype
 from utils.progress import PHASES
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -19,7 +19,7 @@ from models import build_model, build_objective
 from scripts.benchmarks import train as benchmark
 from tests.gpu.running import DRY_RUN, NO_DROPOUT, ROOT, differences, logged, within
 from tests.training import SIZES
-from utils.numerics import autocast_dtype
+from utils.optim import autocast_dtype
 
 GOAL = 0.4  # of what the card gives in a big matrix product
 STEPS = 10 if DRY_RUN else 40

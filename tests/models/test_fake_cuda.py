@@ -21,7 +21,7 @@ from models.probe import embed_imu, train_linear_heads
 from tests.prepared import write_dataset
 from tests.training import SIZES
 from utils.distributed import all_reduce_sum
-from utils.numerics import autocast_dtype
+from utils.optim import autocast_dtype
 
 pytestmark = pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")
 
