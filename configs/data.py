@@ -51,11 +51,6 @@ class PrepareConfig(Config):
     num_workers: int = setting(0, ge=0, help="processes; 0 takes every core")
     backend: Literal["local", "dask"] = setting("local", help="work on this machine, or on a Dask cluster")
     scheduler: str | None = setting(None, help="dask: address of the scheduler, such as tcp://host:8786")
-    shard: str | None = setting(
-        None,
-        pattern=r"^[1-9][0-9]*/[1-9][0-9]*$",
-        help="N/M: prepare the N-th of M shares of the recordings, for batch queues; the last one writes the tables",
-    )
     max_rejected_share: Share = setting(0.5, help="fail if more than this share of the recordings is left out whole")
     strict: bool = setting(False, help="fail if gravity says that the units of a recording are wrong; else: warn")
     # Quality: windows that touch a stretch (5 s) beyond a limit are not used; the files stay, masked.csv says why
@@ -154,10 +149,6 @@ class PrepareConfig(Config):
             raise ValueError("backend dask and scheduler ADDRESS go together: give both or neither")
         if self.backend == "dask" and self.num_workers:
             raise ValueError("num_workers has no use with backend dask: the cluster has as many workers as it has")
-        if self.shard is not None:
-            number, count = map(int, self.shard.split("/"))
-            if number > count:
-                raise ValueError(f"shard {self.shard}: shards are numbered 1/{count} to {count}/{count}")
         out, raw = self.out.resolve(), self.raw.resolve()
         if out == raw or raw in out.parents or out in raw.parents:
             raise ValueError(f"out {self.out} and raw {self.raw} must not lie in one another: raw is only read")

@@ -23,11 +23,10 @@ from datasets.formats import FORMATS
 from datasets.formats.common import NO_LOSS, with_usable_names
 from datasets.masking import limits_of
 from datasets.preparation.cluster import prepare_on_cluster
-from datasets.preparation.finalize import finish, recordings_table, unfinish
+from datasets.preparation.finalize import finish, recordings_table
 from datasets.preparation.journal import known_sources, read_journal
 from datasets.preparation.listed_windows import listed_rows, read_listed
 from datasets.preparation.parallel import Task, WorkersError, prepare_all
-from datasets.preparation.shards import digest, mark_begun, mark_done, missing_shards, share_of
 from datasets.preparation.source import Outcome
 from datasets.preparation.verify import verify
 from datasets.recording import Found, without_folder
@@ -54,13 +53,7 @@ def main(argv: list[str] | None = None) -> None:
         outcomes = prepare_found(cfg, found)
         counts = Counter(outcome.status for outcome in outcomes)
         print(f"\n{counts['prepared']} prepared, {counts['kept']} kept from before, {counts['rejected']} left out\n")
-        work = mark_shard(cfg, found)
-        if not all_shards_done(cfg, work):
-            return
         close(cfg, found, known, listed)
-        if not all_shards_done(cfg, work):  # one has begun anew, and may have changed files that the tables speak of
-            unfinish(cfg.out)
-            return
         store = Store(cfg.out)
         print(summary(store))
     except (FileNotFoundError, ValueError, WorkersError) as error:
@@ -114,35 +107,11 @@ def find(cfg: PrepareConfig) -> Found:
 
 
 def prepare_found(cfg: PrepareConfig, found: Found) -> list[Outcome]:
-    """Prepare every source, or those of a shard."""
-    sources = found.sources
-    if cfg.shard is not None:
-        sources = share_of(sources, cfg.shard)
-        mark_begun(cfg.out, cfg.shard)
+    """Prepare every source, on this machine or on a cluster."""
     task = Task(cfg.raw, cfg.out, cfg.frame_size, cfg.jpeg_quality, cfg.store)
     if cfg.backend == "dask":
-        return prepare_on_cluster(task, sources, cfg.scheduler)
-    return prepare_all(task, sources, min(cfg.num_workers or os.cpu_count() or 1, max(len(sources), 1)))
-
-
-def mark_shard(cfg: PrepareConfig, found: Found) -> str:
-    """Note that this shard is done; returns what it worked on, see ``digest``, empty without shards."""
-    if cfg.shard is None:
-        return ""
-    work = digest(found.sources, settings_of(cfg))
-    mark_done(cfg.out, cfg.shard, work)
-    return work
-
-
-def all_shards_done(cfg: PrepareConfig, work: str) -> bool:
-    """Whether every shard is done with this work, as is the case without shards; says which are not."""
-    missing = missing_shards(cfg.out, cfg.shard, work) if cfg.shard is not None else []
-    if missing:
-        print(
-            f"shard {cfg.shard} is done; the dataset opens when {', '.join(map(str, missing))} are, or after the same "
-            "command without --shard"
-        )
-    return not missing
+        return prepare_on_cluster(task, found.sources, cfg.scheduler)
+    return prepare_all(task, found.sources, min(cfg.num_workers or os.cpu_count() or 1, max(len(found.sources), 1)))
 
 
 def close(cfg: PrepareConfig, found: Found, known: set[str], listed: dict[str, list[tuple[float, float]]]) -> None:
