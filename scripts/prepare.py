@@ -1,7 +1,7 @@
 """Raw recordings to a prepared dataset: ``python -m scripts.prepare --format mmea --raw DIR --out data/mmea``.
 
 Every recording is prepared by itself, in parallel, and noted when it is complete. A second call does only what is
-missing, or whose files or settings have changed; so the same command goes on after any interruption.
+missing, or whose files or settings have changed; so the same command resumes after any interruption.
 """
 
 import errno
@@ -23,9 +23,10 @@ from datasets.formats import FORMATS
 from datasets.formats.common import NO_LOSS, with_usable_names
 from datasets.masking import limits_of
 from datasets.preparation.cluster import prepare_on_cluster
-from datasets.preparation.finalize import finish, recordings_table
-from datasets.preparation.journal import known_sources, read_journal
+from datasets.preparation.finalize import finalize, recordings_table
+from datasets.preparation.journal import read_journal, remove_temporary_files
 from datasets.preparation.listed_windows import listed_rows, read_listed
+from datasets.preparation.lock import HeldLock, LockedError, locked
 from datasets.preparation.parallel import Task, WorkersError, prepare_all
 from datasets.preparation.source import Outcome
 from datasets.preparation.verify import verify
@@ -47,23 +48,25 @@ def main(argv: list[str] | None = None) -> None:
         cfg = cfg.model_copy(update={"raw": cfg.raw.absolute(), "out": cfg.out.absolute()})
     try:
         check_out(cfg)
-        known = known_sources(cfg.out)
         listed = {} if cfg.skip_windows is None else read_listed(cfg.skip_windows)
         found = find(cfg)
-        outcomes = prepare_found(cfg, found)
-        counts = Counter(outcome.status for outcome in outcomes)
-        print(f"\n{counts['prepared']} prepared, {counts['kept']} kept from before, {counts['rejected']} left out\n")
-        close(cfg, found, known, listed)
-        store = Store(cfg.out)
-        print(summary(store))
-    except (FileNotFoundError, ValueError, WorkersError) as error:
+        with locked(cfg.out) as lock:
+            remove_temporary_files(cfg.out)
+            counts = Counter(outcome.status for outcome in prepare_found(cfg, found, lock))
+            print(
+                f"\n{counts['prepared']} prepared, {counts['kept']} kept from before, {counts['rejected']} left out\n"
+            )
+            write_tables(cfg, found, listed)
+            store = Store(cfg.out)
+            print(summary(store))
+    except (FileNotFoundError, ValueError, LockedError, WorkersError) as error:
         sys.exit(f"prepare: {error}")
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         problem = (
             f"no space left for {cfg.out}: make room" if full else f"{error}: see to it that {cfg.out} can be written"
         )
-        sys.exit(f"prepare: {problem} and give the same command again, it goes on from here")
+        sys.exit(f"prepare: {problem} and give the same command again, it resumes from here")
     check_share(cfg, found)
     if cfg.strict:
         check_strict(store)
@@ -87,7 +90,7 @@ def check_out(cfg: PrepareConfig) -> None:
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"{cfg.out / 'dataset.json'}: damaged, or not of a dataset prepared here ({error!r}): remove "
-                "dataset.json; the same command goes on"
+                "dataset.json and give the same command again"
             ) from error
         if there != cfg.format:
             raise ValueError(f"{cfg.out} holds a dataset of format {there}, not {cfg.format}: choose another --out")
@@ -106,19 +109,19 @@ def find(cfg: PrepareConfig) -> Found:
     return with_usable_names(cfg.raw, found)
 
 
-def prepare_found(cfg: PrepareConfig, found: Found) -> list[Outcome]:
+def prepare_found(cfg: PrepareConfig, found: Found, lock: HeldLock) -> list[Outcome]:
     """Prepare every source, on this machine or on a cluster."""
     task = Task(cfg.raw, cfg.out, cfg.frame_size, cfg.jpeg_quality, cfg.store)
     if cfg.backend == "dask":
         return prepare_on_cluster(task, found.sources, cfg.scheduler)
-    return prepare_all(task, found.sources, min(cfg.num_workers or os.cpu_count() or 1, max(len(found.sources), 1)))
+    workers = min(cfg.num_workers or os.cpu_count() or 1, max(len(found.sources), 1))
+    return prepare_all(task, found.sources, workers, lock)
 
 
-def close(cfg: PrepareConfig, found: Found, known: set[str], listed: dict[str, list[tuple[float, float]]]) -> None:
+def write_tables(cfg: PrepareConfig, found: Found, listed: dict[str, list[tuple[float, float]]]) -> None:
     """Write the tables.
 
     Args:
-        known: sources that the dataset knew before those there are were listed.
         listed: bad stretches by source, see ``datasets.preparation.listed_windows``.
 
     Raises:
@@ -157,7 +160,7 @@ def close(cfg: PrepareConfig, found: Found, known: set[str], listed: dict[str, l
         info["quality"] |= {"max_offset_s": cfg.max_offset_s}
         prepared = Recordings(cfg.out, info, recordings)
         masked += offset_rows(prepared, cfg.max_offset_s, cfg.num_workers or os.cpu_count() or 1)
-    finish(cfg.out, [source.id for source in found.sources], rejected, found.classes, info, masked, known)
+    finalize(cfg.out, [source.id for source in found.sources], rejected, found.classes, info, masked)
 
 
 def settings_of(cfg: PrepareConfig) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from datasets.masking import VIDEO_OFFSET, QualityLimits, mask_row, mask_rows
-from datasets.preparation.finalize import unfinish
+from datasets.preparation.finalize import invalidate
 from datasets.store import Recordings, Store, frame_files, frame_store, quality_path
 from datasets.synchrony.offset import SyncSettings
 from scripts.check_sync import SETTINGS, check_and_write
@@ -51,7 +51,7 @@ def offset_rows(store: Recordings, max_offset_s: float, num_workers: int) -> lis
     if not (store.recordings["frames"] > 0).any():
         raise ValueError(f"{store.root}: no recording has video to compare with the IMU: leave --max_offset_s out")
     if not (_is_fresh(store) and _has_settings(store, settings)):
-        unfinish(store.root)  # it takes long, and a dataset without the mask that was asked for must not open
+        invalidate(store.root)  # it takes long, and a dataset without the mask that was asked for must not open
         check_and_write(store, settings, num_workers)
     offsets = read_offsets(store)
     duration_s = store.recordings.set_index("id")["duration_s"]

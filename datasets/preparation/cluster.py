@@ -12,7 +12,7 @@ from typing import Any
 
 from joblib import Parallel, delayed, parallel_config
 
-from datasets.preparation.journal import count_starts, forget_starts, remove_leftovers
+from datasets.preparation.journal import count_starts, forget_starts
 from datasets.preparation.parallel import Task, WorkersError, progress_bar, source_bytes
 from datasets.preparation.source import Outcome, reject_crashed
 from datasets.recording import Source
@@ -37,8 +37,6 @@ def prepare_on_cluster(task: Task, sources: Iterable[Source], scheduler: str) ->
         WorkersError: if Dask is not installed, or the cluster cannot be reached or cannot do the work.
     """
     queue = sorted(sources, key=source_bytes, reverse=True)
-    source_ids = {source.id for source in queue}
-    remove_leftovers(task.out, source_ids)
     for source in queue:
         forget_starts(task.out, source.id)
     outcomes = []
@@ -49,7 +47,6 @@ def prepare_on_cluster(task: Task, sources: Iterable[Source], scheduler: str) ->
             for outcome in Parallel(n_jobs=-1, batch_size=1, return_as="generator_unordered")(jobs):
                 outcomes.append(outcome)
                 bar.update()
-    remove_leftovers(task.out, source_ids)  # of workers that died
     return outcomes
 
 
@@ -73,7 +70,7 @@ def _connected(scheduler: str) -> Iterator[Any]:
             yield client
         except (CommClosedError, FutureCancelledError, KilledWorker) as error:
             raise WorkersError(
-                f"the Dask cluster at {scheduler} gave up ({error}): give the same command again, it goes on from here"
+                f"the Dask cluster at {scheduler} gave up ({error}): give the same command again, it resumes from here"
             ) from error
 
 

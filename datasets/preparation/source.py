@@ -15,7 +15,7 @@ import numpy as np
 from configs.constants import FRAME_RATE_HZ, IMU_RATE_HZ, WINDOW_S, WINDOW_SAMPLES
 from datasets.frames import FrameWriter
 from datasets.masking import IMU_MEASURES, stretch_starts
-from datasets.preparation.finalize import unfinish
+from datasets.preparation.finalize import invalidate
 from datasets.preparation.fingerprint import fingerprint, hash_files
 from datasets.preparation.journal import (
     PreparedRecording,
@@ -79,7 +79,7 @@ def prepare_source(
         mark, rejected = "", [unexpected_error(source.id, error)]
     else:
         if entry["recordings"] if entry is not None else journal_path(root, source.id).is_file():
-            unfinish(root)  # an entry that cannot be read, or of an older form, may have given recordings, too
+            invalidate(root)  # an entry that cannot be read may have given recordings, too
         writer = partial(open_frame_writer, root, store=store, jpeg_quality=jpeg_quality)
         stored, more = _store_parts(source, recording, processed, writer, frame_size, source_hash)
         recordings += stored
@@ -87,7 +87,6 @@ def prepare_source(
     if not recordings and not rejected:
         rejected = [Rejection(source.id, "no_samples", "no stretch where both sensors and the video run")]
     write_source(root, source.id, mark, recordings, [without_folder(r, raw) for r in rejected], store)
-    forget_starts(root, source.id)  # a process that outlived its call may have prepared it too
     return Outcome(source.id, "prepared" if recordings else "rejected")
 
 
@@ -95,7 +94,6 @@ def reject_crashed(source: Source, root: Path) -> Outcome:
     """Record a source whose worker process died."""
     detail = "the process died while preparing it (damaged video, or out of memory); the next call tries again"
     write_source(root, source.id, "", [], [Rejection(source.id, "crashed", detail)])
-    forget_starts(root, source.id)
     return Outcome(source.id, "rejected")
 
 

@@ -77,7 +77,7 @@ def test_prepare_on_slurm_gives_the_dataset_of_one_machine(tmp_path):
     environment = os.environ | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
     command = ["bash", str(ROOT / "scripts/prepare.sbatch"), *words, "--out", "there"]
     environment |= {"SLURM_JOB_ID": str(os.getpid())}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, timeout=120, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=tmp_path, env=environment, timeout=600, capture_output=True, text=True)
     assert done.returncode == 0 and "4 prepared" in done.stdout, done.stderr
     prepare.main([*words, "--out", str(tmp_path / "here"), "--num_workers", "1"])
     assert contents(tmp_path / "there") == contents(tmp_path / "here")

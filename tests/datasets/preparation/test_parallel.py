@@ -18,7 +18,6 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from datasets.preparation import parallel
 from datasets.preparation.journal import journal_path
-from datasets.preparation.source import prepare_source
 from datasets.recording import BadRecording, Found, Recording, Source
 from datasets.store import Store
 from scripts import prepare
@@ -170,7 +169,7 @@ def test_what_an_earlier_call_did_not_end_gets_a_process_of_its_own(deadly, monk
     note.write_text(".")
     shared = []
 
-    def in_this_process(task, sources, workers):
+    def in_this_process(task, sources, workers, lock):
         shared.extend(source.id for source in sources)
         return map(task, sources)  # a crash would end the test
 
@@ -201,19 +200,6 @@ def test_workers_that_never_begin_end_the_call_with_a_message(deadly, monkeypatc
     with pytest.raises(SystemExit, match=r"prepare: worker processes die before they begin .*fewer --num_workers"):
         run(deadly)
     assert pool.rounds == 3
-
-
-def test_a_source_that_another_process_has_just_ended_is_no_error(deadly):
-    """A worker may outlive its call, and end with a recording while the next call has it too."""
-    source = Source("r0", (), partial(_meanwhile, deadly))
-    assert prepare_source(source, deadly / "raw", deadly / "out", 64, 90).status == "prepared"
-    assert not list((deadly / "out").rglob("*.started"))
-
-
-def _meanwhile(folder: Path) -> Recording:
-    other = Source("r0", (), partial(_parse, folder / "raw", 0))
-    assert prepare_source(other, folder / "raw", folder / "out", 64, 90).status == "prepared"
-    return _parse(folder / "raw", 0)
 
 
 # ------------------------------------------------------------- a full disk

@@ -9,7 +9,7 @@ import pytest
 
 from datasets.frames import FrameStream
 from datasets.preparation import source as source_module
-from datasets.preparation.finalize import finish
+from datasets.preparation.finalize import finalize
 from datasets.preparation.fingerprint import WHOLE_FILE_BYTES, fingerprint, hash_files
 from datasets.preparation.journal import count_starts, read_journal
 from datasets.preparation.source import prepare_source, reject_crashed
@@ -120,7 +120,7 @@ def test_a_short_gap_does_not_change_the_z_score(tmp_path):
         (tmp_path / name).mkdir()
         _, rows, _ = prepare(tmp_path / name, recording)
         info = {"name": "out", "simulated": True, "frame_size": SIDE, "settings": {}, "versions": {}}
-        finish(tmp_path / name / "out", ["rec"], [], [], info)
+        finalize(tmp_path / name / "out", ["rec"], [], [], info)
         store = Store(tmp_path / name / "out")
         assert len(rows) == (1 if name == "whole" else 2)
         seen.append(list_windows(store).imu(np.array([2]), "recording")[0, 3:].std())  # 10 to 15 s, at rest

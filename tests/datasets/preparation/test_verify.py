@@ -9,7 +9,7 @@ import pytest
 
 from datasets.frames import index_path
 from datasets.masking import MEASURES
-from datasets.preparation.finalize import finish
+from datasets.preparation.finalize import finalize
 from datasets.preparation.journal import PreparedRecording, write_source
 from datasets.preparation.verify import verify
 from datasets.recording import Segment
@@ -184,7 +184,7 @@ def test_stored_pixels_and_measures_are_read_too(tmp_path):
     recording = PreparedRecording("a", "a", imu, "", "", "", 50.0, "", frames=50, measures=measures)
     write_source(tmp_path, "a", "", [recording], store="raw")
     info = {"name": "d", "simulated": True, "frame_size": 16, "store": "raw", "settings": {}, "versions": {}}
-    finish(tmp_path, ["a"], [], [], info)
+    finalize(tmp_path, ["a"], [], [], info)
     report = verify(tmp_path)
     assert report.damage == [] and report.checked["files"] == 3 and report.checked["frames decoded"] >= 5
     flip(frames_path(tmp_path, "a", "raw"))
@@ -220,9 +220,9 @@ def test_a_file_on_a_bad_disk_is_named_and_the_rest_is_read(root, monkeypatch):
 
 
 def test_files_of_a_recording_that_is_being_prepared_are_no_damage(root):
-    for name in ("frames/new.mjpeg", "frames/new_part2.mjpeg.12-a.tmp", "imu/old.npy"):
+    for name in ("frames/new.mjpeg", "frames/new_part2.mjpeg.12-a.tmp", "imu/new2.npy", "imu/old.npy"):
         (root / name).write_bytes(b"x")
     (root / ".journal/new.started").write_text(".")
     report = verify(root)
-    assert report.damage == ["imu/old.npy: is in no table"]
+    assert report.damage == ["imu/new2.npy: is in no table", "imu/old.npy: is in no table"]
     assert report.unchecked == ["2 files are of recordings whose preparation was begun and has not ended"]
