@@ -26,7 +26,7 @@ from datasets.preparation.journal import (
     write_source,
 )
 from datasets.preparation.quality_measures import FrameMeasures, measure_imu
-from datasets.preparation.signals import Part, Processed, Sensor, clean, process
+from datasets.preparation.signals import Part, Processed, Sensor, process
 from datasets.preparation.source_video import frames_at, probe
 from datasets.preparation.units_check import check_units
 from datasets.raw_frames import RawFrameWriter
@@ -70,7 +70,7 @@ def prepare_source(
         if entry is not None and entry["fingerprint"] == mark and _all_there(root, entry):
             forget_starts(root, source.id)
             return Outcome(source.id, "kept" if entry["recordings"] else "rejected")
-        recording, processed, rejected = _read(source)
+        recording, video_s, processed, rejected = _read(source)
     except BadRecording as error:
         rejected = [Rejection(source.id, error.reason, error.message)]
     except OSError as error:  # it may lie in the machine: without a fingerprint, the next call tries again
@@ -81,7 +81,7 @@ def prepare_source(
         if entry["recordings"] if entry is not None else journal_path(root, source.id).is_file():
             invalidate(root)  # an entry that cannot be read may have given recordings, too
         writer = partial(open_frame_writer, root, store=store, jpeg_quality=jpeg_quality)
-        stored, more = _store_parts(source, recording, processed, writer, frame_size, source_hash)
+        stored, more = _store_parts(source, recording, video_s, processed, writer, frame_size, source_hash)
         recordings += stored
         rejected += more
     if not recordings and not rejected:
@@ -103,8 +103,8 @@ def _all_there(root: Path, entry: dict[str, Any]) -> bool:
     return all(path.is_file() and path.stat().st_size == size for path, size in files)
 
 
-def _read(source: Source) -> tuple[Recording, Processed, list[Rejection]]:
-    """Parse and process; with a video, only where it runs."""
+def _read(source: Source) -> tuple[Recording, float, Processed, list[Rejection]]:
+    """Parse and process; with a video, only where it runs. The second value is its length, seconds, infinite without."""
     recording = source.parse()
     start_s, end_s = (0.0, probe(recording.video).duration_s) if recording.video else (-np.inf, np.inf)
     processed = process(recording, start_s, end_s - 1 / IMU_RATE_HZ)  # the last sample, too, lasts within the video
@@ -123,12 +123,13 @@ def _read(source: Source) -> tuple[Recording, Processed, list[Rejection]]:
         if end - begin >= WINDOW_S:
             detail = f"{end - begin:.1f} s of IMU outside the video, which lasts {end_s:.1f} s"
             rejected.append(Rejection(source.id, "outside_video", detail, begin, end))
-    return recording, processed, rejected
+    return recording, end_s, processed, rejected
 
 
 def _store_parts(
     source: Source,
     recording: Recording,
+    video_s: float,
     processed: Processed,
     open_writer: Callable[[str], FrameWriter | RawFrameWriter],
     frame_size: int,
@@ -141,8 +142,7 @@ def _store_parts(
     if recording.video and processed.parts:
         times = np.concatenate([_frame_times(part) for part in processed.parts])
         frames = _decoded(frames_at(recording.video, times, frame_size), recording.video)
-    acc, gyro = clean(recording.acc_time_s, recording.acc), clean(recording.gyro_time_s, recording.gyro)
-    mismatch_s = _duration_mismatch_s(recording, acc)
+    mismatch_s = _duration_mismatch_s(recording, video_s, processed.acc)
     for number, part in enumerate(processed.parts, start=1):
         part_id = source.id if number == 1 else f"{source.id}_part{number}"
         samples, count = len(part.imu), 0
@@ -168,7 +168,7 @@ def _store_parts(
         notes |= {"padded_samples": padded} if padded else {}
         rows = len(stretch_starts(samples + padded))
         of_imu = np.full((rows, len(IMU_MEASURES)), np.nan)  # of filling alone, nothing is measured
-        of_imu[: len(stretch_starts(samples))] = measure_imu(acc, gyro, part.start_s, samples)
+        of_imu[: len(stretch_starts(samples))] = measure_imu(processed.acc, processed.gyro, part.start_s, samples)
         measures = np.concatenate([of_imu, seen.table(rows), np.full((rows, 1), mismatch_s)], axis=1)
         stored.append(
             PreparedRecording(
@@ -199,12 +199,12 @@ def _padded(imu: np.ndarray, samples: int) -> np.ndarray:
     return np.concatenate([imu, np.repeat(mean, samples, 0)])
 
 
-def _duration_mismatch_s(recording: Recording, acc: Sensor) -> float:
+def _duration_mismatch_s(recording: Recording, video_s: float, acc: Sensor) -> float:
     """Difference in length between IMU and video where only their lengths tell whether they belong together."""
     if recording.video is None or not recording.counted_time:
         return np.nan
     length_s = acc.time_s[-1] - acc.time_s[0] + np.median(np.diff(acc.time_s))
-    return float(abs(length_s - probe(recording.video).duration_s))
+    return float(abs(length_s - video_s))
 
 
 def _frame_times(part: Part) -> np.ndarray:

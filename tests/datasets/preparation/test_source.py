@@ -2,12 +2,14 @@
 
 import errno
 import json
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
 
 from datasets.frames import FrameStream
+from datasets.preparation import signals
 from datasets.preparation import source as source_module
 from datasets.preparation.finalize import finalize
 from datasets.preparation.fingerprint import WHOLE_FILE_BYTES, fingerprint, hash_files
@@ -298,3 +300,13 @@ def test_long_files_are_hashed_by_samples(tmp_path):
             file.write(b"\1")
         seen.add(hash_files([path]))
     assert len(seen) == 3
+
+
+def test_sensors_are_cleaned_and_the_video_probed_once(tmp_path, monkeypatch):
+    calls = []
+    for module, name in ((signals, "clean"), (source_module, "probe")):
+        original = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *given, f=original: calls.append(f.__name__) or f(*given))
+    recording = replace(make(even(0, 6), write_video(tmp_path / "v.mp4", 25 * 6, 25)), counted_time=True)
+    assert prepare(tmp_path, recording)[0] == "prepared"
+    assert sorted(calls) == ["clean", "clean", "probe"]
