@@ -21,9 +21,9 @@ from configs.data import PrepareConfig
 from configs.load import parse
 from datasets.formats import FORMATS
 from datasets.formats.common import NO_LOSS, with_usable_names
-from datasets.masking import limits_of
+from datasets.masking import VIDEO_OFFSET, limits_of, mask_row
 from datasets.preparation.cluster import prepare_on_cluster
-from datasets.preparation.finalize import finalize, recordings_table
+from datasets.preparation.finalize import finalize, invalidate, mask_rows_of, recordings_table
 from datasets.preparation.journal import read_journal, remove_temporary_files
 from datasets.preparation.listed_windows import listed_rows, read_listed
 from datasets.preparation.lock import HeldLock, LockedError, locked
@@ -31,9 +31,11 @@ from datasets.preparation.parallel import Task, WorkersError, prepare_all
 from datasets.preparation.source import Outcome
 from datasets.preparation.verify import verify
 from datasets.recording import Found, without_folder
-from datasets.store import Recordings, Store
-from scripts.prepare_quality import check_strict, offset_rows, quality_rows
-from scripts.reporting.preparation_summary import summary
+from datasets.store import Recordings, Store, frame_files, frame_store
+from datasets.synchrony.offset import SyncSettings
+from scripts.check_sync import SETTINGS, check_and_write
+from scripts.reporting.dataset_summary import read_offsets
+from scripts.reporting.preparation_summary import check_strict, summary
 from utils.atomic_io import write_text
 
 SIMULATED_NOTE = "SIMULATED.txt"  # lies in a raw folder that no person recorded
@@ -147,7 +149,7 @@ def write_tables(cfg: PrepareConfig, found: Found, listed: dict[str, list[tuple[
     limits = limits_of(cfg)
     info["quality"] = asdict(limits)
     recordings = recordings_table(row for entry in journal for row in entry["recordings"])
-    masked = quality_rows(cfg.out, recordings.to_dict("records"), limits)
+    masked = mask_rows_of(cfg.out, recordings.to_dict("records"), limits)
     if cfg.skip_windows is not None:
         info["quality"] |= {"skip_windows": cfg.skip_windows.name}
         masked += listed_rows(recordings.to_dict("records"), listed)
@@ -161,6 +163,51 @@ def write_tables(cfg: PrepareConfig, found: Found, listed: dict[str, list[tuple[
         prepared = Recordings(cfg.out, info, recordings)
         masked += offset_rows(prepared, cfg.max_offset_s, cfg.num_workers or os.cpu_count() or 1)
     finalize(cfg.out, [source.id for source in found.sources], rejected, found.classes, info, masked)
+
+
+def offset_rows(store: Recordings, max_offset_s: float, num_workers: int) -> list[dict]:
+    """Rows of ``masked.csv`` of recordings whose video is further off than this; who cannot tell is kept.
+
+    A ``sync.csv`` of ``scripts.check_sync`` is used if it is of these recordings, younger than their frames, and
+    made with the settings that would be used here. Else the check is made, and the dataset closed until its outcome
+    is among its tables.
+
+    Raises:
+        ValueError: if no recording has video.
+    """
+    settings = SyncSettings(max_offset_s=max_offset_s)
+    if not (store.recordings["frames"] > 0).any():
+        raise ValueError(f"{store.root}: no recording has video to compare with the IMU: leave --max_offset_s out")
+    if not (_is_fresh(store) and _has_settings(store, settings)):
+        invalidate(store.root)  # it takes long, and a dataset without the mask that was asked for must not open
+        check_and_write(store, settings, num_workers)
+    offsets = read_offsets(store)
+    duration_s = store.recordings.set_index("id")["duration_s"]
+    far = offsets[offsets["offset_s"].abs() > max_offset_s]
+    return [
+        mask_row(row.id, 0.0, duration_s[row.id], VIDEO_OFFSET, row.offset_s, max_offset_s) for row in far.itertuples()
+    ]
+
+
+def _is_fresh(store: Recordings) -> bool:
+    path = store.root / "sync.csv"
+    if not path.is_file():
+        return False
+    checked, written = pd.read_csv(path, dtype={"id": str}), path.stat().st_mtime_ns
+    filmed = store.recordings.loc[store.recordings["frames"] > 0, "id"]
+    kind = frame_store(store.info)
+    files = [file for recording_id in filmed for file in frame_files(store.root, recording_id, kind)]
+    return set(filmed) <= set(checked["id"]) and all(file.stat().st_mtime_ns < written for file in files)
+
+
+def _has_settings(store: Recordings, settings: SyncSettings) -> bool:
+    """Whether ``sync.csv`` was made with these; ``max_offset_s`` changes verdicts only, not the offsets."""
+    path = store.root / SETTINGS
+    try:
+        used = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return False
+    return used | {"max_offset_s": settings.max_offset_s} == settings.facts()
 
 
 def settings_of(cfg: PrepareConfig) -> dict[str, Any]:

@@ -6,20 +6,24 @@
 A source counts as prepared when its entry exists; ``finalize`` merges the entries into the tables.
 """
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from configs.constants import CHANNELS
-from datasets.recording import Rejection, Segment
+from datasets.recording import Rejection, Segment, Source
 from datasets.store import RECORDING_COLUMNS, checked_id, frame_files, imu_path, quality_path
 from utils.atomic_io import sha256_of, write_array, write_text
 
 FOLDERS = ("imu", "quality", "frames", ".journal")  # where the files of a source lie
+WHOLE_FILE_BYTES = 16 << 20
+_SAMPLES, _SAMPLE_BYTES = 16, 1 << 16
 
 
 @dataclass(frozen=True)
@@ -144,3 +148,47 @@ def remove_temporary_files(root: Path) -> None:
     for folder in FOLDERS:
         for path in (root / folder).glob("*.tmp"):
             path.unlink(missing_ok=True)
+
+
+def hash_files(files: Iterable[Path]) -> str:
+    """SHA-256 over names and contents.
+
+    A file up to 16 MiB is read whole. Of a longer one (source videos) 16 blocks of 64 KiB are read, evenly spread and
+    the first and last bytes among them, together with its length and the time of its last change: a change of bytes
+    in between that keeps both is not seen.
+
+    Raises:
+        OSError: if a file cannot be read.
+    """
+    digest = hashlib.sha256()
+    for path in files:
+        status = path.stat()
+        digest.update(f"{path.name}\0{status.st_size}\0".encode())
+        with open(path, "rb") as file:
+            if status.st_size <= WHOLE_FILE_BYTES:
+                digest.update(file.read())
+                continue
+            digest.update(f"{status.st_mtime_ns}\0".encode())
+            for sample in range(_SAMPLES):
+                file.seek((status.st_size - _SAMPLE_BYTES) * sample // (_SAMPLES - 1))
+                digest.update(file.read(_SAMPLE_BYTES))
+    return digest.hexdigest()
+
+
+def fingerprint(source: Source, source_hash: str, settings: dict[str, Any]) -> str:
+    """Digest of all that the prepared files of a source follow from.
+
+    Args:
+        source_hash: ``hash_files`` of the source's files.
+        settings: what the preparation was told, plain values.
+    """
+    words = [source.id, source_hash, *_words(source.parse), *(f"{k}={settings[k]!r}" for k in sorted(settings))]
+    return hashlib.sha256("\0".join(words).encode()).hexdigest()
+
+
+def _words(parse: Any) -> list[str]:
+    """The parser and the values it was given, such as a label; where the files lie does not matter."""
+    if not isinstance(parse, partial):
+        return [parse.__module__, parse.__qualname__]
+    given = [*parse.args, *(value for _, value in sorted(parse.keywords.items()))]
+    return [*_words(parse.func), *(value.name if isinstance(value, Path) else repr(value) for value in given)]

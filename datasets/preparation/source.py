@@ -16,10 +16,11 @@ from configs.constants import FRAME_RATE_HZ, IMU_RATE_HZ, WINDOW_S, WINDOW_SAMPL
 from datasets.frames import FrameWriter
 from datasets.masking import IMU_MEASURES, stretch_starts
 from datasets.preparation.finalize import invalidate
-from datasets.preparation.fingerprint import fingerprint, hash_files
 from datasets.preparation.journal import (
     PreparedRecording,
+    fingerprint,
     forget_starts,
+    hash_files,
     journal_path,
     note_start,
     read_journal,
@@ -104,7 +105,7 @@ def _all_there(root: Path, entry: dict[str, Any]) -> bool:
 
 
 def _read(source: Source) -> tuple[Recording, float, Processed, list[Rejection]]:
-    """Parse and process; with a video, only where it runs. The second value is its length, seconds, infinite without."""
+    """Parse and process; with a video, only where it runs. The second value is its length, seconds."""
     recording = source.parse()
     start_s, end_s = (0.0, probe(recording.video).duration_s) if recording.video else (-np.inf, np.inf)
     processed = process(recording, start_s, end_s - 1 / IMU_RATE_HZ)  # the last sample, too, lasts within the video

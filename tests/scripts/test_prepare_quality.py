@@ -226,7 +226,7 @@ def test_offsets_are_estimated_where_there_is_no_fresh_table(filmed, tmp_path, c
         asked.append(settings.max_offset_s)
         sync_table(store, [0.0, 1.0, 0.0])
 
-    monkeypatch.setattr("scripts.prepare_quality.check_and_write", check)
+    monkeypatch.setattr("scripts.prepare.check_and_write", check)
     flags = ("--frame_size", "64", "--max_offset_s", "0.3")
     store = run(filmed, tmp_path / "d", *flags, format="mmea")
     assert asked == [0.3] and store.masked["reason"].tolist() == ["video_offset"]
@@ -260,14 +260,14 @@ def test_a_dataset_whose_offsets_are_still_looked_for_does_not_open(filmed, tmp_
 
     if open_before:  # prepared without the mask, which another command now asks for
         run(filmed, tmp_path / "d", "--frame_size", "64", format="mmea")
-    monkeypatch.setattr("scripts.prepare_quality.check_and_write", killed)
+    monkeypatch.setattr("scripts.prepare.check_and_write", killed)
     flags = ("--frame_size", "64", "--max_offset_s", "0.3")
     with pytest.raises(KeyboardInterrupt):
         run(filmed, tmp_path / "d", *flags, format="mmea")
     assert seen == [3]
     with pytest.raises(FileNotFoundError, match="has not ended"):
         Store(tmp_path / "d")
-    monkeypatch.setattr("scripts.prepare_quality.check_and_write", check)
+    monkeypatch.setattr("scripts.prepare.check_and_write", check)
     assert run(filmed, tmp_path / "d", *flags, format="mmea").masked["reason"].tolist() == ["video_offset"]
 
 

@@ -12,8 +12,7 @@ from datasets.frames import FrameStream
 from datasets.preparation import signals
 from datasets.preparation import source as source_module
 from datasets.preparation.finalize import finalize
-from datasets.preparation.fingerprint import WHOLE_FILE_BYTES, fingerprint, hash_files
-from datasets.preparation.journal import count_starts, read_journal
+from datasets.preparation.journal import WHOLE_FILE_BYTES, count_starts, fingerprint, hash_files, read_journal
 from datasets.preparation.source import prepare_source, reject_crashed
 from datasets.recording import BadRecording, Recording, Segment, Source
 from datasets.store import Store, frames_path, imu_path
