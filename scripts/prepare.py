@@ -17,11 +17,11 @@ from typing import Any
 
 import pandas as pd
 
-from configs.data import PrepareConfig
-from configs.load import parse
+from configs.data import PrepareConfig, QualityLimitsConfig
+from configs.load import build, parse, read_yaml
 from datasets.formats import FORMATS
 from datasets.formats.common import NO_LOSS, with_usable_names
-from datasets.masking import VIDEO_OFFSET, limits_of, mask_row
+from datasets.masking import VIDEO_OFFSET, QualityLimits, mask_row
 from datasets.preparation.cluster import prepare_on_cluster
 from datasets.preparation.finalize import finalize, invalidate, mask_rows_of, recordings_table
 from datasets.preparation.journal import read_journal, remove_temporary_files
@@ -50,6 +50,7 @@ def main(argv: list[str] | None = None) -> None:
         cfg = cfg.model_copy(update={"raw": cfg.raw.absolute(), "out": cfg.out.absolute()})
     try:
         check_out(cfg)
+        limits = read_limits(cfg.quality_limits)
         listed = {} if cfg.skip_windows is None else read_listed(cfg.skip_windows)
         found = find(cfg)
         with locked(cfg.out) as lock:
@@ -58,7 +59,7 @@ def main(argv: list[str] | None = None) -> None:
             print(
                 f"\n{counts['prepared']} prepared, {counts['kept']} kept from before, {counts['rejected']} left out\n"
             )
-            write_tables(cfg, found, listed)
+            write_tables(cfg, found, limits, listed)
             store = Store(cfg.out)
             print(summary(store))
     except (FileNotFoundError, ValueError, LockedError, WorkersError) as error:
@@ -100,6 +101,16 @@ def check_out(cfg: PrepareConfig) -> None:
         raise ValueError(f"{cfg.out} is no prepared dataset and not empty: choose another --out")
 
 
+def read_limits(path: Path | None) -> QualityLimits:
+    """The limits of a YAML file, and the built-in ones where it gives none.
+
+    Raises:
+        ConfigError: if the file cannot be read, or a limit is refused.
+    """
+    given = build(QualityLimitsConfig, read_yaml(path), str(path)) if path is not None else QualityLimitsConfig()
+    return QualityLimits(**given.model_dump(exclude_none=True))
+
+
 def find(cfg: PrepareConfig) -> Found:
     """List the recordings.
 
@@ -120,7 +131,9 @@ def prepare_found(cfg: PrepareConfig, found: Found, lock: HeldLock) -> list[Outc
     return prepare_all(task, found.sources, workers, lock)
 
 
-def write_tables(cfg: PrepareConfig, found: Found, listed: dict[str, list[tuple[float, float]]]) -> None:
+def write_tables(
+    cfg: PrepareConfig, found: Found, limits: QualityLimits, listed: dict[str, list[tuple[float, float]]]
+) -> None:
     """Write the tables.
 
     Args:
@@ -145,9 +158,8 @@ def write_tables(cfg: PrepareConfig, found: Found, listed: dict[str, list[tuple[
         "settings": settings_of(cfg),
         "notes": found.notes,
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
+        "quality": asdict(limits),
     }
-    limits = limits_of(cfg)
-    info["quality"] = asdict(limits)
     recordings = recordings_table(row for entry in journal for row in entry["recordings"])
     masked = mask_rows_of(cfg.out, recordings.to_dict("records"), limits)
     if cfg.skip_windows is not None:

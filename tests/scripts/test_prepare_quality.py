@@ -1,13 +1,15 @@
 """Quality, units and synchrony through the command: what is masked, said, and not done twice."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from configs.data import QualityLimitsConfig
 from datasets.frames import FrameStream
-from datasets.masking import MEASURES
+from datasets.masking import MEASURES, QualityLimits
 from datasets.store import Store, frames_path, imu_path, quality_path
 from datasets.synchrony.offset import SyncSettings
 from datasets.windows import list_windows
@@ -89,11 +91,25 @@ def test_other_limits_change_the_masks_and_prepare_nothing_again(raw, tmp_path, 
     store = run(raw, tmp_path / "d")
     before = {path: path.stat().st_mtime_ns for path in (store.root / "imu").iterdir()}
     capsys.readouterr()
-    store = run(raw, tmp_path / "d", "--max_flat_s", "4", "--max_copied_share", "1")
+    (tmp_path / "limits.yaml").write_text("max_flat_s: 4\nmax_copied_share: 1\n")
+    store = run(raw, tmp_path / "d", "--quality_limits", str(tmp_path / "limits.yaml"))
     assert "0 prepared, 3 kept from before" in capsys.readouterr().out
     assert store.masked.empty and len(list_windows(store)) == 12
     assert {path: path.stat().st_mtime_ns for path in (store.root / "imu").iterdir()} == before
-    assert store.info["quality"]["max_flat_s"] == 4
+    given = {"max_flat_s": 4, "max_copied_share": 1}
+    assert store.info["quality"] == asdict(QualityLimits()) | given
+
+
+@pytest.mark.parametrize("line", ["max_flat: 4", "max_clipped_share: 1.5", "min_contrast: dark", "max_flat_s: 0"])
+def test_limits_that_are_none_are_refused_first(raw, tmp_path, line):
+    (tmp_path / "limits.yaml").write_text(line)
+    with pytest.raises(SystemExit, match=rf"limits\.yaml: .*{line.split(':')[0]}"):
+        run(raw, tmp_path / "d", "--quality_limits", str(tmp_path / "limits.yaml"))
+    assert not (tmp_path / "d").exists()
+
+
+def test_the_yaml_knows_every_limit_and_no_default():
+    assert QualityLimitsConfig().model_dump() == dict.fromkeys(asdict(QualityLimits()))
 
 
 def test_a_dataset_from_before_the_measures_is_prepared_again(raw, tmp_path, capsys):
