@@ -135,12 +135,11 @@ def _file_row(root: Path, path: Path) -> dict[str, Any]:
 
 
 def read_journal(root: Path, source_id: str) -> dict[str, Any] | None:
-    """The journal entry of a source, or None if it was not (or not legibly) prepared."""
+    """The journal entry of a source, or None if there is none, or none that can be read."""
     try:
-        entry = json.loads(journal_path(root, source_id).read_text(encoding="utf-8"))
+        return json.loads(journal_path(root, source_id).read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return None
-    return entry if "files" in entry else None  # without digests: prepared before there were any
 
 
 def remove_temporary_files(root: Path) -> None:

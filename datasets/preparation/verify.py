@@ -87,7 +87,7 @@ def _check_tables(report: VerifyReport) -> None:
         return
     tables = info.get("tables", {})
     if not tables:
-        report.unchecked.append("no digests: prepared before there were any; lengths and counts are compared only")
+        report.damage.append("dataset.json: holds no digests of the tables")
     for name, digest in tables.items():
         path = report.root / name
         if not path.is_file():

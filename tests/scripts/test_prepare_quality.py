@@ -112,17 +112,6 @@ def test_the_yaml_knows_every_limit_and_no_default():
     assert QualityLimitsConfig().model_dump() == dict.fromkeys(asdict(QualityLimits()))
 
 
-def test_a_dataset_from_before_the_measures_is_prepared_again(raw, tmp_path, capsys):
-    store = run(raw, tmp_path / "d")
-    journal = store.root / ".journal" / "P01-sitting-good.json"
-    entry = json.loads(journal.read_text())
-    del entry["files"]
-    write_text(journal, json.dumps(entry))
-    capsys.readouterr()
-    run(raw, tmp_path / "d")
-    assert "1 prepared, 2 kept from before" in capsys.readouterr().out
-
-
 def test_a_file_cut_short_is_prepared_again(raw, tmp_path, capsys):
     store = run(raw, tmp_path / "d")
     path = imu_path(store.root, "P01-sitting-good")

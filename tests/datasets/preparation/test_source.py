@@ -247,10 +247,9 @@ def test_a_second_call_does_what_has_changed(tmp_path, change):
     assert prepare(tmp_path, again, frame_size=size)[0] == "prepared"
 
 
-@pytest.mark.parametrize("journal", ['{"finger', '{"fingerprint": "", "recordings": [1]}'])
-def test_an_open_dataset_is_closed_before_files_of_an_illegible_entry_change(tmp_path, journal):
+def test_files_of_an_illegible_entry_change_in_no_open_dataset(tmp_path):
     prepare(tmp_path, make(even(0, 6)))
-    (tmp_path / "out" / ".journal" / "rec.json").write_text(journal)
+    (tmp_path / "out" / ".journal" / "rec.json").write_text('{"finger')
     (tmp_path / "out" / "dataset.json").write_text("{}")
     prepare(tmp_path, make(even(0, 7)))
     assert not (tmp_path / "out" / "dataset.json").exists()

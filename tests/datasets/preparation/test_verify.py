@@ -145,7 +145,7 @@ def test_tables_that_cannot_be_compared_do_not_hide_what_was_found(root, name, c
 
 
 def without_digests(root):
-    """As a dataset from before there were any."""
+    """The content is all that tells damage."""
     info = json.loads((root / "dataset.json").read_text())
     write_text(root / "dataset.json", json.dumps({k: v for k, v in info.items() if k != "tables"}))
     (root / "files.csv").unlink()
@@ -154,7 +154,7 @@ def without_digests(root):
 def test_without_digests_the_content_is_still_looked_at(root):
     without_digests(root)
     report = verify(root)
-    assert report.damage == [] and "no digests" in report.unchecked[0]
+    assert report.damage == ["dataset.json: holds no digests of the tables"]
     signal = np.load(imu_path(root, "rec000"))
     signal[77, 4] = np.nan
     np.save(imu_path(root, "rec000"), signal)
@@ -164,7 +164,7 @@ def test_without_digests_the_content_is_still_looked_at(root):
         file.seek(offsets[0])
         file.write(bytes(int(offsets[1] - offsets[0])))
     frames_path(root, "rec002").write_bytes(frames_path(root, "rec002").read_bytes()[:-9])
-    assert [line[:37] for line in damage(root)] == [
+    assert [line[:37] for line in damage(root)][1:] == [
         "imu/rec000.npy: 1 samples are NaN or ",
         "frames/rec001.mjpeg: frame 0 is damag",
         "frames/rec002.idx.npy: its 121 offset",
