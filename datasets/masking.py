@@ -29,7 +29,7 @@ VIDEO_MEASURES = ("frozen_share", "contrast")
 MEASURES = (*IMU_MEASURES, *VIDEO_MEASURES, "duration_mismatch_s")
 MASK_COLUMNS = ["id", "start_s", "end_s", "reason", "value", "threshold"]
 VIDEO_OFFSET = "video_offset"  # from the synchrony check, of whole recordings
-LISTED = "listed"  # in somebody's list of bad windows, see ``datasets.preparation.listed_windows``
+LISTED = "listed"  # in a list of bad windows, see ``datasets.preparation.listed_windows``
 _LEAST_SAMPLES = 50  # 1 s: a shorter rest at the end is not measured
 
 

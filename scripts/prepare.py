@@ -1,7 +1,7 @@
 """Raw recordings to a prepared dataset: ``python -m scripts.prepare --format mmea --raw DIR --out data/mmea``.
 
-Every recording is prepared by itself, in parallel, and noted when it is complete. A second call does only what is
-missing, or whose files or settings have changed; so the same command resumes after any interruption.
+Recordings are prepared in parallel, and each has a journal entry when it is complete. A second call prepares only
+those that are missing, or whose files or settings have changed: the same command resumes after any interruption.
 """
 
 import errno
@@ -31,9 +31,9 @@ from datasets.preparation.parallel import Task, WorkersError, prepare_all
 from datasets.preparation.source import Outcome
 from datasets.preparation.verify import verify
 from datasets.recording import Found, without_folder
-from datasets.store import Recordings, Store, frame_files, frame_store
+from datasets.store import Recordings, Store
 from datasets.synchrony.offset import SyncSettings
-from scripts.check_sync import SETTINGS, check_and_write
+from scripts.check_sync import check_and_write, is_current
 from scripts.reporting.dataset_summary import read_offsets
 from scripts.reporting.preparation_summary import check_strict, summary
 from utils.atomic_io import write_text
@@ -70,7 +70,7 @@ def main(argv: list[str] | None = None) -> None:
             f"no space left for {cfg.out}: make room" if full else f"{error}: see to it that {cfg.out} can be written"
         )
         sys.exit(f"prepare: {problem} and give the same command again, it resumes from here")
-    check_share(cfg, found)
+    check_rejected(cfg, found)
     if cfg.strict:
         check_strict(store)
 
@@ -178,11 +178,10 @@ def write_tables(
 
 
 def offset_rows(store: Recordings, max_offset_s: float, num_workers: int) -> list[dict]:
-    """Rows of ``masked.csv`` of recordings whose video is further off than this; who cannot tell is kept.
+    """Rows of ``masked.csv`` of recordings whose video is further off than this; those without an estimate are kept.
 
-    A ``sync.csv`` of ``scripts.check_sync`` is used if it is of these recordings, younger than their frames, and
-    made with the settings that would be used here. Else the check is made, and the dataset closed until its outcome
-    is among its tables.
+    A ``sync.csv`` of ``scripts.check_sync`` is used if it is current. Else the check is made, and the dataset cannot be
+    opened until its outcome is among the tables.
 
     Raises:
         ValueError: if no recording has video.
@@ -190,7 +189,7 @@ def offset_rows(store: Recordings, max_offset_s: float, num_workers: int) -> lis
     settings = SyncSettings(max_offset_s=max_offset_s)
     if not (store.recordings["frames"] > 0).any():
         raise ValueError(f"{store.root}: no recording has video to compare with the IMU: leave --max_offset_s out")
-    if not (_is_fresh(store) and _has_settings(store, settings)):
+    if not is_current(store, settings):
         invalidate(store.root)  # it takes long, and a dataset without the mask that was asked for must not open
         check_and_write(store, settings, num_workers)
     offsets = read_offsets(store)
@@ -199,27 +198,6 @@ def offset_rows(store: Recordings, max_offset_s: float, num_workers: int) -> lis
     return [
         mask_row(row.id, 0.0, duration_s[row.id], VIDEO_OFFSET, row.offset_s, max_offset_s) for row in far.itertuples()
     ]
-
-
-def _is_fresh(store: Recordings) -> bool:
-    path = store.root / "sync.csv"
-    if not path.is_file():
-        return False
-    checked, written = pd.read_csv(path, dtype={"id": str}), path.stat().st_mtime_ns
-    filmed = store.recordings.loc[store.recordings["frames"] > 0, "id"]
-    kind = frame_store(store.info)
-    files = [file for recording_id in filmed for file in frame_files(store.root, recording_id, kind)]
-    return set(filmed) <= set(checked["id"]) and all(file.stat().st_mtime_ns < written for file in files)
-
-
-def _has_settings(store: Recordings, settings: SyncSettings) -> bool:
-    """Whether ``sync.csv`` was made with these; ``max_offset_s`` changes verdicts only, not the offsets."""
-    path = store.root / SETTINGS
-    try:
-        used = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return False
-    return used | {"max_offset_s": settings.max_offset_s} == settings.facts()
 
 
 def settings_of(cfg: PrepareConfig) -> dict[str, Any]:
@@ -236,7 +214,7 @@ def _version(package: str) -> str:
         return "absent"
 
 
-def check_share(cfg: PrepareConfig, found: Found) -> None:
+def check_rejected(cfg: PrepareConfig, found: Found) -> None:
     """End with an error if too many recordings were left out whole; what is only listed somewhere does not count."""
     lost = sum(rejection.reason not in NO_LOSS for rejection in found.rejected)
     total = lost + len(found.sources)
@@ -246,7 +224,7 @@ def check_share(cfg: PrepareConfig, found: Found) -> None:
     if lost > cfg.max_rejected_share * total:
         sys.exit(
             f"prepare: {lost} of {total} recordings were left out whole, more than --max_rejected_share "
-            f"{cfg.max_rejected_share:g}: see {cfg.out / 'rejected.csv'}, mend the cause or raise the share"
+            f"{cfg.max_rejected_share:g}: see {cfg.out / 'rejected.csv'}, mend the cause or raise the fraction"
         )
 
 

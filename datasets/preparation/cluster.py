@@ -26,8 +26,8 @@ _PROBE = ".workers_see_this"
 def prepare_on_cluster(task: Task, sources: Iterable[Source], scheduler: str) -> list[Outcome]:
     """Prepare sources on the workers of a cluster, longest first.
 
-    The scheduler gives what a dead worker had begun to another one. A source that has seen two of them die is left
-    out.
+    The scheduler gives the work of a dead worker to another one. A source that two workers began and did not end is
+    rejected.
 
     Args:
         task: its folders must be absolute, and the same on every worker.
@@ -106,7 +106,7 @@ def _missing(paths: list[Path]) -> list[Path]:
 
 
 def _unless_deadly(task: Task, source: Source) -> Outcome:
-    """Prepare a source, unless it is what ended the workers that had it before."""
+    """Prepare a source, or reject it if the workers that had it before have died."""
     if count_starts(task.out, source.id) >= _MAX_STARTS:
         return reject_crashed(source, task.out)
     return task(source)

@@ -72,7 +72,7 @@ def finalize(
     if gone := [name for name in tables["files"]["file"] if not (root / name).is_file()]:
         raise ValueError(
             f"{root / gone[0]}: was prepared and is gone ({len(gone)} such files): give the same command again, it "
-            "prepares these recordings anew"
+            "prepares these recordings again"
         )
 
     found = (set(rows["label"]) | set(segments["label"])) - {""}

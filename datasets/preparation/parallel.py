@@ -1,7 +1,7 @@
 """All sources of a dataset prepared at once, in processes of this machine.
 
-Video decoders are native code, and a damaged file may kill the process that reads it. That costs its recording and
-no other: whoever was at work when a process died is tried again in a process of its own.
+Video decoders are native code, and a damaged file may kill the process that reads it. Only that recording is lost:
+every recording that was in work when a process died is tried again in a process of its own.
 """
 
 import multiprocessing
@@ -27,12 +27,12 @@ _IDLE_S = 60  # after which a worker ends
 
 
 class WorkersError(RuntimeError):
-    """The processes that should do the work are not there, or do not live long enough."""
+    """There are no worker processes, or they die before they begin."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What ``prepare_source`` is told beside the source; callable, so that workers need nothing else."""
+    """The arguments of ``prepare_source`` beside the source; callable, so that workers need nothing else."""
 
     raw: Path
     out: Path
@@ -47,8 +47,8 @@ class Task:
 def prepare_all(task: Task, sources: Iterable[Source], workers: int, lock: HeldLock) -> list[Outcome]:
     """Prepare sources on this machine, longest first, so that no worker is left alone with a long one at the end.
 
-    A source that an earlier call began with and did not end (it may have been what killed that call), and those that
-    were under way when a worker died, get a process of their own. One that dies even there is left out.
+    A source that an earlier call began and did not end may have killed that call. It gets a process of its own, and so
+    does each that was in work when a worker died. A source whose own process dies is rejected.
 
     Args:
         workers: processes.
@@ -87,7 +87,7 @@ def prepare_all(task: Task, sources: Iterable[Source], workers: int, lock: HeldL
 
 
 def source_bytes(source: Source) -> int:
-    """Size of a source's files, which tells roughly how long it takes."""
+    """Size of a source's files: a rough measure of its preparation time."""
     return sum(path.stat().st_size for path in source.files if path.is_file())
 
 

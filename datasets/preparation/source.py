@@ -40,7 +40,7 @@ _SAMPLES_PER_FRAME = IMU_RATE_HZ // FRAME_RATE_HZ
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a source."""
+    """The result of preparing a source."""
 
     source_id: str
     status: Literal["prepared", "kept", "rejected"]
@@ -74,7 +74,7 @@ def prepare_source(
         recording, video_s, processed, rejected = _read(source)
     except BadRecording as error:
         rejected = [Rejection(source.id, error.reason, error.message)]
-    except OSError as error:  # it may lie in the machine: without a fingerprint, the next call tries again
+    except OSError as error:  # perhaps of the machine: without a fingerprint, the next call tries again
         mark, rejected = "", [Rejection(source.id, "unreadable_file", f"{error}")]
     except Exception as error:  # one recording must not end the work on thousands; the table names it
         mark, rejected = "", [unexpected_error(source.id, error)]
@@ -99,7 +99,7 @@ def reject_crashed(source: Source, root: Path) -> Outcome:
 
 
 def _all_there(root: Path, entry: dict[str, Any]) -> bool:
-    """Whether every file is there, whole as far as its length tells; ``--verify`` reads what is in them."""
+    """Whether every file is there with its length; ``--verify`` compares the content."""
     files = ((root / file["file"], file["bytes"]) for file in entry["files"])
     return all(path.is_file() and path.stat().st_size == size for path, size in files)
 
@@ -201,7 +201,7 @@ def _padded(imu: np.ndarray, samples: int) -> np.ndarray:
 
 
 def _duration_mismatch_s(recording: Recording, video_s: float, acc: Sensor) -> float:
-    """Difference in length between IMU and video where only their lengths tell whether they belong together."""
+    """Difference in length between IMU and video, for recordings whose times are counted from row numbers."""
     if recording.video is None or not recording.counted_time:
         return np.nan
     length_s = acc.time_s[-1] - acc.time_s[0] + np.median(np.diff(acc.time_s))
