@@ -17,7 +17,7 @@ from datasets.preparation.parallel import Task, WorkersError, progress_bar, sour
 from datasets.preparation.source import Outcome, reject_crashed
 from datasets.recording import Source
 
-_CONNECT_S = 10
+_CONNECT_S = 30  # a scheduler that was started a moment ago needs some
 _WAIT_FOR_WORKERS_S = 60
 _MAX_STARTS = 2  # of a recording, each of which ended with its worker
 _PROBE = ".workers_see_this"

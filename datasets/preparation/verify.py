@@ -172,7 +172,7 @@ def _check_signal(report: VerifyReport, store: Store, recording: int, changed: s
     try:
         signal = np.asarray(store.imu(recording))
     except ValueError as error:
-        report.damage.append(f"imu/{name}: {str(error).removeprefix(f'{store.root}/imu/{name}: ')}")
+        report.damage.append(str(error).replace(f"{store.root}/", ""))
         return
     if missing := int((~np.isfinite(signal)).any(1).sum()):
         report.damage.append(f"imu/{name}: {missing} samples are NaN or infinite")

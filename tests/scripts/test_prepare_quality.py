@@ -208,7 +208,7 @@ def sync_table(store, offsets, **settings):
     write_text(store.root / "sync.json", json.dumps(SyncSettings(**settings).facts()))
 
 
-def test_recordings_that_are_off_are_masked_and_who_cannot_tell_is_kept(filmed, tmp_path, capsys):
+def test_recordings_that_are_off_are_masked_unknown_ones_kept(filmed, tmp_path, capsys):
     store = run(filmed, tmp_path / "d", "--frame_size", "64", format="mmea")
     sync_table(store, [0.1, -0.52, np.nan])
     capsys.readouterr()
@@ -249,7 +249,7 @@ def test_offsets_are_estimated_where_there_is_no_fresh_table(filmed, tmp_path, c
 
 
 @pytest.mark.parametrize("open_before", [False, True])
-def test_a_dataset_whose_offsets_are_still_looked_for_does_not_open(filmed, tmp_path, monkeypatch, open_before):
+def test_a_dataset_does_not_open_during_the_synchrony_check(filmed, tmp_path, monkeypatch, open_before):
     seen = []
 
     def killed(store, settings, num_workers):
@@ -276,7 +276,7 @@ def test_a_dataset_whose_offsets_are_still_looked_for_does_not_open(filmed, tmp_
     assert run(filmed, tmp_path / "d", *flags, format="mmea").masked["reason"].tolist() == ["video_offset"]
 
 
-def test_recordings_without_video_and_vanished_ones_are_not_counted(tmp_path):
+def test_recordings_without_video_or_vanished_are_not_counted(tmp_path):
     store = write_dataset(tmp_path / "d", ["walk"] * 4, seconds=6)
     sync_table(store, [0.1, np.nan, np.nan, 0.0])
     table = pd.read_csv(store.root / "sync.csv")

@@ -163,7 +163,7 @@ def test_a_crash_costs_its_recording_only(deadly, workers):
     assert Store(deadly / "out").recordings["id"].tolist() == ["r0", "r1", "r2", "r3", "r5", "r6", "r7"]
 
 
-def test_what_an_earlier_call_did_not_end_gets_a_process_of_its_own(deadly, monkeypatch):
+def test_what_a_killed_call_had_begun_gets_its_own_process(deadly, monkeypatch):
     note = journal_path(deadly / "out", "r3").with_suffix(".started")
     note.parent.mkdir(parents=True)
     note.write_text(".")
@@ -221,7 +221,7 @@ def fill(disk, leave):
     (disk / "ballast").write_bytes(bytes(shutil.disk_usage(disk).free - leave))
 
 
-def test_a_full_disk_ends_in_one_line_and_the_rest_is_done_once_there_is_room(raw, whole, small_disk):
+def test_a_full_disk_ends_in_one_line_and_the_rest_follows(raw, whole, small_disk):
     out = small_disk / "whole"
     needed = sum(map(len, whole.values()))
     fill(small_disk, needed // 2)

@@ -135,7 +135,7 @@ def test_below_five_seconds_is_rejected(tmp_path, seconds):
     assert "want 5 s" in rejection["detail"]
 
 
-def test_bad_recordings_are_rejected_by_their_reason_without_the_place_on_disk(tmp_path):
+def test_rejections_name_the_reason_without_the_place_on_disk(tmp_path):
     error = BadRecording("text_cell", f"{tmp_path / 'raw' / 'a' / 'x.csv'}: line 3 holds 'q'")
     status, _, (rejection,) = prepare(tmp_path, error=error)
     assert (status, rejection["reason"]) == ("rejected", "text_cell")
@@ -276,7 +276,7 @@ def some_parser(path, label):
     raise NotImplementedError
 
 
-def test_fingerprint_follows_content_label_and_settings_but_not_the_place(tmp_path):
+def test_fingerprint_follows_content_label_settings_not_place(tmp_path):
     def mark(folder="a", content="x", label="walking", size=224):
         path = tmp_path / folder / "f.csv"
         path.parent.mkdir(exist_ok=True)

@@ -135,7 +135,7 @@ def test_impossible_masks_are_named(root, row, named):
         ("files.csv", lambda t: t.rename(columns={"bytes": "octets"})),
     ],
 )
-def test_tables_that_cannot_be_compared_do_not_hide_what_was_found(root, name, change, capsys):
+def test_incomparable_tables_do_not_hide_other_damage(root, name, change, capsys):
     rewrite(root, name, change)
     found = damage(root)
     assert found[0].startswith(f"{name}: was changed") and found[-1].startswith("tables: cannot be compared further (")
@@ -219,7 +219,7 @@ def test_a_file_on_a_bad_disk_is_named_and_the_rest_is_read(root, monkeypatch):
     assert "imu/rec002.npy: holds other bytes than were written (SHA-256 differs)" in named and len(named) == 3
 
 
-def test_files_of_a_recording_that_is_being_prepared_are_no_damage(root):
+def test_files_of_a_recording_in_work_are_no_damage(root):
     for name in ("frames/new.mjpeg", "frames/new_part2.mjpeg.12-a.tmp", "imu/new2.npy", "imu/old.npy"):
         (root / name).write_bytes(b"x")
     (root / ".journal/new.started").write_text(".")
