@@ -6,6 +6,7 @@ more. Workers of a Dask cluster do not hold it.
 """
 
 import fcntl
+import json
 import os
 import socket
 import threading
@@ -14,8 +15,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.reduction import DupFd
 from pathlib import Path
+from typing import Any
 
-_WAIT_S = 3.0  # for workers of a killed call to end
+_WAIT_S = 30.0  # for workers of a killed call to end: they do as soon as they are given time to run
 _LOOK_S = 0.1  # how often workers look for their caller
 
 
@@ -55,15 +57,17 @@ def locked(root: Path) -> Iterator[HeldLock]:
     with open(path, "a+", encoding="utf-8") as file:
         deadline = time.monotonic() + _WAIT_S
         while not _lock(file.fileno()):
-            if time.monotonic() > deadline:
-                file.seek(0)
+            file.seek(0)
+            holder = json.loads(file.read() or "{}")
+            if not _has_ended(holder) or time.monotonic() > deadline:
+                told = ", ".join(f"{key} {value}" for key, value in holder.items())
                 raise LockedError(
-                    f"{root} is being prepared by another call ({file.read().strip()}): wait until it has ended, or "
-                    "stop it"
+                    f"{root} is being prepared by another call ({told}): wait until it has ended, or stop it"
                 )
             time.sleep(_LOOK_S)
         file.truncate(0)
-        file.write(f"host {socket.gethostname()}, process {os.getpid()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
+        since = time.strftime("%Y-%m-%d %H:%M:%S")
+        file.write(json.dumps({"host": socket.gethostname(), "process": os.getpid(), "since": since}) + "\n")
         file.flush()
         yield HeldLock(file.fileno(), os.getpid())
 
@@ -77,6 +81,19 @@ def _watch(caller: int) -> None:
     while os.getppid() == caller:
         time.sleep(_LOOK_S)
     os._exit(1)  # as if killed: files are renamed only when they are whole
+
+
+def _has_ended(holder: dict[str, Any]) -> bool:
+    """Whether a call of this machine has ended, so that only its workers still hold the lock."""
+    if holder.get("host") != socket.gethostname():
+        return False
+    try:
+        os.kill(holder["process"], 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # it runs, as another user
+        return False
+    return False
 
 
 def _lock(descriptor: int) -> bool:
