@@ -1,7 +1,7 @@
 """Settings of the commands that make prepared datasets: simulate, prepare, check_sync."""
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import model_validator
 
@@ -23,6 +23,31 @@ class SimulateConfig(Config):
     frame_size: int = setting(64, ge=16, le=512, multiple_of=2, help="side of the square video frames, pixels")
     num_workers: int = setting(0, ge=0, help="processes; 0 takes every core")
     preview: Path | None = setting(None, help="PNG to draw instead: frames and IMU of each activity; no recordings")
+
+
+class QualityLimitsConfig(Config):
+    """What a YAML for ``--quality_limits`` may hold; what it leaves out is as in ``datasets.masking.QualityLimits``.
+
+    Windows that touch a stretch of 5 s beyond a limit are not used. The files stay, and masked.csv says why.
+    """
+
+    program: ClassVar[str] = "quality_limits"
+    summary: ClassVar[str] = "Limits beyond which a stretch is masked."
+
+    max_clipped_share: Share | None = setting(None, help="fraction of samples with one axis at the end of its range")
+    max_flat_s: float | None = setting(None, gt=0, help="time for which one axis keeps its value exactly, seconds")
+    max_copied_share: Share | None = setting(None, help="fraction of samples in which two axes of a sensor are equal")
+    max_bridged_share: Share | None = setting(None, help="fraction of the time interpolated in gaps of up to 0.1 s")
+    max_rate_drift: float | None = setting(None, gt=0, help="fraction by which the sensor's rate is off its own mean")
+    max_frozen_share: Share | None = setting(
+        None, help="fraction of frames equal to the one before, of 10 a second; 0.8 leaves 2 new ones a second"
+    )
+    min_contrast: float | None = setting(
+        None, ge=0, help="standard deviation of grey levels, 0 to 255: black, white, covered lens"
+    )
+    max_duration_mismatch_s: float | None = setting(
+        None, gt=0, help="difference in length of IMU and video, where the table has no times of its own, seconds"
+    )
 
 
 class PrepareConfig(Config):
@@ -48,27 +73,10 @@ class PrepareConfig(Config):
     num_workers: int = setting(0, ge=0, help="processes; 0 takes every core")
     backend: Literal["local", "dask"] = setting("local", help="work on this machine, or on a Dask cluster")
     scheduler: str | None = setting(None, help="dask: address of the scheduler, such as tcp://host:8786")
-    shard: str | None = setting(
-        None,
-        pattern=r"^[1-9][0-9]*/[1-9][0-9]*$",
-        help="N/M: prepare the N-th of M shares of the recordings, for batch queues; the last one writes the tables",
-    )
-    max_rejected_share: Share = setting(0.5, help="fail if more than this share of the recordings is left out whole")
+    max_rejected_share: Share = setting(0.5, help="fail if more than this fraction of the recordings is left out whole")
     strict: bool = setting(False, help="fail if gravity says that the units of a recording are wrong; else: warn")
-    # Quality: windows that touch a stretch (5 s) beyond a limit are not used; the files stay, masked.csv says why
-    max_clipped_share: Share = setting(0.05, help="mask: share of samples that one axis is at the end of its range")
-    max_flat_s: float = setting(2.5, gt=0, help="mask: time for which one axis keeps its value exactly, seconds")
-    max_copied_share: Share = setting(0.95, help="mask: share of samples in which two axes of a sensor are equal")
-    max_bridged_share: Share = setting(0.3, help="mask: share of the time interpolated in gaps of up to 0.1 s")
-    max_rate_drift: float = setting(0.1, gt=0, help="mask: share by which the sensor's rate is off its own mean")
-    max_frozen_share: Share = setting(
-        0.8, help="mask: share of frames equal to the one before, of 10 a second; 0.8 leaves 2 new ones a second"
-    )
-    min_contrast: float = setting(
-        2.0, ge=0, help="mask: standard deviation of grey levels, 0 to 255: black, white, covered lens"
-    )
-    max_duration_mismatch_s: float = setting(
-        1.0, gt=0, help="mask: IMU and video differ in length, where the table has no times of its own, seconds"
+    quality_limits: Path | None = setting(
+        None, help="YAML of limits beyond which a stretch of 5 s is masked, see QualityLimitsConfig; default: built in"
     )
     max_offset_s: float | None = setting(
         None,
@@ -151,10 +159,6 @@ class PrepareConfig(Config):
             raise ValueError("backend dask and scheduler ADDRESS go together: give both or neither")
         if self.backend == "dask" and self.num_workers:
             raise ValueError("num_workers has no use with backend dask: the cluster has as many workers as it has")
-        if self.shard is not None:
-            number, count = map(int, self.shard.split("/"))
-            if number > count:
-                raise ValueError(f"shard {self.shard}: shards are numbered 1/{count} to {count}/{count}")
         out, raw = self.out.resolve(), self.raw.resolve()
         if out == raw or raw in out.parents or out in raw.parents:
             raise ValueError(f"out {self.out} and raw {self.raw} must not lie in one another: raw is only read")

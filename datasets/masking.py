@@ -17,7 +17,7 @@ Letters: W stretches, N samples of a sensor, M = 8 measures.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -29,13 +29,13 @@ VIDEO_MEASURES = ("frozen_share", "contrast")
 MEASURES = (*IMU_MEASURES, *VIDEO_MEASURES, "duration_mismatch_s")
 MASK_COLUMNS = ["id", "start_s", "end_s", "reason", "value", "threshold"]
 VIDEO_OFFSET = "video_offset"  # from the synchrony check, of whole recordings
-LISTED = "listed"  # in somebody's list of bad windows, see ``datasets.preparation.listed_windows``
+LISTED = "listed"  # in a list of bad windows, see ``datasets.preparation.listed_windows``
 _LEAST_SAMPLES = 50  # 1 s: a shorter rest at the end is not measured
 
 
 @dataclass(frozen=True)
 class QualityLimits:
-    """Stretches beyond these are masked; ``PrepareConfig`` says what each means."""
+    """Stretches beyond these are masked; ``configs.data.QualityLimitsConfig`` says what each means."""
 
     max_clipped_share: float = 0.05
     max_flat_s: float = 2.5
@@ -119,11 +119,6 @@ def mask_table(rows: Iterable[dict]) -> pd.DataFrame:
     """``masked.csv`` in the order of recordings and time."""
     table = pd.DataFrame(list(rows), columns=MASK_COLUMNS)
     return table.sort_values(["id", "start_s", "reason"], ignore_index=True)
-
-
-def limits_of(settings: object) -> QualityLimits:
-    """The limits among other settings."""
-    return QualityLimits(**{field.name: getattr(settings, field.name) for field in fields(QualityLimits)})
 
 
 assert WINDOW_FRAMES / FRAME_RATE_HZ == WINDOW_S  # frames and samples are measured in the same stretches

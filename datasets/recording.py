@@ -44,7 +44,7 @@ class Rejection:
 
 
 def unexpected_error(source_id: str, error: Exception) -> Rejection:
-    """What nobody thought of: the line of code that raised it stands in the detail."""
+    """The rejection for an error that no parser foresees; the detail names the line of code that raised it."""
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next
@@ -53,7 +53,7 @@ def unexpected_error(source_id: str, error: Exception) -> Rejection:
 
 
 def without_folder(rejection: Rejection, raw: Path) -> Rejection:
-    """The prepared dataset travels: where the raw files lay on somebody's disk stays out of it.
+    """The rejection without the path of the raw folder, which does not belong into a dataset that is passed on.
 
     Bytes of a file's name that are no UTF-8 are written as ``\\udc..``, since no table could hold them.
     """

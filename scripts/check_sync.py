@@ -17,7 +17,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from configs.data import CheckSyncConfig
 from configs.load import parse
 from datasets.preparation.parallel import WorkersError
-from datasets.store import Recordings, Store
+from datasets.store import Recordings, Store, frame_files
 from datasets.synchrony.check import COLUMNS, NO_VIDEO, check_recording
 from datasets.synchrony.kept_rows import KeptRows
 from datasets.synchrony.offset import VERDICTS, SyncSettings
@@ -57,6 +57,24 @@ def check_and_write(store: Recordings, settings: SyncSettings, num_workers: int)
     kept.remove()
     draw_offsets(store, table, settings, store.root / "sync.png")
     return table
+
+
+def is_current(store: Recordings, settings: SyncSettings) -> bool:
+    """Whether ``sync.csv`` has all recordings with video, is younger than their frames, and was made with these
+    settings; ``max_offset_s`` may differ, since it changes verdicts, not offsets."""
+    table, facts = store.root / "sync.csv", store.root / SETTINGS
+    try:
+        checked, used = pd.read_csv(table, dtype={"id": str}), json.loads(facts.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return False
+    filmed = store.recordings.loc[store.recordings["frames"] > 0, "id"]
+    files = [file for name in filmed for file in frame_files(store.root, name)]
+    written = table.stat().st_mtime_ns
+    return (
+        set(filmed) <= set(checked["id"])
+        and all(file.stat().st_mtime_ns < written for file in files)
+        and used | {"max_offset_s": settings.max_offset_s} == settings.facts()
+    )
 
 
 def check_dataset(store: Recordings, settings: SyncSettings, num_workers: int, kept: KeptRows) -> pd.DataFrame:

@@ -6,13 +6,13 @@ The file holds its weights, the settings that rebuild it and what it was trained
 ``downstream.py --checkpoint encoder.safetensors`` gives the answers that it gives with the whole checkpoint.
 """
 
-import hashlib
 import sys
 from pathlib import Path
 
 from configs.evaluation import ExportConfig
 from configs.load import parse
 from models import load_imu_encoder
+from utils.atomic_io import sha256_of
 from utils.encoder_file import read_encoder, save_encoder
 
 
@@ -21,8 +21,7 @@ def main(argv: list[str] | None = None) -> Path:
     config = parse(ExportConfig, argv)
     encoder, _ = load_imu_encoder(config.checkpoint)  # refuses weights that do not fit their own settings
     _, facts = read_encoder(config.checkpoint)
-    with open(config.checkpoint, "rb") as file:
-        facts["exported_from"] = hashlib.file_digest(file, "sha256").hexdigest()
+    facts["exported_from"] = sha256_of(config.checkpoint)
     save_encoder(config.out, encoder.state_dict(), facts)
     size = sum(p.numel() for p in encoder.parameters())
     print(

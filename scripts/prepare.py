@@ -1,7 +1,7 @@
 """Raw recordings to a prepared dataset: ``python -m scripts.prepare --format mmea --raw DIR --out data/mmea``.
 
-Every recording is prepared by itself, in parallel, and noted when it is complete. A second call does only what is
-missing, or whose files or settings have changed; so the same command goes on after any interruption.
+Recordings are prepared in parallel, and each has a journal entry when it is complete. A second call prepares only
+those that are missing, or whose files or settings have changed: the same command resumes after any interruption.
 """
 
 import errno
@@ -17,23 +17,25 @@ from typing import Any
 
 import pandas as pd
 
-from configs.data import PrepareConfig
-from configs.load import parse
+from configs.data import PrepareConfig, QualityLimitsConfig
+from configs.load import build, parse, read_yaml
 from datasets.formats import FORMATS
 from datasets.formats.common import NO_LOSS, with_usable_names
-from datasets.masking import limits_of
+from datasets.masking import VIDEO_OFFSET, QualityLimits, mask_row
 from datasets.preparation.cluster import prepare_on_cluster
-from datasets.preparation.finalize import finish, recordings_table, unfinish
-from datasets.preparation.journal import known_sources, read_journal
+from datasets.preparation.finalize import finalize, invalidate, mask_rows_of, recordings_table
+from datasets.preparation.journal import read_journal, remove_temporary_files
 from datasets.preparation.listed_windows import listed_rows, read_listed
+from datasets.preparation.lock import HeldLock, LockedError, locked
 from datasets.preparation.parallel import Task, WorkersError, prepare_all
-from datasets.preparation.shards import digest, mark_begun, mark_done, missing_shards, share_of
 from datasets.preparation.source import Outcome
 from datasets.preparation.verify import verify
 from datasets.recording import Found, without_folder
 from datasets.store import Recordings, Store
-from scripts.prepare_quality import check_strict, offset_rows, quality_rows
-from scripts.reporting.preparation_summary import summary
+from datasets.synchrony.offset import SyncSettings
+from scripts.check_sync import check_and_write, is_current
+from scripts.reporting.dataset_summary import read_offsets
+from scripts.reporting.preparation_summary import check_strict, summary
 from utils.atomic_io import write_text
 
 SIMULATED_NOTE = "SIMULATED.txt"  # lies in a raw folder that no person recorded
@@ -48,30 +50,27 @@ def main(argv: list[str] | None = None) -> None:
         cfg = cfg.model_copy(update={"raw": cfg.raw.absolute(), "out": cfg.out.absolute()})
     try:
         check_out(cfg)
-        known = known_sources(cfg.out)
+        limits = read_limits(cfg.quality_limits)
         listed = {} if cfg.skip_windows is None else read_listed(cfg.skip_windows)
         found = find(cfg)
-        outcomes = prepare_found(cfg, found)
-        counts = Counter(outcome.status for outcome in outcomes)
-        print(f"\n{counts['prepared']} prepared, {counts['kept']} kept from before, {counts['rejected']} left out\n")
-        work = mark_shard(cfg, found)
-        if not all_shards_done(cfg, work):
-            return
-        close(cfg, found, known, listed)
-        if not all_shards_done(cfg, work):  # one has begun anew, and may have changed files that the tables speak of
-            unfinish(cfg.out)
-            return
-        store = Store(cfg.out)
-        print(summary(store))
-    except (FileNotFoundError, ValueError, WorkersError) as error:
+        with locked(cfg.out) as lock:
+            remove_temporary_files(cfg.out)
+            counts = Counter(outcome.status for outcome in prepare_found(cfg, found, lock))
+            print(
+                f"\n{counts['prepared']} prepared, {counts['kept']} kept from before, {counts['rejected']} left out\n"
+            )
+            write_tables(cfg, found, limits, listed)
+            store = Store(cfg.out)
+            print(summary(store))
+    except (FileNotFoundError, ValueError, LockedError, WorkersError) as error:
         sys.exit(f"prepare: {error}")
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         problem = (
             f"no space left for {cfg.out}: make room" if full else f"{error}: see to it that {cfg.out} can be written"
         )
-        sys.exit(f"prepare: {problem} and give the same command again, it goes on from here")
-    check_share(cfg, found)
+        sys.exit(f"prepare: {problem} and give the same command again, it resumes from here")
+    check_rejected(cfg, found)
     if cfg.strict:
         check_strict(store)
 
@@ -94,12 +93,22 @@ def check_out(cfg: PrepareConfig) -> None:
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"{cfg.out / 'dataset.json'}: damaged, or not of a dataset prepared here ({error!r}): remove "
-                "dataset.json; the same command goes on"
+                "dataset.json and give the same command again"
             ) from error
         if there != cfg.format:
             raise ValueError(f"{cfg.out} holds a dataset of format {there}, not {cfg.format}: choose another --out")
     elif cfg.out.exists() and not (cfg.out / ".journal").is_dir() and any(cfg.out.iterdir()):
         raise ValueError(f"{cfg.out} is no prepared dataset and not empty: choose another --out")
+
+
+def read_limits(path: Path | None) -> QualityLimits:
+    """The limits of a YAML file, and the built-in ones where it gives none.
+
+    Raises:
+        ConfigError: if the file cannot be read, or a limit is refused.
+    """
+    given = build(QualityLimitsConfig, read_yaml(path), str(path)) if path is not None else QualityLimitsConfig()
+    return QualityLimits(**given.model_dump(exclude_none=True))
 
 
 def find(cfg: PrepareConfig) -> Found:
@@ -113,43 +122,21 @@ def find(cfg: PrepareConfig) -> Found:
     return with_usable_names(cfg.raw, found)
 
 
-def prepare_found(cfg: PrepareConfig, found: Found) -> list[Outcome]:
-    """Prepare every source, or those of a shard."""
-    sources = found.sources
-    if cfg.shard is not None:
-        sources = share_of(sources, cfg.shard)
-        mark_begun(cfg.out, cfg.shard)
+def prepare_found(cfg: PrepareConfig, found: Found, lock: HeldLock) -> list[Outcome]:
+    """Prepare every source, on this machine or on a cluster."""
     task = Task(cfg.raw, cfg.out, cfg.frame_size, cfg.jpeg_quality)
     if cfg.backend == "dask":
-        return prepare_on_cluster(task, sources, cfg.scheduler)
-    return prepare_all(task, sources, min(cfg.num_workers or os.cpu_count() or 1, max(len(sources), 1)))
+        return prepare_on_cluster(task, found.sources, cfg.scheduler)
+    workers = min(cfg.num_workers or os.cpu_count() or 1, max(len(found.sources), 1))
+    return prepare_all(task, found.sources, workers, lock)
 
 
-def mark_shard(cfg: PrepareConfig, found: Found) -> str:
-    """Note that this shard is done; returns what it worked on, see ``digest``, empty without shards."""
-    if cfg.shard is None:
-        return ""
-    work = digest(found.sources, settings_of(cfg))
-    mark_done(cfg.out, cfg.shard, work)
-    return work
-
-
-def all_shards_done(cfg: PrepareConfig, work: str) -> bool:
-    """Whether every shard is done with this work, as is the case without shards; says which are not."""
-    missing = missing_shards(cfg.out, cfg.shard, work) if cfg.shard is not None else []
-    if missing:
-        print(
-            f"shard {cfg.shard} is done; the dataset opens when {', '.join(map(str, missing))} are, or after the same "
-            "command without --shard"
-        )
-    return not missing
-
-
-def close(cfg: PrepareConfig, found: Found, known: set[str], listed: dict[str, list[tuple[float, float]]]) -> None:
+def write_tables(
+    cfg: PrepareConfig, found: Found, limits: QualityLimits, listed: dict[str, list[tuple[float, float]]]
+) -> None:
     """Write the tables.
 
     Args:
-        known: sources that the dataset knew before those there are were listed.
         listed: bad stretches by source, see ``datasets.preparation.listed_windows``.
 
     Raises:
@@ -170,11 +157,10 @@ def close(cfg: PrepareConfig, found: Found, known: set[str], listed: dict[str, l
         "settings": settings_of(cfg),
         "notes": found.notes,
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
+        "quality": asdict(limits),
     }
-    limits = limits_of(cfg)
-    info["quality"] = asdict(limits)
     recordings = recordings_table(row for entry in journal for row in entry["recordings"])
-    masked = quality_rows(cfg.out, recordings.to_dict("records"), limits)
+    masked = mask_rows_of(cfg.out, recordings.to_dict("records"), limits)
     if cfg.skip_windows is not None:
         info["quality"] |= {"skip_windows": cfg.skip_windows.name}
         masked += listed_rows(recordings.to_dict("records"), listed)
@@ -187,7 +173,30 @@ def close(cfg: PrepareConfig, found: Found, known: set[str], listed: dict[str, l
         info["quality"] |= {"max_offset_s": cfg.max_offset_s}
         prepared = Recordings(cfg.out, info, recordings)
         masked += offset_rows(prepared, cfg.max_offset_s, cfg.num_workers or os.cpu_count() or 1)
-    finish(cfg.out, [source.id for source in found.sources], rejected, found.classes, info, masked, known)
+    finalize(cfg.out, [source.id for source in found.sources], rejected, found.classes, info, masked)
+
+
+def offset_rows(store: Recordings, max_offset_s: float, num_workers: int) -> list[dict]:
+    """Rows of ``masked.csv`` of recordings whose video is further off than this; those without an estimate are kept.
+
+    A ``sync.csv`` of ``scripts.check_sync`` is used if it is current. Else the check is made, and the dataset cannot be
+    opened until its outcome is among the tables.
+
+    Raises:
+        ValueError: if no recording has video.
+    """
+    settings = SyncSettings(max_offset_s=max_offset_s)
+    if not (store.recordings["frames"] > 0).any():
+        raise ValueError(f"{store.root}: no recording has video to compare with the IMU: leave --max_offset_s out")
+    if not is_current(store, settings):
+        invalidate(store.root)  # it takes long, and a dataset without the mask that was asked for must not open
+        check_and_write(store, settings, num_workers)
+    offsets = read_offsets(store)
+    duration_s = store.recordings.set_index("id")["duration_s"]
+    far = offsets[offsets["offset_s"].abs() > max_offset_s]
+    return [
+        mask_row(row.id, 0.0, duration_s[row.id], VIDEO_OFFSET, row.offset_s, max_offset_s) for row in far.itertuples()
+    ]
 
 
 def settings_of(cfg: PrepareConfig) -> dict[str, Any]:
@@ -204,7 +213,7 @@ def _version(package: str) -> str:
         return "absent"
 
 
-def check_share(cfg: PrepareConfig, found: Found) -> None:
+def check_rejected(cfg: PrepareConfig, found: Found) -> None:
     """End with an error if too many recordings were left out whole; what is only listed somewhere does not count."""
     lost = sum(rejection.reason not in NO_LOSS for rejection in found.rejected)
     total = lost + len(found.sources)
@@ -214,7 +223,7 @@ def check_share(cfg: PrepareConfig, found: Found) -> None:
     if lost > cfg.max_rejected_share * total:
         sys.exit(
             f"prepare: {lost} of {total} recordings were left out whole, more than --max_rejected_share "
-            f"{cfg.max_rejected_share:g}: see {cfg.out / 'rejected.csv'}, mend the cause or raise the share"
+            f"{cfg.max_rejected_share:g}: see {cfg.out / 'rejected.csv'}, mend the cause or raise the fraction"
         )
 
 

@@ -6,7 +6,6 @@ Each run is a command of its own, which could be given by hand; its output goes 
 was interrupted goes on from its last checkpoint, and what fails costs only the runs that need it.
 """
 
-import hashlib
 import json
 import shlex
 import signal
@@ -22,6 +21,7 @@ from configs.load import ConfigError, parse, read_yaml
 from configs.reporting import ReproduceConfig
 from configs.study import Cell, Study, cells, checkpoint_of, load_study
 from configs.training import TrainConfig
+from utils.atomic_io import sha256_of
 from utils.progress_bar import progress
 
 PROGRAMS: dict[str, tuple[list[str], type[Config]]] = {
@@ -134,8 +134,7 @@ def is_done(cell: Cell, runs_root: Path) -> bool:
     encoder = checkpoint_of(runs_root, cell.needs[0])
     if not encoder.is_file():
         return False
-    with open(encoder, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == measured
+    return sha256_of(encoder) == measured
 
 
 def check_ranks(missing: list[Cell], ranks: int) -> None:

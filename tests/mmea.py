@@ -28,7 +28,7 @@ def write_mmea(raw: Path, recordings: int, frames: int = 180) -> Path:
 def contents(dataset: Path) -> dict[str, bytes]:
     """Every file of a prepared dataset that is not part of its journal; the name of the folder is left out."""
     files = {path.relative_to(dataset).as_posix(): path.read_bytes() for path in dataset.rglob("*") if path.is_file()}
-    kept = {name: data for name, data in files.items() if not name.startswith((".journal/", ".shards/"))}
+    kept = {name: data for name, data in files.items() if not name.startswith(".journal/")}
     if "dataset.json" in kept:
         kept["dataset.json"] = kept["dataset.json"].replace(dataset.name.encode(), b"NAME")
     return kept

@@ -6,7 +6,7 @@ import numpy as np
 
 from configs.constants import FRAME_RATE_HZ, IMU_RATE_HZ
 from datasets.frames import FrameWriter
-from datasets.preparation.finalize import finish
+from datasets.preparation.finalize import finalize
 from datasets.preparation.journal import PreparedRecording, write_source
 from datasets.recording import Rejection, Segment
 from datasets.store import Store, frames_path
@@ -57,7 +57,7 @@ def write_dataset(
         )
         write_source(root, recording_id, "fingerprint", [prepared])
     info = {"name": root.name, "simulated": simulated, "frame_size": frame_size, "settings": {}, "versions": {}}
-    finish(
+    finalize(
         root, [f"rec{n:03d}" for n in range(len(labels))], [Rejection("lost", "empty_csv", "a test row")], kinds, info
     )
     return Store(root)

@@ -1,13 +1,15 @@
-"""Files of a prepared dataset appear whole or not at all.
+"""Files appear whole or not at all, and their digests.
 
-Each is written under a temporary name, flushed to the disk and renamed, so that a reader, or a call that follows a
-killed one, never meets a part of a file.
+A file is written under a temporary name, flushed to the disk and renamed, so that a reader, or a call that follows a
+killed one, never meets a part of it.
 """
 
 import hashlib
 import io
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +18,22 @@ _PROCESS = secrets.token_hex(4)  # machines that share a disk may share process 
 
 
 def temporary(path: Path) -> Path:
-    """Where this process writes a file before it gets its name.
-
-    Another process may be at the same file: one that outlived the call that started it, or a job that a batch queue
-    started twice. With names of their own, each writes a whole file.
-    """
+    """Where this process writes a file before it gets its name; no other process has the same."""
     return path.with_name(f"{path.name}.{os.getpid()}-{_PROCESS}.tmp")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """The temporary name under which to write a file; the file gets its own name where the block ends without error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield temporary(path)
+        with open(temporary(path), "rb") as file:
+            os.fsync(file.fileno())
+    except BaseException:
+        temporary(path).unlink(missing_ok=True)
+        raise
+    temporary(path).replace(path)
 
 
 def write_temporary(contents: dict[Path, bytes]) -> None:
@@ -40,18 +52,16 @@ def write_temporary(contents: dict[Path, bytes]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Replace a file in one step: a reader sees the old content or the new, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_temporary({path: text.encode()})
-    temporary(path).replace(path)
+    with replacing(path) as file:
+        file.write_bytes(text.encode())
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
     """Replace a file in one step by a ``.npy`` of float32, whatever the array's own type."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = io.BytesIO()
+    content = io.BytesIO()  # into a file NumPy writes by itself, and does not say whether the disk was full
     np.save(content, np.ascontiguousarray(array, dtype=np.float32), allow_pickle=False)
-    write_temporary({path: content.getvalue()})
-    temporary(path).replace(path)
+    with replacing(path) as file:
+        file.write_bytes(content.getvalue())
 
 
 def sha256_of(path: Path) -> str:

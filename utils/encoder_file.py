@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from utils import checkpoint
+from utils.atomic_io import replacing
 
 KIND = "imu_encoder"
 PREFIX = "imu_encoder."  # of its weights in a pretraining checkpoint
@@ -32,11 +33,9 @@ def save_encoder(path: Path, state: dict[str, Tensor], facts: dict[str, Any]) ->
     if path.suffix == ".pt":
         checkpoint.save(path, {"kind": KIND, "imu_encoder": state} | facts)
     elif path.suffix == ".safetensors":
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.tmp")
         tensors = {name: value.contiguous() for name, value in state.items()}
-        save_file(tensors, temporary, metadata={"format": "pt", KIND: json.dumps(facts)})
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, metadata={"format": "pt", KIND: json.dumps(facts)})
     else:
         raise ValueError(f"{path}: must end in .pt or .safetensors, which says how it is written")
 

@@ -1,12 +1,12 @@
 """What every results.json says of the checkpoint that it measured, and how far its numbers hold."""
 
-import hashlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from utils.atomic_io import sha256_of
 from utils.encoder_file import read_encoder
 from utils.statistics import FEW_GROUPS, Interval, balanced_accuracy, bootstrap_interval, class_counts, macro_f1
 
@@ -21,9 +21,7 @@ def checkpoint_facts(path: Path) -> dict[str, Any]:
         CheckpointError: if the file cannot be read.
     """
     _, facts = read_encoder(path)
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"file": path.name, "sha256": digest} | {name: facts[name] for name in ("epoch", "step", "dataset")}
+    return {"file": path.name, "sha256": sha256_of(path)} | {name: facts[name] for name in ("epoch", "step", "dataset")}
 
 
 def public_settings(settings: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from unittest import mock
 import numpy as np
 import torch
 
+from utils.atomic_io import replacing, write_text
+
 _ROOT = Path(__file__).resolve().parents[1]
 _PACKAGES = ("torch", "torchvision", "transformers", "numpy", "scipy", "pandas", "scikit-learn", "simplejpeg")
 
@@ -90,9 +92,7 @@ def open_run(folder: Path, config_yaml: str, device: torch.device, world_size: i
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a result file in one step."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 class MetricsLog:
@@ -111,10 +111,8 @@ class MetricsLog:
                 rows = [
                     row for row in csv.reader(file) if len(row) == 3 and row[0].isdigit() and int(row[0]) < first_step
                 ]
-        temporary = self.path.with_name(self.path.name + ".tmp")
-        with open(temporary, "w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([["step", "name", "value"], *rows])
-        temporary.replace(self.path)  # a run killed here keeps its history
+        with replacing(self.path) as path, open(path, "w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([["step", "name", "value"], *rows])  # a run killed here keeps its history
         self._file = open(self.path, "a", newline="", encoding="utf-8")  # noqa: SIM115 - closed by close()
         self._csv = csv.writer(self._file)
         with mock.patch("socket.gethostname", return_value="run"):  # it would become part of the file's name

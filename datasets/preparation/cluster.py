@@ -12,12 +12,12 @@ from typing import Any
 
 from joblib import Parallel, delayed, parallel_config
 
-from datasets.preparation.journal import count_starts, forget_starts, remove_leftovers
+from datasets.preparation.journal import count_starts, forget_starts
 from datasets.preparation.parallel import Task, WorkersError, progress_bar, source_bytes
 from datasets.preparation.source import Outcome, reject_crashed
 from datasets.recording import Source
 
-_CONNECT_S = 10
+_CONNECT_S = 30  # a scheduler that was started a moment ago needs some
 _WAIT_FOR_WORKERS_S = 60
 _MAX_STARTS = 2  # of a recording, each of which ended with its worker
 _PROBE = ".workers_see_this"
@@ -26,8 +26,8 @@ _PROBE = ".workers_see_this"
 def prepare_on_cluster(task: Task, sources: Iterable[Source], scheduler: str) -> list[Outcome]:
     """Prepare sources on the workers of a cluster, longest first.
 
-    The scheduler gives what a dead worker had begun to another one. A source that has seen two of them die is left
-    out.
+    The scheduler gives the work of a dead worker to another one. A source that two workers began and did not end is
+    rejected.
 
     Args:
         task: its folders must be absolute, and the same on every worker.
@@ -37,8 +37,6 @@ def prepare_on_cluster(task: Task, sources: Iterable[Source], scheduler: str) ->
         WorkersError: if Dask is not installed, or the cluster cannot be reached or cannot do the work.
     """
     queue = sorted(sources, key=source_bytes, reverse=True)
-    source_ids = {source.id for source in queue}
-    remove_leftovers(task.out, source_ids)
     for source in queue:
         forget_starts(task.out, source.id)
     outcomes = []
@@ -49,7 +47,6 @@ def prepare_on_cluster(task: Task, sources: Iterable[Source], scheduler: str) ->
             for outcome in Parallel(n_jobs=-1, batch_size=1, return_as="generator_unordered")(jobs):
                 outcomes.append(outcome)
                 bar.update()
-    remove_leftovers(task.out, source_ids)  # of workers that died
     return outcomes
 
 
@@ -73,7 +70,7 @@ def _connected(scheduler: str) -> Iterator[Any]:
             yield client
         except (CommClosedError, FutureCancelledError, KilledWorker) as error:
             raise WorkersError(
-                f"the Dask cluster at {scheduler} gave up ({error}): give the same command again, it goes on from here"
+                f"the Dask cluster at {scheduler} gave up ({error}): give the same command again, it resumes from here"
             ) from error
 
 
@@ -109,7 +106,7 @@ def _missing(paths: list[Path]) -> list[Path]:
 
 
 def _unless_deadly(task: Task, source: Source) -> Outcome:
-    """Prepare a source, unless it is what ended the workers that had it before."""
+    """Prepare a source, or reject it if the workers that had it before have died."""
     if count_starts(task.out, source.id) >= _MAX_STARTS:
         return reject_crashed(source, task.out)
     return task(source)

@@ -1,7 +1,6 @@
-"""Closing a prepared dataset while it changes, and opening it when its sources are prepared.
+"""The end of a preparation: the journal merged into the tables of the dataset.
 
-The tables are merged from the journal. ``dataset.json`` is written last: without it nothing reads the dataset. Files
-that no journal entry names are removed, except those of a source that some process is at work on.
+``dataset.json`` is written last: without it nothing reads the dataset. Files that no journal entry names are removed.
 """
 
 import hashlib
@@ -11,12 +10,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from datasets.masking import mask_table
-from datasets.preparation.journal import FOLDERS, possible_sources, read_journal, started_path
+from datasets.masking import QualityLimits, mask_rows, mask_table
+from datasets.preparation.journal import FOLDERS, journal_path, read_journal
+from datasets.preparation.lock import lock_path
 from datasets.recording import Rejection
-from datasets.store import FORMAT_VERSION, RECORDING_COLUMNS
+from datasets.store import FORMAT_VERSION, RECORDING_COLUMNS, quality_path
 from utils.atomic_io import temporary, write_temporary
 
 
@@ -25,26 +26,36 @@ def recordings_table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(list(rows), columns=RECORDING_COLUMNS).sort_values("id", ignore_index=True)
 
 
-def finish(
+def mask_rows_of(root: Path, recordings: Iterable[dict[str, Any]], limits: QualityLimits) -> list[dict]:
+    """Rows of ``masked.csv`` that follow from the stored measures; no raw file is read for them.
+
+    Args:
+        recordings: rows of ``recordings.csv``.
+    """
+    rows = []
+    for recording in recordings:
+        measures = np.load(quality_path(root, recording["id"]), allow_pickle=False)
+        rows += mask_rows(recording["id"], measures, recording["samples"], limits)
+    return rows
+
+
+def finalize(
     root: Path,
     source_ids: Iterable[str],
     rejected: Iterable[Rejection],
     classes: Sequence[str],
     info: dict[str, Any],
     masked: Iterable[dict[str, Any]] = (),
-    known: Iterable[str] = (),
 ) -> None:
     """Merge the journal into the tables and write ``dataset.json``: from here on the dataset can be opened.
 
     Args:
-        source_ids: the sources that belong to the dataset.
+        source_ids: the sources that belong to the dataset; files of all others are removed.
         rejected: sources that were refused before they could be read.
         classes: labels in order; labels that the recordings add come after them, sorted.
         info: what ``dataset.json`` holds beside totals: name, format, settings, versions, ``simulated``,
             ``frame_size``.
         masked: rows of ``masked.csv``, see ``datasets.masking``.
-        known: ``known_sources`` from before the sources were listed. Those that are not among ``source_ids`` have
-            vanished, and their files are removed; those of a source that another call has found since are not.
 
     Raises:
         ValueError: if a file that the journal names is gone.
@@ -61,7 +72,7 @@ def finish(
     if gone := [name for name in tables["files"]["file"] if not (root / name).is_file()]:
         raise ValueError(
             f"{root / gone[0]}: was prepared and is gone ({len(gone)} such files): give the same command again, it "
-            "prepares these recordings anew"
+            "prepares these recordings again"
         )
 
     found = (set(rows["label"]) | set(segments["label"])) - {""}
@@ -78,39 +89,16 @@ def finish(
     info["tables"] = {path.name: hashlib.sha256(text.encode()).hexdigest() for path, text in texts.items()}
     texts[root / "dataset.json"] = json.dumps(info, indent=2, default=str) + "\n"
     write_temporary({path: text.encode() for path, text in texts.items()})  # a full disk leaves the old ones
-    unfinish(root)
-    _remove_strays(root, set(tables["files"]["file"]), set(known) - set(ids))
+    invalidate(root)
+    keep = {root / name for name in tables["files"]["file"]} | {journal_path(root, source) for source in ids}
+    keep.add(lock_path(root))
+    for folder in FOLDERS:
+        for path in set((root / folder).glob("*")) - keep:
+            path.unlink(missing_ok=True)
     for path in texts:  # dataset.json comes last
         temporary(path).replace(path)
 
 
-def unfinish(root: Path) -> None:
-    """Close the dataset to readers until ``finish``: files that its tables speak of are about to change."""
+def invalidate(root: Path) -> None:
+    """Keep readers from the dataset until ``finalize``: files that its tables name are about to change."""
     (root / "dataset.json").unlink(missing_ok=True)
-
-
-def _remove_strays(root: Path, named: set[str], vanished: set[str]) -> None:
-    """Delete what vanished sources left, and files that no journal names: but nothing of a source at work.
-
-    Other calls may be preparing sources of this dataset, also some that this one has never heard of. Their files have
-    their names before the journal names them; until then there is a note that the source was started.
-
-    Args:
-        named: files of the dataset.
-        vanished: ids of sources.
-    """
-    for folder in FOLDERS:
-        for path in (root / folder).glob("*"):
-            sources = possible_sources(path)
-            if path.relative_to(root).as_posix() in named or any(started_path(root, s).exists() for s in sources):
-                continue
-            nameless = folder != ".journal" and path.suffix != ".tmp"
-            # the journal is read after the note was looked for: its entry is written before the note goes
-            if sources & vanished or (nameless and not any(_names(root, s, path) for s in sources)):
-                path.unlink(missing_ok=True)  # another call may be ending at the same moment
-
-
-def _names(root: Path, source_id: str, path: Path) -> bool:
-    """Whether the journal entry of a source, as it is now, names a file."""
-    entry = read_journal(root, source_id)
-    return entry is not None and path.relative_to(root).as_posix() in {file["file"] for file in entry["files"]}

@@ -1,27 +1,29 @@
 """What one source gave to a prepared dataset, and the journal that says so.
 
     .journal/<source>.json      written last: digests of the source's files, rows of the tables
-    .journal/<source>.started   from when a process begins with the source until the entry is written
+    .journal/<source>.started   a byte for every process that began with the source and has not written the entry yet
 
-Any number of processes may write different sources at once. A source counts as prepared when its entry exists;
-``finalize`` merges the entries into the tables.
+A source counts as prepared when its entry exists; ``finalize`` merges the entries into the tables.
 """
 
+import hashlib
 import json
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from configs.constants import CHANNELS
-from datasets.recording import ID_PATTERN, Rejection, Segment
+from datasets.recording import Rejection, Segment, Source
 from datasets.store import RECORDING_COLUMNS, checked_id, frame_files, imu_path, quality_path
 from utils.atomic_io import sha256_of, write_array, write_text
 
 FOLDERS = ("imu", "quality", "frames", ".journal")  # where the files of a source lie
+WHOLE_FILE_BYTES = 16 << 20
+_SAMPLES, _SAMPLE_BYTES = 16, 1 << 16
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def journal_path(root: Path, source_id: str) -> Path:
 
 
 def started_path(root: Path, source_id: str) -> Path:
-    """A note that lies there from when a process begins with a source until its journal entry is written."""
+    """The note of a source that a process has begun with. One that is left tells what may have killed the process."""
     return journal_path(root, source_id).with_suffix(".started")
 
 
@@ -78,11 +80,11 @@ def note_start(root: Path, source_id: str) -> None:
     path = started_path(root, source_id)
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "ab") as file:
-        file.write(b".")  # one for every start without an end
+        file.write(b".")
 
 
 def count_starts(root: Path, source_id: str) -> int:
-    """How often a process has begun with a source since one last ended with it: 0 for most."""
+    """How many processes have begun with a source since its entry was last written: 0 for most."""
     try:
         return started_path(root, source_id).stat().st_size
     except FileNotFoundError:
@@ -101,7 +103,7 @@ def write_source(
     recordings: Sequence[PreparedRecording],
     rejected: Sequence[Rejection] = (),
 ) -> None:
-    """Write what one source gave, its journal entry last.
+    """Write what one source gave, its journal entry last; its starts are forgotten.
 
     Args:
         fingerprint: digest of the source's content and of the settings; a later call compares it.
@@ -122,6 +124,7 @@ def write_source(
         "rejected": [asdict(rejection) for rejection in rejected],
     }
     write_text(journal_path(root, source_id), json.dumps(entry))
+    forget_starts(root, source_id)
 
 
 def _file_row(root: Path, path: Path) -> dict[str, Any]:
@@ -130,29 +133,59 @@ def _file_row(root: Path, path: Path) -> dict[str, Any]:
 
 
 def read_journal(root: Path, source_id: str) -> dict[str, Any] | None:
-    """The journal entry of a source, or None if it was not (or not legibly) prepared."""
+    """The journal entry of a source, or None if there is none, or none that can be read."""
     try:
-        entry = json.loads(journal_path(root, source_id).read_text(encoding="utf-8"))
+        return json.loads(journal_path(root, source_id).read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return None
-    return entry if "files" in entry else None  # without digests: prepared before there were any
 
 
-def known_sources(root: Path) -> set[str]:
-    """Sources that the journal knows."""
-    return {path.stem for path in (root / ".journal").glob("*.json")}
-
-
-def possible_sources(file: Path) -> set[str]:
-    """Ids of sources to which a file in the folder of a dataset may belong, finished or temporary, by its name."""
-    name = file.name.rsplit(".", 2)[0] if file.suffix == ".tmp" else file.name  # <name>.<process>.tmp
-    ids = {name.removesuffix(suffix) for suffix in (".idx.npy", ".npy", ".mjpeg", ".json") if name.endswith(suffix)}
-    return {part for i in ids for part in (i, re.sub(r"_part\d+$", "", i)) if ID_PATTERN.fullmatch(part)}
-
-
-def remove_leftovers(root: Path, source_ids: set[str]) -> None:
-    """Delete what killed processes had half written of these sources: there may be gigabytes of it."""
+def remove_temporary_files(root: Path) -> None:
+    """Delete what killed processes had half written: there may be gigabytes of it. Needs the dataset's lock."""
     for folder in FOLDERS:
         for path in (root / folder).glob("*.tmp"):
-            if possible_sources(path) & source_ids:
-                path.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+
+
+def hash_files(files: Iterable[Path]) -> str:
+    """SHA-256 over names and contents.
+
+    A file up to 16 MiB is read whole. Of a longer one (source videos) 16 blocks of 64 KiB are read, evenly spread and
+    the first and last bytes among them, together with its length and the time of its last change: a change of bytes
+    in between that keeps both is not seen.
+
+    Raises:
+        OSError: if a file cannot be read.
+    """
+    digest = hashlib.sha256()
+    for path in files:
+        status = path.stat()
+        digest.update(f"{path.name}\0{status.st_size}\0".encode())
+        with open(path, "rb") as file:
+            if status.st_size <= WHOLE_FILE_BYTES:
+                digest.update(file.read())
+                continue
+            digest.update(f"{status.st_mtime_ns}\0".encode())
+            for sample in range(_SAMPLES):
+                file.seek((status.st_size - _SAMPLE_BYTES) * sample // (_SAMPLES - 1))
+                digest.update(file.read(_SAMPLE_BYTES))
+    return digest.hexdigest()
+
+
+def fingerprint(source: Source, source_hash: str, settings: dict[str, Any]) -> str:
+    """Digest of all that the prepared files of a source follow from.
+
+    Args:
+        source_hash: ``hash_files`` of the source's files.
+        settings: what the preparation was told, plain values.
+    """
+    words = [source.id, source_hash, *_words(source.parse), *(f"{k}={settings[k]!r}" for k in sorted(settings))]
+    return hashlib.sha256("\0".join(words).encode()).hexdigest()
+
+
+def _words(parse: Any) -> list[str]:
+    """The parser and the values it was given, such as a label; where the files lie does not matter."""
+    if not isinstance(parse, partial):
+        return [parse.__module__, parse.__qualname__]
+    given = [*parse.args, *(value for _, value in sorted(parse.keywords.items()))]
+    return [*_words(parse.func), *(value.name if isinstance(value, Path) else repr(value) for value in given)]

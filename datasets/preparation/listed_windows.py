@@ -1,4 +1,4 @@
-"""Stretches of videos that somebody has looked at and found bad, from a list: ``[[uid, start_s, end_s], ...]``.
+"""Stretches of videos that a list names as bad: ``[[uid, start_s, end_s], ...]``.
 
 Times are seconds of the video, 0 its first frame. A recording may begin later than its video, and each of its parts
 later still; ``masked.csv`` holds times of the part.

@@ -1,7 +1,7 @@
 """All sources of a dataset prepared at once, in processes of this machine.
 
-Video decoders are native code, and a damaged file may kill the process that reads it. That costs its recording and
-no other: whoever was at work when a process died is tried again in a process of its own.
+Video decoders are native code, and a damaged file may kill the process that reads it. Only that recording is lost:
+every recording that was in work when a process died is tried again in a process of its own.
 """
 
 import multiprocessing
@@ -16,7 +16,8 @@ from joblib.externals.loky import as_completed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
-from datasets.preparation.journal import count_starts, remove_leftovers
+from datasets.preparation.journal import count_starts
+from datasets.preparation.lock import HeldLock, end_with_caller
 from datasets.preparation.source import Outcome, prepare_source, reject_crashed
 from datasets.recording import Source
 from utils.progress_bar import Lines, progress
@@ -26,12 +27,12 @@ _IDLE_S = 60  # after which a worker ends
 
 
 class WorkersError(RuntimeError):
-    """The processes that should do the work are not there, or do not live long enough."""
+    """There are no worker processes, or they die before they begin."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What ``prepare_source`` is told beside the source; callable, so that workers need nothing else."""
+    """The arguments of ``prepare_source`` beside the source; callable, so that workers need nothing else."""
 
     raw: Path
     out: Path
@@ -42,21 +43,20 @@ class Task:
         return prepare_source(source, self.raw, self.out, self.frame_size, self.jpeg_quality)
 
 
-def prepare_all(task: Task, sources: Iterable[Source], workers: int) -> list[Outcome]:
+def prepare_all(task: Task, sources: Iterable[Source], workers: int, lock: HeldLock) -> list[Outcome]:
     """Prepare sources on this machine, longest first, so that no worker is left alone with a long one at the end.
 
-    A source that an earlier call began with and did not end (it may have been what killed that call), and those that
-    were under way when a worker died, get a process of their own. One that dies even there is left out.
+    A source that an earlier call began and did not end may have killed that call. It gets a process of its own, and so
+    does each that was in work when a worker died. A source whose own process dies is rejected.
 
     Args:
         workers: processes.
+        lock: of the dataset; the workers hold it, too, and end with this process.
 
     Raises:
         WorkersError: if processes die before they have begun with anything.
     """
     left = {source.id: source for source in sorted(sources, key=source_bytes, reverse=True)}
-    source_ids = set(left)
-    remove_leftovers(task.out, source_ids)
     outcomes: list[Outcome] = []
     deaths = 0
     with progress_bar(task, len(left)) as bar:
@@ -68,11 +68,11 @@ def prepare_all(task: Task, sources: Iterable[Source], workers: int) -> list[Out
 
         while left:
             suspects = [source for source in left.values() if count_starts(task.out, source.id)]
-            for outcome in _apart(task, suspects, workers):
+            for outcome in _apart(task, suspects, workers, lock):
                 note(outcome)
             before = len(left)
             try:
-                for outcome in _in_processes(task, list(left.values()), workers):
+                for outcome in _in_processes(task, list(left.values()), workers, lock):
                     note(outcome)
             except TerminatedWorkerError as error:
                 begun = any(count_starts(task.out, source.id) for source in left.values())
@@ -82,12 +82,11 @@ def prepare_all(task: Task, sources: Iterable[Source], workers: int) -> list[Out
                         f"worker processes die before they begin ({str(error).splitlines()[0]}): is there too little "
                         "memory? Give fewer --num_workers, or see the system's log"
                     ) from error
-    remove_leftovers(task.out, source_ids)  # of workers that died
     return outcomes
 
 
 def source_bytes(source: Source) -> int:
-    """Size of a source's files, which tells roughly how long it takes."""
+    """Size of a source's files: a rough measure of its preparation time."""
     return sum(path.stat().st_size for path in source.files if path.is_file())
 
 
@@ -96,10 +95,10 @@ def progress_bar(task: Task, total: int) -> tqdm | Lines:
     return progress(total=total, desc=f"prepare {task.out.name}", unit="recording")
 
 
-def _in_processes(task: Task, sources: Iterable[Source], workers: int) -> Iterator[Outcome]:
+def _in_processes(task: Task, sources: Iterable[Source], workers: int, lock: HeldLock) -> Iterator[Outcome]:
     # joblib's kind of pool, but one of its own: Parallel would do a single worker's work in this process, which no
     # decoder may end, and the pool that it keeps for reuse is not for others
-    pool = LokyPool(max_workers=workers, timeout=_IDLE_S)
+    pool = LokyPool(max_workers=workers, timeout=_IDLE_S, initializer=end_with_caller, initargs=(lock,))
     futures = [pool.submit(task, source) for source in sources]
     try:
         for done in as_completed(futures):
@@ -115,24 +114,26 @@ def _in_processes(task: Task, sources: Iterable[Source], workers: int) -> Iterat
     pool.shutdown()
 
 
-def _apart(task: Task, sources: list[Source], workers: int) -> Iterator[Outcome]:
+def _apart(task: Task, sources: list[Source], workers: int, lock: HeldLock) -> Iterator[Outcome]:
     """Prepare each in a process of its own; whose process dies gets another one, alone on the machine."""
     if not sources:
         return
     died = []
     with ThreadPoolExecutor(workers) as threads:
-        for source, outcome in zip(sources, threads.map(lambda source: _alone(task, source), sources), strict=True):
+        outcomes = threads.map(lambda source: _alone(task, source, lock), sources)
+        for source, outcome in zip(sources, outcomes, strict=True):
             if outcome is None:
                 died.append(source)
             else:
                 yield outcome
     for source in died:
-        yield _alone(task, source) or reject_crashed(source, task.out)
+        yield _alone(task, source, lock) or reject_crashed(source, task.out)
 
 
-def _alone(task: Task, source: Source) -> Outcome | None:
+def _alone(task: Task, source: Source, lock: HeldLock) -> Outcome | None:
     """None if the process died."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn, initializer=end_with_caller, initargs=(lock,)) as pool:
         try:
             return pool.submit(task, source).result()
         except BrokenProcessPool:

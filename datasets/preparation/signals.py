@@ -79,12 +79,15 @@ class Processed:
     Attributes:
         parts: in order of time, each at least one window long, or as long as is filled up to one.
         too_short: stretches between gaps that hold no window.
+        acc, gyro: the sensors after cleaning, before anything was filtered.
         acc_rate_hz, gyro_rate_hz: true mean rates, missing samples counted in.
         counts: samples dropped or put in order, by sensor and reason; zeros left out.
     """
 
     parts: tuple[Part, ...]
     too_short: tuple[Stretch, ...]
+    acc: Sensor
+    gyro: Sensor
     acc_rate_hz: float
     gyro_rate_hz: float
     counts: dict[str, int]
@@ -136,7 +139,8 @@ def process(recording: Recording, start_s: float = -np.inf, end_s: float = np.in
         parts.append(Part(first_s, median(imu).astype(np.float32), int(bridged.sum())))
     counts = {f"{name}_{why}": n for name, s in (("acc", acc), ("gyro", gyro)) for why, n in s.dropped.items() if n}
     counts |= {f"{name}_unsorted": s.unsorted for name, s in (("acc", acc), ("gyro", gyro)) if s.unsorted}
-    return Processed(tuple(parts), tuple(too_short), true_rate_hz(acc.time_s), true_rate_hz(gyro.time_s), counts)
+    rates = true_rate_hz(acc.time_s), true_rate_hz(gyro.time_s)
+    return Processed(tuple(parts), tuple(too_short), acc, gyro, *rates, counts)
 
 
 def clean(time_s: np.ndarray, values: np.ndarray) -> Sensor:

@@ -15,18 +15,19 @@ import numpy as np
 from configs.constants import FRAME_RATE_HZ, IMU_RATE_HZ, WINDOW_S, WINDOW_SAMPLES
 from datasets.frames import FrameWriter
 from datasets.masking import IMU_MEASURES, stretch_starts
-from datasets.preparation.finalize import unfinish
-from datasets.preparation.fingerprint import fingerprint, hash_files
+from datasets.preparation.finalize import invalidate
 from datasets.preparation.journal import (
     PreparedRecording,
+    fingerprint,
     forget_starts,
+    hash_files,
     journal_path,
     note_start,
     read_journal,
     write_source,
 )
 from datasets.preparation.quality_measures import FrameMeasures, measure_imu
-from datasets.preparation.signals import Part, Processed, Sensor, clean, process
+from datasets.preparation.signals import Part, Processed, Sensor, process
 from datasets.preparation.source_video import frames_at, probe
 from datasets.preparation.units_check import check_units
 from datasets.recording import BadRecording, Recording, Rejection, Segment, Source, unexpected_error, without_folder
@@ -38,7 +39,7 @@ _SAMPLES_PER_FRAME = IMU_RATE_HZ // FRAME_RATE_HZ
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a source."""
+    """The result of preparing a source."""
 
     source_id: str
     status: Literal["prepared", "kept", "rejected"]
@@ -66,24 +67,23 @@ def prepare_source(source: Source, raw: Path, root: Path, frame_size: int, jpeg_
         if entry is not None and entry["fingerprint"] == mark and _all_there(root, entry):
             forget_starts(root, source.id)
             return Outcome(source.id, "kept" if entry["recordings"] else "rejected")
-        recording, processed, rejected = _read(source)
+        recording, video_s, processed, rejected = _read(source)
     except BadRecording as error:
         rejected = [Rejection(source.id, error.reason, error.message)]
-    except OSError as error:  # it may lie in the machine: without a fingerprint, the next call tries again
+    except OSError as error:  # perhaps of the machine: without a fingerprint, the next call tries again
         mark, rejected = "", [Rejection(source.id, "unreadable_file", f"{error}")]
     except Exception as error:  # one recording must not end the work on thousands; the table names it
         mark, rejected = "", [unexpected_error(source.id, error)]
     else:
         if entry["recordings"] if entry is not None else journal_path(root, source.id).is_file():
-            unfinish(root)  # an entry that cannot be read, or of an older form, may have given recordings, too
+            invalidate(root)  # an entry that cannot be read may have given recordings, too
         writer = partial(open_frame_writer, root, jpeg_quality=jpeg_quality)
-        stored, more = _store_parts(source, recording, processed, writer, frame_size, source_hash)
+        stored, more = _store_parts(source, recording, video_s, processed, writer, frame_size, source_hash)
         recordings += stored
         rejected += more
     if not recordings and not rejected:
         rejected = [Rejection(source.id, "no_samples", "no stretch where both sensors and the video run")]
     write_source(root, source.id, mark, recordings, [without_folder(r, raw) for r in rejected])
-    forget_starts(root, source.id)  # a process that outlived its call may have prepared it too
     return Outcome(source.id, "prepared" if recordings else "rejected")
 
 
@@ -91,18 +91,17 @@ def reject_crashed(source: Source, root: Path) -> Outcome:
     """Record a source whose worker process died."""
     detail = "the process died while preparing it (damaged video, or out of memory); the next call tries again"
     write_source(root, source.id, "", [], [Rejection(source.id, "crashed", detail)])
-    forget_starts(root, source.id)
     return Outcome(source.id, "rejected")
 
 
 def _all_there(root: Path, entry: dict[str, Any]) -> bool:
-    """Whether every file is there, whole as far as its length tells; ``--verify`` reads what is in them."""
+    """Whether every file is there with its length; ``--verify`` compares the content."""
     files = ((root / file["file"], file["bytes"]) for file in entry["files"])
     return all(path.is_file() and path.stat().st_size == size for path, size in files)
 
 
-def _read(source: Source) -> tuple[Recording, Processed, list[Rejection]]:
-    """Parse and process; with a video, only where it runs."""
+def _read(source: Source) -> tuple[Recording, float, Processed, list[Rejection]]:
+    """Parse and process; with a video, only where it runs. The second value is its length, seconds."""
     recording = source.parse()
     start_s, end_s = (0.0, probe(recording.video).duration_s) if recording.video else (-np.inf, np.inf)
     processed = process(recording, start_s, end_s - 1 / IMU_RATE_HZ)  # the last sample, too, lasts within the video
@@ -121,12 +120,13 @@ def _read(source: Source) -> tuple[Recording, Processed, list[Rejection]]:
         if end - begin >= WINDOW_S:
             detail = f"{end - begin:.1f} s of IMU outside the video, which lasts {end_s:.1f} s"
             rejected.append(Rejection(source.id, "outside_video", detail, begin, end))
-    return recording, processed, rejected
+    return recording, end_s, processed, rejected
 
 
 def _store_parts(
     source: Source,
     recording: Recording,
+    video_s: float,
     processed: Processed,
     open_writer: Callable[[str], FrameWriter],
     frame_size: int,
@@ -139,8 +139,7 @@ def _store_parts(
     if recording.video and processed.parts:
         times = np.concatenate([_frame_times(part) for part in processed.parts])
         frames = _decoded(frames_at(recording.video, times, frame_size), recording.video)
-    acc, gyro = clean(recording.acc_time_s, recording.acc), clean(recording.gyro_time_s, recording.gyro)
-    mismatch_s = _duration_mismatch_s(recording, acc)
+    mismatch_s = _duration_mismatch_s(recording, video_s, processed.acc)
     for number, part in enumerate(processed.parts, start=1):
         part_id = source.id if number == 1 else f"{source.id}_part{number}"
         samples, count = len(part.imu), 0
@@ -166,7 +165,7 @@ def _store_parts(
         notes |= {"padded_samples": padded} if padded else {}
         rows = len(stretch_starts(samples + padded))
         of_imu = np.full((rows, len(IMU_MEASURES)), np.nan)  # of filling alone, nothing is measured
-        of_imu[: len(stretch_starts(samples))] = measure_imu(acc, gyro, part.start_s, samples)
+        of_imu[: len(stretch_starts(samples))] = measure_imu(processed.acc, processed.gyro, part.start_s, samples)
         measures = np.concatenate([of_imu, seen.table(rows), np.full((rows, 1), mismatch_s)], axis=1)
         stored.append(
             PreparedRecording(
@@ -197,12 +196,12 @@ def _padded(imu: np.ndarray, samples: int) -> np.ndarray:
     return np.concatenate([imu, np.repeat(mean, samples, 0)])
 
 
-def _duration_mismatch_s(recording: Recording, acc: Sensor) -> float:
-    """Difference in length between IMU and video where only their lengths tell whether they belong together."""
+def _duration_mismatch_s(recording: Recording, video_s: float, acc: Sensor) -> float:
+    """Difference in length between IMU and video, for recordings whose times are counted from row numbers."""
     if recording.video is None or not recording.counted_time:
         return np.nan
     length_s = acc.time_s[-1] - acc.time_s[0] + np.median(np.diff(acc.time_s))
-    return float(abs(length_s - probe(recording.video).duration_s))
+    return float(abs(length_s - video_s))
 
 
 def _frame_times(part: Part) -> np.ndarray:

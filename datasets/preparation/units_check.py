@@ -1,4 +1,4 @@
-"""Are a recording's numbers m/s² and rad/s? Gravity tells the scale of the accelerometer, and often the gyroscope's.
+"""Are a recording's numbers m/s² and rad/s? Gravity gives the scale of the accelerometer, and often the gyroscope's.
 
 At rest an accelerometer reads 9.81 m/s². When the wearer turns, gravity turns in the sensor's frame as the gyroscope
 says: with the direction u of gravity and the angular rate w, du/dt = u x w. So the slope of the one on the other is 1,

@@ -1,6 +1,7 @@
 """Read a prepared dataset again, every byte of it, and name what is damaged."""
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +11,6 @@ import pandas as pd
 from configs.constants import CHANNELS
 from datasets.frames import FrameError, index_path
 from datasets.masking import LISTED, RULES, VIDEO_OFFSET
-from datasets.preparation.journal import possible_sources, started_path
 from datasets.recording import ID_PATTERN
 from datasets.store import Store, frames_path, imu_path
 from utils.atomic_io import sha256_of
@@ -87,7 +87,7 @@ def _check_tables(report: VerifyReport) -> None:
         return
     tables = info.get("tables", {})
     if not tables:
-        report.unchecked.append("no digests: prepared before there were any; lengths and counts are compared only")
+        report.damage.append("dataset.json: holds no digests of the tables")
     for name, digest in tables.items():
         path = report.root / name
         if not path.is_file():
@@ -116,17 +116,18 @@ def _check_files(report: VerifyReport) -> set[str]:
             continue
         changed.add(row.file)
         report.damage.append(f"{row.file}: {problem}")
-    known, at_work = set(table["file"]), 0
+    known, unfinished = set(table["file"]), 0
+    begun = "|".join(re.escape(path.stem) for path in (report.root / ".journal").glob("*.started"))
     for folder in ("imu", "quality", "frames"):
         for file in sorted((report.root / folder).glob("*")):
             if f"{folder}/{file.name}" in known:
                 continue
-            if any(started_path(report.root, source).exists() for source in possible_sources(file)):
-                at_work += 1
+            if begun and re.match(rf"({begun})(_part\d+)?\.(npy|idx\.npy|mjpeg)", file.name):
+                unfinished += 1
             else:
                 report.damage.append(f"{folder}/{file.name}: is in no table")
-    if at_work:
-        report.unchecked.append(f"{at_work} files are of recordings whose preparation was begun and has not ended")
+    if unfinished:
+        report.unchecked.append(f"{unfinished} files are of recordings whose preparation was begun and has not ended")
     report.checked["files"] = len(table)
     return changed
 
@@ -171,7 +172,7 @@ def _check_signal(report: VerifyReport, store: Store, recording: int, changed: s
     try:
         signal = np.asarray(store.imu(recording))
     except ValueError as error:
-        report.damage.append(f"imu/{name}: {str(error).removeprefix(f'{store.root}/imu/{name}: ')}")
+        report.damage.append(str(error).replace(f"{store.root}/", ""))
         return
     if missing := int((~np.isfinite(signal)).any(1).sum()):
         report.damage.append(f"imu/{name}: {missing} samples are NaN or infinite")

@@ -17,7 +17,7 @@ import torch
 from configs.constants import CHANNELS, FRAME_RATE_HZ, GYRO, IMU_RATE_HZ, WINDOW_FRAMES, WINDOW_S
 from configs.reporting import BenchmarkConfig
 from datasets.loader import LoaderSettings, PairLoader
-from datasets.preparation.finalize import finish
+from datasets.preparation.finalize import finalize
 from datasets.preparation.journal import PreparedRecording, write_source
 from datasets.preparation.source_video import frames_at
 from datasets.store import Store, imu_path, open_frame_writer
@@ -129,7 +129,7 @@ def prepare(root: Path, sources: dict[str, Path], cfg: BenchmarkConfig) -> Store
         )
         write_source(root, name, "", [recording])
     info = {"name": "benchmark", "simulated": True, "frame_size": cfg.frame_size}
-    finish(root, list(sources), [], [], info | {"settings": {}, "versions": {}})
+    finalize(root, list(sources), [], [], info | {"settings": {}, "versions": {}})
     return Store(root)
 
 

@@ -1,6 +1,7 @@
 """What a preparation gave and what it left out, as Markdown tables on the terminal."""
 
 import json
+import sys
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,12 @@ from utils.tables import markdown
 
 _SUBJECTS_SHOWN = 40
 _UNKNOWN = "(unknown)"
+_UNITS_ARE_SET = {
+    "pd": "--acc_unit, --gyro_unit (or --acc_counts_per_g, --gyro_counts_per_deg_s) and --imu_columns say what the "
+    "columns hold",
+    "table": "acc, gyro, acc_unit, gyro_unit and the counts per unit in the YAML file say what the columns hold",
+}
+_UNITS_ARE_FIXED = "this format has fixed units, so these may not be the files that were published"
 
 
 def summary(store: Store) -> str:
@@ -103,3 +110,18 @@ def _people(subjects: pd.Series) -> str:
     """How many there are; who is unknown may be one person or many."""
     known = subjects[subjects != _UNKNOWN].nunique()
     return f"{known or '?'}" if known == subjects.nunique() or not known else f"{known} + ?"
+
+
+def check_strict(store: Store) -> None:
+    """End with an error if gravity says that units are wrong."""
+    notes = [json.loads(text) for text in store.recordings["notes"]]
+    wrong = [
+        (name, n["units_problem"])
+        for name, n in zip(store.recordings["id"], notes, strict=True)
+        if "units_problem" in n
+    ]
+    if wrong:
+        name, problem = wrong[0]
+        more = f" (and {len(wrong) - 1} recordings more)" if len(wrong) > 1 else ""
+        remedy = _UNITS_ARE_SET.get(store.info["settings"]["format"], _UNITS_ARE_FIXED)
+        sys.exit(f"prepare: units of {name}: {problem}{more}. {remedy}; without --strict this is a warning")

@@ -6,14 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from configs.data import PrepareConfig
 from datasets.masking import (
     MASK_COLUMNS,
     MEASURES,
     RULES,
     VIDEO_REASONS,
     QualityLimits,
-    limits_of,
     mask_rows,
     stretch_starts,
 )
@@ -65,10 +63,6 @@ def test_the_last_stretch_ends_with_the_recording():
 def test_measures_of_another_recording_are_refused():
     with pytest.raises(ValueError, match="r: quality measures have shape"):
         mask_rows("r", measures(500), 800, QualityLimits())
-
-
-def test_defaults_of_the_command_are_those_of_the_rules():
-    assert limits_of(PrepareConfig(format="pd", raw="a", out="b")) == QualityLimits()
 
 
 # ------------------------------------------------------------- windows

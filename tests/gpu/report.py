@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from utils.atomic_io import write_text
 from utils.run import commit, package_versions
 from utils.tables import markdown
 
@@ -67,12 +68,9 @@ class GpuReport:
 
     def write(self) -> None:
         content = self.content()
-        self.folder.mkdir(parents=True, exist_ok=True)
         texts = {"gpu_check.json": json.dumps(content, indent=2) + "\n", "gpu_check.md": table(content)}
         for name, text in texts.items():
-            temporary = self.folder / f".{name}.tmp"
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(self.folder / name)
+            write_text(self.folder / name, text)
 
 
 def machine(device: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from scipy.signal import medfilt
 
 from configs.reporting import BenchmarkConfig
 from datasets.loader import LoaderSettings, PairLoader
-from datasets.preparation.finalize import finish
+from datasets.preparation.finalize import finalize
 from datasets.preparation.journal import PreparedRecording, write_source
 from datasets.preparation.source_video import frames_at, probe
 from datasets.store import Store, open_frame_writer
@@ -52,7 +52,7 @@ def store(tmp_path_factory, video, raw_imu) -> Store:
     filtered = medfilt(raw_imu.astype(np.float64), (5, 1)).astype(np.float32)
     write_source(root, "a", "", [PreparedRecording("a", "a", filtered, "", "", "", 50.0, "", frames=200)])
     info = {"name": "d", "simulated": True, "frame_size": SIZE, "settings": {}, "versions": {}}
-    finish(root, ["a"], [], [], info)
+    finalize(root, ["a"], [], [], info)
     return Store(root)
 
 

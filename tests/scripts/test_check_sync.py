@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from datasets.frames import FrameWriter
-from datasets.preparation.finalize import finish
+from datasets.preparation.finalize import finalize
 from datasets.preparation.journal import PreparedRecording, write_source
 from datasets.recording import Rejection
 from datasets.store import Store, frames_path, imu_path
@@ -49,7 +49,7 @@ def dataset(tmp_path):
     )
     names.append(write_recording(root, "blind", np.zeros((0, 48, 48, 3), np.uint8), np.zeros((600, 3))))
     info = {"name": root.name, "simulated": True, "frame_size": 48, "settings": {}, "versions": {}}
-    finish(root, names, [Rejection("lost", "empty_csv", "a test row")], [], info)
+    finalize(root, names, [Rejection("lost", "empty_csv", "a test row")], [], info)
     return root
 
 

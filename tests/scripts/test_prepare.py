@@ -37,11 +37,14 @@ def raw(tmp_path):
     return tmp_path / "raw"
 
 
-STEADY = ["--max_flat_s", "999", "--max_copied_share", "1"]  # the made-up sensors here stand still to the last digit
+STEADY = "max_flat_s: 999\nmax_copied_share: 1\n"  # the made-up sensors here stand still to the last digit
 
 
 def run(raw, out, *more, format="pd"):
-    prepare.main(["--format", format, "--raw", str(raw), "--out", str(out), "--num_workers", "1", *STEADY, *more])
+    limits = out.with_name("limits.yaml")
+    limits.write_text(STEADY)
+    words = ["--format", format, "--raw", str(raw), "--out", str(out), "--num_workers", "1"]
+    prepare.main([*words, "--quality_limits", str(limits), *more])
 
 
 def test_a_dataset_and_its_summary(raw, tmp_path, capsys):

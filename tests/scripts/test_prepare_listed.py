@@ -47,7 +47,8 @@ def run(folder, listed=None):
     if listed is not None:
         (folder / "bad.json").write_text(json.dumps(listed))
         words += ["--skip_windows", str(folder / "bad.json")]
-    prepare.main([*words, "--num_workers", "1", "--max_frozen_share", "1"])
+    (folder / "limits.yaml").write_text("max_frozen_share: 1\n")
+    prepare.main([*words, "--num_workers", "1", "--quality_limits", str(folder / "limits.yaml")])
     return Store(folder / "out")
 
 

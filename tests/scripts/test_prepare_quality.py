@@ -1,13 +1,15 @@
 """Quality, units and synchrony through the command: what is masked, said, and not done twice."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from configs.data import QualityLimitsConfig
 from datasets.frames import FrameStream
-from datasets.masking import MEASURES
+from datasets.masking import MEASURES, QualityLimits
 from datasets.store import Store, frames_path, imu_path, quality_path
 from datasets.synchrony.offset import SyncSettings
 from datasets.windows import list_windows
@@ -89,22 +91,25 @@ def test_other_limits_change_the_masks_and_prepare_nothing_again(raw, tmp_path, 
     store = run(raw, tmp_path / "d")
     before = {path: path.stat().st_mtime_ns for path in (store.root / "imu").iterdir()}
     capsys.readouterr()
-    store = run(raw, tmp_path / "d", "--max_flat_s", "4", "--max_copied_share", "1")
+    (tmp_path / "limits.yaml").write_text("max_flat_s: 4\nmax_copied_share: 1\n")
+    store = run(raw, tmp_path / "d", "--quality_limits", str(tmp_path / "limits.yaml"))
     assert "0 prepared, 3 kept from before" in capsys.readouterr().out
     assert store.masked.empty and len(list_windows(store)) == 12
     assert {path: path.stat().st_mtime_ns for path in (store.root / "imu").iterdir()} == before
-    assert store.info["quality"]["max_flat_s"] == 4
+    given = {"max_flat_s": 4, "max_copied_share": 1}
+    assert store.info["quality"] == asdict(QualityLimits()) | given
 
 
-def test_a_dataset_from_before_the_measures_is_prepared_again(raw, tmp_path, capsys):
-    store = run(raw, tmp_path / "d")
-    journal = store.root / ".journal" / "P01-sitting-good.json"
-    entry = json.loads(journal.read_text())
-    del entry["files"]
-    write_text(journal, json.dumps(entry))
-    capsys.readouterr()
-    run(raw, tmp_path / "d")
-    assert "1 prepared, 2 kept from before" in capsys.readouterr().out
+@pytest.mark.parametrize("line", ["max_flat: 4", "max_clipped_share: 1.5", "min_contrast: dark", "max_flat_s: 0"])
+def test_limits_that_are_none_are_refused_first(raw, tmp_path, line):
+    (tmp_path / "limits.yaml").write_text(line)
+    with pytest.raises(SystemExit, match=rf"limits\.yaml: .*{line.split(':')[0]}"):
+        run(raw, tmp_path / "d", "--quality_limits", str(tmp_path / "limits.yaml"))
+    assert not (tmp_path / "d").exists()
+
+
+def test_the_yaml_knows_every_limit_and_no_default():
+    assert QualityLimitsConfig().model_dump() == dict.fromkeys(asdict(QualityLimits()))
 
 
 def test_a_file_cut_short_is_prepared_again(raw, tmp_path, capsys):
@@ -203,7 +208,7 @@ def sync_table(store, offsets, **settings):
     write_text(store.root / "sync.json", json.dumps(SyncSettings(**settings).facts()))
 
 
-def test_recordings_that_are_off_are_masked_and_who_cannot_tell_is_kept(filmed, tmp_path, capsys):
+def test_recordings_that_are_off_are_masked_unknown_ones_kept(filmed, tmp_path, capsys):
     store = run(filmed, tmp_path / "d", "--frame_size", "64", format="mmea")
     sync_table(store, [0.1, -0.52, np.nan])
     capsys.readouterr()
@@ -226,7 +231,7 @@ def test_offsets_are_estimated_where_there_is_no_fresh_table(filmed, tmp_path, c
         asked.append(settings.max_offset_s)
         sync_table(store, [0.0, 1.0, 0.0])
 
-    monkeypatch.setattr("scripts.prepare_quality.check_and_write", check)
+    monkeypatch.setattr("scripts.prepare.check_and_write", check)
     flags = ("--frame_size", "64", "--max_offset_s", "0.3")
     store = run(filmed, tmp_path / "d", *flags, format="mmea")
     assert asked == [0.3] and store.masked["reason"].tolist() == ["video_offset"]
@@ -244,7 +249,7 @@ def test_offsets_are_estimated_where_there_is_no_fresh_table(filmed, tmp_path, c
 
 
 @pytest.mark.parametrize("open_before", [False, True])
-def test_a_dataset_whose_offsets_are_still_looked_for_does_not_open(filmed, tmp_path, monkeypatch, open_before):
+def test_a_dataset_does_not_open_during_the_synchrony_check(filmed, tmp_path, monkeypatch, open_before):
     seen = []
 
     def killed(store, settings, num_workers):
@@ -260,18 +265,18 @@ def test_a_dataset_whose_offsets_are_still_looked_for_does_not_open(filmed, tmp_
 
     if open_before:  # prepared without the mask, which another command now asks for
         run(filmed, tmp_path / "d", "--frame_size", "64", format="mmea")
-    monkeypatch.setattr("scripts.prepare_quality.check_and_write", killed)
+    monkeypatch.setattr("scripts.prepare.check_and_write", killed)
     flags = ("--frame_size", "64", "--max_offset_s", "0.3")
     with pytest.raises(KeyboardInterrupt):
         run(filmed, tmp_path / "d", *flags, format="mmea")
     assert seen == [3]
     with pytest.raises(FileNotFoundError, match="has not ended"):
         Store(tmp_path / "d")
-    monkeypatch.setattr("scripts.prepare_quality.check_and_write", check)
+    monkeypatch.setattr("scripts.prepare.check_and_write", check)
     assert run(filmed, tmp_path / "d", *flags, format="mmea").masked["reason"].tolist() == ["video_offset"]
 
 
-def test_recordings_without_video_and_vanished_ones_are_not_counted(tmp_path):
+def test_recordings_without_video_or_vanished_are_not_counted(tmp_path):
     store = write_dataset(tmp_path / "d", ["walk"] * 4, seconds=6)
     sync_table(store, [0.1, np.nan, np.nan, 0.0])
     table = pd.read_csv(store.root / "sync.csv")

@@ -1,14 +1,19 @@
-"""The Slurm example, with stand-ins for srun and scontrol: when it puts its job back into the queue."""
+"""The Slurm examples, with stand-ins for srun and scontrol."""
 
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "pretrain.sbatch"
+from scripts import prepare
+from tests.mmea import contents, write_mmea
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "scripts" / "pretrain.sbatch"
 SCONTROL = """#!/bin/bash
 if [[ $1 == show ]]; then printf 'node7\\nnode8\\n'; else echo "$@" >> "$LOG"; fi
 """
@@ -52,3 +57,27 @@ def test_all_nodes_meet_at_the_first(tmp_path):
     for expected in ("--nnodes=2", "--nproc_per_node=4", "--rdzv_endpoint=node7:24321", "--rdzv_id=54321-0"):
         assert expected in words
     assert words.endswith("train.py --resume auto --config a b.yaml --run_name x\n")
+
+
+TWO_TASKS = """#!/bin/bash
+"$@" & "$@" &
+trap 'kill $(jobs -p)' TERM EXIT
+wait
+"""
+
+
+def test_prepare_on_slurm_gives_the_dataset_of_one_machine(tmp_path):
+    pytest.importorskip("distributed", reason="Dask is not installed: pip install 'dask[distributed]'")
+    python = f'#!/bin/bash\nexec {sys.executable} "$@"\n'
+    for path, text in ((tmp_path / "bin/srun", TWO_TASKS), (tmp_path / ".venv/bin/python", python)):
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+        path.chmod(0o755)
+    words = ["--format", "mmea", "--raw", str(write_mmea(tmp_path / "raw", 4)), "--frame_size", "64"]
+    environment = os.environ | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    command = ["bash", str(ROOT / "scripts/prepare.sbatch"), *words, "--out", "there"]
+    environment |= {"SLURM_JOB_ID": str(os.getpid())}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, timeout=600, capture_output=True, text=True)
+    assert done.returncode == 0 and "4 prepared" in done.stdout, done.stderr
+    prepare.main([*words, "--out", str(tmp_path / "here"), "--num_workers", "1"])
+    assert contents(tmp_path / "there") == contents(tmp_path / "here")

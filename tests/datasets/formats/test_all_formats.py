@@ -9,7 +9,7 @@ import pytest
 
 from configs.data import PrepareConfig
 from datasets.formats import FORMATS
-from datasets.preparation.finalize import finish
+from datasets.preparation.finalize import finalize
 from datasets.preparation.source import prepare_source
 from datasets.recording import BadRecording
 from datasets.store import Store
@@ -65,7 +65,7 @@ def test_the_example_is_short_and_makes_a_dataset(tmp_path):
     found = example_format.find(raw)
     status = {source.id: prepare_source(source, raw, root, 64, 90).status for source in found.sources}
     assert status == {"Ann_B-walking": "prepared", "Ben-broken": "rejected", "Ben-sitting": "prepared"}
-    finish(root, [s.id for s in found.sources], found.rejected, found.classes,
+    finalize(root, [s.id for s in found.sources], found.rejected, found.classes,
            {"name": "example", "simulated": False, "frame_size": 64, "settings": {}})  # fmt: skip
     store = Store(root)
     assert store.classes == ["sitting", "walking"] and store.info["subjects"] == ["Ann B", "Ben"]

@@ -18,7 +18,6 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from datasets.preparation import parallel
 from datasets.preparation.journal import journal_path
-from datasets.preparation.source import prepare_source
 from datasets.recording import BadRecording, Found, Recording, Source
 from datasets.store import Store
 from scripts import prepare
@@ -164,13 +163,13 @@ def test_a_crash_costs_its_recording_only(deadly, workers):
     assert Store(deadly / "out").recordings["id"].tolist() == ["r0", "r1", "r2", "r3", "r5", "r6", "r7"]
 
 
-def test_what_an_earlier_call_did_not_end_gets_a_process_of_its_own(deadly, monkeypatch):
+def test_what_a_killed_call_had_begun_gets_its_own_process(deadly, monkeypatch):
     note = journal_path(deadly / "out", "r3").with_suffix(".started")
     note.parent.mkdir(parents=True)
     note.write_text(".")
     shared = []
 
-    def in_this_process(task, sources, workers):
+    def in_this_process(task, sources, workers, lock):
         shared.extend(source.id for source in sources)
         return map(task, sources)  # a crash would end the test
 
@@ -203,19 +202,6 @@ def test_workers_that_never_begin_end_the_call_with_a_message(deadly, monkeypatc
     assert pool.rounds == 3
 
 
-def test_a_source_that_another_process_has_just_ended_is_no_error(deadly):
-    """A worker may outlive its call, and end with a recording while the next call has it too."""
-    source = Source("r0", (), partial(_meanwhile, deadly))
-    assert prepare_source(source, deadly / "raw", deadly / "out", 64, 90).status == "prepared"
-    assert not list((deadly / "out").rglob("*.started"))
-
-
-def _meanwhile(folder: Path) -> Recording:
-    other = Source("r0", (), partial(_parse, folder / "raw", 0))
-    assert prepare_source(other, folder / "raw", folder / "out", 64, 90).status == "prepared"
-    return _parse(folder / "raw", 0)
-
-
 # ------------------------------------------------------------- a full disk
 
 
@@ -235,7 +221,7 @@ def fill(disk, leave):
     (disk / "ballast").write_bytes(bytes(shutil.disk_usage(disk).free - leave))
 
 
-def test_a_full_disk_ends_in_one_line_and_the_rest_is_done_once_there_is_room(raw, whole, small_disk):
+def test_a_full_disk_ends_in_one_line_and_the_rest_follows(raw, whole, small_disk):
     out = small_disk / "whole"
     needed = sum(map(len, whole.values()))
     fill(small_disk, needed // 2)

@@ -98,7 +98,7 @@ def test_a_tone_above_25_hz_vanishes(rate, frequency):
     assert np.abs(folded[60:-60]).max() > 0.5  # what a straight line between samples makes of it
 
 
-def test_a_60_hz_tone_is_gone_after_the_whole_path_even_at_the_edges():
+def test_the_whole_path_removes_a_60_hz_tone_at_the_edges_too():
     time_s = np.arange(4000) / 200
     acc = np.concatenate([tone(60, time_s, phase) for phase in (0.0, 1.0, 2.0)], axis=1)
     imu = signals.process(recording(time_s, acc)).parts[0].imu[:, :3]
@@ -130,7 +130,7 @@ def test_agrees_with_scipy_where_scipy_can():
     assert np.abs(ours - theirs)[60:-60].max() < 0.05 * np.abs(values - values.mean()).max()
 
 
-def test_a_long_recording_is_interpolated_piece_by_piece_as_if_at_once(monkeypatch):
+def test_a_long_recording_is_interpolated_as_if_at_once(monkeypatch):
     rng = np.random.default_rng(0)
     time = np.cumsum(rng.uniform(0.003, 0.007, 5000))
     values = rng.standard_normal((5000, 3))

@@ -2,16 +2,17 @@
 
 import errno
 import json
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
 
 from datasets.frames import FrameStream
+from datasets.preparation import signals
 from datasets.preparation import source as source_module
-from datasets.preparation.finalize import finish
-from datasets.preparation.fingerprint import WHOLE_FILE_BYTES, fingerprint, hash_files
-from datasets.preparation.journal import count_starts, read_journal
+from datasets.preparation.finalize import finalize
+from datasets.preparation.journal import WHOLE_FILE_BYTES, count_starts, fingerprint, hash_files, read_journal
 from datasets.preparation.source import prepare_source, reject_crashed
 from datasets.recording import BadRecording, Recording, Segment, Source
 from datasets.store import Store, frames_path, imu_path
@@ -120,7 +121,7 @@ def test_a_short_gap_does_not_change_the_z_score(tmp_path):
         (tmp_path / name).mkdir()
         _, rows, _ = prepare(tmp_path / name, recording)
         info = {"name": "out", "simulated": True, "frame_size": SIDE, "settings": {}, "versions": {}}
-        finish(tmp_path / name / "out", ["rec"], [], [], info)
+        finalize(tmp_path / name / "out", ["rec"], [], [], info)
         store = Store(tmp_path / name / "out")
         assert len(rows) == (1 if name == "whole" else 2)
         seen.append(list_windows(store).imu(np.array([2]), "recording")[0, 3:].std())  # 10 to 15 s, at rest
@@ -134,7 +135,7 @@ def test_below_five_seconds_is_rejected(tmp_path, seconds):
     assert "want 5 s" in rejection["detail"]
 
 
-def test_bad_recordings_are_rejected_by_their_reason_without_the_place_on_disk(tmp_path):
+def test_rejections_name_the_reason_without_the_place_on_disk(tmp_path):
     error = BadRecording("text_cell", f"{tmp_path / 'raw' / 'a' / 'x.csv'}: line 3 holds 'q'")
     status, _, (rejection,) = prepare(tmp_path, error=error)
     assert (status, rejection["reason"]) == ("rejected", "text_cell")
@@ -246,10 +247,9 @@ def test_a_second_call_does_what_has_changed(tmp_path, change):
     assert prepare(tmp_path, again, frame_size=size)[0] == "prepared"
 
 
-@pytest.mark.parametrize("journal", ['{"finger', '{"fingerprint": "", "recordings": [1]}'])
-def test_an_open_dataset_is_closed_before_files_of_an_illegible_entry_change(tmp_path, journal):
+def test_files_of_an_illegible_entry_change_in_no_open_dataset(tmp_path):
     prepare(tmp_path, make(even(0, 6)))
-    (tmp_path / "out" / ".journal" / "rec.json").write_text(journal)
+    (tmp_path / "out" / ".journal" / "rec.json").write_text('{"finger')
     (tmp_path / "out" / "dataset.json").write_text("{}")
     prepare(tmp_path, make(even(0, 7)))
     assert not (tmp_path / "out" / "dataset.json").exists()
@@ -276,7 +276,7 @@ def some_parser(path, label):
     raise NotImplementedError
 
 
-def test_fingerprint_follows_content_label_and_settings_but_not_the_place(tmp_path):
+def test_fingerprint_follows_content_label_settings_not_place(tmp_path):
     def mark(folder="a", content="x", label="walking", size=224):
         path = tmp_path / folder / "f.csv"
         path.parent.mkdir(exist_ok=True)
@@ -298,3 +298,13 @@ def test_long_files_are_hashed_by_samples(tmp_path):
             file.write(b"\1")
         seen.add(hash_files([path]))
     assert len(seen) == 3
+
+
+def test_sensors_are_cleaned_and_the_video_probed_once(tmp_path, monkeypatch):
+    calls = []
+    for module, name in ((signals, "clean"), (source_module, "probe")):
+        original = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *given, f=original: calls.append(f.__name__) or f(*given))
+    recording = replace(make(even(0, 6), write_video(tmp_path / "v.mp4", 25 * 6, 25)), counted_time=True)
+    assert prepare(tmp_path, recording)[0] == "prepared"
+    assert sorted(calls) == ["clean", "clean", "probe"]

@@ -75,7 +75,7 @@ def test_degrees_and_radians(imu):
         assert "probably rad/s taken for deg/s; state rad/s" in problem
 
 
-def test_degrees_of_somebody_who_only_shakes_are_given_away_by_their_size():
+def test_degrees_are_recognized_by_their_size():
     imu = nodding(amplitude=0.0)
     imu[:, 5] = 1.5 * np.sin(2 * np.pi * 2 * np.arange(len(imu)) / 50)  # about the vertical: gravity says nothing
     assert np.isnan(check_units(imu).gyro_scale) and problems(imu) == ()

@@ -8,7 +8,7 @@ import pytest
 
 import downstream
 from configs.evaluation import HandmadeConfig
-from datasets.preparation.finalize import finish
+from datasets.preparation.finalize import finalize
 from datasets.preparation.journal import PreparedRecording, write_source
 from datasets.protocols.few_shot import build_protocol, describe
 from datasets.recording import Segment
@@ -47,7 +47,7 @@ def write_parts(root, parts=(1, 3, 12, 4, 2, 5, 3, 2), windows=2):
             for part in range(1, count + 1)
         ]
         write_source(root, source, "fingerprint", prepared)
-    finish(root, [f"source{n}" for n in range(len(parts))], [], CLASSES, INFO | {"name": root.name})
+    finalize(root, [f"source{n}" for n in range(len(parts))], [], CLASSES, INFO | {"name": root.name})
     return Store(root)
 
 

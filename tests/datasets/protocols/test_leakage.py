@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from configs.evaluation import HandmadeConfig
-from datasets.preparation.finalize import finish
+from datasets.preparation.finalize import finalize
 from datasets.preparation.journal import PreparedRecording, read_journal, write_source
 from datasets.protocols.few_shot import build_protocol
 from datasets.protocols.leakage import check_groups_apart, copies_on_both_sides, seen_in_pretraining, true_recordings
@@ -35,7 +35,7 @@ def with_a_copy(root, subject):
     write_source(root, "copy", "fingerprint", [copy])
     sources = [*store.recordings["id"], "copy"]
     assert all(read_journal(root, source) for source in sources)
-    finish(
+    finalize(
         root, sources, [], CLASSES, {key: store.info[key] for key in ("name", "simulated", "frame_size", "settings")}
     )
     return open_store(root.parent, root.name)
@@ -87,7 +87,7 @@ def _two_halves(root, seeds):
     imu = np.concatenate([np.random.default_rng(seed).standard_normal((250, 6)) for seed in seeds]).astype(np.float32)
     recording = PreparedRecording("x", "x", imu, "s", "d", "fall", 100.0, root.name)
     write_source(root, "x", "fingerprint", [recording])
-    finish(root, ["x"], [], CLASSES, {"name": root.name, "simulated": True, "frame_size": 32, "settings": {}})
+    finalize(root, ["x"], [], CLASSES, {"name": root.name, "simulated": True, "frame_size": 32, "settings": {}})
     return open_store(root.parent, root.name)
 
 
@@ -117,7 +117,7 @@ def test_recordings_that_pretraining_has_seen(tmp_path):
     row = store.recordings.iloc[0]
     shared = PreparedRecording("x", "x", np.array(store.imu(0)), "s", "d", "fall", 100.0, row["source_hash"])
     write_source(tmp_path / "third", "x", "fingerprint", [shared])
-    finish(
+    finalize(
         tmp_path / "third", ["x"], [], CLASSES, {"name": "third", "simulated": True, "frame_size": 32, "settings": {}}
     )
     third = open_store(tmp_path, "third").fingerprint()
