@@ -210,7 +210,7 @@ def test_nothing_is_missing(comparison):
 
 def test_every_entry_is_written(comparison):
     entries = {(s, name, e.commands) for s, rows in comparison.sections.items() for name, e in rows if s != "notes"}
-    assert not entries - comparison.seen
+    assert entries - comparison.seen == set()
     for section, rows in comparison.sections.items():
         for name, entry in rows:
             for command in set(entry.commands) - {"all"}:
