@@ -2,7 +2,7 @@
 # Set up, then run every check: lint, format, tests. Arguments go to pytest (scripts/test.sh tests/models -k probe).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-bash scripts/setup.sh
+bash scripts/setup.sh --dev
 
 # Pages are checked in a headless browser. Where there is none and this may install one, do; else those tests skip.
 if ! command -v chromium chromium-browser google-chrome >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

@@ -1,36 +1,63 @@
-"""Every command that the README shows is one that the software accepts."""
+"""What the README of each room says holds: its commands, flags, files and code."""
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
+from configs import data, evaluation, reporting, training
 from configs.base import Config
-from configs.load import parse
+from configs.load import build, parse
+from configs.table import TableConfig
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {
+    name: (ROOT / name).read_text(encoding="utf-8")
+    for name in sorted(
+        subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    )
+}
+READMES = [name for name in PAGES if Path(name).name == "README.md"]
+TORCHRUN = {"--nproc_per_node", "--standalone", "--nnodes", "--rdzv_backend", "--rdzv_endpoint", "--max_restarts"}
+ENDINGS = ("py", "md", "sh", "sbatch", "yaml", "yml", "toml", "cff", "txt", "png")
+# What commands write or people bring, not files of the repository
+ELSEWHERE = re.compile(r"(runs|data|raw|study_out|demo_out|gpu_check_out|v2|tables|figures|frames|imu|checkpoints)/.*")
+WRITTEN = {"config.yaml", "report.md", "gpu_check.md", "loss.png", "mine.py", "fog.yaml", "sync.png", "FILE.yaml"} | {
+    f"{name}.txt"
+    for name in ("train", "val", "test")  # lists that MMEA is published with
+}
 
 
-def subclasses(base: type) -> list[type]:
-    return [base] + [s for child in base.__subclasses__() for s in subclasses(child)]
+SETTINGS = [s for stage in (data, evaluation, reporting, training) for s in vars(stage).values() if isinstance(s, type)]
+PROGRAMS = {s.program.removeprefix("python "): s for s in SETTINGS if issubclass(s, Config) and "program" in vars(s)}
 
 
-PROGRAMS = {s.program.removeprefix("python "): s for s in subclasses(Config) if "program" in vars(s)}
+def blocks(name: str, language: str) -> list[str]:
+    return re.findall(rf"```(?:{language})\n(.*?)```", PAGES[name], flags=re.DOTALL)
 
 
-def commands() -> list[str]:
-    """Lines of the README's shell blocks, continued lines joined."""
-    blocks = re.findall(r"```(?:bash|sh)\n(.*?)```", README, flags=re.DOTALL)
-    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
-    return [line.split(" #")[0].strip() for line in lines if line.strip() and not line.startswith("#")]
+def prose(name: str) -> str:
+    return re.sub(r"```.*?```", "", PAGES[name], flags=re.DOTALL)
+
+
+def commands() -> list[tuple[str, str]]:
+    """Page and line of the shell blocks, continued lines joined."""
+    lines = [
+        (page, line)
+        for page in PAGES
+        for block in blocks(page, "bash|sh")
+        for line in block.replace("\\\n", " ").splitlines()
+    ]
+    return [(page, line.split(" #")[0].strip()) for page, line in lines if line.strip() and not line.startswith("#")]
 
 
 def ours() -> list[tuple[str, list[str]]]:
     """Program and arguments of the commands that run this software's Python."""
     found = []
-    for line in commands():
+    for _, line in commands():
         words = [word for word in shlex.split(line) if not re.fullmatch(r"[A-Z_]+=\S*", word)]
         if words and words[0] == "torchrun":
             words = ["python"] + [w for w in words[1:] if not w.startswith("--n") and not w.startswith("--standalone")]
@@ -41,29 +68,102 @@ def ours() -> list[tuple[str, list[str]]]:
     return found
 
 
-def test_the_readme_shows_each_program():
-    assert {"train.py", "downstream.py", "zeroshot.py", "-m scripts.prepare"} <= {program for program, _ in ours()}
+def test_the_pages_show_each_program():
+    wanted = {"train.py", "downstream.py", "zeroshot.py", "-m scripts.prepare", "-m scripts.report"}
+    assert wanted <= {program for program, _ in ours()}
+    assert {"README.md", "datasets/README.md", "datasets/formats/README.md", "scripts/README.md"} <= set(READMES)
 
 
 @pytest.mark.parametrize("program, arguments", ours(), ids=lambda value: value if isinstance(value, str) else "")
 def test_command_is_accepted(program, arguments, monkeypatch):
     monkeypatch.chdir(ROOT)
-    assert program in PROGRAMS, f"the README shows python {program}, which is no command of ours"
+    assert program in PROGRAMS, f"a README shows python {program}, which is no command of ours"
     parse(PROGRAMS[program], arguments)
 
 
 def test_shell_commands_name_scripts_that_exist():
-    for line in commands():
+    for page, line in commands():
         words = shlex.split(line)
         if words and words[0] == "bash":
-            assert (ROOT / words[1]).is_file(), f"{line}: no such script"
+            assert (ROOT / words[1]).is_file(), f"{page}: {line}: no such script"
 
 
-def test_every_flag_that_the_prose_names_exists():
+@pytest.mark.parametrize("page", PAGES)
+def test_programs_in_prose_exist(page):
+    for program in re.findall(r"`python (-m scripts\.\w+|\w+\.py)", prose(page)):
+        assert program in PROGRAMS, f"{page}: python {program}"
+    for module in re.findall(r"`(?:python -m )?((?:scripts|tests)\.[\w.]+)", prose(page)):
+        assert (ROOT / (module.replace(".", "/") + ".py")).is_file(), f"{page}: {module}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_flag_in_prose_exists(page):
     known = {f"--{name}" for s in PROGRAMS.values() for name in s.model_fields}
     known |= {"--config", "--print_config", "--help"}
-    torchrun = {"--nproc_per_node", "--standalone", "--nnodes", "--rdzv_backend", "--rdzv_endpoint"}
     no_flags = {f"--no-{name[2:]}" for name in known}
-    prose = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
-    named = set(re.findall(r"`(--[a-z][a-z0-9_-]*)", prose))
-    assert named <= known | torchrun | no_flags
+    named = {
+        flag for code in re.findall(r"`([^`]*)`", prose(page)) for flag in re.findall(r"(?<!\S)--[a-z][\w-]*", code)
+    }
+    assert named <= known | TORCHRUN | no_flags | {"--dev"}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_in_prose_exists(page):
+    """A path with a folder lies where it says; a name alone is that of some file of ours."""
+    files = set(
+        subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    )
+    names = {Path(file).name for file in files}
+    code = " ".join(re.findall(r"`([^`]*)`", prose(page))).split() + re.findall(r"\]\(([\w/.]+)\)", prose(page))
+    for word in code:
+        if (
+            not re.fullmatch(r"[\w./-]+", word)
+            or ELSEWHERE.fullmatch(word)
+            or Path(word).name in WRITTEN
+            or word.startswith("/")
+        ):
+            continue
+        if word.endswith("/") and "/" in word[:-1]:
+            assert any(file.startswith(word) for file in files), f"{page}: {word}"
+        elif word.rsplit(".", 1)[-1] in ENDINGS:
+            beside = (Path(page).parent / word).as_posix()
+            known = word in files or beside in files or ("/" not in word and word in names)
+            in_preset_folder = f"configs/{word}" in files
+            assert known or in_preset_folder, f"{page}: {word}"
+
+
+def test_the_tree_names_files_that_exist():
+    """In the tree a name stands below the last folder before it."""
+    (tree,) = re.findall(r"## Where things are\n\n```\n(.*?)```", PAGES["README.md"], flags=re.DOTALL)
+    room = ROOT
+    for line in tree.splitlines():
+        if found := re.match(r"(\w+)/ ", line):
+            room = ROOT / found[1]
+        for folder in re.findall(r"^ {2}(\w+)/", line):
+            assert (room / folder).is_dir(), line
+        for file in re.findall(r"\w+\.py", line):
+            where = ROOT if line.startswith(file) else room
+            assert where.joinpath(file).is_file() or list(where.glob(f"*/{file}")), line
+
+
+def test_python_is_the_tested_example():
+    page = "datasets/formats/README.md"
+    (code,) = blocks(page, "python")
+    assert code == (ROOT / "tests/datasets/formats/example_format.py").read_text(encoding="utf-8")
+
+
+def test_yaml_is_a_table_description():
+    (text,) = blocks("datasets/README.md", "yaml")
+    build(TableConfig, yaml.safe_load(text), "datasets/README.md")
+
+
+def test_links_to_headings_exist():
+    for page, text in PAGES.items():
+        anchors = {
+            re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in re.findall(r"^#+ (.*)", text, re.MULTILINE)
+        }
+        assert set(re.findall(r"\]\(#([\w-]+)\)", text)) <= anchors, page
+
+
+def test_readme_is_short():
+    assert len(PAGES["README.md"].splitlines()) <= 200

@@ -6,14 +6,13 @@ import re
 import sys
 from pathlib import Path
 
-REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements.txt"
-CHECKS = ("pytest", "pytest-timeout")  # of those that are there for checks only
+ROOT = Path(__file__).resolve().parents[2]
+CHECKS = ("pytest", "pytest-timeout")  # what is needed of requirements-dev.txt
 
 
-def missing(text: str) -> list[str]:
-    """Requirements, as they stand in requirements.txt, of which no version is installed."""
-    run_time, _, checks = text.partition("# Checks only.")
-    lines = run_time.splitlines() + [line for line in checks.splitlines() if re.split(r"[^\w-]", line)[0] in CHECKS]
+def missing(use: str, dev: str) -> list[str]:
+    """Requirements of which no version is installed, from the texts of requirements.txt and requirements-dev.txt."""
+    lines = use.splitlines() + [line for line in dev.splitlines() if re.split(r"[^\w-]", line)[0] in CHECKS]
     found = []
     for line in lines:
         wanted = line.split("#")[0].split(";")[0].strip()
@@ -27,7 +26,8 @@ def missing(text: str) -> list[str]:
 
 
 def main() -> None:
-    if absent := missing(REQUIREMENTS.read_text(encoding="utf-8")):
+    use, dev = (ROOT / name for name in ("requirements.txt", "requirements-dev.txt"))
+    if absent := missing(use.read_text(encoding="utf-8"), dev.read_text(encoding="utf-8")):
         sys.exit(
             f"gpu_check: {sys.executable} lacks {', '.join(absent)}: pip install them, or name a folder that has "
             "them in PYTHONPATH"
