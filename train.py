@@ -1,14 +1,14 @@
-"""Pretraining: an IMU encoder learns from the video of the same five seconds, or from the IMU signal alone.
+"""Pretraining of an IMU encoder against the video of the same five seconds, or on the IMU signal alone.
 
     python train.py --config configs/demo/pretrain.yaml
     torchrun --nproc_per_node=4 train.py --config configs/pretrain/ego4d.yaml
 
 Writes runs/<name>/ with config.yaml, environment.json, log.txt, metrics.csv, tensorboard/, loss.png, results.json and
-checkpoints/. SIGTERM or Ctrl-C saves and ends the run; the same command with --resume auto goes on from there, in the
-middle of an epoch if need be, with the very losses that an uninterrupted run would have had.
+checkpoints/. SIGTERM or Ctrl-C saves a checkpoint and ends the run. The same command with --resume auto resumes it,
+also in the middle of an epoch, with the losses of an uninterrupted run.
 """
 
-from configs.load import build, dump, parse
+from configs.load import dump, parse
 from configs.training import TrainConfig
 
 if __name__ == "__main__":
@@ -117,7 +117,7 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
     if started_from is not None:
         payload = restore(started_from, config, facts, model, optimizer, scaler, ranks)
         step = payload["step"]
-        mean_loss, found, chance, reported = payload.get("report", (mean_loss, found, chance, reported))
+        mean_loss, found, chance, reported = payload["report"]
     engine = model
     if ranks.world_size > 1:
         ids = [device.index] if device.type == "cuda" else None
@@ -173,9 +173,9 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
             with watch.phase("optimizer"):
                 scaler.unscale_(optimizer)
                 grad_norm = torch.nn.utils.clip_grad_norm_(parameters, config.clip_grad or math.inf)
-            # The step's one look at the device, the same for all ranks: what is not finite on one spoils the sum
-            told = torch.stack([loss, grad_norm, *loss.new_tensor([len(stopped_by), timer.due()])])
-            loss_sum, norm_sum, stop, save_now = distributed.all_reduce_sum(told).tolist()
+            # The only synchronisation of a step; a value that is not finite on any rank is not finite in the sum
+            flags = torch.stack([loss, grad_norm, *loss.new_tensor([len(stopped_by), timer.due()])])
+            loss_sum, norm_sum, stop, save_now = distributed.all_reduce_sum(flags).tolist()
             mean_loss, grad_norm = loss_sum / ranks.world_size, norm_sum / ranks.world_size
             skipped = scaler.is_enabled() and not math.isfinite(grad_norm)  # in fp16 the scaler skips such a step
             if not (math.isfinite(mean_loss) and (skipped or math.isfinite(grad_norm))):
@@ -219,7 +219,7 @@ def train(config: TrainConfig, folder: Path, ranks: distributed.Ranks, cleanup: 
             save("last.pt")
 
     if stop and step < last_step:
-        log.info("stopped     by a signal, after step %d; the same command with --resume auto goes on", step)
+        log.info("stopped     by a signal, after step %d; the same command with --resume auto resumes", step)
         return 128 + max(stopped_by, default=signal.SIGTERM)
     if ranks.first and (step > first_step or not (folder / "results.json").exists()):
         result = {"command": "train", "dataset": config.dataset, "simulated": store.simulated, "commit": commit()}
@@ -277,9 +277,7 @@ def restore(
         CheckpointError: if the file cannot be used, or is of another experiment.
     """
     payload = checkpoint.load(path, kind="pretrain")
-    before = build(TrainConfig, payload["config"], str(path))
-    settings = (run.model_dump(mode="json") for run in (before, config))
-    check_same_experiment(payload, *settings, facts, FREE_ON_RESUME, path)
+    check_same_experiment(payload, config.model_dump(mode="json"), facts, FREE_ON_RESUME, path)
     checkpoint.load_weights(model, payload["model"], path)
     optimizer.load_state_dict(payload["optimizer"])
     scaler.load_state_dict(payload["scaler"])

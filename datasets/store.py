@@ -23,7 +23,6 @@ import pandas as pd
 
 from configs.constants import CHANNELS
 from datasets.frames import FrameStream, FrameWriter, index_path
-from datasets.masking import MASK_COLUMNS
 from datasets.recording import ID_PATTERN
 
 FORMAT_VERSION = 1
@@ -69,7 +68,7 @@ def open_frame_writer(root: Path, recording_id: str, jpeg_quality: int) -> Frame
 
 
 class Recordings:
-    """Signals and frames of prepared recordings; they are read when first asked for.
+    """Signals and frames of prepared recordings; they are read when first used.
 
     Those of a dataset that may not be opened yet are read through this class, those of an open one through ``Store``.
 
@@ -129,8 +128,7 @@ class Store(Recordings):
 
     Attributes:
         segments: id, start_s, end_s, label.
-        masked: id, start_s, end_s, reason, value, threshold of stretches that windows must not touch; empty in a
-            dataset that was prepared without it.
+        masked: id, start_s, end_s, reason, value, threshold of stretches that windows must not touch.
         classes: labels in order.
     """
 
@@ -138,7 +136,7 @@ class Store(Recordings):
         if not (root / "dataset.json").is_file():
             if (root / ".journal").is_dir():
                 raise FileNotFoundError(
-                    f"{root}: its preparation has not ended: give the same scripts.prepare command again, it goes on"
+                    f"{root}: its preparation has not ended: give the same scripts.prepare command again to resume it"
                 )
             raise FileNotFoundError(
                 f"{root} is not a prepared dataset (it has no dataset.json): "
@@ -153,9 +151,7 @@ class Store(Recordings):
         )
         super().__init__(root, info, table)
         self.segments = pd.read_csv(root / "segments.csv", dtype={"id": str, "label": str}, keep_default_na=False)
-        self.masked = pd.DataFrame(columns=MASK_COLUMNS)
-        if (root / "masked.csv").is_file():
-            self.masked = pd.read_csv(root / "masked.csv", dtype={"id": str, "reason": str})
+        self.masked = pd.read_csv(root / "masked.csv", dtype={"id": str, "reason": str})
         self.classes: list[str] = list(self.info["classes"])
 
     @cached_property

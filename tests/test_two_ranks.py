@@ -147,4 +147,4 @@ def test_sigterm_to_torchrun_saves_once_and_ends(ranks):
     _, runs, output = ranks
     assert [(runs / f"status{rank}").read_text() for rank in (0, 1)] == ["143", "143"], output[-3000:]
     assert checkpoint.load(runs / "long" / "checkpoints" / "last.pt")["step"] >= 3
-    assert "the same command with --resume auto goes on" in (runs / "long" / "log.txt").read_text()
+    assert "the same command with --resume auto resumes" in (runs / "long" / "log.txt").read_text()

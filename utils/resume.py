@@ -1,4 +1,4 @@
-"""Going on where a run stopped: which checkpoint, whether it is the same experiment, and the state of randomness."""
+"""Resuming a run: which checkpoint, whether it is the same experiment, and the state of the random generators."""
 
 import logging
 import time
@@ -15,45 +15,41 @@ _log = logging.getLogger(__name__)
 
 
 def choose_checkpoint(resume: str, folder: Path) -> Path | None:
-    """The checkpoint to go on from, or None to begin anew.
+    """The checkpoint to resume from, or None to start from scratch.
 
     Args:
         resume: ``none``, ``auto`` (the newest valid one of the folder, if there is any) or a file, of whatever run.
         folder: the run's checkpoints.
 
     Raises:
-        CheckpointError: if an earlier run would be overwritten, or none of a run's checkpoints is whole.
+        CheckpointError: if another run would be overwritten, or none of a run's checkpoints is whole.
     """
     there = any(folder.glob("*.pt"))
     if resume != "auto":
         if there:
             raise CheckpointError(
-                f"{folder}: holds the checkpoints of an earlier run: go on with --resume auto, or choose another "
+                f"{folder}: holds the checkpoints of another run: resume it with --resume auto, or choose another "
                 "--run_name"
             )
         return None if resume == "none" else Path(resume)
     newest = newest_valid(folder)
     if there and newest is None:
-        raise CheckpointError(f"{folder}: no checkpoint there is whole: remove the folder to begin anew")
+        raise CheckpointError(f"{folder}: no checkpoint there is whole: remove the folder to start from scratch")
     return newest
 
 
 def check_same_experiment(
     payload: dict[str, Any],
-    earlier: dict[str, Any],
     config: dict[str, Any],
     facts: dict[str, Any],
     free: Collection[str],
     path: Path,
 ) -> None:
-    """Refuse to go on from a checkpoint of another experiment.
-
-    A checkpoint that is older than a setting does not say what it was: it counts as today's default, with a warning.
+    """Refuse to resume from a checkpoint of another experiment.
 
     Args:
         payload: the checkpoint, with its ``config`` and ``facts``.
-        earlier: settings of the run that wrote it, as plain values; those that its ``config`` lacks at their defaults.
-        config: settings of this run.
+        config: settings of this run, as plain values.
         facts: what else must agree, by name, such as the windows that are trained on.
         free: names of settings that may differ.
         path: of the checkpoint, for the message.
@@ -61,15 +57,11 @@ def check_same_experiment(
     Raises:
         CheckpointError: naming what differs, both values and the remedy.
     """
-    unsaid = [f"{name}, taken as {earlier[name]!r}" for name in earlier if name not in payload["config"].keys() | free]
-    unsaid += [f"{name}, not compared" for name in facts if name not in payload["facts"]]
-    if unsaid:
-        _log.warning("%s: is older than this program and does not say %s", path, "; ".join(unsaid))
     differences = [
-        f"{name} was {before[name]!r}, is {now[name]!r}"
-        for before, now in ((earlier, config), (payload["facts"], facts))
-        for name in sorted(before.keys() & now.keys())
-        if name not in free and before[name] != now[name]
+        f"{name} was {before.get(name)!r}, is {now.get(name)!r}"
+        for before, now in ((payload["config"], config), (payload["facts"], facts))
+        for name in sorted(before.keys() | now.keys())
+        if name not in free and before.get(name) != now.get(name)
     ]
     if differences:
         raise CheckpointError(
@@ -108,18 +100,20 @@ def random_state(device: torch.device) -> dict[str, torch.Tensor]:
 def restore_random_state(
     states: Sequence[dict[str, torch.Tensor]], rank: int, world_size: int, seed: int, device: torch.device
 ) -> None:
-    """Put this rank's generators back to where ``random_state`` found them; a GPU's is left alone if the run had none.
+    """Restore this rank's generators to what ``random_state`` returned; a GPU's is left alone if the run had none.
 
-    Batches, frames and masks do not depend on the number of ranks. What each draws for dropout does: if there are
-    more or fewer than when the checkpoint was written, it is drawn anew, which is said.
+    Batches, frames and masks do not depend on the number of ranks, dropout does: if the checkpoint was written by
+    another number of ranks, its generators are seeded again, with a warning.
 
     Args:
         states: of every rank of the run that wrote the checkpoint.
-        seed: of what is drawn anew.
+        seed: for another number of ranks.
     """
     if len(states) != world_size:
         torch.manual_seed(int(np.random.SeedSequence([seed, rank, world_size]).generate_state(1)[0]))
-        _log.warning("the checkpoint is of %d ranks, now there are %d: dropout is drawn anew", len(states), world_size)
+        _log.warning(
+            "the checkpoint is of %d ranks, now there are %d: dropout is seeded again", len(states), world_size
+        )
         return
     state = states[rank]
     torch.set_rng_state(state["cpu"])

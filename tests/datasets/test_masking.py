@@ -100,9 +100,3 @@ def test_a_dataset_of_masked_windows_only_says_so(tmp_path):
     store = masked(write_dataset(tmp_path / "d", ["walk"], seconds=12), ("rec000", 0, 12, "gaps"))
     with pytest.raises(ValueError, match="no usable 5 s window; masked.csv says why 2 are left out"):
         list_windows(store)
-
-
-def test_a_dataset_from_before_masks_opens(tmp_path):
-    store = write_dataset(tmp_path / "d", ["walk"], seconds=12)
-    (store.root / "masked.csv").unlink()
-    assert len(list_windows(Store(store.root))) == 2

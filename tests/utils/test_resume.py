@@ -1,4 +1,4 @@
-"""Whether and from where a run goes on."""
+"""Whether and from where a run resumes."""
 
 import math
 
@@ -29,25 +29,14 @@ def test_a_folder_with_checkpoints(tmp_path):
 
 
 def test_differences_are_listed(tmp_path):
-    earlier = {"lr": 1.0, "epochs": 5, "seed": 0}
-    payload = {"config": earlier, "facts": {"digest": 2}}
-    check_same_experiment(payload, earlier, {"lr": 1.0, "epochs": 9, "seed": 0}, {"digest": 2}, {"epochs"}, tmp_path)
+    before = {"lr": 1.0, "epochs": 5, "seed": 0}
+    payload = {"config": before, "facts": {"digest": 2}}
+    check_same_experiment(payload, {"lr": 1.0, "epochs": 9, "seed": 0}, {"digest": 2}, {"epochs"}, tmp_path)
     with pytest.raises(CheckpointError) as problem:
-        now = {"lr": 2.0, "epochs": 5, "seed": 3}
-        check_same_experiment(payload, earlier, now, {"digest": 4}, set(), tmp_path)
-    for words in ("lr was 1.0, is 2.0", "seed was 0, is 3", "digest was 2, is 4"):
+        check_same_experiment(payload, {"lr": 2.0, "epochs": 5, "seed": 3, "added": 1}, {"digest": 4}, set(), tmp_path)
+    for words in ("lr was 1.0, is 2.0", "seed was 0, is 3", "digest was 2, is 4", "added was None, is 1"):
         assert words in str(problem.value)
     assert "epochs" not in str(problem.value)
-
-
-def test_what_an_older_checkpoint_does_not_say_is_warned_of_once(tmp_path, caplog):
-    payload = {"config": {"lr": 1.0}, "facts": {}}
-    earlier = {"lr": 1.0, "added": 1, "interval": 5}
-    check_same_experiment(payload, earlier, earlier | {"interval": 9}, {"digest": 2}, {"interval"}, tmp_path)
-    (record,) = caplog.records
-    assert "does not say added, taken as 1; digest, not compared" in record.message and "interval" not in record.message
-    with pytest.raises(CheckpointError, match="added was 1, is 2"):
-        check_same_experiment(payload, earlier, earlier | {"added": 2}, {"digest": 2}, {"interval"}, tmp_path)
 
 
 def test_a_save_is_due_so_long_after_the_last(monkeypatch):
@@ -80,4 +69,4 @@ def test_more_ranks_draw_anew_each_its_own(caplog):
         restore_random_state([random_state(CPU)], rank, 2, 7, CPU)
         drawn.append(torch.rand(5))
     assert torch.equal(drawn[0], drawn[2]) and not torch.equal(drawn[0], drawn[1])
-    assert "of 1 ranks, now there are 2: dropout is drawn anew" in caplog.text
+    assert "of 1 ranks, now there are 2" in caplog.text
