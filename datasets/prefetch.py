@@ -43,7 +43,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch on the host; its tensors are overwritten once the next batch has been asked for.
+    """A batch on the host; its tensors are overwritten once the next batch is requested.
 
     Attributes:
         imu: (B, 6, 250) float32.

@@ -107,7 +107,7 @@ class Windows:
         return mean.astype(np.float32), std.astype(np.float32)
 
     def _signals(self) -> _Signals:
-        with _LOADING:  # the loader's threads may ask at once
+        with _LOADING:  # the loader's threads may call this at once
             if "signals" in self._cache:
                 return self._cache["signals"]
             lengths = self.store.recordings["samples"].to_numpy()
@@ -150,8 +150,9 @@ def list_windows(
         labelled: keep only windows with a label.
         classes: keep only windows of these labels and number them in this order; default: the dataset's classes.
         stride_s: from one window to the next, seconds; a multiple of 0.1, the time between frames.
-        label_share: over 0.5. A window has the label of the segment that covers at least this share of it, for events
-            that are shorter than windows; below 1, windows are cut from the recording's beginning also if ``labelled``.
+        label_share: over 0.5. A window has the label of the segment that covers at least this fraction of it, for
+            events that are shorter than windows; below 1, windows are cut from the recording's beginning also if
+            ``labelled``.
 
     Raises:
         ValueError: if no window is left, or a class is not in the dataset.

@@ -152,7 +152,7 @@ def load_imu_encoder(path: Path, pooling: str | None = None) -> tuple[nn.Module,
 
 
 def load_dual_encoder(path: Path) -> tuple[DualEncoder, TrainConfig]:
-    """Both encoders of a pretraining checkpoint, in eval mode, and the config. The hub is never asked.
+    """Both encoders of a pretraining checkpoint, in eval mode, and the config. The hub is not contacted.
 
     Raises:
         CheckpointError: if the file is missing, damaged, of another kind, without a video encoder, or does not fit its

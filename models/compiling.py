@@ -1,4 +1,4 @@
-"""torch.compile, asked before it is relied upon."""
+"""torch.compile of the encoders, tested on this machine first."""
 
 import torch
 from torch import nn
@@ -16,7 +16,7 @@ def compile_encoders(model: nn.Module, device: torch.device, backend: str = "ind
 
     Batch normalisation stays outside: it speaks with other ranks. Compiled dropout draws from the generators whose
     state a checkpoint holds, so a resumed run repeats an uninterrupted one's losses here too: to the bit where it was
-    tried, on a CPU, with the resumed part compiled anew.
+    tried, on a CPU, with the resumed part compiled again.
 
     Args:
         model: a dual encoder, or any other model, which is compiled as a whole.

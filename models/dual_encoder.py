@@ -34,7 +34,7 @@ class DualEncoder(nn.Module):
     normalisation needs the statistics of the whole batch, and must count each batch once.
 
     Raises:
-        ValueError: if pieces are asked of a video encoder with batch normalisation, whose statistics they would change.
+        ValueError: if ``micro_batch`` would change the statistics of a video encoder's batch normalisation.
     """
 
     def __init__(

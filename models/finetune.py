@@ -1,4 +1,4 @@
-"""Encoder and linear layer learnt together from a few labelled windows: finetuning, or training from scratch.
+"""Encoder and linear layer trained together on a few labelled windows: finetuning, or training from scratch.
 
 Letters: W windows, D embedding, K classes, B batch.
 """
@@ -27,7 +27,7 @@ class Cell:
 
     Attributes:
         train: (n,) positions of the windows to learn from.
-        test: (m,) positions of the windows to answer.
+        test: (m,) positions of the windows to predict.
         select: (s,) positions of the windows that choose the epoch; none takes the last.
         seed: of initial weights, batches and dropout.
     """
@@ -79,7 +79,7 @@ def finetune(
         head.bias.copy_(initial[:, -1])
     groups = [{"params": encoder.parameters(), "lr": encoder_lr}, {"params": head.parameters(), "lr": lr}]
     optimizer = torch.optim.AdamW(groups, weight_decay=weight_decay, fused=True)
-    torch.manual_seed(seed)  # again: dropout must not hang on how the encoder was made
+    torch.manual_seed(seed)  # again: dropout must not depend on how the encoder was made
     most, taken, best = -1, epochs, None
     plan = shuffled_batches(torch.arange(len(imu)), epochs, batch_size, seed).to(imu.device)
     step = 0
@@ -141,8 +141,8 @@ def finetune_grid(
     logits: list[Tensor | None] = [None] * len(cells)
     epochs, kept = [0] * len(cells), None
     ended = progress(_results(work, steps, processes), total=len(cells), desc="finetune", unit="run")
-    for number, answer, epoch, trained in ended:
-        logits[number], epochs[number] = answer, epoch
+    for number, of_test, epoch, trained in ended:
+        logits[number], epochs[number] = of_test, epoch
         kept = trained or kept
     return logits, epochs, kept
 

@@ -1,4 +1,4 @@
-"""Hand-made features of an IMU window: what a classifier knows without any pretraining.
+"""Handcrafted features of an IMU window: the baseline without any pretraining.
 
 They read un-normalised windows, because posture is in the direction of gravity and effort in the amplitude, both
 of which a z-score takes away. Eight signals are described alike, the six channels and the two magnitudes |acc| and

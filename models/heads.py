@@ -10,7 +10,7 @@ class ProjectionHead(nn.Module):
     Args:
         in_dim: size of the encoder's output.
         out_dim: size of the shared space.
-        dropout: share of values dropped before the residual.
+        dropout: fraction of values dropped before the residual.
     """
 
     def __init__(self, in_dim: int, out_dim: int, dropout: float):

@@ -80,15 +80,15 @@ def soft_target_loss(u: Tensor, v: Tensor, scale: Tensor, first_row: int = 0, co
 
 
 def contrastive_loss(name: str, z_imu: Tensor, z_video: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
-    """This rank's share of the loss over all ranks' pairs; its mean over ranks is the loss of the global batch.
+    """This rank's part of the loss over all ranks' pairs; its mean over ranks is the loss of the global batch.
 
     Args:
         name: ``sigmoid``; ``softmax``, symmetric InfoNCE with one-hot targets: the mean of both directions (IMU2CLIP as
-            published has their sum, which AdamW does not feel); or ``softmax_soft``, the same with soft targets.
+            published has their sum, the same for AdamW); or ``softmax_soft``, the same with soft targets.
         z_imu: (n, D) unit-norm embeddings of this rank; as many on every rank.
         z_video: (n, D) likewise.
         scale: () positive logit scale.
-        bias: () logit bias; softmax does not feel one, and leaves it out.
+        bias: () logit bias; unused by softmax.
 
     Raises:
         ValueError: for another name.

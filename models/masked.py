@@ -1,4 +1,4 @@
-"""IMU-only pretraining: some patches of a window are hidden, and what they held is predicted from the others.
+"""IMU-only pretraining: some patches of a window are masked and predicted from the others.
 
 Letters: B windows, C = 6 channels, P patches, L samples of a patch, D width of a token.
 """
@@ -15,7 +15,8 @@ class MaskedReconstruction(nn.Module):
     """Masked reconstruction with PatchTST (Nie et al. 2022, section 3.2, https://arxiv.org/abs/2211.14730).
 
     Masked patches are zero, which is the mean of a z-scored channel; a linear layer predicts them from their tokens.
-    The CLS token is read by nobody here, so nothing teaches it to represent a window. The encoder itself masks nothing.
+    The loss does not read the CLS tokens, so they are not trained to represent a window. The encoder itself masks
+    nothing.
 
     Args:
         imu_encoder: its ``patches`` and ``tokens`` are used, its pooling is not.
@@ -33,7 +34,7 @@ class MaskedReconstruction(nn.Module):
 
         Args:
             imu: (B, 6, 250).
-            mask: (B, 6, P) bool, true where a patch is hidden.
+            mask: (B, 6, P) bool, true where a patch is masked.
 
         Returns:
             (B,).
@@ -76,13 +77,13 @@ def mean_of_visible(patches: Tensor, mask: Tensor) -> Tensor:
 def draw_masks(seed: int, epoch: int, index: Tensor, num_patches: int, share: float) -> Tensor:
     """Masks that follow from (seed, epoch, window) alone, so that no interruption or number of ranks changes them.
 
-    In every channel the same number of patches is masked, the nearest to the share, at least one and not all; which
+    In every channel the same number of patches is masked, the nearest to the fraction, at least one and not all; which
     ones is drawn for each channel by itself, as PatchTST does. (Its channels do not see each other, so masking them
-    alike would hide no more.)
+    alike would remove no more information.)
 
     Args:
         index: (B,) int64 windows.
-        share: of the patches, to be masked.
+        share: fraction of the patches to mask.
 
     Returns:
         (B, 6, P) bool, on the CPU.

@@ -1,7 +1,7 @@
 """What a method makes of a batch. train.py knows a method by this alone; both classes have the same members.
 
 ``needs_video`` and ``frames_used`` say what must be read, ``inputs`` is what the model is called with, ``loss`` its
-share of the loss over all ranks, ``per_window`` what must be finite for every window, ``progress`` what is worth a line
+part of the loss over all ranks, ``per_window`` what must be finite for every window, ``progress`` what is worth a line
 beside the loss, ``evaluate`` and ``describe`` the report on held-out windows, with chance and their number; ``report``
 is its name in results.json.
 """
@@ -21,7 +21,7 @@ Metrics = dict[str, float]
 
 
 class CrossModal:
-    """IMU and video of the same window find each other among all windows of the batch.
+    """Contrastive learning: pairs of IMU and video of the same window against all other pairs of the batch.
 
     Args:
         loss: a name that ``contrastive_loss`` knows.
@@ -58,11 +58,11 @@ class CrossModal:
 
 
 class Masked:
-    """Hidden patches of a window are predicted from its other patches.
+    """Masked reconstruction: masked patches of a window are predicted from its other patches.
 
     Args:
         seed: of the masks.
-        share: of the patches that are hidden.
+        share: fraction of the patches that are masked.
         num_patches: of a window.
     """
 

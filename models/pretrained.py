@@ -23,7 +23,7 @@ from utils.progress_bar import hide_other_bars
 Model = TypeVar("Model", bound=PreTrainedModel)
 
 _WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
-_ANSWER_WITHIN_S = 5.0
+_RESPONSE_WITHIN_S = 5.0
 _WAYS_OUT = (
     "Ways out: give --video_weights the path of a local folder with config.json and model.safetensors, "
     "or train from scratch with --video_weights none"
@@ -81,16 +81,16 @@ def _cached(name: str, file: str) -> Path | None:
 
 
 def _unreachable(url: str) -> str | None:
-    """Why a server does not answer, or None if it does. Any answer counts, be it an error page.
+    """Why a server does not respond, or None if it does. Any response counts, also an error page.
 
     The hub's own client repeats a failed request for some 25 seconds per file, and looking up a name cannot be given a
     timeout at all; hence one request of our own, in a thread that is not waited for longer than a few seconds.
     """
-    outcome: list[str | None] = [f"no answer within {_ANSWER_WITHIN_S:g} s"]
+    outcome: list[str | None] = [f"no answer within {_RESPONSE_WITHIN_S:g} s"]
 
-    def ask() -> None:
+    def request() -> None:
         try:
-            urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_ANSWER_WITHIN_S).close()
+            urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_RESPONSE_WITHIN_S).close()
             outcome[0] = None
         except urllib.error.HTTPError:
             outcome[0] = None
@@ -99,9 +99,9 @@ def _unreachable(url: str) -> str | None:
         except (OSError, ValueError) as error:
             outcome[0] = str(error)
 
-    thread = threading.Thread(target=ask, daemon=True)
+    thread = threading.Thread(target=request, daemon=True)
     thread.start()
-    thread.join(_ANSWER_WITHIN_S + 1)
+    thread.join(_RESPONSE_WITHIN_S + 1)
     return outcome[0]
 
 

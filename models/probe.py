@@ -1,4 +1,4 @@
-"""Linear layers on a frozen encoder, learnt from a few labelled windows.
+"""Linear layers on a frozen encoder, trained on a few labelled windows.
 
 Letters: W windows, D embedding, K classes, H heads (one per draw and number of shots), B batch, A heads still learning.
 """
@@ -132,7 +132,7 @@ def train_linear_heads(
                 group["lr"] = cosine_annealing(step, group["steps"], lr, least_lr)
             optimizer.step()
             for h in range(learning):
-                if chosen[h].is_asked(step):
+                if chosen[h].is_due(step):
                     held = chosen[h].windows.to(device)
                     x = (rows[held] - shift[h]) / scale[h]
                     right = (x @ weight[h].T).argmax(1) == labels[held]
@@ -160,8 +160,8 @@ class _Best:
         self._steps = -(-len(train) // batch_size)
         self._most = -1
 
-    def is_asked(self, step: int) -> bool:
-        """Whether an epoch ends with this step and there are windows to ask."""
+    def is_due(self, step: int) -> bool:
+        """Whether an epoch ends with this step and there are windows to choose it by."""
         return len(self.windows) > 0 and (step + 1) % self._steps == 0
 
     def offer(self, step: int, right: int, state: Tensor) -> None:
@@ -170,7 +170,7 @@ class _Best:
 
 
 def _moments(embeddings: Tensor, sets: Sequence[Tensor], standardize: bool) -> tuple[Tensor, Tensor]:
-    """(H, D + 1) scale and shift of each head's input; 1 and 0 for the column of ones, and where nothing is asked."""
+    """(H, D + 1) scale and shift of each head's input; 1 and 0 for the column of ones, and without ``standardize``."""
     scale = embeddings.new_ones(len(sets), embeddings.shape[1] + 1)
     shift = torch.zeros_like(scale)
     if standardize:

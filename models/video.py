@@ -65,7 +65,7 @@ class VideoMAEEncoder(nn.Module):
 
     @classmethod
     def from_weights(cls, folder: Path, clip_len: int, image_size: int) -> "VideoMAEEncoder":
-        """Published weights; positions are computed, so any clip length and image size can be asked for."""
+        """Published weights; positions are computed, so any clip length and image size will do."""
         config = VideoMAEConfig.from_pretrained(folder, num_frames=clip_len, image_size=image_size)
         return cls(load_checked(VideoMAEModel, config, folder))
 

@@ -1,4 +1,4 @@
-"""train.py in one process: what it writes, how it stops, and how it goes on."""
+"""train.py in one process: what it writes, how it stops, and how it resumes."""
 
 import json
 import logging

@@ -49,7 +49,7 @@ def setup(device: str) -> Ranks:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; one of several ranks takes the GPU of its local rank.
 
     Raises:
-        ValueError: if CUDA is asked for and absent, the device is of another kind, there are more ranks than GPUs, the
+        ValueError: if CUDA is requested and absent, the device is of another kind, there are more ranks than GPUs, the
             launcher does not say which rank of its machine this is, or torchrun started the ranks again without being
             set up for it.
     """
@@ -94,7 +94,7 @@ def _local_rank() -> int:
 
 
 def _keep_to_own_cores(local_rank: int) -> None:
-    """Keep this rank, and the threads that it will start, to its share of the cores that torchrun may use.
+    """Keep this rank, and the threads that it will start, to its part of the cores that torchrun may use.
 
     Ranks wait for the slowest of them several times a step. Left to the scheduler, a decoding thread or a message of
     one rank now and then takes the core that another computes on: two ranks on two cores did 1.7 times the work of
@@ -106,7 +106,7 @@ def _keep_to_own_cores(local_rank: int) -> None:
 
 
 def own_cores(cores: set[int], local_rank: int, local_ranks: int) -> set[int]:
-    """The share of a machine's cores that one of its ranks keeps to; all of them where there are more ranks."""
+    """The part of a machine's cores that one of its ranks keeps to; all of them where there are more ranks."""
     if len(cores) < local_ranks:
         return cores
     first, end = (place * len(cores) // local_ranks for place in (local_rank, local_rank + 1))
@@ -144,7 +144,7 @@ def world_size() -> int:
 
 
 class _Gather(torch.autograd.Function):
-    """Rows of all ranks, in rank order; a row's gradient is the sum of what all ranks want of it."""
+    """Rows of all ranks, in rank order; a row's gradient is the sum over all ranks."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:

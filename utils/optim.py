@@ -82,7 +82,7 @@ def autocast_dtype(precision: str, device: torch.device) -> torch.dtype:
 
 
 def check_scale(scaler: torch.amp.GradScaler, step: int) -> None:
-    """After a step that fp16 skipped, because its gradient was not finite: may the run go on?
+    """After a step that fp16 skipped, because its gradient was not finite: stop the run if no scale will do.
 
     Each such step halves the loss scale. Gradients that overflow at any scale would halve it for ever, with no weight
     moved.

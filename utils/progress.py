@@ -60,7 +60,7 @@ def log_facts(log: logging.Logger, facts: Mapping[str, object]) -> None:
 
 
 class Stopwatch:
-    """Speed since the last look, and the share of that time that went into waiting for data and into each phase.
+    """Speed since the last look, and the fraction of that time spent in each phase and in waiting for data.
 
     On a GPU a moment is an event in its queue of work: measuring makes nobody wait, and waiting for data counts only
     where the GPU had nothing else to do.
@@ -76,7 +76,7 @@ class Stopwatch:
     def _begin(self) -> None:
         self._since, self._windows = time.perf_counter(), 0
         self._seconds = dict.fromkeys(PHASES, 0.0)
-        self._open: list[tuple[str, Moment, Moment]] = []  # of the step that goes on
+        self._open: list[tuple[str, Moment, Moment]] = []  # of the current step
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:

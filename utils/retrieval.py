@@ -1,4 +1,4 @@
-"""Does a window find its other half? Retrieval among held-out pairs tells a person more than a loss."""
+"""Retrieval among held-out pairs of IMU and video: MRR, R@1 and R@5, both ways."""
 
 from collections.abc import Iterable
 from typing import Any

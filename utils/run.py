@@ -1,4 +1,4 @@
-"""A run's folder: what was asked for, on what machine and code, and what was measured as it went."""
+"""A run's folder: settings, environment, and metrics over steps."""
 
 import csv
 import importlib.metadata
@@ -98,7 +98,7 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 class MetricsLog:
     """Metrics over steps, in ``metrics.csv`` (long form: step, name, value) and TensorBoard.
 
-    Reopened in the same folder, it goes on: rows of ``first_step`` and later, which a resumed run repeats, are dropped.
+    Reopened in the same folder, it continues: rows from ``first_step`` on, which a resumed run repeats, are dropped.
     """
 
     def __init__(self, folder: Path, first_step: int = 0):

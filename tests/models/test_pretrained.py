@@ -166,7 +166,7 @@ def test_a_closed_port_is_noticed_at_once(monkeypatch):
 
 
 def test_a_server_that_never_answers_is_given_up(monkeypatch):
-    monkeypatch.setattr("models.pretrained._ANSWER_WITHIN_S", 0.5)
+    monkeypatch.setattr("models.pretrained._RESPONSE_WITHIN_S", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as server:
         endpoint(monkeypatch, f"http://127.0.0.1:{server.getsockname()[1]}")
         assert "cannot be reached" in refused_within(3)
