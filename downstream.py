@@ -43,8 +43,8 @@ from models import build_imu_encoder, load_imu_encoder
 from models.finetune import Cell, finetune_grid
 from models.probe import embed_imu, train_linear_heads
 from utils import checkpoint, distributed
+from utils.plots import Line, Panel, shots_panels
 from utils.plots import confusion_matrix as plot_confusion
-from utils.plots import shots_curve
 from utils.results import checkpoint_facts, public_settings
 from utils.run import commit, default_name, open_run, seed_everything, write_json
 from utils.tables import few_shot_method, few_shot_tables, marked
@@ -221,7 +221,8 @@ def draw_pictures(folder: Path, results: dict[str, Any]) -> None:
     plot_confusion(confusion, results["classes"], folder / "confusion.png", f"{dataset}, {most} shots\n{method}")
     accuracy = {int(n): row["balanced_accuracy"] for n, row in results["shots"].items()}
     line = {n: (value["mean"], value["std"]) for n, value in accuracy.items()}
-    shots_curve({method: line}, results["chance"]["balanced_accuracy"], folder / "shots.png", f"{dataset}, few-shot")
+    panel = Panel("", [Line(method, method, line)], results["chance"]["balanced_accuracy"])
+    shots_panels([panel], folder / "shots.png", f"{dataset}, few-shot", pdf=False)
 
 
 def save_model(path: Path, trained: Trained, training: TrainConfig, results: dict[str, Any]) -> None:

@@ -26,7 +26,7 @@ from datasets.windows import Windows, list_windows
 from models import load_imu_encoder
 from models.probe import embed_imu
 from utils import distributed
-from utils.paper_plots import embedding_map
+from utils.plots import embedding_map
 from utils.results import checkpoint_facts, public_settings
 from utils.run import commit, open_run, seed_everything, write_json
 from utils.tables import encoder_origin, marked

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from configs.load import parse
 from configs.reporting import ReportConfig
-from scripts.reporting.document import Block, Cell, Heading, Table, Text, as_csv, as_html, as_markdown, markdown_table
-from scripts.reporting.latex import latex_table
+from scripts.reporting.document import Block, Cell, Heading, Table, Text
 from scripts.reporting.pretraining import embedding_section, pretraining_section
 from scripts.reporting.runs import FEW_SHOT, Run, find_runs, notice
 from scripts.reporting.sections import few_shot_sections, zero_shot_section
 from scripts.reporting.study_page import study_blocks
+from scripts.reporting.writers import as_csv, as_html, as_latex, as_markdown, markdown_table
 
 
 def main(argv: list[str] | None = None) -> Path:
@@ -53,7 +53,7 @@ def write_table(table: Table, folder: Path) -> None:
     """One table as Markdown, LaTeX and CSV."""
     text = "\n\n".join([f"**{table.caption}**", markdown_table(table, folder), *table.notes])
     (folder / f"{table.name}.md").write_text(text + "\n", encoding="utf-8")
-    (folder / f"{table.name}.tex").write_text(latex_table(table), encoding="utf-8")
+    (folder / f"{table.name}.tex").write_text(as_latex(table), encoding="utf-8")
     (folder / f"{table.name}.csv").write_text(as_csv(table), encoding="utf-8")
 
 

@@ -1,17 +1,44 @@
-"""Pictures of a run: loss curve, confusion matrix, results against shots. PNG files, drawn without a display."""
+"""Figures of results: loss curve, confusion matrix, results against labels, embeddings in 2-D.
+
+They are PNG files (for print also PDF), drawn without a display.
+"""
 
 import csv
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 # Okabe and Ito's colours: told apart by colour-blind readers too
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_MARKERS = "os^Dv*"
+Points = Mapping[int, tuple[float, float | None]]  # shots -> mean and standard deviation (None: a single draw)
 _RETRIEVAL = ("mrr", "r@1", "r@3", "r@5")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A method in a panel of Figure 3; lines of the same ``method`` share a colour, dashed ones are a variant."""
+
+    name: str
+    method: str
+    points: Points
+    dashed: bool = False
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One pair of pretraining and evaluated dataset."""
+
+    title: str
+    lines: Sequence[Line]
+    chance: float
 
 
 def read_metrics(metrics_csv: Path) -> dict[str, tuple[list[int], list[float]]]:
@@ -87,35 +114,83 @@ def confusion_matrix(confusion: np.ndarray, classes: Sequence[str], png: Path, t
     save_figure(figure, png, title)
 
 
-def shots_curve(
-    results: Mapping[str, Mapping[int, tuple[float, float | None]]],
-    chance: float,
-    png: Path,
-    title: str = "",
-    ylabel: str = "balanced accuracy",
-    pdf: bool = False,
-) -> None:
-    """Draw results against labelled windows per class, with chance as a dashed line (form of Figure 3 of the paper).
+def shots_panels(panels: Sequence[Panel], png: Path, title: str, pdf: bool = True) -> None:
+    """Draw balanced accuracy against labelled windows per class, chance dotted, in panels (form of Figure 3)."""
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    names = {line.name for panel in panels for line in panel.lines}
+    legend_columns = 3 if max(map(len, names)) < 40 and columns > 1 else 1
+    legend_height = 0.2 * -(-(len(names) + 1) // legend_columns)  # inches; below: names are long and lines anywhere
+    figure = Figure(figsize=(5.4 * columns, 3.6 * rows + 0.4 + legend_height), layout="constrained")
+    grid = np.ravel(figure.subplots(rows, columns, squeeze=False))
+    methods = list(dict.fromkeys(line.method for panel in panels for line in panel.lines))
+    legend: dict[str, object] = {}
+    for axes, panel in zip(grid, panels, strict=False):
+        for line in panel.lines:
+            shots = sorted(line.points)
+            number = methods.index(line.method)
+            legend[line.name] = axes.errorbar(
+                shots,
+                [100 * line.points[n][0] for n in shots],
+                yerr=[100 * (line.points[n][1] or 0.0) for n in shots],
+                color=COLOURS[number % len(COLOURS)],
+                marker=_MARKERS[number % len(_MARKERS)],
+                linestyle="--" if line.dashed else "-",
+                capsize=3,
+                label=line.name,
+            )
+        legend["chance"] = axes.axhline(100 * panel.chance, color="gray", linestyle=":", linewidth=1.2, label="chance")
+        _label_shots(axes, panel)
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
+    place = {"loc": "outside lower center", "fontsize": 8, "ncols": legend_columns, "handlelength": 4}
+    figure.legend(legend.values(), legend.keys(), **place)
+    save_figure(figure, png, title, pdf)
 
-    Args:
-        results: for each line its name and, by number of shots, mean and standard deviation (None: a single draw).
-    """
-    figure = Figure(figsize=(6, 4.2), layout="constrained")
-    axes = figure.subplots()
-    for number, (name, by_shots) in enumerate(results.items()):
-        shots = sorted(by_shots)
-        means = [by_shots[n][0] for n in shots]
-        stds = [by_shots[n][1] or 0.0 for n in shots]
-        axes.errorbar(shots, means, yerr=stds, color=COLOURS[number % len(COLOURS)], label=name, marker="o", capsize=3)
-    ticks = sorted({n for by_shots in results.values() for n in by_shots})
-    axes.axhline(chance, color="gray", linestyle="--", linewidth=1, label="chance")
+
+def _label_shots(axes: Axes, panel: Panel) -> None:
+    ticks = sorted({n for line in panel.lines for n in line.points})
     axes.set_xscale("log")
     axes.set_xticks(ticks, [str(n) for n in ticks])
     axes.minorticks_off()
-    axes.set(xlabel="labelled windows per class", ylabel=ylabel, ylim=(0, 1))
+    axes.set(xlabel="labelled windows per class", ylabel="balanced accuracy, %", ylim=(0, 100))
+    axes.set_title(panel.title, fontsize=10)
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside lower center", fontsize=8)  # below: names are long and lines anywhere
-    save_figure(figure, png, title, pdf)
+
+
+def embedding_map(
+    points: np.ndarray, label: Sequence[str], dataset: Sequence[str], axis_names: tuple[str, str], png: Path, title: str
+) -> None:
+    """Draw windows as points, twice: coloured by class and by dataset. Each dataset has a marker of its own.
+
+    Args:
+        points: (W, 2).
+        label: (W,) class of each window.
+        dataset: (W,) dataset of each window.
+    """
+    labels, datasets = np.asarray(label), np.asarray(dataset)
+    order, known = list(dict.fromkeys(label)), list(dict.fromkeys(dataset))
+    shades = colormaps["tab20" if len(order) > 10 else "tab10"].colors
+    figure = Figure(figsize=(12.5, 5 + 0.16 * (len(order) // 5)), layout="constrained")
+    by_class, by_dataset = figure.subplots(1, 2)
+    for number, name in enumerate(known):
+        own = datasets == name
+        marker = _MARKERS[number % len(_MARKERS)]
+        colour = COLOURS[number % len(COLOURS)]
+        by_dataset.scatter(*points[own].T, s=10, color=colour, marker=marker, label=name, alpha=0.6, linewidths=0)
+        for place, kind in enumerate(order):
+            both = own & (labels == kind)
+            if both.any():
+                shade = shades[place % len(shades)]
+                first = kind not in set(labels[np.isin(datasets, known[:number])])
+                legend = kind if first else None
+                by_class.scatter(*points[both].T, s=12, color=[shade], marker=marker, label=legend, linewidths=0)
+    by_class.set_title("by class", fontsize=10)
+    by_dataset.set_title("by dataset", fontsize=10)
+    for axes in (by_class, by_dataset):
+        axes.set(xlabel=axis_names[0], ylabel=axis_names[1], xticks=[], yticks=[])
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=5, fontsize=7)
+    save_figure(figure, png, title, pdf=True)
 
 
 def save_figure(figure: Figure, png: Path, title: str, pdf: bool = False) -> None:

@@ -1,118 +1,128 @@
-"""Pictures on a dataset's page: sample windows as in the paper's Figure 2, and spectra."""
+"""Pictures of a prepared dataset: windows with their frames as in the paper's Figure 2, and spectra.
+
+Letters: F frames, C = 6 channels, T samples, H, B height and breadth, K frequencies.
+"""
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import simplejpeg
+from matplotlib import rc_context
+from matplotlib.figure import Figure
 
-from configs.constants import ACC, FRAME_RATE_HZ, GYRO, IMU_RATE_HZ, WINDOW_FRAMES, WINDOW_S, WINDOW_SAMPLES
+from configs.constants import ACC, FRAME_RATE_HZ, IMU_RATE_HZ, WINDOW_FRAMES, WINDOW_SAMPLES
 from datasets.frames import draw_frames
 from datasets.windows import Windows
-from scripts.reporting.dataset_summary import ACC_UNIT, GYRO_UNIT, Summary, mean_spectrum, read_windows
-from scripts.reporting.html import Html, count, data_uri, join, more, plural, tag
-from scripts.reporting.svg import Box, drawing, panel, picture
+from scripts.reporting.dataset_summary import ACC_UNIT, GYRO_UNIT, read_windows
+from utils.plots import COLOURS
 
-MOST_SAMPLES = 40
-UNLABELLED_SAMPLES = 8
-SPECTRUM_WINDOWS = 2000
-_FRAMES = 10  # per sample window, as the paper's clips
+FRAMES = 10  # of a window, as the paper's clips
 _THUMBNAIL = 112  # pixels
 _AXES = ("x", "y", "z")
+_DECADES = 8  # a spectrum is shown to at most so many below its largest value
+_LEAST_SPAN = {ACC_UNIT: 2.0, GYRO_UNIT: 0.5}  # of the vertical axes, so that noise does not fill them
 
 
-def samples(summary: Summary, seed: int) -> Html:
-    """A window of each class or, without labels, a few of all."""
-    if summary.windows is None:
-        return tag("p", "There is no window to show.")
-    if summary.labelled is not None:
-        chosen = _one_per_class(summary.labelled, seed)
-        text = f"One window of each class, drawn at random (seed {seed})"
-    else:
-        source = summary.windows if summary.with_video is None else summary.with_video
-        rng = np.random.default_rng(seed)
-        drawn = rng.choice(len(source), min(UNLABELLED_SAMPLES, len(source)), replace=False)
-        chosen = [(source, int(index)) for index in np.sort(drawn)]
-        text = f"{plural(len(chosen), 'window')}, drawn at random (seed {seed})"
-    text += ": the middle frame of each tenth, if there is video, above acceleration and angular rate as stored."
-    cards = [_card(windows, index, summary.store.simulated) for windows, index in chosen[:MOST_SAMPLES]]
-    return join(tag("p", text), tag("div", cards, class_="cards"), more(len(chosen) - MOST_SAMPLES, "class"))
+@dataclass(frozen=True)
+class PairedWindow:
+    """An IMU window and the frames of the same seconds.
+
+    Attributes:
+        name: of the activity, or what else stands above it.
+        frames: (F, H, B, 3) uint8; None where there is no video.
+        imu: (C, T) acceleration in m/s², then angular rate in rad/s.
+    """
+
+    name: str
+    frames: np.ndarray | None
+    imu: np.ndarray
 
 
-def _one_per_class(windows: Windows, seed: int) -> list[tuple[Windows, int]]:
-    """A window of each class that has one, with video where any of the class has."""
-    has_video = _has_video(windows)
-    chosen = []
-    for label in range(len(windows.classes)):
-        of_class = np.flatnonzero(windows.label == label)
-        pool = of_class[has_video[of_class]] if has_video[of_class].any() else of_class
-        if len(pool):
-            chosen.append((windows, int(np.random.default_rng([seed, label]).choice(pool))))
-    return chosen
+def read_window(windows: Windows, index: int, name: str) -> PairedWindow:
+    """A window of a dataset, with the middle frame of each tenth if it has video."""
+    imu = read_windows(windows, np.array([index]))[0]
+    return PairedWindow(name, _thumbnails(windows, index) if has_video(windows)[index] else None, imu)
 
 
-def _has_video(windows: Windows) -> np.ndarray:
+def has_video(windows: Windows) -> np.ndarray:
     """(W,) bool: whether all frames of a window are stored."""
     frames = windows.store.recordings["frames"].to_numpy()[windows.recording]
     return windows.start + WINDOW_SAMPLES <= frames * IMU_RATE_HZ // FRAME_RATE_HZ
 
 
-def _card(windows: Windows, index: int, simulated: bool) -> Html:
-    """One window as in the paper's Figure 2: frames over the channels, on one time axis."""
-    label = windows.classes[windows.label[index]] if windows.label[index] >= 0 else None
-    origin = ", ".join(
-        [windows.ids(np.array([index]))[0]]
-        + ([f"subject {windows.subject[index]}"] if windows.subject[index] else [])
-        + (["simulated"] if simulated else [])
-    )
-    left, width, top = 38.0, 592.0, 0.0
-    content = []
-    if _has_video(windows)[index]:
-        top = width / _FRAMES
-        content.append(picture(data_uri(_strip(windows, index)), Box(left, 0, width, top)))
-        borders = [f"{left + k * top:g}" for k in range(1, _FRAMES)]
-        content += [tag("line", class_="border", x1=x, x2=x, y1="0", y2=f"{top:g}") for x in borders]
-    signal = read_windows(windows, np.array([index]))[0]
-    time = np.arange(WINDOW_SAMPLES) / IMU_RATE_HZ
-    acc = dict(zip(_AXES, signal[: len(ACC)], strict=True))
-    gyro = dict(zip(_AXES, signal[len(ACC) :], strict=True))
-    content.append(panel(Box(left, top + 24, width, 104), time, acc, f"acceleration, {ACC_UNIT}", least_span=2.0))
-    gyro_box = Box(left, top + 158, width, 104)
-    content.append(panel(gyro_box, time, gyro, f"angular rate, {GYRO_UNIT}", x_label="time, s", least_span=0.5))
-    return tag(
-        "figure",
-        tag("figcaption", tag("strong", label) if label is not None else None, origin),
-        drawing(left + width + 10, top + 298, f"window {origin}", *content),
-    )
-
-
-def _strip(windows: Windows, index: int) -> bytes:
-    """The middle frames of a window side by side, as one JPEG."""
+def _thumbnails(windows: Windows, index: int) -> np.ndarray:
+    """(F, H, B, 3) uint8: frames whose pixels are means over blocks."""
     size = int(windows.store.info["frame_size"])
-    frames = np.empty((_FRAMES, size, size, 3), dtype=np.uint8)
-    windows.read_frames(index, draw_frames(WINDOW_FRAMES, _FRAMES), frames)
-    step = max(1, size // _THUMBNAIL)  # means over blocks of pixels
+    frames = np.empty((FRAMES, size, size, 3), dtype=np.uint8)
+    windows.read_frames(index, draw_frames(WINDOW_FRAMES, FRAMES), frames)
+    step = max(1, size // _THUMBNAIL)
     side = size // step
-    blocks = frames[:, : side * step, : side * step].reshape(_FRAMES, side, step, side, step, 3)
-    small = blocks.mean((2, 4)).round().astype(np.uint8)
-    return simplejpeg.encode_jpeg(np.ascontiguousarray(np.concatenate(small, axis=1)), quality=80)
+    blocks = frames[:, : side * step, : side * step].reshape(FRAMES, side, step, side, step, 3)
+    return blocks.mean((2, 4)).round().astype(np.uint8)
 
 
-def spectra(summary: Summary, seed: int) -> Html:
-    """Mean power spectra of the six channels."""
-    windows = summary.windows
-    if windows is None:
-        return tag("p", "There is no window to compute a spectrum of.")
-    drawn, which = np.arange(len(windows)), plural(len(windows), "window")
-    if len(windows) > SPECTRUM_WINDOWS:
-        drawn = np.sort(np.random.default_rng(seed).choice(len(windows), SPECTRUM_WINDOWS, replace=False))
-        which = f"{count(len(drawn))} of {which}, drawn at random (seed {seed})"
-    frequency, density = mean_spectrum(read_windows(windows, drawn))
-    text = f"Power spectral density of each channel (Welch; Hann window of {WINDOW_S:g} s): the mean of {which}."
-    suffix = ", simulated" if summary.store.simulated else ""
-    figures = []
-    for title, unit, lines in (
-        ("acceleration", f"({ACC_UNIT})²/Hz", density[: len(ACC)]),
-        ("angular rate", f"({GYRO_UNIT})²/Hz", density[len(GYRO) :]),
-    ):
-        series = dict(zip(_AXES, lines[:, 1:], strict=True))  # each window is centred: nothing is left at 0 Hz
-        plot = panel(Box(44, 24, 586, 230), frequency[1:], series, f"{title}, {unit}{suffix}", "frequency, Hz", True)
-        figures.append(tag("figure", drawing(640, 292, f"spectrum of {title}{suffix}", plot)))
-    return join(tag("p", text), tag("div", figures, class_="cards"))
+def paired_windows(windows: Sequence[PairedWindow], rate_hz: float) -> Figure:
+    """Windows side by side: frames in their order, above acceleration and angular rate (form of Figure 2)."""
+    film = any(window.frames is not None for window in windows)
+    figure = Figure(figsize=(6.2 * len(windows), 4.6 if film else 3.8))
+    figure.subplots_adjust(left=0.12 / len(windows), right=0.98, bottom=0.12, top=0.9, hspace=0.12)
+    grid = figure.subplots(2 + film, len(windows), squeeze=False, height_ratios=[1, 2, 2] if film else [1, 1])
+    for column, window in enumerate(windows):
+        grid[0, column].set_title(window.name, fontsize=10)
+        if window.frames is not None:
+            grid[0, column].imshow(np.concatenate(list(window.frames), axis=1))
+        if film:
+            grid[0, column].set_axis_off()
+        acceleration, rate = grid[film:, column]
+        _signal(acceleration, window.imu[: len(ACC)], rate_hz, "acceleration", ACC_UNIT)
+        _signal(rate, window.imu[len(ACC) :], rate_hz, "angular rate", GYRO_UNIT)
+        acceleration.tick_params(labelbottom=False)
+        rate.set_xlabel("time, s")
+    grid[int(film), 0].legend(loc="upper right", fontsize=8, ncols=3)
+    return figure
+
+
+def _signal(axes, signal: np.ndarray, rate_hz: float, name: str, unit: str) -> None:
+    time = np.arange(signal.shape[1]) / rate_hz
+    for line, colour, values in zip(_AXES, COLOURS, signal, strict=False):
+        axes.plot(time, values, label=line, color=colour, linewidth=1)
+    axes.set(ylabel=f"{name}, {unit}", xlim=(0, len(time) / rate_hz))
+    low, high = axes.get_ylim()
+    if high - low < _LEAST_SPAN[unit]:
+        middle = (low + high) / 2
+        axes.set_ylim(middle - _LEAST_SPAN[unit] / 2, middle + _LEAST_SPAN[unit] / 2)
+    axes.grid(alpha=0.3)
+
+
+def spectrum(frequency: np.ndarray, density: np.ndarray, title: str, unit: str) -> Figure:
+    """Power spectral density of three axes on a logarithmic scale.
+
+    Args:
+        frequency: (K,) Hz.
+        density: (3, K) in ``unit``.
+    """
+    figure = Figure(figsize=(6.2, 3.2))
+    figure.subplots_adjust(left=0.12, right=0.98, bottom=0.15, top=0.9)
+    axes = figure.subplots()
+    positive = density[density > 0]
+    for line, colour, values in zip(_AXES, COLOURS, density, strict=False):
+        axes.plot(frequency, values, label=line, color=colour, linewidth=1)
+    if positive.size:
+        axes.set_yscale("log")
+        axes.set_ylim(bottom=max(positive.min(), positive.max() / 10**_DECADES) * 0.8)
+    axes.set(xlabel="frequency, Hz", ylabel=unit)
+    axes.set_title(title, fontsize=10)
+    axes.legend(loc="upper right", fontsize=8, ncols=3)
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def picture_bytes(figure: Figure, media: str = "svg") -> bytes:
+    """A figure as an SVG file, or as JPEG, which is smaller where it shows video; the same for the same figure."""
+    buffer = io.BytesIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "figure"}):
+        figure.savefig(buffer, format=media, dpi=90, metadata={"Date": None} if media == "svg" else None)
+    content = buffer.getvalue()
+    return re.sub(rb"(\d\.\d)\d+", rb"\1", content) if media == "svg" else content  # tenths of a point suffice

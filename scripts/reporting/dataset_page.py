@@ -5,51 +5,56 @@ Every list is cut at a length that a reader can take in, and says how much it le
 
 from collections.abc import Callable
 
+import numpy as np
 import pandas as pd
 
+from configs.constants import ACC, GYRO, IMU_RATE_HZ, WINDOW_S
 from datasets.windows import Windows
-from scripts.reporting.dataset_figures import samples, spectra
+from scripts.reporting.dataset_figures import has_video, paired_windows, picture_bytes, read_window, spectrum
 from scripts.reporting.dataset_quality import offsets, quality, text_of
-from scripts.reporting.dataset_summary import Summary
-from scripts.reporting.html import Html, bars, count, facts, join, more, plural, section, table, tag
+from scripts.reporting.dataset_summary import (
+    ACC_UNIT,
+    GYRO_UNIT,
+    Summary,
+    hours_text,
+    mean_spectrum,
+    read_windows,
+)
+from scripts.reporting.document import Bars, Block, Facts, Heading, Listing, Picture, Row, Text, count, plural
 
 MOST_BARS = 40
+MOST_SAMPLES = 40
+UNLABELLED_SAMPLES = 8
+SPECTRUM_WINDOWS = 2000
 
 
-def dataset_sections(summary: Summary, seed: int, after_totals: Html | None = None) -> Html:
-    """Everything that the page says of one dataset, with links to its parts."""
-    mark = tag("span", "simulated", class_="mark") if summary.store.simulated else None
-    parts: list[tuple[str, str, Callable[[], Html]]] = [
-        ("windows", "Windows per class and subject", lambda: _windows(summary)),
-        ("samples", "Sample windows", lambda: samples(summary, seed)),
-        ("quality", "Quality and rejections", lambda: quality(summary)),
-        ("spectra", "Spectra", lambda: spectra(summary, seed)),
-        ("offsets", "Offset between video and IMU", lambda: offsets(summary)),
-        ("settings", "Settings and versions", lambda: _settings(summary)),
-    ]
-    links = tag("nav", [tag("a", title, href=f"#{anchor}") for anchor, title, _ in parts])
-    return join(
-        links,
-        _totals(summary),
-        after_totals,
-        [section(join(title, " ", mark), make(), anchor=anchor) for anchor, title, make in parts],
-    )
+def dataset_blocks(summary: Summary, seed: int, after_totals: list[Block]) -> list[Block]:
+    """Everything that the page says of one dataset."""
+    blocks: list[Block] = [_totals(summary), *after_totals]
+    for title, content in (
+        ("Windows per class and subject", _windows(summary)),
+        ("Sample windows", samples(summary, seed)),
+        ("Quality and rejections", quality(summary)),
+        ("Spectra", spectra(summary, seed)),
+        ("Offset between video and IMU", offsets(summary)),
+        ("Settings and versions", _settings(summary)),
+    ):
+        blocks += [Heading(title, mark="simulated" if summary.store.simulated else ""), *content]
+    return blocks
 
 
-def _totals(summary: Summary) -> Html:
-    rows, windows = summary.store.recordings, summary.windows
-    subjects = rows["subject"].nunique() - int("" in set(rows["subject"]))
-    sessions = rows["session"].nunique() - int("" in set(rows["session"]))
-    return facts(
+def _totals(summary: Summary) -> Facts:
+    rows = summary.store.recordings
+    people = {name: rows[name].nunique() - int("" in set(rows[name])) for name in ("subject", "session")}
+    return Facts(
         {
             "recordings": count(len(rows)),
             "hours": hours_text(summary.hours),
-            "windows of 5 s": count(_number(windows)),
+            "windows of 5 s": count(_number(summary.windows)),
             "with video": count(_number(summary.with_video)),
             "with a label": count(_number(summary.labelled)),
             "classes": count(len(summary.store.classes)) if summary.store.classes else "none",
-            "subjects": count(subjects) if subjects else "unknown",
-            "sessions": count(sessions) if sessions else "unknown",
+            **{f"{name}s": count(number) if number else "unknown" for name, number in people.items()},
             "stored frames": count(int(rows["frames"].sum())),
             "on disk": _size(summary.bytes),
             "rejected": count(len(summary.rejected)),
@@ -58,60 +63,117 @@ def _totals(summary: Summary) -> Html:
     )
 
 
-def _windows(summary: Summary) -> Html:
+def _windows(summary: Summary) -> list[Block]:
     if summary.windows is None:
-        return tag("p", "No recording is as long as a window of 5 s.")
+        return [Text("No recording is as long as a window of 5 s.")]
     known_subjects = any(summary.store.recordings["subject"])
-    by_class = _bars(
-        summary.per_class,
-        lambda row: plural(row.subjects, "subject") if known_subjects else plural(row.recordings, "recording"),
-        "class",
-    )
     unit = "subject" if known_subjects else "session"
+    by_class: Block = Text("The recordings have no labels.", muted=True)
+    if summary.store.classes:
+        by_class = _bars(
+            summary.per_class,
+            lambda row: plural(row.subjects, "subject") if known_subjects else plural(row.recordings, "recording"),
+            "class",
+        )
     by_unit = _bars(summary.per(unit), lambda row: plural(row.recordings, "recording"), unit)
-    no_label = tag("p", "The recordings have no labels.", class_="muted")
-    return tag(
-        "div",
-        tag("div", tag("h3", "Per class"), by_class if summary.store.classes else no_label),
-        tag("div", tag("h3", f"Per {unit}" + ("" if known_subjects else " (subjects are unknown)")), by_unit),
-        class_="columns",
-    )
+    title = f"Per {unit}" + ("" if known_subjects else " (subjects are unknown)")
+    return [Row([[Heading("Per class", 3), by_class], [Heading(title, 3), by_unit]])]
 
 
-def _bars(counts: pd.DataFrame, remark: Callable[..., str], noun: str) -> Html:
+def _bars(counts: pd.DataFrame, remark: Callable[..., str], noun: str) -> Bars:
     """Bars in the table's order; where they are too many, the largest."""
     shown = counts if len(counts) <= MOST_BARS else counts.nlargest(MOST_BARS, "windows")
     values = [(str(row.Index) or "(unknown)", int(row.windows), remark(row)) for row in shown.itertuples()]
-    left_out = counts.drop(shown.index)
-    return join(bars(values), more(len(left_out), noun, f" with {plural(int(left_out['windows'].sum()), 'window')}"))
+    rest = counts.drop(shown.index)
+    return Bars(values, len(rest), noun, f" with {plural(int(rest['windows'].sum()), 'window')}")
 
 
-def _settings(summary: Summary) -> Html:
+def samples(summary: Summary, seed: int) -> list[Block]:
+    """A window of each class or, without labels, a few of all."""
+    if summary.windows is None:
+        return [Text("There is no window to show.")]
+    if summary.labelled is not None:
+        chosen = one_per_class(summary.labelled, seed)
+        text = f"One window of each class, drawn at random (seed {seed})"
+    else:
+        source = summary.windows if summary.with_video is None else summary.with_video
+        rng = np.random.default_rng(seed)
+        drawn = rng.choice(len(source), min(UNLABELLED_SAMPLES, len(source)), replace=False)
+        chosen = [(source, int(index)) for index in np.sort(drawn)]
+        text = f"{plural(len(chosen), 'window')}, drawn at random (seed {seed})"
+    text += ": the middle frame of each tenth, if there is video, above acceleration and angular rate as stored."
+    cards = [[_card(windows, index, summary.store.simulated)] for windows, index in chosen[:MOST_SAMPLES]]
+    blocks: list[Block] = [Text(text), Row(cards, cards=True)]
+    if (left_out := len(chosen) - MOST_SAMPLES) > 0:
+        blocks.append(Text(f"and {plural(left_out, 'class')} more", muted=True))
+    return blocks
+
+
+def one_per_class(windows: Windows, seed: int) -> list[tuple[Windows, int]]:
+    """A window of each class that has one, with video where any of the class has."""
+    film = has_video(windows)
+    chosen = []
+    for label in range(len(windows.classes)):
+        of_class = np.flatnonzero(windows.label == label)
+        pool = of_class[film[of_class]] if film[of_class].any() else of_class
+        if len(pool):
+            chosen.append((windows, int(np.random.default_rng([seed, label]).choice(pool))))
+    return chosen
+
+
+def _card(windows: Windows, index: int, simulated: bool) -> Picture:
+    label = windows.classes[windows.label[index]] if windows.label[index] >= 0 else ""
+    origin = [windows.ids(np.array([index]))[0]]
+    origin += [f"subject {windows.subject[index]}"] if windows.subject[index] else []
+    origin += ["simulated"] if simulated else []
+    window = read_window(windows, index, "")
+    image = picture_bytes(paired_windows([window], IMU_RATE_HZ), "svg" if window.frames is None else "jpeg")
+    return Picture(image, ", ".join(origin), title=label)
+
+
+def spectra(summary: Summary, seed: int) -> list[Block]:
+    """Mean power spectra of the six channels."""
+    windows = summary.windows
+    if windows is None:
+        return [Text("There is no window to compute a spectrum of.")]
+    drawn, which = np.arange(len(windows)), plural(len(windows), "window")
+    if len(windows) > SPECTRUM_WINDOWS:
+        drawn = np.sort(np.random.default_rng(seed).choice(len(windows), SPECTRUM_WINDOWS, replace=False))
+        which = f"{count(len(drawn))} of {which}, drawn at random (seed {seed})"
+    frequency, density = mean_spectrum(read_windows(windows, drawn))
+    text = f"Power spectral density of each channel (Welch; Hann window of {WINDOW_S:g} s): the mean of {which}."
+    cards = []
+    for name, unit, lines in (
+        ("acceleration", ACC_UNIT, density[: len(ACC)]),
+        ("angular rate", GYRO_UNIT, density[len(GYRO) :]),
+    ):
+        title = name + (", simulated" if summary.store.simulated else "")
+        # each window is centred: nothing is left at 0 Hz
+        figure = spectrum(frequency[1:], lines[:, 1:], title, f"({unit})²/Hz")
+        cards.append([Picture(picture_bytes(figure), f"spectrum of {title}")])
+    return [Text(text), Row(cards, cards=True)]
+
+
+def _settings(summary: Summary) -> list[Block]:
     info = summary.store.info
     known = {"classes", "subjects", "recordings", "hours", "rejected", "settings", "versions", "quality", "tables"}
     own = {key: value for key, value in info.items() if key not in known}
-    return tag(
-        "div",
-        tag("div", tag("h3", "Dataset"), _pairs(own)),
-        tag("div", tag("h3", "Preparation"), _pairs(info["settings"] | info.get("quality", {}))),
-        tag("div", tag("h3", "Versions"), _pairs(info["versions"])),
-        class_="columns",
-    )
+    parts = {
+        "Dataset": own,
+        "Preparation": info["settings"] | info.get("quality", {}),
+        "Versions": info["versions"],
+    }
+    return [Row([[Heading(title, 3), _pairs(values)] for title, values in parts.items()])]
 
 
-def _pairs(values: dict) -> Html:
+def _pairs(values: dict) -> Block:
     if not values:
-        return tag("p", "Nothing is recorded.", class_="muted")
-    return table(("name", "value"), [(name, text_of(value)) for name, value in values.items()])
+        return Text("Nothing is recorded.", muted=True)
+    return Listing(("name", "value"), [(name, text_of(value)) for name, value in values.items()])
 
 
 def _number(windows: Windows | None) -> int:
     return 0 if windows is None else len(windows)
-
-
-def hours_text(hours: float) -> str:
-    """815.3, 30.4, 4.02, 0.35, 0.0014: hours with the digits that matter."""
-    return f"{hours:,.1f}" if hours >= 10 else f"{hours:.2f}" if hours >= 1 else f"{hours:.2g}"
 
 
 def _size(number: float) -> str:

@@ -14,20 +14,20 @@ from configs.constants import ACC, CHANNELS
 from datasets.masking import VIDEO_REASONS
 from datasets.preparation.units_check import report_units
 from scripts.reporting.dataset_summary import ACC_UNIT, GYRO_UNIT, Summary, without_paths
-from scripts.reporting.html import Html, bars, count, facts, join, plural, table, tag
+from scripts.reporting.document import Bars, Block, Facts, Heading, Listing, Row, Text, count, plural
 
 MOST_ROWS = 30
 MOST_RECORDINGS = 12
 MOST_VALUES = 5
 
 
-def quality(summary: Summary) -> Html:
+def quality(summary: Summary) -> list[Block]:
     """What was left out and mended, and what the channels and recordings look like as numbers."""
     rows = summary.store.recordings
     if rows.empty:
         return _rejected(summary.rejected)
     dropped, filled = int(rows["dropped_samples"].sum()), int(rows["interpolated_samples"].sum())
-    head = facts(
+    head = Facts(
         {
             "samples of the source dropped": count(dropped),
             "stored samples interpolated": f"{count(filled)} ({100 * filled / int(rows['samples'].sum()):.2g} %)",
@@ -35,20 +35,13 @@ def quality(summary: Summary) -> Html:
             "recording length, s": _range(rows["duration_s"]),
         }
     )
-    return join(
-        head,
-        _rejected(summary.rejected),
-        _masked(summary),
-        _channels(rows),
-        _units(rows),
-        _worst(rows),
-        _notes(summary),
-    )
+    parts = (_masked(summary), _channels(rows), _units(rows), _worst(rows), _notes(summary))
+    return [head, *_rejected(summary.rejected), *(block for part in parts for block in part)]
 
 
-def _rejected(rejected: pd.DataFrame) -> Html:
+def _rejected(rejected: pd.DataFrame) -> list[Block]:
     if rejected.empty:
-        return join(tag("h3", "Left out"), tag("p", "Nothing was left out."))
+        return [Heading("Left out", 3), Text("Nothing was left out.")]
     seconds = pd.to_numeric(rejected["end_s"]) - pd.to_numeric(rejected["start_s"])
     reasons = pd.DataFrame({"reason": rejected["reason"], "stretch": seconds.notna(), "seconds": seconds.fillna(0)})
     grouped = reasons.groupby("reason").agg(n=("stretch", "size"), stretches=("stretch", "sum"), s=("seconds", "sum"))
@@ -59,19 +52,19 @@ def _rejected(rejected: pd.DataFrame) -> Html:
     ]
     header = ("reason", "recordings", "stretches", "seconds of stretches")
     each = [(row.id, row.reason, without_paths(row.detail), row.start_s, row.end_s) for row in rejected.itertuples()]
-    return join(
-        tag("h3", "Left out, by reason"),
-        table(header, by_reason, header[1:], MOST_ROWS, "reason"),
-        tag("h3", "Left out, the first of them"),
-        table(("id", "reason", "detail", "from s", "to s"), each, ("from s", "to s"), MOST_ROWS),
-    )
+    return [
+        Heading("Left out, by reason", 3),
+        Listing(header, by_reason, header[1:], MOST_ROWS, "reason"),
+        Heading("Left out, the first of them", 3),
+        Listing(("id", "reason", "detail", "from s", "to s"), each, ("from s", "to s"), MOST_ROWS),
+    ]
 
 
-def _masked(summary: Summary) -> Html:
+def _masked(summary: Summary) -> list[Block]:
     """Stretches that are prepared and not used, by reason, and the recordings that have most of them."""
     masked = summary.store.masked
     if masked.empty:
-        return join(tag("h3", "Masked"), tag("p", "No stretch is masked."))
+        return [Heading("Masked", 3), Text("No stretch is masked.")]
     seconds = masked.assign(seconds=masked["end_s"] - masked["start_s"])
     grouped = seconds.groupby("reason").agg(
         recordings=("id", "nunique"),
@@ -95,25 +88,23 @@ def _masked(summary: Summary) -> Html:
     header = ("reason", "recordings", "stretches", "seconds", "values", "limit")
     most = seconds.groupby("id")["seconds"].sum().sort_values(ascending=False, kind="stable")
     each = [(name, f"{total:,.1f}") for name, total in most.items()]
-    return join(
-        tag("h3", "Masked, by reason"),
-        tag(
-            "p", "Windows that touch such a stretch are prepared, but neither trained on nor evaluated.", class_="muted"
-        ),
-        table(header, by_reason, header[1:], MOST_ROWS, "reason"),
-        tag("h3", "Masked, recordings with most of it"),
-        table(("id", "seconds"), each, ("seconds",), MOST_RECORDINGS, "recording"),
-    )
+    return [
+        Heading("Masked, by reason", 3),
+        Text("Windows that touch such a stretch are prepared, but neither trained on nor evaluated.", muted=True),
+        Listing(header, by_reason, header[1:], MOST_ROWS, "reason"),
+        Heading("Masked, recordings with most of it", 3),
+        Listing(("id", "seconds"), each, ("seconds",), MOST_RECORDINGS, "recording"),
+    ]
 
 
-def _units(rows: pd.DataFrame) -> Html:
-    """What gravity says of the units, if preparation asked it."""
+def _units(rows: pd.DataFrame) -> list[Block]:
+    """What the length of the mean acceleration says of the units, if preparation checked them."""
     notes = [json.loads(text or "{}") for text in rows["notes"]]
-    lines = report_units(rows["id"].tolist(), notes)
-    return join(tag("h3", "Units"), [tag("p", without_paths(line)) for line in lines]) if lines else join()
+    lines = [Text(without_paths(line)) for line in report_units(rows["id"].tolist(), notes)]
+    return [Heading("Units", 3), *lines] if lines else []
 
 
-def _channels(rows: pd.DataFrame) -> Html:
+def _channels(rows: pd.DataFrame) -> list[Block]:
     """Means and standard deviations; a wrong unit or a dead channel is seen here first."""
     weight = rows["samples"] / rows["samples"].sum()
     body = []
@@ -125,19 +116,14 @@ def _channels(rows: pd.DataFrame) -> Html:
         body.append((channel, unit, f"{overall:.3f}", f"{spread:.3f}", f"{std.min():.3f}", f"{std.max():.3f}"))
     header = ("channel", "unit", "mean", "std", "smallest std of a recording", "largest")
     norm = np.linalg.norm(rows[[f"mean_{c}" for c in ACC]], axis=1)
-    return join(
-        tag("h3", "Channels"),
-        table(header, body, numeric=header[2:]),
-        tag(
-            "p",
-            f"Length of a recording's mean acceleration: median {np.median(norm):.2f}, from {norm.min():.2f} to "
-            f"{norm.max():.2f} {ACC_UNIT}. Gravity alone gives 9.81; turning during the recording makes it shorter.",
-            class_="muted",
-        ),
+    text = (
+        f"Length of a recording's mean acceleration: median {np.median(norm):.2f}, from {norm.min():.2f} to "
+        f"{norm.max():.2f} {ACC_UNIT}. Gravity alone gives 9.81; turning during the recording makes it shorter."
     )
+    return [Heading("Channels", 3), Listing(header, body, header[2:]), Text(text, muted=True)]
 
 
-def _worst(rows: pd.DataFrame) -> Html:
+def _worst(rows: pd.DataFrame) -> list[Block]:
     order = (-(rows["dropped_samples"] + rows["interpolated_samples"])).argsort(kind="stable")
     body = [
         (
@@ -155,20 +141,17 @@ def _worst(rows: pd.DataFrame) -> Html:
         for row in rows.iloc[order].itertuples()
     ]
     numbers = ("seconds", "source Hz", "frames", "dropped", "interpolated")
-    return join(
-        tag("h3", "Recordings, those with the most dropped and interpolated samples first"),
-        table(("id", "subject", "session", "label", *numbers, "notes"), body, numbers, MOST_RECORDINGS, "recording"),
-    )
+    header = ("id", "subject", "session", "label", *numbers, "notes")
+    title = "Recordings, those with the most dropped and interpolated samples first"
+    return [Heading(title, 3), Listing(header, body, numbers, MOST_RECORDINGS, "recording")]
 
 
-def _notes(summary: Summary) -> Html | None:
+def _notes(summary: Summary) -> list[Block]:
     if not summary.notes:
-        return None
+        return []
     body = [(name, count(len(values)), _values(values)) for name, values in summary.notes.items()]
-    return join(
-        tag("h3", "Notes on recordings"),
-        table(("note", "recordings", "values (recordings)"), body, ("recordings",), MOST_ROWS, "note"),
-    )
+    header = ("note", "recordings", "values (recordings)")
+    return [Heading("Notes on recordings", 3), Listing(header, body, ("recordings",), MOST_ROWS, "note")]
 
 
 def _values(values: list[Any]) -> str:
@@ -181,11 +164,12 @@ def _values(values: list[Any]) -> str:
     return shown + (f" and {plural(rest, 'other value')}" if rest > 0 else "")
 
 
-def offsets(summary: Summary) -> Html:
+def offsets(summary: Summary) -> list[Block]:
     """What the synchrony check found, if it was made."""
     checked = summary.offsets
     if checked is None:
-        return tag("p", f"Not checked: python -m scripts.check_sync data/{summary.name} estimates it.", class_="muted")
+        text = f"Not checked: python -m scripts.check_sync data/{summary.name} estimates it."
+        return [Text(text, muted=True)]
     found = checked[np.isfinite(checked["offset_s"])]
     verdicts = [(name or "(none)", count(n)) for name, n in checked["verdict"].value_counts().items()]
     order = (-found["offset_s"].abs()).argsort(kind="stable")
@@ -193,34 +177,29 @@ def offsets(summary: Summary) -> Html:
         (row.id, f"{row.offset_s:+.2f}", f"{row.confidence:.2f}", row.verdict) for row in found.iloc[order].itertuples()
     ]
     header = ("id", "offset, s", "confidence", "verdict")
-    return join(
-        tag("p", f"Of {plural(len(checked), 'recording')} checked, {count(len(found))} have an estimate."),
-        tag(
-            "div",
-            tag("div", tag("h3", "Recordings by offset"), _offset_bars(found["offset_s"].to_numpy())),
-            tag(
-                "div",
-                tag("h3", "Recordings by verdict"),
-                table(("verdict", "recordings"), verdicts, ("recordings",), MOST_ROWS, "verdict"),
-            ),
-            class_="columns",
-        ),
-        tag("h3", "Largest offsets") if largest else None,
-        table(header, largest, header[1:3], MOST_ROWS, "recording") if largest else None,
-    )
+    by_verdict = Listing(("verdict", "recordings"), verdicts, ("recordings",), MOST_ROWS, "verdict")
+    by_offset = _offset_bars(found["offset_s"].to_numpy())
+    blocks: list[Block] = [
+        Text(f"Of {plural(len(checked), 'recording')} checked, {count(len(found))} have an estimate."),
+        Row([[Heading("Recordings by offset", 3), by_offset], [Heading("Recordings by verdict", 3), by_verdict]]),
+    ]
+    if largest:
+        blocks += [
+            Heading("Largest offsets", 3),
+            Listing(header, largest, header[1:3], MOST_ROWS, "recording"),
+        ]
+    return blocks
 
 
-def _offset_bars(offsets: np.ndarray) -> Html:
+def _offset_bars(offsets: np.ndarray) -> Block:
     if not len(offsets):
-        return tag("p", "No offset was found.", class_="muted")
+        return Text("No offset was found.", muted=True)
     width = next(w for w in (0.1, 0.2, 0.5, 1.0, 5.0, 60.0, np.inf) if np.ptp(offsets) / w <= 20)
     if not np.isfinite(width):
-        return tag("p", "The offsets differ by more than 20 minutes.", class_="muted")
+        return Text("The offsets differ by more than 20 minutes.", muted=True)
     bins = np.floor(offsets / width + 0.5).astype(int)  # centred on multiples of the width
-    values = [
-        (f"{k * width:+.1f} s", int((bins == k).sum()), f"± {width / 2:g} s") for k in range(bins.min(), bins.max() + 1)
-    ]
-    return bars(values)
+    numbers = range(bins.min(), bins.max() + 1)
+    return Bars([(f"{k * width:+.1f} s", int((bins == k).sum()), f"± {width / 2:g} s") for k in numbers])
 
 
 def _range(values: pd.Series) -> str:

@@ -124,7 +124,7 @@ def read_offsets(store: Recordings) -> pd.DataFrame | None:
     if not path.exists():
         return None
     table = pd.read_csv(path, dtype={"id": str, "verdict": str})
-    remedy = f"write it anew: python -m scripts.check_sync {store.root}"
+    remedy = f"write it again: python -m scripts.check_sync {store.root}"
     if missing := sorted(set(SYNC_COLUMNS) - set(table.columns)):
         raise ValueError(f"{path}: has no column {', '.join(missing)}; {remedy}")
     for column in ("offset_s", "confidence"):
@@ -169,6 +169,11 @@ def _counts(windows: Windows | None, groups: int, group_of) -> pd.DataFrame:
         }
     )
     return counted.reindex(range(groups)).fillna(0).astype(int)
+
+
+def hours_text(hours: float) -> str:
+    """815.3, 30.4, 4.02, 0.35, 0.0014: hours with the digits that matter."""
+    return f"{hours:,.1f}" if hours >= 10 else f"{hours:.2f}" if hours >= 1 else f"{hours:.2g}"
 
 
 def read_windows(windows: Windows, indices: np.ndarray) -> np.ndarray:

@@ -1,23 +1,38 @@
-"""Table 1 and Figure 2 of the paper from the prepared datasets of a study."""
+"""Table 1 and Figure 2 of the paper from prepared datasets."""
 
 from pathlib import Path
 
 import numpy as np
 
-from configs.constants import IMU_RATE_HZ, WINDOW_FRAMES
+from configs.constants import IMU_RATE_HZ
 from configs.paper import paper_results
 from configs.study import Study
-from datasets.frames import draw_frames
 from datasets.store import open_store
 from datasets.windows import Windows, list_windows
-from scripts.describe import TABLE_1, table_1_row
-from scripts.reporting.dataset_summary import read_windows, summarize
-from scripts.reporting.document import MISSING, Block, Cell, Heading, Picture, Table, Text
-from utils.paper_plots import PairedWindow, paired_windows
+from scripts.reporting.dataset_figures import paired_windows, read_window
+from scripts.reporting.dataset_summary import Summary, hours_text, summarize
+from scripts.reporting.document import MISSING, Block, Cell, Heading, Picture, Table, Text, count
+from utils.plots import save_figure
 from utils.tables import marked
 
+TABLE_1 = ("dataset", "modalities", "population", "hours", "classes", "5 s windows", "windows per class")
+NUMERIC = TABLE_1[3:]
 FIGURE_2 = ("walking", "downstairs")
-FRAMES = 10  # of a window, as the paper's clips
+
+
+def table_1_row(summary: Summary) -> tuple[str, ...]:
+    """A dataset's line of Table 1; an average without classes and an unknown population are a dash."""
+    classes = len(summary.store.classes)
+    labelled = 0 if summary.labelled is None else len(summary.labelled)
+    return (
+        marked(summary.name, summary.store.simulated),
+        summary.modalities,
+        summary.population or "–",
+        hours_text(summary.hours),
+        count(classes) if classes else "–",
+        count(0 if summary.windows is None else len(summary.windows)),
+        f"{labelled / classes:,.0f}" if classes else "–",
+    )
 
 
 def table_1(study: Study, data_root: Path) -> list[Block]:
@@ -45,30 +60,25 @@ def figure_2(study: Study, data_root: Path, out: Path) -> list[Block]:
         try:
             store = open_store(data_root, name)
             windows = list_windows(store, needs_video=True, labelled=True)
-            chosen = two_activities(windows)
+            samples = [read_window(windows, index, activity) for activity, index in two_activities(windows)]
         except (OSError, ValueError) as error:
             problems.append(f"{role}: {error}")
             continue
         png = out / "figures" / "figure2_windows.png"
-        samples = [_sample(windows, index) for index in chosen]
         which = " and ".join(sample.name for sample in samples)
         caption = f"Two windows of {marked(name, store.simulated)}: {which}; IMU as stored, frames each half second"
-        paired_windows(samples, IMU_RATE_HZ, png, marked(f"{role}: {name}", store.simulated))
+        figure = paired_windows(samples, IMU_RATE_HZ)
+        save_figure(figure, png, marked(f"{role}: {name}", store.simulated), pdf=True)
         return [*blocks, Picture(png, caption, png.with_suffix(".pdf"))]
     return [*blocks, Text(f"{MISSING}: no dataset of the study has labels and video. {' '.join(problems)}")]
 
 
-def two_activities(windows: Windows) -> list[int]:
+def two_activities(windows: Windows) -> list[tuple[str, int]]:
     """A window of each of the paper's two activities; where they are not both there, of the first two classes."""
     present = [name for k, name in enumerate(windows.classes) if (windows.label == k).any()]
     wanted = FIGURE_2 if set(FIGURE_2) <= set(present) else present[:2]
-    numbers = [windows.classes.index(name) for name in wanted]
-    return [int(np.random.default_rng([0, k]).choice(np.flatnonzero(windows.label == k))) for k in numbers]
-
-
-def _sample(windows: Windows, index: int) -> PairedWindow:
-    size = int(windows.store.info["frame_size"])
-    frames = np.empty((FRAMES, size, size, 3), dtype=np.uint8)
-    windows.read_frames(index, draw_frames(WINDOW_FRAMES, FRAMES), frames)
-    imu = read_windows(windows, np.array([index]))[0]
-    return PairedWindow(windows.classes[windows.label[index]], frames, imu)
+    numbers = {name: windows.classes.index(name) for name in wanted}
+    return [
+        (name, int(np.random.default_rng([0, k]).choice(np.flatnonzero(windows.label == k))))
+        for name, k in numbers.items()
+    ]

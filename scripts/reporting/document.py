@@ -1,20 +1,10 @@
-"""A report as a list of blocks, written as Markdown or as one self-contained HTML page.
+"""The blocks that a page is made of: headings, text, tables, pictures, bars; ``writers`` makes pages of them."""
 
-The same blocks give both, so that a number cannot differ between them. Tables also stand alone, see ``latex``.
-"""
-
-import csv
-import io
-import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
-
-from scripts.reporting import html
-from scripts.reporting.html import Html, join, tag
-from utils.tables import markdown
+from typing import Any
 
 MISSING = "missing"
 
@@ -35,6 +25,9 @@ class Cell:
     std: float | None = None
     run: Path | None = None
     marks: str = ""
+
+    def __str__(self) -> str:
+        return self.text + self.marks
 
 
 @dataclass(frozen=True)
@@ -61,24 +54,75 @@ class Table:
 
     def __post_init__(self) -> None:
         """Raises ValueError if a row or the spans are not as long as the header."""
-        for row in self.rows:
-            if len(row) != len(self.header):
-                raise ValueError(f"table {self.name}: a row has {len(row)} cells, the header {len(self.header)}")
+        _check_rows(self.name, self.header, self.rows)
         if self.spans and sum(n for _, n in self.spans) != len(self.header):
             raise ValueError(f"table {self.name}: the spans do not cover the {len(self.header)} columns")
 
+    @property
+    def shown(self) -> list[list[Cell | str]]:
+        return self.rows
+
+    @property
+    def right(self) -> range:
+        """Places of the columns that are set flush right."""
+        return range(self.labels, len(self.header))
+
+    @property
+    def upper(self) -> list[str]:
+        """Title of the span of each column."""
+        return [title for title, n in self.spans for _ in range(n)] or [""] * len(self.header)
+
     def columns(self) -> list[str]:
         """One name per column, with that of its span."""
-        spans = [title for title, n in self.spans for _ in range(n)] or [""] * len(self.header)
-        return [", ".join(filter(None, words)) for words in zip(spans, self.header, strict=True)]
+        return [", ".join(filter(None, words)) for words in zip(self.upper, self.header, strict=True)]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A table of an HTML page only, cut at a length that a reader can take in.
+
+    Attributes:
+        rows: each as long as ``header``.
+        numeric: names of the columns that are set flush right.
+        most: rows shown; below them stands how many more ``noun`` there are.
+    """
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numeric: Sequence[str] = ()
+    most: int | None = None
+    noun: str = "row"
+    spans = ()  # it has no upper header
+
+    def __post_init__(self) -> None:
+        _check_rows("listing", self.header, self.rows)
+
+    @property
+    def shown(self) -> Sequence[Sequence[str]]:
+        return self.rows[: self.most]
+
+    @property
+    def right(self) -> list[int]:
+        return [place for place, name in enumerate(self.header) if name in self.numeric]
+
+
+def _check_rows(name: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    for row in rows:
+        if len(row) != len(header):
+            raise ValueError(f"table {name}: a row has {len(row)} cells, the header {len(header)}")
 
 
 @dataclass(frozen=True)
 class Heading:
-    """Level 2 begins a section, level 3 a part of one."""
+    """Level 2 begins a section, which links name by ``anchor``; level 3 begins a part of one."""
 
     text: str
     level: int = 2
+    mark: str = ""
+
+    @property
+    def anchor(self) -> str:
+        return re.sub(r"[^a-z0-9]+", "-", self.text.lower()).strip("-")
 
 
 @dataclass(frozen=True)
@@ -87,105 +131,62 @@ class Text:
 
     text: str
     strong: bool = False
+    muted: bool = False
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG file with what it shows; ``pdf`` is the same picture for print."""
+    """A picture: its file, or its bytes on an HTML page; ``pdf`` is the same picture for print."""
 
-    png: Path
+    image: Path | bytes
     caption: str
     pdf: Path | None = None
+    title: str = ""
 
 
-Block = Heading | Text | Picture | Table
+@dataclass(frozen=True)
+class Facts:
+    """Names and values side by side."""
+
+    values: Mapping[str, str]
 
 
-def as_markdown(title: str, notice: str | None, blocks: Sequence[Block], folder: Path) -> str:
-    """The page as Markdown; links are relative to the folder it lies in."""
-    parts = [f"# {title}"] + ([f"> **{notice}**"] if notice else [])
-    for block in blocks:
-        match block:
-            case Heading():
-                parts.append("#" * block.level + f" {block.text}")
-            case Text():
-                parts.append(f"**{block.text}**" if block.strong else block.text)
-            case Picture():
-                parts.append(f"![{block.caption}]({relative(block.png, folder)})")
-            case Table():
-                parts += [f"**{block.caption}**", markdown_table(block, folder), *block.notes]
-    return "\n\n".join(parts) + "\n"
+@dataclass(frozen=True)
+class Bars:
+    """Horizontal bars: name, count and a remark; the longest fills the width.
 
-
-def markdown_table(table: Table, folder: Path) -> str:
-    """The rows, each number linked to its run."""
-    rows = [[_linked(cell, folder) for cell in row] for row in table.rows]
-    return markdown(table.columns(), rows, labels=table.labels)
-
-
-def _linked(cell: Cell | str, folder: Path) -> str:
-    if isinstance(cell, str):
-        return cell
-    return (f"[{cell.text}]({relative(cell.run, folder)})" if cell.run else cell.text) + cell.marks
-
-
-def as_html(title: str, notice: str | None, blocks: Sequence[Block], folder: Path) -> Html:
-    """The page as one HTML file with its pictures inside; links are relative to the folder it lies in.
-
-    Raises:
-        OSError: if a picture cannot be read.
+    Attributes:
+        left_out: how many more there are of ``noun``.
+        left_out_remark: what else is to be said of these.
     """
-    headings = [block.text for block in blocks if isinstance(block, Heading) and block.level == 2]
-    links = tag("nav", [tag("a", text, href=f"#{anchor(text)}") for text in headings])
-    return html.page(title, links, [_html_block(block, folder) for block in blocks], notice=notice)
+
+    values: Sequence[tuple[str, int, str]]
+    left_out: int = 0
+    noun: str = "row"
+    left_out_remark: str = ""
+
+    @property
+    def largest(self) -> int:
+        return max((number for _, number, _ in self.values), default=0) or 1
 
 
-def _html_block(block: Block, folder: Path) -> Html:
-    match block:
-        case Heading():
-            return tag(f"h{block.level}", block.text, id=anchor(block.text) if block.level == 2 else None)
-        case Text():
-            return tag("p", tag("strong", block.text) if block.strong else block.text)
-        case Picture():
-            caption = [block.caption]
-            if block.pdf:
-                caption += [" (", tag("a", "PDF", href=relative(block.pdf, folder)), ")"]
-            return tag("figure", tag("figcaption", caption), html.image(block.png.read_bytes(), block.caption))
-        case Table():
-            rows = [[_html_cell(cell, folder) for cell in row] for row in block.rows]
-            body = html.table(block.header, rows, numeric=range(block.labels, len(block.header)), spans=block.spans)
-            notes = [tag("p", note, class_="muted") for note in block.notes]
-            return join(tag("p", tag("strong", block.caption)), body, notes)
+@dataclass(frozen=True)
+class Row:
+    """Lists of blocks beside each other; ``cards`` are pictures, as many in a row as fit."""
+
+    columns: Sequence[Sequence["Block"]]
+    cards: bool = False
 
 
-def _html_cell(cell: Cell | str, folder: Path) -> Html | str:
-    if isinstance(cell, str):
-        return cell
-    text = tag("span", cell.text, class_="muted") if cell.mean is None else cell.text
-    return join(tag("a", text, href=relative(cell.run, folder)) if cell.run else text, cell.marks)
+Block = Heading | Text | Picture | Table | Listing | Facts | Bars | Row
 
 
-def as_csv(table: Table) -> str:
-    """One line per number: its row's labels, its column, what is shown, mean and standard deviation in full, run."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    names = table.columns()
-    writer.writerow([*names[: table.labels], "column", "shown", "mean", "std", "run"])
-    for row in table.rows:
-        words = [cell if isinstance(cell, str) else cell.text for cell in row[: table.labels]]
-        for name, cell in zip(names[table.labels :], row[table.labels :], strict=True):
-            if isinstance(cell, str):
-                cell = Cell(cell)
-            values = ["" if value is None else repr(value) for value in (cell.mean, cell.std)]
-            writer.writerow([*words, name, cell.text + cell.marks, *values, cell.run.name if cell.run else ""])
-    return buffer.getvalue()
+def count(number: int) -> str:
+    """A whole number with its thousands set apart: 12,345."""
+    return f"{number:,}"
 
 
-def anchor(text: str) -> str:
-    """A heading as the name of a place on the page."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-
-
-def relative(path: Path, folder: Path) -> str:
-    """A link from a page in the folder to the path."""
-    return quote(os.path.relpath(path.resolve(), folder.resolve()).replace(os.sep, "/"))
+def plural(number: int, noun: str) -> str:
+    """``1 window``, ``12,345 windows``, ``3 classes``."""
+    ending = "" if number == 1 else "es" if noun.endswith("s") else "s"
+    return f"{number:,} {noun}{ending}"

@@ -11,8 +11,7 @@ from datasets.masking import VIDEO_OFFSET, VIDEO_REASONS
 from datasets.preparation.units_check import report_units
 from datasets.store import Store
 from datasets.windows import Windows, list_windows
-from scripts.reporting.dataset_page import hours_text
-from scripts.reporting.dataset_summary import read_offsets
+from scripts.reporting.dataset_summary import hours_text, read_offsets
 from utils.tables import markdown
 
 _SUBJECTS_SHOWN = 40

@@ -17,7 +17,7 @@ from scripts.reporting.runs import (
     window_notes,
 )
 from scripts.reporting.study_results import windows_measured
-from utils.plots import shots_curve
+from utils.plots import Line, Panel, shots_panels
 from utils.tables import METRICS, encoder_origin, few_shot_method, interval, interval_note, marked, percent, share
 
 INTERVALS = ("balanced_accuracy", "macro_f1")
@@ -57,8 +57,9 @@ def few_shot_sections(runs: list[Run], out: Path) -> list[Block]:
         blocks += seen_by(members)
         blocks += [Text(word, strong=True) for word in dict.fromkeys(word for run in members for word in warnings(run))]
         curve = out / "figures" / f"shots_{number}.png"
-        lines = {name: shots_line(run) for name, run in zip(names, members, strict=True)}
-        shots_curve(lines, members[0].results["chance"]["balanced_accuracy"], curve, f"{dataset}, few-shot", pdf=True)
+        lines = [Line(name, name, shots_line(run)) for name, run in zip(names, members, strict=True)]
+        panel = Panel("", lines, members[0].results["chance"]["balanced_accuracy"])
+        shots_panels([panel], curve, f"{dataset}, few-shot")
         blocks.append(Picture(curve, f"Balanced accuracy against shots, {dataset}", curve.with_suffix(".pdf")))
         for name, run in zip(names, members, strict=True):
             if run.command == "downstream" and run.results["encoder"] != "random":

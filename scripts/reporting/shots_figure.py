@@ -6,7 +6,7 @@ from scripts.reporting.document import MISSING, Block, Heading, Picture, Text
 from scripts.reporting.few_shot_tables import pretraining_label, suffix
 from scripts.reporting.runs import shots_line
 from scripts.reporting.study_results import APPROACHES, MODES, Protocol, Result, StudyResults
-from utils.paper_plots import Line, Panel, shots_panels
+from utils.plots import Line, Panel, shots_panels
 from utils.tables import marked
 
 LINES = {"ours": "cross-modal", "imu_only": "unimodal"}

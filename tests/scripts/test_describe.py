@@ -9,18 +9,22 @@ import matplotlib.image
 import numpy as np
 import pandas as pd
 import pytest
-import simplejpeg
 
 from datasets.frames import draw_frames
 from datasets.recording import Rejection, Segment
 from datasets.store import Store, frames_path, imu_path
 from datasets.windows import list_windows
 from scripts.describe import main
-from scripts.reporting import dataset_figures
-from scripts.reporting.html import page
+from scripts.reporting.dataset_figures import read_window
+from scripts.reporting.dataset_page import one_per_class
+from scripts.reporting.writers import as_html
 from tests.prepared import write_dataset
 from utils.atomic_io import write_text
 
+SECTIONS = {  # by the first word of the heading
+    **{name: name for name in ("windows", "quality", "spectra", "settings", "sizes")},
+    **{"sample": "samples", "offset": "offsets"},
+}
 HOSTILE = '<script>alert("1")</script>'
 
 
@@ -42,7 +46,7 @@ class Reader(HTMLParser):
         if name not in ("meta", "img"):
             self._stack.append(name)
         if name == "section":
-            self.section = dict(attributes)["id"]
+            self.section = SECTIONS[dict(attributes)["id"].split("-")[0]]
             self.sections[self.section] = ""
         elif name == "tr":
             self.rows.setdefault(self.section, []).append([])
@@ -97,6 +101,8 @@ def test_the_page_in_a_browser_shows_what_the_dataset_holds(tmp_path, browser):
     expected = {name: int((windows.label == k).sum()) for k, name in enumerate(store.classes)}
     expected |= {subject: int((windows.subject == subject).sum()) for subject in ("s0", "s1", "s2")}
     assert reader.bars() == expected == {"walk": 9, "sit": 6, HOSTILE: 3, "s0": 6, "s1": 6, "s2": 6}
+    pictures = [attributes["src"] for name, attributes in reader.elements if name == "img"]
+    assert [src.split(";")[0] for src in pictures] == ["data:image/jpeg"] * 3 + ["data:image/svg+xml"] * 2
     assert sum(name == "figure" for name, _ in reader.elements) == 3 + 2  # a window of each class, two spectra
     assert ["lost", "empty_csv", "a test row", "", ""] in reader.rows["quality"]
     assert ["rec001", "-0.52", "0.90", "too far"] in reader.rows["offsets"]
@@ -104,18 +110,17 @@ def test_the_page_in_a_browser_shows_what_the_dataset_holds(tmp_path, browser):
         assert "simulated" in reader.sections[section].lower()
     picture = matplotlib.image.imread(visit.screenshot)
     assert picture.shape[:2] == (2400, 1280)
-    blank = matplotlib.image.imread(browser.open(page("")).screenshot)
+    blank = matplotlib.image.imread(browser.open(as_html("", None, [], store.root)).screenshot)
     assert np.mean(np.any(picture[..., :3] != blank[..., :3], axis=-1)) > 0.05
 
 
 def test_frames_of_a_sample_are_its_middle_frames(tmp_path):
     store = write_dataset(tmp_path / "d", ["a"], seconds=5, frame_size=230)  # frame k has brightness 5k
     windows = list_windows(store)
-    strip = simplejpeg.decode_jpeg(dataset_figures._strip(windows, 0), "RGB")
-    assert strip.shape == (115, 10 * 115, 3)
-    for place, frame in enumerate(draw_frames(50, 10)):
-        part = strip[10:-10, place * 115 + 10 : (place + 1) * 115 - 10]
-        assert np.abs(part.astype(int) - 5 * frame).max() <= 4  # twice through JPEG
+    frames = read_window(windows, 0, "").frames
+    assert frames.shape == (10, 115, 115, 3)
+    for thumbnail, frame in zip(frames, draw_frames(50, 10), strict=True):
+        assert np.abs(thumbnail.astype(int) - 5 * frame).max() <= 2  # through JPEG
 
 
 def test_a_sample_has_its_class_and_video_where_there_is_any(tmp_path):
@@ -124,7 +129,7 @@ def test_a_sample_has_its_class_and_video_where_there_is_any(tmp_path):
     store.recordings.loc[[1, 3, 5], "frames"] = 60  # of class b, each keeps its first window's
     windows = list_windows(store, labelled=True)
     for seed in range(20):
-        (_, first), (_, second) = dataset_figures._one_per_class(windows, seed)
+        (_, first), (_, second) = one_per_class(windows, seed)
         assert windows.label[[first, second]].tolist() == [0, 1]
         assert windows.recording[first] == 4
         assert windows.start[second] == 0 and windows.recording[second] % 2 == 1

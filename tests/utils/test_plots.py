@@ -1,10 +1,11 @@
-"""Pictures show what they are given: drawn figures are inspected, not only written."""
+"""Figures show what they are given: drawn figures are inspected, not only written."""
 
 import numpy as np
 import pytest
 from matplotlib.image import imread
 
 from utils import plots
+from utils.plots import Line, Panel
 
 
 @pytest.fixture
@@ -63,14 +64,57 @@ def test_confusion_matrix_shows_row_percent(tmp_path, drawn):
     assert (tmp_path / "confusion.png").stat().st_size > 1000
 
 
-def test_shots_curve_has_every_point_and_chance(tmp_path, drawn):
+def test_one_panel_has_every_point_and_chance(tmp_path, drawn):
     results = {"pretrained": {100: (0.9, 0.01), 10: (0.7, 0.05)}, "random": {10: (0.3, None)}}
-    plots.shots_curve(results, 0.2, tmp_path / "shots.png", "mmea, simulated")
+    panel = Panel("", [Line(name, name, points) for name, points in results.items()], 0.2)
+    plots.shots_panels([panel], tmp_path / "shots.png", "mmea, simulated", pdf=False)
     axes = drawn[0].axes[0]
     drawn_lines = [line.get_xydata().tolist() for line in axes.lines]
-    assert [[10, 0.7], [100, 0.9]] in drawn_lines and [[10, 0.3]] in drawn_lines
-    assert lines(axes)["chance"] == [[0, 0.2], [1, 0.2]]
+    assert [[10, 70], [100, 90]] in drawn_lines and [[10, 30]] in drawn_lines
+    assert lines(axes)["chance"] == [[0, 20], [1, 20]]
     assert [t.get_text() for t in axes.get_xticklabels()] == ["10", "100"]
-    assert drawn[0].get_suptitle() == "mmea, simulated"
-    plots.shots_curve(results, 0.2, tmp_path / "shots.png", "many words " * 20)
+    assert drawn[0].get_suptitle() == "mmea, simulated" and not (tmp_path / "shots.pdf").exists()
+    plots.shots_panels([panel], tmp_path / "shots.png", "many words " * 20)
     assert max(map(len, drawn[1].get_suptitle().splitlines())) <= 13 * drawn[1].get_figwidth()
+
+
+def test_shots_panels(tmp_path, drawn):
+    ours = {100: (0.9, 0.01), 10: (0.7, None)}
+    lines = [Line("ours, probing", "ours", ours), Line("ours, tuned", "ours", {10: (0.6, 0.1)}, dashed=True)]
+    panels = [Panel("A → B", lines, 0.2), Panel("A → C", lines[:1], 0.5), Panel("D → B", lines[1:], 0.25)]
+    plots.shots_panels(panels, tmp_path / "x.png", "simulated")
+    first, second, third, empty = drawn[0].axes
+    points = [line.get_xydata().tolist() for line in first.lines]
+    assert [[10, 70], [100, 90]] in points and [[10, 60]] in points
+    assert [[0, 20], [1, 20]] in points  # chance
+    assert [axes.get_title() for axes in (first, second, third)] == ["A → B", "A → C", "D → B"]
+    (bars,) = second.containers
+    assert bars.has_yerr and [s.tolist() for s in bars[2][0].get_segments()] == [
+        [[10, 70], [10, 70]],
+        [[100, 89], [100, 91]],
+    ]
+    probing, tuned = (container[0] for container in first.containers)
+    assert probing.get_color() == tuned.get_color() and (probing.get_linestyle(), tuned.get_linestyle()) == ("-", "--")
+    assert [text.get_text() for text in drawn[0].legends[0].get_texts()] == ["ours, probing", "ours, tuned", "chance"]
+    assert not empty.axison and drawn[0].get_suptitle() == "simulated"
+    assert (tmp_path / "x.png").stat().st_size > 1000 and (tmp_path / "x.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_embedding_map_names_each_class_once(tmp_path, drawn):
+    points = np.random.default_rng(0).standard_normal((12, 2))
+    labels = ["walk", "sit", "fall"] * 2 + ["walk", "turn"] * 3
+    datasets = ["one"] * 6 + ["two"] * 6
+    plots.embedding_map(points, labels, datasets, ("a", "b"), tmp_path / "x.png", "t")
+    by_class, by_dataset = drawn[0].axes
+    assert [text.get_text() for text in by_class.get_legend().get_texts()] == ["walk", "sit", "fall", "turn"]
+    assert [text.get_text() for text in by_dataset.get_legend().get_texts()] == ["one", "two"]
+    shown = np.concatenate([collection.get_offsets() for collection in by_class.collections])
+    assert np.allclose(sorted(map(tuple, shown)), sorted(map(tuple, points)))
+    one, two = by_dataset.collections
+    assert np.allclose(one.get_offsets(), points[:6]) and np.allclose(two.get_offsets(), points[6:])
+    walks = [
+        c.get_facecolor()[0].tolist()
+        for c in by_class.collections
+        if any((points[0] == o).all() or (points[6] == o).all() for o in c.get_offsets())
+    ]
+    assert len(walks) == 2 and walks[0] == walks[1]  # the same class of two datasets has one colour

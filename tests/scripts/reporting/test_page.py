@@ -2,10 +2,12 @@
 
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
-from scripts.reporting.html import Html, bars, data_uri, facts, image, join, page, plural, section, table, tag
+from scripts.reporting.document import Bars, Cell, Facts, Heading, Listing, Picture, Row, Table, Text, plural
+from scripts.reporting.writers import as_html, data_uri
 
 HOSTILE = """<script>alert("1")</script> & 'quoted' <img src=http://elsewhere.test/x.png>"""
 PNG = b"\x89PNG\r\n\x1a\n" + b"rest"
@@ -35,21 +37,30 @@ class Outline(HTMLParser):
         self.text += data
 
 
+def page(*blocks, title="title", notice=None):
+    return as_html(title, notice, blocks, Path("folder"))
+
+
 @pytest.mark.parametrize(
-    "markup",
+    "block",
     [
-        tag("p", HOSTILE, title=HOSTILE),
-        join([HOSTILE, [HOSTILE]]),
-        facts({HOSTILE: HOSTILE}),
-        table([HOSTILE], [[HOSTILE]], numeric=[HOSTILE]),
-        bars([(HOSTILE, 1, HOSTILE)]),
-        section(HOSTILE, HOSTILE, anchor=HOSTILE),
-        image(PNG, HOSTILE),
-        page(HOSTILE, HOSTILE, notice=HOSTILE),
+        Text(HOSTILE),
+        Text(HOSTILE, strong=True),
+        Heading(HOSTILE),
+        Heading(HOSTILE, 3),
+        Heading("a", mark=HOSTILE),
+        Facts({HOSTILE: HOSTILE}),
+        Listing([HOSTILE], [[HOSTILE]], numeric=[HOSTILE]),
+        Table("t", HOSTILE, (HOSTILE,), [[Cell(HOSTILE, 1.0, marks=HOSTILE)]], 0, ((HOSTILE, 1),), (HOSTILE,)),
+        Bars([(HOSTILE, 1, HOSTILE)], 1, HOSTILE, HOSTILE),
+        Row([[Text(HOSTILE)]]),
+        Picture(PNG, HOSTILE, title=HOSTILE),
+        None,
     ],
 )
-def test_text_never_becomes_markup(markup):
-    outline = Outline(markup)
+def test_text_never_becomes_markup(block):
+    blocks = [] if block is None else [block]
+    outline = Outline(page(*blocks) if blocks else page(title=HOSTILE, notice=HOSTILE))
     assert "script" not in {name for name, _ in outline.elements}
     for name, attributes in outline.elements:
         assert name != "img" or attributes["src"].startswith("data:")
@@ -57,29 +68,33 @@ def test_text_never_becomes_markup(markup):
     assert HOSTILE in outline.text or HOSTILE in attributes  # shown as it is
 
 
-def test_markup_is_nested_and_none_is_left_out():
-    assert tag("p", "a < b", tag("b", 3), None, class_="n", id=None) == '<p class="n">a &lt; b<b>3</b></p>'
-    assert tag("meta", charset="utf-8") == '<meta charset="utf-8">'
-    assert isinstance(join("a"), Html)
-    assert join("a\0b\x1b") == "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}"
+def test_characters_that_html_forbids_become_visible():
+    assert "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}" in Outline(page(Text("a\0b\x1b"))).text
 
 
-def test_a_long_table_says_how_much_it_leaves_out():
+def test_headings_begin_sections():
+    outline = Outline(page(Text("before"), Heading("One & all", mark="new"), Text("in"), Heading("Two"), Text("b")))
+    assert [found["id"] for name, found in outline.elements if name == "section"] == ["one-all", "two"]
+    assert [found["href"] for name, found in outline.elements if name == "a"] == ["#one-all", "#two"]
+
+
+def test_a_long_listing_says_how_much_it_leaves_out():
     rows = [[f"row {n}"] for n in range(7)]
-    outline = Outline(table(["a"], rows, most=5, noun="class"))
+    outline = Outline(page(Listing(["a"], rows, most=5, noun="class")))
     assert "row 4" in outline.text and "row 5" not in outline.text and "and 2 classes more" in outline.text
-    assert "more" not in Outline(table(["a"], rows, most=7)).text + Outline(table(["a"], rows)).text
+    for listing in (Listing(["a"], rows, most=7), Listing(["a"], rows)):
+        assert "more" not in Outline(page(listing)).text.split("}")[-1]
 
 
-def test_a_table_row_must_fit_its_header():
-    with pytest.raises(ValueError, match="zip"):
-        table(["a", "b"], [["only one"]])
+def test_a_listing_row_must_fit_its_header():
+    with pytest.raises(ValueError, match="1 cells, the header 2"):
+        Listing(["a", "b"], [["only one"]])
 
 
-def test_bars_are_as_long_as_their_share_of_the_largest():
-    widths = re.findall(r"width:([\d.]+)%", bars([("a", 5, ""), ("b", 20, ""), ("c", 0, "")]))
+def test_bars_are_as_long_as_their_fraction_of_the_largest():
+    widths = re.findall(r'style="width:([\d.]+)%', page(Bars([("a", 5, ""), ("b", 20, ""), ("c", 0, "")])))
     assert widths == ["25", "100"]  # nothing for zero
-    assert "width" not in bars([("a", 0, "")])
+    assert 'style="width' not in page(Bars([("a", 0, "")]))
 
 
 @pytest.mark.parametrize(
@@ -93,12 +108,12 @@ def test_plural(number, noun, text):
 def test_only_pictures_are_embedded():
     assert data_uri(PNG).startswith("data:image/png;base64,")
     assert data_uri(b"\xff\xd8\xff\xe0").startswith("data:image/jpeg;base64,")
-    with pytest.raises(ValueError, match="PNG or JPEG"):
+    with pytest.raises(ValueError, match="PNG, JPEG or SVG"):
         data_uri(b"<svg onload=...>")
 
 
 def test_a_page_names_no_address_and_forbids_loading():
-    source = page("title", section("part", "text"))
+    source = page(Heading("part"), Text("text"), Picture(PNG, "a picture"))
     assert not re.search(r"(?:src|href)=\"(?!data:|#)|url\(|@import|//", source)
     outline = Outline(source)
     policy = [a["content"] for name, a in outline.elements if name == "meta" and a.get("http-equiv")]
@@ -109,4 +124,4 @@ def test_the_browser_refuses_what_a_page_should_not_load(browser):
     outside = '<img src="http://elsewhere.test/a.png"><img src="https://elsewhere.test/b.png">'
     visit = browser.open(f"<!doctype html><body>{outside}</body>")
     assert {"http://elsewhere.test/a.png", "elsewhere.test:443"} <= set(visit.requests)  # seen without the policy
-    assert browser.open(page("title", Html(outside))).requests == []
+    assert browser.open(page().replace("</main>", outside + "</main>")).requests == []

@@ -1,0 +1,159 @@
+"""A list of blocks as Markdown or as one self-contained HTML file; a table as LaTeX or CSV.
+
+The same blocks give all four, so that a number cannot differ between them. HTML is written by
+``templates/page.html.j2``.
+"""
+
+import base64
+import csv
+import io
+import os
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from scripts.reporting.document import Block, Cell, Heading, Picture, Table, Text, count, plural
+from utils.tables import markdown
+
+_MEDIA = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"<?xml": "image/svg+xml"}
+_LATEX = str.maketrans(
+    {character: f"\\{character}" for character in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$"}
+    | {"±": r"$\pm$", "→": r"$\rightarrow$", "†": r"$\dagger$", "‡": r"$\ddagger$", "≠": r"$\neq$", "≥": r"$\geq$"}
+    | {"²": "$^2$", "−": "$-$", "–": "--"}
+)
+
+
+def as_markdown(title: str, notice: str | None, blocks: Sequence[Block], folder: Path) -> str:
+    """The page as Markdown; links are relative to the folder it lies in."""
+    parts = [f"# {title}"] + ([f"> **{notice}**"] if notice else [])
+    for block in blocks:
+        match block:
+            case Heading():
+                parts.append("#" * block.level + f" {block.text}")
+            case Text():
+                parts.append(f"**{block.text}**" if block.strong else block.text)
+            case Picture():
+                parts.append(f"![{block.caption}]({relative(block.image, folder)})")
+            case Table():
+                parts += [f"**{block.caption}**", markdown_table(block, folder), *block.notes]
+    return "\n\n".join(parts) + "\n"
+
+
+def markdown_table(table: Table, folder: Path) -> str:
+    """The rows, each number linked to its run."""
+    rows = [[_linked(cell, folder) for cell in row] for row in table.rows]
+    return markdown(table.columns(), rows, labels=table.labels)
+
+
+def _linked(cell: Cell | str, folder: Path) -> str:
+    if isinstance(cell, Cell) and cell.run:
+        return f"[{cell.text}]({relative(cell.run, folder)}){cell.marks}"
+    return str(cell)
+
+
+def as_csv(table: Table) -> str:
+    """One line per number: its row's labels, its column, what is shown, mean and standard deviation in full, run."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    names = table.columns()
+    writer.writerow([*names[: table.labels], "column", "shown", "mean", "std", "run"])
+    for row in table.rows:
+        words = [cell if isinstance(cell, str) else cell.text for cell in row[: table.labels]]
+        for name, cell in zip(names[table.labels :], row[table.labels :], strict=True):
+            cell = Cell(cell) if isinstance(cell, str) else cell
+            values = ["" if value is None else repr(value) for value in (cell.mean, cell.std)]
+            writer.writerow([*words, name, str(cell), *values, cell.run.name if cell.run else ""])
+    return buffer.getvalue()
+
+
+def latex(text: str) -> str:
+    """Plain text, as LaTeX would print it."""
+    return text.translate(_LATEX)
+
+
+def as_latex(table: Table) -> str:
+    """A ``table`` environment with caption, label and notes, for the booktabs package."""
+    columns: Any = [latex(name) for name in table.header]
+    if table.spans:
+        columns = pd.MultiIndex.from_arrays([[latex(title) for title in table.upper], columns])
+    rows = [[latex(str(cell)) for cell in row] for row in table.rows]
+    text = pd.DataFrame(rows, columns=columns).to_latex(
+        index=False,
+        escape=False,
+        column_format="l" * table.labels + "r" * len(table.right),
+        multicolumn_format="c",
+        caption=latex(table.caption),
+        label=f"tab:{table.name}",
+    )
+    notes = "".join(f"\\par\\smallskip\\footnotesize {latex(note)}\n" for note in table.notes)
+    return text.replace("\\end{table}", notes + "\\end{table}")
+
+
+def as_html(title: str, notice: str | None, blocks: Sequence[Block], folder: Path) -> str:
+    """The page as one HTML file with its pictures inside; links are relative to the folder it lies in.
+
+    Args:
+        notice: one sentence that no reader may miss, such as that the data are simulated; set above everything.
+
+    Raises:
+        OSError: if a picture cannot be read.
+    """
+    top: list[Block] = []
+    sections: list[tuple[Heading, list[Block]]] = []
+    for block in blocks:
+        if isinstance(block, Heading) and block.level == 2:
+            sections.append((block, []))
+        else:
+            (sections[-1][1] if sections else top).append(block)
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(title=title, notice=notice, top=top, sections=sections, link=lambda path: relative(path, folder))
+    )
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    env = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_legible,
+    )
+    env.filters |= {"kind": lambda block: type(block).__name__, "data_uri": lambda picture: data_uri(picture.image)}
+    env.filters |= {"count": count, "plural": plural}
+    return env
+
+
+def _legible(value: Any) -> Any:
+    """Characters that HTML does not allow at all, such as NUL, become visible."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return "".join(c if c >= " " or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in value)
+
+
+def data_uri(picture: Path | bytes) -> str:
+    """A PNG, JPEG or SVG file as an address that holds the file itself.
+
+    Raises:
+        ValueError: if the bytes are neither.
+    """
+    content = picture if isinstance(picture, bytes) else picture.read_bytes()
+    for start, media in _MEDIA.items():
+        if content.startswith(start):
+            return f"data:{media};base64,{base64.b64encode(content).decode()}"
+    raise ValueError(f"a picture must be a PNG, JPEG or SVG file, this one begins with {content[:4]!r}")
+
+
+def relative(path: Path, folder: Path) -> str:
+    """A link from a page in the folder to the path."""
+    return quote(os.path.relpath(path.resolve(), folder.resolve()).replace(os.sep, "/"))
