@@ -74,6 +74,19 @@ def build(schema: type[AnyConfig], values: dict[str, Any], where: str) -> AnyCon
         raise ConfigError(f"{where}: " + "; ".join(lines)) from error
 
 
+def load(schema: type[AnyConfig], file: Path | None, flags: dict[str, Any]) -> AnyConfig:
+    """Settings of a file, which flags override.
+
+    Raises:
+        ConfigError: if the file cannot be read, or a value or key is refused.
+    """
+    values = read_yaml(file) if file else {}
+    for flag, other in schema.same:
+        if flag in flags:
+            values.pop(other, None)  # a flag overrides the file by either name
+    return build(schema, values | flags, f"{file} and flags" if file else "flags")
+
+
 def _explain(schema: type[Config], item: dict) -> str:
     name = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
@@ -110,11 +123,7 @@ def parse(schema: type[AnyConfig], argv: list[str] | None = None) -> AnyConfig:
                 raise ConfigError(f"unknown flag {word}{hint}")
         if unknown:
             raise ConfigError(f"stray words {' '.join(unknown)}: every setting has a name, see --help")
-        values = read_yaml(file) if file else {}
-        for flag, other in schema.same:
-            if flag in flags:
-                values.pop(other, None)  # a flag overrides the file by either name
-        config = build(schema, values | flags, f"{file} and flags" if file else "flags")
+        config = load(schema, file, flags)
     except ConfigError as error:
         parser.exit(2, f"{schema.program}: {error}\n")
     if show:

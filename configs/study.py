@@ -14,13 +14,23 @@ The runs are named ``ours_ego4d`` and ``probe_mmea-ours_ego4d``. ``scripts.repro
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from configs.base import FolderName
-from configs.load import ConfigError, read_yaml
+from configs.base import Config, FolderName
+from configs.evaluation import DownstreamConfig, HandmadeConfig, ZeroshotConfig
+from configs.load import ConfigError, load, read_yaml
+from configs.training import TrainConfig
+
+SCHEMAS: dict[str, type[Config]] = {
+    "train": TrainConfig,
+    "downstream": DownstreamConfig,
+    "zeroshot": ZeroshotConfig,
+    "handmade": HandmadeConfig,
+}
 
 Approach = Literal["ours", "imu_only", "imu2clip", "softmax", "conv_gru", "clip"]
 Baseline = Literal["random", "supervised", "handmade"]
@@ -80,14 +90,15 @@ class Study(_Part):
 
 
 @dataclass(frozen=True)
-class Cell:
+class PlannedRun:
     """One run of a study.
 
     Attributes:
         name: folder of the run.
-        command: what runs it.
-        argv: its words, with every path as it stands from the project's root.
-        needs: names of the cells whose checkpoint it reads.
+        command: what runs it, a key of ``SCHEMAS``.
+        file: YAML of its settings; every path starts at the project's root.
+        values: settings that stand above those of the file.
+        needs: names of the planned runs whose checkpoint it reads.
         approach: how the encoder came to be.
         pretrained_on: role of the dataset of pretraining; None for a baseline.
         evaluation: name of the evaluation; None for a pretraining run.
@@ -96,12 +107,23 @@ class Cell:
 
     name: str
     command: Literal["train", "downstream", "zeroshot", "handmade"]
-    argv: tuple[str, ...]
+    file: Path
+    values: dict[str, Any]
     needs: tuple[str, ...]
     approach: Approach | Baseline
     pretrained_on: str | None
     evaluation: str | None
     dataset_role: str
+
+    @cached_property
+    def config(self) -> Config:
+        """Its settings, validated; raises ConfigError if one is refused."""
+        return load(SCHEMAS[self.command], self.file, self.values)
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The same in the form of results.json."""
+        return self.config.model_dump(mode="json")
 
 
 def load_study(path: Path) -> Study:
@@ -122,54 +144,49 @@ def load_study(path: Path) -> Study:
     return study
 
 
-def cells(study: Study, data_root: Path, runs_root: Path) -> list[Cell]:
+def planned_runs(study: Study, data_root: Path, runs_root: Path) -> list[PlannedRun]:
     """All runs of a study, each after those that it needs."""
     roots = {"data_root": data_root, "runs_root": runs_root}
     listed = []
-    for name, run in study.pretraining.items():
-        values = {"dataset": study.datasets[run.dataset]} | run.settings | roots | {"run_name": name}
-        listed.append(Cell(name, "train", words(run.config, values), (), run.approach, run.dataset, None, run.dataset))
+    for name, part in study.pretraining.items():
+        values = {"dataset": study.datasets[part.dataset]} | part.settings | roots | {"run_name": name}
+        listed.append(
+            PlannedRun(name, "train", part.config, values, (), part.approach, part.dataset, None, part.dataset)
+        )
     for name, evaluation in study.evaluations.items():
-        listed += _evaluation_cells(study, name, evaluation, roots)
+        listed += _evaluation_runs(study, name, evaluation, roots)
     return listed
 
 
-def _evaluation_cells(study: Study, name: str, evaluation: Evaluation, roots: dict[str, Path]) -> list[Cell]:
+def _evaluation_runs(study: Study, name: str, evaluation: Evaluation, roots: dict[str, Path]) -> list[PlannedRun]:
     zero_shot = evaluation.kind == "zero_shot"
-    able = [s for s, run in study.pretraining.items() if not (zero_shot and run.approach == "imu_only")]
+    able = [s for s, part in study.pretraining.items() if not (zero_shot and part.approach == "imu_only")]
     sources = able if evaluation.of is None else evaluation.of
     common = {"dataset": study.datasets[evaluation.dataset]} | evaluation.settings | roots
+
+    def planned(command: str, source: str, values: dict, needs: tuple, approach: str, on: str | None) -> PlannedRun:
+        run_name = f"{name}-{source}"
+        values = common | values | {"run_name": run_name}
+        file, role = evaluation.config, evaluation.dataset
+        return PlannedRun(run_name, command, file, values, needs, approach, on, name, role)
+
     listed = []
     for source in sources:
-        run, run_name = study.pretraining[source], f"{name}-{source}"
-        values = common | {"checkpoint": checkpoint_of(roots["runs_root"], source), "run_name": run_name}
+        part, encoder = study.pretraining[source], {"checkpoint": checkpoint_of(roots["runs_root"], source)}
         command = "zeroshot" if zero_shot else "downstream"
-        argv = words(evaluation.config, values)
-        listed.append(Cell(run_name, command, argv, (source,), run.approach, run.dataset, name, evaluation.dataset))
+        listed.append(planned(command, source, encoder, (source,), part.approach, part.dataset))
     for baseline in evaluation.baselines:
-        run_name, needs = f"{name}-{baseline}", ()
-        values = common | {"run_name": run_name}
-        if baseline != "handmade":  # the first encoder's architecture and normalisation, with drawn weights
-            needs = (sources[0] if sources else next(iter(study.pretraining)),)
-            values["checkpoint"] = checkpoint_of(roots["runs_root"], needs[0])
-            values |= {"random_weights": True} if baseline == "random" else {"mode": "supervised", "standardize": False}
-        command = "handmade" if baseline == "handmade" else "downstream"
-        argv = words(evaluation.config, values)
-        listed.append(Cell(run_name, command, argv, needs, baseline, None, name, evaluation.dataset))
+        if baseline == "handmade":
+            listed.append(planned("handmade", baseline, {}, (), baseline, None))
+            continue
+        # the first encoder's architecture and normalisation, with random weights
+        first = sources[0] if sources else next(iter(study.pretraining))
+        kind = {"random_weights": True} if baseline == "random" else {"mode": "supervised", "standardize": False}
+        values = {"checkpoint": checkpoint_of(roots["runs_root"], first)} | kind
+        listed.append(planned("downstream", baseline, values, (first,), baseline, None))
     return listed
 
 
 def checkpoint_of(runs_root: Path, name: str) -> Path:
     """Where a pretraining run leaves its encoder."""
     return runs_root / name / "checkpoints" / "last.pt"
-
-
-def words(config: Path, values: dict[str, Any]) -> tuple[str, ...]:
-    """A command line's words: ``--config FILE`` and a flag for every value."""
-    line = ["--config", str(config)]
-    for key, value in values.items():
-        if isinstance(value, bool):
-            line.append(f"--{key}" if value else f"--no-{key}")
-        else:
-            line += [f"--{key}", *map(str, value if isinstance(value, list) else [value])]
-    return tuple(line)

@@ -3,7 +3,7 @@
     python -m scripts.reproduce --study configs/study/demo.yaml --out study_out
 
 Each run is a command of its own, which could be given by hand; its output goes to logs/. What is done is skipped, what
-was interrupted goes on from its last checkpoint, and what fails costs only the runs that need it.
+was interrupted resumes from its last checkpoint, and what fails costs only the runs that need it.
 """
 
 import json
@@ -15,20 +15,17 @@ import time
 from pathlib import Path, PurePath
 from typing import Any
 
-from configs.base import Config
-from configs.evaluation import DownstreamConfig, HandmadeConfig, ZeroshotConfig
 from configs.load import ConfigError, parse, read_yaml
 from configs.reporting import ReproduceConfig
-from configs.study import Cell, Study, cells, checkpoint_of, load_study
-from configs.training import TrainConfig
+from configs.study import PlannedRun, Study, checkpoint_of, load_study, planned_runs
 from utils.atomic_io import sha256_of
 from utils.progress_bar import progress
 
-PROGRAMS: dict[str, tuple[list[str], type[Config]]] = {
-    "train": (["train.py"], TrainConfig),
-    "downstream": (["downstream.py"], DownstreamConfig),
-    "zeroshot": (["zeroshot.py"], ZeroshotConfig),
-    "handmade": (["-m", "scripts.handcrafted"], HandmadeConfig),
+PROGRAMS = {
+    "train": ["train.py"],
+    "downstream": ["downstream.py"],
+    "zeroshot": ["zeroshot.py"],
+    "handmade": ["-m", "scripts.handcrafted"],
 }
 # Where a run lies and on what machine it computes makes no other run of it.
 PLACES = {"data_root", "runs_root", "run_name", "checkpoint", "resume", "device", "num_workers", "report"}
@@ -42,8 +39,8 @@ def main(argv: list[str] | None = None) -> None:
     try:
         study = load_study(config.study)
         data_root, runs_root = config.data_root or config.out / "data", config.out / "runs"
-        planned = cells(study, data_root, runs_root)
-        missing = [cell for cell in planned if not is_done(cell, runs_root)]
+        planned = planned_runs(study, data_root, runs_root)
+        missing = [p for p in planned if not is_done(p, runs_root)]
         check_ranks(missing, config.ranks)
     except ConfigError as error:
         sys.exit(f"{config.program}: {error}")
@@ -66,7 +63,7 @@ def main(argv: list[str] | None = None) -> None:
         if run(words, logs / f"{name}.log"):
             sys.exit(f"{config.program}: {name} failed, see {logs / name}.log:\n{end_of(logs / f'{name}.log')}")
     print(f"{study.title}: {len(planned)} runs, {len(planned) - len(missing)} done before", flush=True)
-    failed = run_cells(missing, runs_root, logs, config.ranks)
+    failed = run_all(missing, runs_root, logs, config.ranks)
     picture, report = last_steps(config, study, data_root, runs_root)
     if run(picture, logs / f"embedding_{config.study.stem}.log"):
         failed.append(f"embedding_{config.study.stem}")
@@ -102,53 +99,50 @@ def last_steps(config: ReproduceConfig, study: Study, data_root: Path, runs_root
     return picture, report
 
 
-def is_done(cell: Cell, runs_root: Path) -> bool:
+def is_done(planned: PlannedRun, runs_root: Path) -> bool:
     """Whether the run's folder holds a result of these settings, and of the encoder that is there now.
 
     Raises:
         ConfigError: if a pretraining run is there with other settings: it may have cost days, so it is not overwritten.
     """
-    folder = runs_root / cell.name
-    schema = PROGRAMS[cell.command][1]
-    asked = parse(schema, list(cell.argv)).model_dump(mode="json")
+    folder = runs_root / planned.name
+    asked = planned.settings
     if not (folder / "config.yaml").is_file():
         return False
     # What was measured may be of a later call than the folder's first config.yaml; training keeps to its first.
-    finished = (folder / "results.json").is_file() and cell.command != "train"
-    kept = _results(folder)["config"] if finished else read_yaml(folder / "config.yaml")
-    # A setting that is newer than the run had its default then.
-    there = {key: field.default for key, field in schema.model_fields.items()} | kept
-    other = sorted(key for key in asked.keys() - PLACES if not alike(there[key], asked[key]))
-    if other and cell.command == "train":
+    finished = (folder / "results.json").is_file() and planned.command != "train"
+    there = _results(folder)["config"] if finished else read_yaml(folder / "config.yaml")
+    other = sorted(key for key in asked.keys() - PLACES if not alike(there.get(key), asked[key]))
+    if other and planned.command == "train":
         key = other[0]
         raise ConfigError(
-            f"{folder}: was trained with {key} {there[key]!r}, and the study asks for {asked[key]!r}"
+            f"{folder}: was trained with {key} {there.get(key)!r}, and the study asks for {asked[key]!r}"
             + (f" (and {len(other) - 1} more differ)" if len(other) > 1 else "")
             + ": remove the folder, or choose another --out"
         )
     if other or not (folder / "results.json").is_file():
         return False
-    if not cell.needs:
+    if not planned.needs:
         return True
     measured = _results(folder)["checkpoint"]["sha256"]
-    encoder = checkpoint_of(runs_root, cell.needs[0])
+    encoder = checkpoint_of(runs_root, planned.needs[0])
     if not encoder.is_file():
         return False
     return sha256_of(encoder) == measured
 
 
-def check_ranks(missing: list[Cell], ranks: int) -> None:
+def check_ranks(missing: list[PlannedRun], ranks: int) -> None:
     """Every batch must divide among the ranks.
 
     Raises:
         ConfigError: naming the run.
     """
-    for cell in missing:
-        if cell.command == "train":
+    for planned in missing:
+        if planned.command == "train":
             try:
-                parse(TrainConfig, list(cell.argv)).batch_size_per_rank(ranks)
+                planned.config.batch_size_per_rank(ranks)
             except ValueError as error:
-                raise ConfigError(f"{cell.name}: {error}") from error
+                raise ConfigError(f"{planned.name}: {error}") from error
 
 
 def alike(there: Any, asked: Any) -> bool:
@@ -162,47 +156,58 @@ def _results(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "results.json").read_text(encoding="utf-8"))
 
 
-def command_of(cell: Cell, ranks: int) -> list[str]:
-    """The words that run a cell; pretraining goes on from its last checkpoint if there is one."""
-    words = [*PROGRAMS[cell.command][0], *cell.argv]
-    if cell.command != "train":
+def command_of(planned: PlannedRun, ranks: int) -> list[str]:
+    """The command line of a run; pretraining resumes from its last checkpoint if there is one."""
+    words = [*PROGRAMS[planned.command], "--config", str(planned.file), *flags(planned.values)]
+    if planned.command != "train":
         return [sys.executable, *words]
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={ranks}"] if ranks > 1 else []
     return [sys.executable, *launcher, *words, "--resume", "auto"]
 
 
-def print_commands(steps: list[tuple[str, list[str]]], missing: list[Cell], ranks: int) -> None:
+def flags(values: dict[str, Any]) -> list[str]:
+    """A flag for every value."""
+    words = []
+    for key, value in values.items():
+        if isinstance(value, bool):
+            words.append(f"--{key}" if value else f"--no-{key}")
+        else:
+            words += [f"--{key}", *map(str, value if isinstance(value, list) else [value])]
+    return words
+
+
+def print_commands(steps: list[tuple[str, list[str]]], missing: list[PlannedRun], ranks: int) -> None:
     """One command a line, and a comment where those below need some above to have ended."""
     if steps:
         print("# datasets, one after the other")
     for _, words in steps:
         print(shlex.join(["python", *words[1:]]))
     for title, stage in (
-        ("pretraining and what needs none, in any order", [cell for cell in missing if not cell.needs]),
-        ("evaluation of the encoders, in any order", [cell for cell in missing if cell.needs]),
+        ("pretraining and what needs none, in any order", [planned for planned in missing if not planned.needs]),
+        ("evaluation of the encoders, in any order", [planned for planned in missing if planned.needs]),
     ):
         if stage:
             print(f"# {title}")
-        for cell in stage:
-            print(shlex.join(["python", *command_of(cell, ranks)[1:]]))
+        for planned in stage:
+            print(shlex.join(["python", *command_of(planned, ranks)[1:]]))
 
 
-def run_cells(missing: list[Cell], runs_root: Path, logs: Path, ranks: int) -> list[str]:
+def run_all(missing: list[PlannedRun], runs_root: Path, logs: Path, ranks: int) -> list[str]:
     """Run them in order; names of those that failed or could not be run."""
     failed: list[str] = []
     with progress(missing, total=len(missing), desc="study", unit="run") as bar:
-        for cell in bar:
-            bar.set_postfix_str(cell.name)
-            if lost := [name for name in cell.needs if name in failed]:
-                failed.append(cell.name)
-                bar.write(f"{cell.name}: not run, {lost[0]} failed")
+        for planned in bar:
+            bar.set_postfix_str(planned.name)
+            if lost := [name for name in planned.needs if name in failed]:
+                failed.append(planned.name)
+                bar.write(f"{planned.name}: not run, {lost[0]} failed")
                 continue
             begun = time.perf_counter()
-            if status := run(command_of(cell, ranks), logs / f"{cell.name}.log"):
-                failed.append(cell.name)
-                bar.write(f"{cell.name}: FAILED with status {status}:\n{end_of(logs / f'{cell.name}.log')}")
+            if status := run(command_of(planned, ranks), logs / f"{planned.name}.log"):
+                failed.append(planned.name)
+                bar.write(f"{planned.name}: FAILED with status {status}:\n{end_of(logs / f'{planned.name}.log')}")
             else:
-                bar.write(f"{cell.name}: done in {time.perf_counter() - begun:.0f} s")
+                bar.write(f"{planned.name}: done in {time.perf_counter() - begun:.0f} s")
     return failed
 
 

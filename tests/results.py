@@ -29,7 +29,7 @@ def interval(mean, half=0.125):
 def few_shot(simulated=True, encoder="pretrained", accuracy=(0.5, 0.75), pretraining=True, **changes):
     shots = {
         n: {"balanced_accuracy": value(a), "macro_f1": value(a - 0.1), "recall": [a, a], "confusion": [[1, 0], [0, 1]]}
-        | {"interval": interval(a)}
+        | {"interval": interval(a), "windows_sha256": changes.get("draws", DRAWS)["sha256"]}
         for n, a in zip(("10", "50"), accuracy, strict=True)
     }
     return {
@@ -49,6 +49,9 @@ def few_shot(simulated=True, encoder="pretrained", accuracy=(0.5, 0.75), pretrai
         "dropped_classes": {},
         "shortened_classes": {},
         "siblings_share": 0.0,
+        "imu_pooling": None,
+        "selected_epochs": None,
+        "paper_column": "",
         "chance": {"balanced_accuracy": 0.5, "macro_f1": 0.5},
         "majority": {"balanced_accuracy": 0.5, "macro_f1": 1 / 3},
         "shots": shots,
@@ -74,6 +77,8 @@ def zero_shot(simulated=True, prototypes=True):
         "interval": interval(0.61),
         "seen_in_pretraining": {"seen": False, "windows": 0, "why": ""},
         "direction": "imu_to_video",
+        "paper_column": "",
+        "copies_left_out": [],
         "chance": {name: mean / 10 for name, mean in means.items()},
         "config": {"bootstrap_share": 0.8},
         "seed": 1,

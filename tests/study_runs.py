@@ -1,4 +1,4 @@
-"""A study whose runs are written, not computed: results of every cell in the form that the commands write."""
+"""A study whose runs are written, not computed: results of every planned in the form that the commands write."""
 
 import csv
 import hashlib
@@ -8,54 +8,56 @@ from pathlib import Path
 
 import numpy as np
 
-from configs.load import parse
-from configs.study import Cell, Study, cells
-from scripts.reproduce import PROGRAMS
+from configs.study import PlannedRun, Study, planned_runs
 from tests.results import dataset, interval, pretrained, training, value, write_picture
 from utils.metrics import classification_chance, majority_baseline, metrics_over_draws
 
 CLASSES = {"MMEA": ["walking", "downstairs", "standing", "fall"], "PD": ["walking", "turning", "sitting"]}
 DRAWS, HELD_OUT, SESSIONS = 5, 20, 8
-Accuracy = Callable[[Cell, int], float]
+Accuracy = Callable[[PlannedRun, int], float]
 
 
 def write_runs(study: Study, runs: Path, accuracy: Accuracy, leave_out: tuple[str, ...] = (), simulated: bool = True):
-    """Write a run folder for every cell but those left out."""
-    for cell in cells(study, Path("data"), runs):
-        if cell.name not in leave_out:
-            results = make_results(study, cell, accuracy, runs / cell.name, simulated)
-            (runs / cell.name / "results.json").write_text(json.dumps(results))
-            (runs / cell.name / "config.yaml").write_text("")
+    """Write a run folder for every planned but those left out."""
+    for planned in planned_runs(study, Path("data"), runs):
+        if planned.name not in leave_out:
+            results = make_results(study, planned, accuracy, runs / planned.name, simulated)
+            (runs / planned.name / "results.json").write_text(json.dumps(results))
+            (runs / planned.name / "config.yaml").write_text("")
 
 
-def make_results(study: Study, cell: Cell, accuracy: Accuracy, folder: Path, simulated: bool) -> dict:
-    """results.json of a cell; its pictures and answers are written on the way."""
+def make_results(study: Study, planned: PlannedRun, accuracy: Accuracy, folder: Path, simulated: bool) -> dict:
+    """results.json of a planned; its pictures and answers are written on the way."""
     folder.mkdir(parents=True)
-    config = parse(PROGRAMS[cell.command][1], list(cell.argv)).model_dump(mode="json")
-    name = study.datasets[cell.dataset_role]
-    if cell.command == "train":
-        write_picture(folder / "loss.png", cell.name)
+    config = planned.settings
+    name = study.datasets[planned.dataset_role]
+    if planned.command == "train":
+        write_picture(folder / "loss.png", planned.name)
+        alone = "imu_only" in planned.name
         masked = {"retrieval": {}, "reconstruction": {"masked_mse": 0.3}, "chance": {"masked_mse": 1.0}}
-        return training(simulated) | {"dataset": name, "config": config} | (masked if "imu_only" in cell.name else {})
+        return training(simulated) | {"dataset": name, "config": config} | (masked if alone else {})
     checkpoint = None
-    if cell.needs:
-        role = study.pretraining[cell.needs[0]].dataset
+    if planned.needs:
+        role = study.pretraining[planned.needs[0]].dataset
         checkpoint = pretrained(simulated) | {"dataset": dataset(study.datasets[role], simulated)}
     shared = {
-        "command": cell.command,
+        "command": planned.command,
         "simulated": simulated,
         "dataset": dataset(name, simulated),
         "checkpoint": checkpoint,
         "model": "imu_video_cross",
-        "classes": CLASSES[cell.dataset_role],
+        "classes": CLASSES[planned.dataset_role],
         "seed": config["seed"],
+        "seen_in_pretraining": {"seen": False, "windows": 0, "why": ""},
+        "paper_column": "",
         "commit": "a" * 40,
         "config": config,
     }
-    write_picture(folder / "confusion.png", cell.name)
-    if cell.command == "zeroshot":
-        return shared | zero_shot_part(accuracy(cell, 0), len(shared["classes"]), simulated)
-    return shared | few_shot_part(cell, accuracy, config, folder)
+    write_picture(folder / "confusion.png", planned.name)
+    if planned.command == "zeroshot":
+        shared |= {"direction": config["direction"], "copies_left_out": []}
+        return shared | zero_shot_part(accuracy(planned, 0), len(shared["classes"]), simulated)
+    return shared | few_shot_part(planned, accuracy, config, folder)
 
 
 def zero_shot_part(mean: float, num_classes: int, simulated: bool) -> dict:
@@ -80,17 +82,17 @@ def measured(truth: np.ndarray, answers: list[np.ndarray], num_classes: int, win
     return metrics | same | {"interval": interval(metrics["balanced_accuracy"]["mean"])}
 
 
-def few_shot_part(cell: Cell, accuracy: Accuracy, config: dict, folder: Path) -> dict:
+def few_shot_part(planned: PlannedRun, accuracy: Accuracy, config: dict, folder: Path) -> dict:
     """Metrics of answers of which a share is right, and these answers as a file."""
-    names = CLASSES[cell.dataset_role]
+    names = CLASSES[planned.dataset_role]
     num_classes, support = len(names), np.full(len(names), HELD_OUT)
     truth = np.repeat(np.arange(num_classes), HELD_OUT)
     answered, rows = {}, []
     for shots in config["shots"]:
-        rng = np.random.default_rng([shots, *cell.name.encode()])
+        rng = np.random.default_rng([shots, *planned.name.encode()])
         answered[shots] = []
         for draw in range(DRAWS):
-            right = rng.random(len(truth)) < accuracy(cell, shots)
+            right = rng.random(len(truth)) < accuracy(planned, shots)
             predicted = np.where(right, truth, (truth + 1) % num_classes)
             answered[shots].append(predicted)
             rows += [
@@ -99,21 +101,22 @@ def few_shot_part(cell: Cell, accuracy: Accuracy, config: dict, folder: Path) ->
             ]
     with open(folder / "answers.csv", "w", newline="") as file:
         csv.writer(file).writerows([["shots", "draw", "window", "subject", "session", "truth", "predicted"], *rows])
-    windows = f"{cell.dataset_role} {config['split']} {config['shots']}"
+    windows = f"{planned.dataset_role} {config['split']} {config['shots']}"
     return {
         "encoder": {"random": "random", "supervised": "random", "handmade": "hand-made features"}.get(
-            cell.approach, "pretrained"
+            planned.approach, "pretrained"
         ),
         "mode": config.get("mode", "handmade"),
         "split": config["split"],
         "groups": "window",
         "held_out_per_class": HELD_OUT,
         "held_out": f"{HELD_OUT} windows per class",
-        "seen_in_pretraining": {"seen": False, "windows": 0, "why": ""},
         "copies_on_both_sides": [],
         "dropped_classes": {},
         "shortened_classes": {},
         "siblings_share": 0.0,
+        "imu_pooling": None,
+        "selected_epochs": None,
         "chance": classification_chance(support),
         "majority": majority_baseline(support),
         "shots": {str(n): measured(truth, answered[n], num_classes, windows) for n in config["shots"]},

@@ -24,7 +24,7 @@ class RunComparison:
 
     Attributes:
         shots: None for zero-shot.
-        difference: over the answers of all draws.
+        difference: over the predictions of all draws.
         low, high: 95 % bootstrap interval over groups; None where ``note`` says why.
         groups: how many people (or sessions) were measured.
         p_value: paired permutation test over groups, two-sided.
@@ -50,7 +50,7 @@ def compare_runs(a: Path, b: Path, shots: int | None = None, seed: int = 0) -> R
         shots: number of shots that both have; None for zero-shot.
 
     Raises:
-        ComparisonError: if they did not answer the same windows (and learn from the same), or a file is missing.
+        ComparisonError: if they did not predict the same windows (and learn from the same), or a file is missing.
     """
     measured = {folder: _results(folder) for folder in (a, b)}
     if shots and len({_row(folder, results, shots)["windows_sha256"] for folder, results in measured.items()}) > 1:
@@ -58,16 +58,16 @@ def compare_runs(a: Path, b: Path, shots: int | None = None, seed: int = 0) -> R
             f"{a.name} and {b.name} have not the same windows at {shots} shots: compare runs of the same dataset, "
             "classes, split, seed, draws and held-out windows"
         )
-    first, second = (_answers(folder, shots) for folder in (a, b))
+    first, second = (_predictions(folder, shots) for folder in (a, b))
     if first.keys() != second.keys() or any(first[key][:2] != second[key][:2] for key in first):
-        raise ComparisonError(f"{a.name} and {b.name} did not answer the same windows, so they cannot be compared")
+        raise ComparisonError(f"{a.name} and {b.name} did not predict the same windows, so they cannot be compared")
     if nameless := sum(not group for _, group, _ in first.values()):
-        raise ComparisonError(f"{a.name}: {nameless} answers have neither subject nor session, so there are no groups")
+        raise ComparisonError(f"{a.name}: {nameless} predictions without subject and session, so there are no groups")
     number = {name: k for k, name in enumerate(measured[a]["classes"])}
     truth, groups, _ = zip(*first.values(), strict=True)
-    answered = [[number[answers[key][2]] for key in first] for answers in (first, second)]
+    predicted = [[number[predictions[key][2]] for key in first] for predictions in (first, second)]
     result = compare(
-        np.array([number[name] for name in truth]), *map(np.array, answered), np.array(groups), len(number), seed
+        np.array([number[name] for name in truth]), *map(np.array, predicted), np.array(groups), len(number), seed
     )
     return _summary(shots, result)
 
@@ -101,8 +101,8 @@ def _row(folder: Path, results: dict, shots: int) -> dict:
     return results["shots"][str(shots)]
 
 
-def _answers(folder: Path, shots: int | None) -> dict[tuple[str, str], tuple[str, str, str]]:
-    """For each draw and window: true class, group, answer."""
+def _predictions(folder: Path, shots: int | None) -> dict[tuple[str, str], tuple[str, str, str]]:
+    """For each draw and window: true class, group, prediction."""
     try:
         with open(folder / "answers.csv", newline="", encoding="utf-8") as file:
             rows = [row for row in csv.DictReader(file) if shots is None or int(row["shots"]) == shots]

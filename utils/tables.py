@@ -8,13 +8,13 @@ METRICS = {"balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1", "mr
 
 
 def percent(mean: float | None, std: float | None = None, digits: int = 1) -> str:
-    """``71.2 ± 3.4`` from shares 0.712 and 0.034; without std ``71.2``; nothing to show is ``-``."""
+    """``71.2 ± 3.4`` from fractions 0.712 and 0.034; without std ``71.2``; nothing to show is ``-``."""
     if mean is None:
         return "-"
     return f"{100 * mean:.{digits}f}" + (f" ± {100 * std:.{digits}f}" if std is not None else "")
 
 
-def share(mean: float, std: float | None = None) -> str:
+def fraction(mean: float, std: float | None = None) -> str:
     """``0.712 ± 0.034``; without std ``0.712``."""
     return f"{mean:.3f}" + (f" ± {std:.3f}" if std is not None else "")
 
@@ -59,7 +59,7 @@ def few_shot_method(results: dict[str, Any]) -> str:
     if results["command"] == "handmade":
         return "random forest on hand-made features"
     standardized = " on standardised embeddings" if results["config"]["standardize"] else ""
-    pooling = results.get("imu_pooling")  # earlier versions did not say; conv_gru has none
+    pooling = results["imu_pooling"]  # conv_gru has none
     model = f"{results['model']} ({pooling})" if pooling else results["model"]
     return f"{MODES[results['mode']]}{standardized}, {model}, {encoder_origin(results)}"
 
@@ -90,12 +90,12 @@ def seen_before(results: dict[str, Any]) -> list[str]:
 
 def paper_column(results: dict[str, Any]) -> list[str]:
     """A line for results on all classes of a dataset of which the paper took some; none for others."""
-    return [line] if (line := results.get("paper_column")) else []  # earlier versions did not say
+    return [line] if (line := results["paper_column"]) else []
 
 
 def copies_left_out(results: dict[str, Any]) -> list[str]:
     """A line that counts what was no query because a prototype holds it under another name; none where nothing was."""
-    copies = results.get("copies_left_out")  # earlier versions did not look for them
+    copies = results["copies_left_out"]
     return [f"Left out: {len(copies)} windows that are copies of a prototype's recording."] if copies else []
 
 
@@ -120,9 +120,9 @@ def shortened_classes(shortened: dict[str, dict[str, int]]) -> list[str]:
 
 
 def few_shot_notes(results: dict[str, Any]) -> list[str]:
-    """What a reader of few-shot results must know of their windows; results of earlier versions do not say."""
-    lines = shortened_classes(results.get("shortened_classes", {}))
-    if siblings := results.get("siblings_share"):
+    """What a reader of few-shot results must know of their windows."""
+    lines = shortened_classes(results["shortened_classes"])
+    if siblings := results["siblings_share"]:
         lines.append(f"Recordings on both sides: {siblings_between(siblings, max(map(int, results['shots'])))}.")
     return lines
 
@@ -173,9 +173,9 @@ def zero_shot_tables(results: dict[str, Any]) -> str:
     rows = [
         [
             label,
-            share(results["metrics"][name]["mean"], results["metrics"][name]["std"]),
-            interval(results, name, share) if name in results["interval"] else "",
-            share(results["chance"][name]),
+            fraction(results["metrics"][name]["mean"], results["metrics"][name]["std"]),
+            interval(results, name, fraction) if name in results["interval"] else "",
+            fraction(results["chance"][name]),
         ]
         for name, label in METRICS.items()
     ]
@@ -184,12 +184,12 @@ def zero_shot_tables(results: dict[str, Any]) -> str:
         for name, n, value in zip(results["classes"], results["queries_per_class"], results["recall"], strict=True)
     ]
     repetitions = len(results["metrics"]["mrr"]["values"])
-    share_drawn = results["config"]["bootstrap_share"]
+    drawn = results["config"]["bootstrap_share"]
     return "\n".join(
         [
             f"\n{zero_shot_title(results)}",
             f"{sum(results['queries_per_class'])} queries, {results['prototypes_per_class']} prototypes per class; "
-            f"mean ± std over {repetitions} random {100 * share_drawn:g} % of each class; "
+            f"mean ± std over {repetitions} random {100 * drawn:g} % of each class; "
             f"{interval_note(results['interval']['balanced_accuracy'])}",
             *paper_column(results),
             *seen_before(results),

@@ -22,7 +22,7 @@ MOST_VALUES = 5
 
 
 def quality(summary: Summary) -> list[Block]:
-    """What was left out and mended, and what the channels and recordings look like as numbers."""
+    """What was left out and interpolated, and what the channels and recordings look like as numbers."""
     rows = summary.store.recordings
     if rows.empty:
         return _rejected(summary.rejected)

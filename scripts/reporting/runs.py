@@ -10,11 +10,11 @@ from typing import Any
 from scripts.reporting.document import Block, Cell, Picture, Text
 from utils.tables import (
     few_shot_notes,
+    fraction,
     interval,
     marked,
     percent,
     seen_before,
-    share,
 )
 
 COMMANDS = ("train", "downstream", "handmade", "zeroshot", "embed")
@@ -99,24 +99,23 @@ def _trained_on_simulated(run: Run) -> bool:
 
 def interval_cell(row: dict[str, Any] | None, run: Run) -> Cell:
     """Both ends, and their middle as the number behind them; ``-`` where there is none."""
-    if row is None or "interval" not in row or row["interval"]["balanced_accuracy"]["low"] is None:
+    if row is None or row["interval"]["balanced_accuracy"]["low"] is None:
         return Cell("-")
     ends = row["interval"]["balanced_accuracy"]
     return Cell(interval(row, "balanced_accuracy"), (ends["low"] + ends["high"]) / 2, run=run.folder)
 
 
 def seen_by(runs: list[Run]) -> list[Block]:
-    """Of which runs pretraining has seen the windows; results of earlier versions do not say."""
-    known = [run for run in runs if "seen_in_pretraining" in run.results]
-    return [Text(f"{run.folder.name}: {word}", strong=True) for run in known for word in seen_before(run.results)]
+    """Of which runs pretraining has seen the windows."""
+    return [Text(f"{run.folder.name}: {word}", strong=True) for run in runs for word in seen_before(run.results)]
 
 
 def warnings(run: Run) -> list[str]:
-    """What was found wrong with the windows of a few-shot result; results of earlier versions do not say."""
+    """What was found wrong with the windows of a few-shot result."""
     found = []
-    if copies := run.results.get("copies_on_both_sides"):
+    if copies := run.results["copies_on_both_sides"]:
         found.append(f"{run.dataset}: {len(copies)} held-out windows are copies of windows that were learnt from.")
-    if dropped := run.results.get("dropped_classes"):
+    if dropped := run.results["dropped_classes"]:
         found.append(
             f"{run.dataset}: classes left out: {', '.join(f'{name} ({why})' for name, why in dropped.items())}."
         )
@@ -141,9 +140,9 @@ def percent_cell(value: dict | None, run: Run, marks: str = "") -> Cell:
     return Cell(percent(value["mean"], value["std"]), value["mean"], value["std"], run.folder, marks)
 
 
-def share_cell(value: dict, run: Run, marks: str = "") -> Cell:
-    """Mean and standard deviation as shares of 1."""
-    return Cell(share(value["mean"], value["std"]), value["mean"], value["std"], run.folder, marks)
+def fraction_cell(value: dict, run: Run, marks: str = "") -> Cell:
+    """Mean and standard deviation as fractions of 1."""
+    return Cell(fraction(value["mean"], value["std"]), value["mean"], value["std"], run.folder, marks)
 
 
 def shots_line(run: Run) -> dict[int, tuple[float, float | None]]:

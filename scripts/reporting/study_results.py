@@ -1,4 +1,4 @@
-"""The cells of a study beside their runs: what is there, what is missing, and what may stand in one table."""
+"""The planned runs of a study beside the finished ones: what is missing, and what may stand in one table."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,11 +6,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from configs.load import parse
-from configs.study import Cell as StudyCell
-from configs.study import Study
+from configs.study import PlannedRun, Study
 from scripts.reporting.runs import Run
-from scripts.reproduce import PLACES, PROGRAMS, alike
+from scripts.reproduce import PLACES, alike
 
 APPROACHES = {
     "imu_only": "IMU-only",
@@ -34,18 +32,22 @@ MARKS = {
 
 @dataclass(frozen=True)
 class Result:
-    """A cell of the study, the settings that it asks for, and its run if it has ended."""
+    """A planned run of the study, and the finished run if there is one."""
 
-    cell: StudyCell
-    settings: dict[str, Any]
+    planned: PlannedRun
     run: Run | None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the study asks for."""
+        return self.planned.settings
 
     @property
     def pretraining(self) -> str:
         """Name of the pretraining run (of which the encoder is measured), or of the baseline."""
-        if self.cell.pretrained_on is None:
-            return self.cell.approach
-        return self.cell.name if self.cell.evaluation is None else self.cell.needs[0]
+        if self.planned.pretrained_on is None:
+            return self.planned.approach
+        return self.planned.name if self.planned.evaluation is None else self.planned.needs[0]
 
     @cached_property
     def other_settings(self) -> list[str]:
@@ -64,7 +66,7 @@ class Result:
 
 @dataclass(frozen=True)
 class StudyResults:
-    """All cells of a study with their runs."""
+    """All planned runs of a study with the finished ones."""
 
     study: Study
     results: tuple[Result, ...]
@@ -72,12 +74,12 @@ class StudyResults:
     video_notes: tuple[str, ...] = ()
 
     def get(self, evaluation: str | None, pretraining: str) -> Result | None:
-        """The cell of an evaluation and an encoder (or baseline); None if the study has none."""
+        """The run of an evaluation and an encoder (or baseline); None if the study has none."""
         return self.by_key.get((evaluation, pretraining)) if evaluation else None
 
     def of(self, evaluation: str | None) -> list[Result]:
-        """All cells of an evaluation."""
-        return [result for result in self.results if evaluation and result.cell.evaluation == evaluation]
+        """All runs of an evaluation."""
+        return [result for result in self.results if evaluation and result.planned.evaluation == evaluation]
 
     def ended(self, evaluations: Sequence[str | None]) -> list[Run]:
         """Runs of these evaluations that have results."""
@@ -85,12 +87,13 @@ class StudyResults:
 
     def usual_windows(self, evaluation: str, shots: int | None = None) -> Any:
         """What most runs of an evaluation were measured on, with a number of shots."""
-        found = [windows_measured(run, shots) for run in self.ended([evaluation])]
+        runs = [run for run in self.ended([evaluation]) if shots is None or str(shots) in run.results["shots"]]
+        found = [windows_measured(run, shots) for run in runs]
         return Counter(found).most_common(1)[0][0] if found else None
 
 
 @dataclass(frozen=True)
-class Protocol:
+class FewShotColumns:
     """Few-shot evaluations that belong into one table: at most one per mode and evaluated dataset.
 
     Attributes:
@@ -105,7 +108,7 @@ class Protocol:
 
     def most_shots(self, found: StudyResults, column: tuple[str, str]) -> int:
         """The most labels per class that the study asks of the encoders in a column."""
-        asked = [r.settings["shots"] for r in found.of(self.evaluations[column]) if r.cell.pretrained_on]
+        asked = [r.settings["shots"] for r in found.of(self.evaluations[column]) if r.planned.pretrained_on]
         return max(n for shots in asked for n in shots)
 
     @property
@@ -113,40 +116,41 @@ class Protocol:
         return list(dict.fromkeys(role for _, role in self.evaluations))
 
 
-def match(study: Study, planned: Sequence[StudyCell], runs: Sequence[Run]) -> StudyResults:
-    """Put runs to the cells of a study, by the names of their folders.
+def match(study: Study, planned: Sequence[PlannedRun], runs: Sequence[Run]) -> StudyResults:
+    """Match finished runs to the planned ones, by the names of their folders.
 
     Raises:
-        ValueError: if two runs have the name of one cell, or a run is of another command than its cell.
+        ValueError: if two runs have the name of one planned run, or a run is of another command.
     """
     by_name: dict[str, Run] = {}
-    names = {cell.name for cell in planned}
+    names = {wanted.name for wanted in planned}
     for run in runs:
         if run.folder.name in names and by_name.setdefault(run.folder.name, run) is not run:
             other = by_name[run.folder.name].folder
             raise ValueError(f"runs: {other} and {run.folder} are both the study's {run.folder.name}: name one of them")
     results = []
-    for cell in planned:
-        run = by_name.get(cell.name)
-        if run and run.command != cell.command:
-            raise ValueError(f"{run.folder}: is a result of {run.command}, the study's {cell.name} is {cell.command}")
-        settings = parse(PROGRAMS[cell.command][1], list(cell.argv)).model_dump(mode="json")
-        results.append(Result(cell, settings, run))
-    by_key = {(r.cell.evaluation, r.pretraining): r for r in results if r.cell.evaluation}
+    for wanted in planned:
+        run = by_name.get(wanted.name)
+        if run and run.command != wanted.command:
+            raise ValueError(
+                f"{run.folder}: is a result of {run.command}, the study's {wanted.name} is {wanted.command}"
+            )
+        results.append(Result(wanted, run))
+    by_key = {(r.planned.evaluation, r.pretraining): r for r in results if r.planned.evaluation}
     lonely = [name for name, evaluation in study.evaluations.items() if evaluation.of == []]
-    for result in [r for r in results if r.cell.evaluation in lonely]:
+    for result in [r for r in results if r.planned.evaluation in lonely]:
         for name, evaluation in study.evaluations.items():  # a baseline of its own stands beside the dataset's encoders
-            if evaluation.kind == "few_shot" and evaluation.dataset == result.cell.dataset_role:
+            if evaluation.kind == "few_shot" and evaluation.dataset == result.planned.dataset_role:
                 by_key.setdefault((name, result.pretraining), result)
     return StudyResults(study, tuple(results), by_key, video_notes(study, planned))
 
 
-def protocols(found: StudyResults) -> list[Protocol]:
+def few_shot_columns(found: StudyResults) -> list[FewShotColumns]:
     """One table of few-shot results per split; evaluations that would fall on the same column begin another table."""
     tables: dict[tuple[str, int], dict[tuple[str, str], str]] = {}
     shots: dict[str, list[int]] = {}
     for name, evaluation in found.study.evaluations.items():
-        trained = [r for r in found.of(name) if r.cell.command == "downstream" and r.settings["mode"] in MODES]
+        trained = [r for r in found.of(name) if r.planned.command == "downstream" and r.settings["mode"] in MODES]
         if evaluation.kind != "few_shot" or not trained:
             continue
         settings = trained[0].settings
@@ -156,34 +160,31 @@ def protocols(found: StudyResults) -> list[Protocol]:
             number += 1
         tables[settings["split"], number][key] = name
     return [
-        Protocol(split, names, tuple(sorted({n for name in names.values() for n in shots[name]})))
+        FewShotColumns(split, names, tuple(sorted({n for name in names.values() for n in shots[name]})))
         for (split, _), names in tables.items()
     ]
 
 
 def windows_measured(run: Run, shots: int | None = None) -> Any:
-    """Equal for runs that were measured on the same windows; of few-shot runs, with a number of shots."""
+    """Equal for runs that were measured on the same windows; of few-shot runs, at these shots per class."""
     r = run.results
-    if shots is not None and (row := r["shots"].get(str(shots))) and "windows_sha256" in row:
-        return row["windows_sha256"]
-    if "draws" in r:
-        return r["draws"]["sha256"]
-    asked = (*r["classes"], *r["queries_per_class"], r.get("direction"))  # earlier versions knew one way
-    return (*asked, r["prototypes_per_class"], r["prototypes_from"]["name"], r["seed"])
+    if shots is not None:
+        return r["shots"][str(shots)]["windows_sha256"]
+    queries = (*r["classes"], *r["queries_per_class"], r["direction"])
+    return (*queries, r["prototypes_per_class"], r["prototypes_from"]["name"], r["seed"])
 
 
-def video_notes(study: Study, planned: Sequence[StudyCell]) -> tuple[str, ...]:
+def video_notes(study: Study, planned: Sequence[PlannedRun]) -> tuple[str, ...]:
     """Which video encoder stood beside each approach; at a small scale it is not the published one."""
-    configs = {c.name: parse(PROGRAMS["train"][1], list(c.argv)) for c in planned if c.name in study.pretraining}
-    origins = {run.approach: configs[name].video_origin for name, run in study.pretraining.items()}
+    origins = {run.approach: run.config.video_origin for run in planned if run.command == "train"}
     words = [f"{APPROACHES[approach]}: {origin}" for approach, origin in origins.items() if origin]
     return (f"Video encoders of pretraining: {'; '.join(words)}.",) if words else ()
 
 
 def in_distribution(result: Result) -> bool:
     """Whether the encoder was pretrained on the dataset that it is evaluated on, or its run found windows seen then."""
-    seen = result.run.results.get("seen_in_pretraining") if result.run else None  # not in results of earlier versions
-    return result.cell.pretrained_on == result.cell.dataset_role or bool(seen and seen["seen"])
+    seen = result.run.results["seen_in_pretraining"] if result.run else None
+    return result.planned.pretrained_on == result.planned.dataset_role or bool(seen and seen["seen"])
 
 
 def used_marks(cells: Sequence[Any]) -> tuple[str, ...]:

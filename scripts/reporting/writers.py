@@ -16,7 +16,6 @@ from urllib.parse import quote
 
 import jinja2
 import pandas as pd
-from markupsafe import Markup
 
 from scripts.reporting.document import Block, Cell, Heading, Picture, Table, Text, count, plural
 from utils.tables import markdown
@@ -136,7 +135,7 @@ def _environment() -> jinja2.Environment:
 
 def _legible(value: Any) -> Any:
     """Characters that HTML does not allow at all, such as NUL, become visible."""
-    if not isinstance(value, str) or isinstance(value, Markup):
+    if not isinstance(value, str) or hasattr(value, "__html__"):  # markup of a macro
         return value
     return "".join(c if c >= " " or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in value)
 

@@ -4,11 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from configs.evaluation import DownstreamConfig, ZeroshotConfig
-from configs.load import ConfigError, parse
-from configs.study import cells, checkpoint_of, load_study, words
-from configs.training import TrainConfig
-from scripts.reproduce import PROGRAMS
+from configs.load import ConfigError
+from configs.study import checkpoint_of, load_study, planned_runs
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES = sorted((ROOT / "configs" / "study").glob("*.yaml"))
@@ -32,12 +29,12 @@ def write(tmp_path, text):
 
 
 def test_every_pair_is_a_run_after_those_that_it_needs(tmp_path):
-    listed = cells(load_study(write(tmp_path, SMALL)), Path("data"), Path("runs"))
-    assert [cell.name for cell in listed] == [
+    listed = planned_runs(load_study(write(tmp_path, SMALL)), Path("data"), Path("runs"))
+    assert [planned.name for planned in listed] == [
         *("ours", "masked", "probe-ours", "probe-masked", "probe-random"),
         "zero-ours",  # and none of masked, which has no video encoder
     ]
-    by_name = {cell.name: cell for cell in listed}
+    by_name = {planned.name: planned for planned in listed}
     assert by_name["probe-masked"].needs == ("masked",)
     assert (by_name["probe-masked"].approach, by_name["probe-masked"].pretrained_on) == ("imu_only", "MMEA")
     assert (by_name["probe-random"].approach, by_name["probe-random"].pretrained_on) == ("random", None)
@@ -47,32 +44,37 @@ def test_every_pair_is_a_run_after_those_that_it_needs(tmp_path):
 
 def test_a_baseline_on_its_own_has_the_first_encoder_s_architecture(tmp_path):
     text = SMALL.replace("baselines: [random],", "of: [], baselines: [random],")
-    by_name = {cell.name: cell for cell in cells(load_study(write(tmp_path, text)), Path("data"), Path("runs"))}
+    by_name = {
+        planned.name: planned for planned in planned_runs(load_study(write(tmp_path, text)), Path("data"), Path("runs"))
+    }
     assert "probe-ours" not in by_name and by_name["probe-random"].needs == ("ours",)
-    assert "runs/ours/checkpoints/last.pt" in by_name["probe-random"].argv
+    assert by_name["probe-random"].values["checkpoint"] == Path("runs/ours/checkpoints/last.pt")
 
 
-def test_the_words_of_a_run_are_understood_by_its_command(tmp_path, monkeypatch):
+def test_the_settings_of_a_run(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
-    by_name = {cell.name: cell for cell in cells(load_study(write(tmp_path, SMALL)), Path("data"), Path("runs"))}
-    trained = parse(TrainConfig, list(by_name["masked"].argv))
+    by_name = {
+        planned.name: planned
+        for planned in planned_runs(load_study(write(tmp_path, SMALL)), Path("data"), Path("runs"))
+    }
+    trained = by_name["masked"].config
     assert (trained.model, trained.dataset, trained.run_name) == ("imu_only", "sim_mmea", "masked")
-    probe = parse(DownstreamConfig, list(by_name["probe-ours"].argv))
+    probe = by_name["probe-ours"].config
     assert (probe.shots, probe.standardize, probe.random_weights) == ([5, 10], False, False)
     assert probe.checkpoint == checkpoint_of(Path("runs"), "ours") == Path("runs/ours/checkpoints/last.pt")
-    assert parse(DownstreamConfig, list(by_name["probe-random"].argv)).random_weights
-    assert parse(ZeroshotConfig, list(by_name["zero-ours"].argv)).run_name == "zero-ours"
+    assert by_name["probe-random"].config.random_weights
+    assert by_name["zero-ours"].config.run_name == "zero-ours"
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_the_studies_of_the_project_hold_together(path, monkeypatch):
     monkeypatch.chdir(ROOT)
-    listed = cells(load_study(path), Path("data"), Path("runs"))
-    names = [cell.name for cell in listed]
+    listed = planned_runs(load_study(path), Path("data"), Path("runs"))
+    names = [planned.name for planned in listed]
     assert len(set(names)) == len(names) > 5
-    for number, cell in enumerate(listed):
-        assert set(cell.needs) <= set(names[:number])
-        parse(PROGRAMS[cell.command][1], list(cell.argv))  # ends the test where a setting is refused
+    for number, planned in enumerate(listed):
+        assert set(planned.needs) <= set(names[:number])
+        assert planned.settings["run_name"] == planned.name  # raises where a setting is refused
 
 
 @pytest.mark.parametrize(
@@ -95,8 +97,3 @@ def test_a_study_that_cannot_be_run_is_refused(tmp_path, monkeypatch, old, new, 
     with pytest.raises(ConfigError, match="study.yaml: ") as error:
         load_study(write(tmp_path, SMALL.replace(old, new)))
     assert message in str(error.value)
-
-
-def test_words_of_switches_and_lists():
-    line = words(Path("a.yaml"), {"shots": [1, 2], "report": True, "standardize": False, "lr": 0.5})
-    assert line == ("--config", "a.yaml", "--shots", "1", "2", "--report", "--no-standardize", "--lr", "0.5")

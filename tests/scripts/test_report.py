@@ -72,23 +72,6 @@ def test_what_may_look_better_than_it_is_is_said(tmp_path):
         assert all(table.count(note) == 1 for note in notes)
 
 
-def test_results_of_earlier_versions_have_no_intervals(tmp_path):
-    old = few_shot()
-    for name in (
-        "seen_in_pretraining",
-        "copies_on_both_sides",
-        "dropped_classes",
-        "shortened_classes",
-        "siblings_share",
-    ):
-        del old[name]
-    for row in old["shots"].values():
-        del row["interval"]
-    write(tmp_path / "runs", a=old)
-    text = page(tmp_path)
-    assert "interval" not in text and "50.0 ± 1.0" in text
-
-
 def test_every_person_held_out_in_turn(tmp_path):
     whole = {"held_out_per_class": None, "held_out": "all windows of each group in turn"}
     write(tmp_path / "runs", a=few_shot(**whole), b=few_shot())

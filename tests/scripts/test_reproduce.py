@@ -2,12 +2,14 @@
 
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from configs.load import ConfigError
-from configs.study import cells, load_study
+from configs.evaluation import DownstreamConfig
+from configs.load import ConfigError, parse
+from configs.study import load_study, planned_runs
 from scripts import reproduce
 from tests.prepared import write_dataset
 
@@ -38,7 +40,7 @@ def study(tmp_path_factory):
 
 
 def planned(folder: Path):
-    return cells(load_study(folder / "study.yaml"), folder / "out" / "data", folder / "out" / "runs")
+    return planned_runs(load_study(folder / "study.yaml"), folder / "out" / "data", folder / "out" / "runs")
 
 
 def test_every_run_has_a_result_and_the_page_shows_it(study):
@@ -55,7 +57,7 @@ def test_every_run_has_a_result_and_the_page_shows_it(study):
 
 def test_what_is_done_is_skipped(study, capsys):
     runs = study / "out" / "runs"
-    assert all(reproduce.is_done(cell, runs) for cell in planned(study))
+    assert all(reproduce.is_done(run, runs) for run in planned(study))
     before = {path: path.stat().st_mtime_ns for path in runs.rglob("results.json")}
     reproduce.main(["--study", str(study / "study.yaml"), "--out", str(study / "out"), "--commands"])
     shown = capsys.readouterr().out.splitlines()
@@ -77,28 +79,34 @@ def test_a_missing_result_is_asked_for_again_in_words_that_a_shell_reads(study, 
         results.write_bytes(kept)
     comment, line, *_ = capsys.readouterr().out.splitlines()
     assert comment.startswith("# evaluation")
-    [cell] = [cell for cell in planned(study) if cell.name == "probe-masked"]
-    assert shlex.split(line) == ["python", "downstream.py", *cell.argv]
+    [probe] = [run for run in planned(study) if run.name == "probe-masked"]
+    assert shlex.split(line) == ["python", *reproduce.command_of(probe, 1)[1:]]
+    read = parse(DownstreamConfig, shlex.split(line)[2:])
+    assert read == probe.config
 
 
 def test_an_evaluation_of_another_encoder_or_with_other_settings_is_run_again(study):
-    runs, (_, probe) = study / "out" / "runs", planned(study)
-    assert reproduce.is_done(probe, runs)
+    runs = study / "out" / "runs"
+
+    def is_done():
+        return reproduce.is_done(planned(study)[1], runs)  # planned again: a plan keeps its settings
+
+    assert is_done()
     (study / "probe.yaml").write_text(PROBE.replace("epochs: 2", "epochs: 3"))
-    assert not reproduce.is_done(probe, runs)
+    assert not is_done()
     (study / "probe.yaml").write_text(PROBE)
-    assert reproduce.is_done(probe, runs)
+    assert is_done()
     measured = runs / "probe-masked" / "results.json"
     kept = measured.read_text()
     measured.write_text(kept.replace('"epochs": 2', '"epochs": 3'))  # as a later call with other settings leaves it
-    assert not reproduce.is_done(probe, runs)
+    assert not is_done()
     measured.write_text(kept)
     encoder = runs / "masked" / "checkpoints" / "last.pt"
     kept = encoder.read_bytes()
     encoder.write_bytes(kept + b"0")
-    assert not reproduce.is_done(probe, runs)
+    assert not is_done()
     encoder.write_bytes(kept)
-    assert reproduce.is_done(probe, runs)
+    assert is_done()
 
 
 def test_pretraining_with_other_settings_is_not_overwritten(study):
@@ -112,9 +120,9 @@ def test_pretraining_with_other_settings_is_not_overwritten(study):
 
 def test_what_fails_is_named_and_costs_only_what_needs_it(study, tmp_path, capsys):
     masked, probe = planned(study)
-    failed = reproduce.run_cells(
+    failed = reproduce.run_all(
         # no such dataset, in a root of their own
-        [cell.__class__(**{**vars(cell), "argv": (*cell.argv, "--dataset", "none")}) for cell in (masked, probe)],
+        [replace(run, values=run.values | {"dataset": "none"}) for run in (masked, probe)],
         tmp_path,
         tmp_path / "logs",
         ranks=1,
@@ -154,3 +162,8 @@ def test_simulated_studies_make_their_recordings_first(capsys, tmp_path):
         "--out",
         f"{tmp_path}/data/sim_mmea",
     ]
+
+
+def test_flags_of_switches_and_lists():
+    words = reproduce.flags({"shots": [1, 2], "report": True, "standardize": False, "lr": 0.5})
+    assert words == ["--shots", "1", "2", "--report", "--no-standardize", "--lr", "0.5"]

@@ -44,7 +44,7 @@ def test_runs_of_other_windows_do_not_compare(tmp_path):
     a = write_run(tmp_path / "a", [4] * 6)
     with pytest.raises(ComparisonError, match="a and b have not the same windows at 5 shots"):
         compare_runs(a, write_run(tmp_path / "b", [4] * 6, digest="other"), shots=5)
-    with pytest.raises(ComparisonError, match="a and c did not answer the same windows"):
+    with pytest.raises(ComparisonError, match="a and c did not predict the same windows"):
         compare_runs(a, write_run(tmp_path / "c", [4] * 6, windows="x"), shots=5)
     with pytest.raises(ComparisonError, match="a: has no 7 shots, it has 5"):
         compare_runs(a, a, shots=7)

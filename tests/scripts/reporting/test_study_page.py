@@ -10,11 +10,10 @@ from urllib.parse import unquote
 
 import pytest
 
-from configs.study import cells as cells_of
-from configs.study import load_study
+from configs.study import load_study, planned_runs
 from scripts import report
-from scripts.reporting import shots_figure
-from scripts.reporting.study_results import match, protocols
+from scripts.reporting import study_page
+from scripts.reporting.study_results import few_shot_columns, match
 from tests.prepared import write_dataset
 from tests.study_runs import write_runs
 
@@ -295,13 +294,13 @@ def test_figure_3_has_a_line_per_method_and_mode(study, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     plan = load_study(study / "study.yaml")
     runs, _ = report.find_runs([study / "runs"])
-    found = match(plan, cells_of(plan, study / "data", study / "runs"), runs)
+    found = match(plan, planned_runs(plan, study / "data", study / "runs"), runs)
     drawn = {}
     monkeypatch.setattr(
-        shots_figure, "shots_panels", lambda panels, png, title: drawn.update({p.title: p for p in panels})
+        study_page, "shots_panels", lambda panels, png, title: drawn.update({p.title: p for p in panels})
     )
-    (protocol,) = protocols(found)
-    shots_figure.figure_3(found, protocol, 0, tmp_path)
+    (few_shot,) = few_shot_columns(found)
+    study_page.figure_3(found, few_shot, 0, tmp_path)
     assert set(drawn) == {
         "Ego4D (simulated) → MMEA (simulated)",
         "Ego4D (simulated) → PD (simulated)",
