@@ -32,8 +32,8 @@ from datasets.preparation.source import Outcome
 from datasets.preparation.verify import verify
 from datasets.recording import Found, without_folder
 from datasets.store import Recordings, Store
+from datasets.synchrony.check import check_and_write, is_current
 from datasets.synchrony.offset import SyncSettings
-from scripts.check_sync import check_and_write, is_current
 from scripts.reporting.dataset_summary import read_offsets
 from scripts.reporting.preparation_summary import check_strict, summary
 from utils.atomic_io import write_text

@@ -5,24 +5,32 @@
     labels.csv                                                optional: file, dataset, user, experiment, label, sensor
 
 Files may be gzipped, and may lie deeper, as in the repository. Where there is no ``labels.csv``, the activity follows
-from the experiment's number (``classyglass_files``). An experiment that was restarted has several files of a sensor:
-each start is a recording, if both sensors have it.
+from the experiment's number. An experiment that was restarted has several files of a sensor: each
+start is a recording, if both sensors have it.
 
 The two sensors start at different times; their stamps are of one clock, and 0 is where both have begun. The unit
 stands in the column's name (the dataset's README says m/s², the files hold g). Axes are the sensor's own, which sits
-differently on different people: gravity is on +y, or on +x or -x. User1 of one dataset is not User1 of
-another, and the datasets have different classes.
+differently on different people: gravity is on +y, or on +x or -x. User1 of one dataset is not User1 of another, and
+the datasets have different classes.
+
+A name begins with the number of the experiment, and numbers go on from person to person: each does the activities of
+the dataset in the same order. So the activity is (number - number of the first) modulo the count of activities.
+Dataset_1B begins with experiment 133. Counted from 1, as the repository's own script counts, its first person would
+"run" in experiment 145, where the acceleration varies by 0.09 g (standard deviation), and "stand up from sitting" in
+142, where it varies by 0.82 g, the most of all fifteen.
 """
 
+import csv
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from configs.constants import STANDARD_GRAVITY
-from datasets.formats.classyglass_files import SensorFile, read_labels, read_names
 from datasets.formats.common import id_from, need_folder
 from datasets.formats.delimited import read_numbers
 from datasets.recording import Found, Recording, Rejection, Source
@@ -30,6 +38,39 @@ from datasets.recording import Found, Recording, Rejection, Source
 OPTIONS = ("subset",)
 _TIME = "epoch (ms)"
 _SENSORS = {"acc": ("g", STANDARD_GRAVITY), "gyro": ("deg/s", np.pi / 180)}  # unit in the file, factor to SI
+_ELEVEN = (
+    "reading", "writing", "typing", "browsing", "sit_move_head_body", "sit_move_chair", "stand_up_from_sitting",
+    "standing", "walking", "running", "stairs",
+)  # fmt: skip
+_FIFTEEN = (
+    *_ELEVEN, "wear_remove_sitting", "wear_remove_standing", "pick_up_floor_sitting", "pick_up_floor_standing"
+)  # fmt: skip
+_SIX = ("reading", "computer", "stand_up_from_sitting", "walking", "pick_up_floor_standing", "tug")
+ACTIVITIES = {"Dataset_1A": (1, _ELEVEN), "Dataset_1B": (133, _FIFTEEN), "Dataset_2": (1, _SIX)}  # first experiment
+
+_COLUMNS = ("file", "dataset", "user", "experiment", "label", "sensor")
+_IN_NAMES = {"Accelerometer": "acc", "Gyroscope": "gyro"}  # sensors in names of files
+_NAME = re.compile(r"(?P<experiment>\d+)_(?P<start>.+)_(?P<sensor>Accelerometer|Gyroscope)_.*\.csv(\.gz)?")
+_NO_UTF8 = "\ufffd"  # what stands for a byte that is no UTF-8
+
+
+@dataclass(frozen=True)
+class SensorFile:
+    """One file of one sensor.
+
+    Attributes:
+        start: device and time at which recording began; both sensors of a recording have the same. Empty if the
+            file's name does not say it.
+        sensor: ``acc`` or ``gyro``.
+    """
+
+    path: Path
+    dataset: str
+    user: str
+    experiment: str
+    start: str
+    label: str
+    sensor: str
 
 
 def find(raw: Path, subset: Sequence[str] | None) -> Found:
@@ -101,6 +142,90 @@ def _problem(recording: list[SensorFile]) -> tuple[str, str] | None:
     if len(labels := {file.label for file in recording}) > 1:
         return "label_conflict", f"labels.csv says {' and '.join(sorted(labels))}; keep one"
     return None
+
+
+def activity(dataset: str, experiment: int) -> str:
+    """What was done in an experiment of a published dataset."""
+    first, names = ACTIVITIES[dataset]
+    return names[(experiment - first) % len(names)]
+
+
+def read_labels(raw: Path, table: Path) -> tuple[list[SensorFile], list[Rejection]]:
+    """Files that ``labels.csv`` lists; a line that cannot be read costs itself.
+
+    Raises:
+        ValueError: if it lacks a column.
+    """
+    lines = table.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    header = _fields(lines[0]) if lines else []
+    if absent := [name for name in _COLUMNS if header.count(name) != 1]:
+        raise ValueError(
+            f"{table}: has not exactly one column {', '.join(absent)}; its columns are {', '.join(header)}"
+        )
+    files, rejected = [], []
+    for number, line in enumerate(lines[1:], start=2):
+        if not line.strip():
+            continue
+        row = dict(zip(header, fields := _fields(line), strict=False))
+        if len(fields) != len(header) or not all(row[name] for name in _COLUMNS) or _NO_UTF8 in line:
+            problem = f"{table}: line {number} is {line!r:.200}, want {', '.join(_COLUMNS)}, none of them empty"
+        elif (place := PurePosixPath(row["file"])).is_absolute() or ".." in place.parts:
+            problem = f"{table}: line {number} names {place}, which lies outside the folder"
+        else:
+            files += _listed(raw, row)
+            continue
+        rejected.append(Rejection(f"{table.stem}-line{number}", "bad_list_row", problem))
+    return list(dict.fromkeys(files)), rejected
+
+
+def _fields(line: str) -> list[str]:
+    """Of one line, so that a stray quote does not swallow those below it."""
+    try:
+        return [field.strip() for field in next(csv.reader([line]))]
+    except csv.Error:
+        return []
+
+
+def _listed(raw: Path, row: dict[str, str]) -> list[SensorFile]:
+    """The file of a row; none if it is of another sensor, such as the magnetometer."""
+    if row["sensor"] not in _IN_NAMES.values():
+        return []
+    name = _NAME.fullmatch(PurePosixPath(row["file"]).name)
+    number = row["experiment"]
+    return [
+        SensorFile(
+            raw / row["file"],
+            row["dataset"],
+            row["user"],
+            str(int(number)) if number.isdecimal() else number,
+            name["start"] if name else "",
+            row["label"],
+            row["sensor"],
+        )
+    ]
+
+
+def read_names(raw: Path) -> tuple[list[SensorFile], list[Rejection]]:
+    """Files of the published layout, ``Dataset_*/**/User*/<experiment>_<device>_<time>_...csv``, gzipped or not."""
+    files, rejected = [], []
+    for path in sorted(raw.rglob("*.csv*")):
+        if not path.name.endswith((".csv", ".csv.gz")) or not any(sensor in path.name for sensor in _IN_NAMES):
+            continue
+        place = path.relative_to(raw)
+        datasets = [part for part in place.parts[:-1] if part in ACTIVITIES]
+        users = [part for part in place.parts[:-1] if re.fullmatch(r"User\d+", part)]
+        name = _NAME.fullmatch(path.name)
+        if len(datasets) != 1 or len(users) != 1:
+            problem = f"{path}: lies not in one folder each of {', '.join(ACTIVITIES)} and User<number>"
+            rejected.append(Rejection(id_from(*place.parts), "unexpected_place", problem))
+        elif name is None:
+            problem = f"{path}: want <experiment>_<device>_<time>_<sensor>_...csv"
+            rejected.append(Rejection(id_from(*place.parts), "unexpected_name", problem))
+        else:
+            (dataset,), (user,), number = datasets, users, int(name["experiment"])
+            label, sensor = activity(dataset, number), _IN_NAMES[name["sensor"]]
+            files.append(SensorFile(path, dataset, user, str(number), name["start"], label, sensor))
+    return files, rejected
 
 
 def parse(recording_id: str, acc_file: Path, gyro_file: Path, names: dict[str, str]) -> Recording:

@@ -1,16 +1,28 @@
-"""What the formats share when they list a raw folder."""
+"""What the formats share: names, units, the layout of a folder, patterns of paths, labels of stretches."""
 
+import glob
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from datasets.recording import MAX_ID_LENGTH, Found, Rejection, Source
+import numpy as np
+
+from configs.constants import STANDARD_GRAVITY
+from datasets.recording import MAX_ID_LENGTH, Found, Rejection, Segment, Source
+
+# Factors to SI.
+ACC_UNITS = {"m/s2": 1.0, "g": STANDARD_GRAVITY, "mg": STANDARD_GRAVITY / 1000}
+GYRO_UNITS = {"rad/s": 1.0, "deg/s": np.pi / 180}
+TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 # Listed in an index of the raw dataset but not on this disk: people hold parts of the large datasets.
 NOT_ON_DISK = "not_on_disk"
 NO_IMU = "no_imu"  # of videos that the raw dataset's own index says so of
 NO_LOSS = (NOT_ON_DISK, NO_IMU)  # reasons that say nothing against the recordings that are there
 _NO_TEXT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # control characters, and bytes that are no UTF-8
+# of a pattern of paths, in which {name} stands for a part of the path: {subject}/{label}/*.csv
+_TOKEN = re.compile(r"(\{\w+\}|\*\*/|\*)")
 
 
 def need_folder(folder: Path, remedy: str) -> Path:
@@ -69,3 +81,55 @@ def with_usable_names(raw: Path, found: Found) -> Found:
             continue
         rejected.append(Rejection(source.id[:MAX_ID_LENGTH], reason, f"{name}: {says}; rename it"))
     return replace(found, sources=tuple(kept.values()), rejected=tuple(rejected))
+
+
+def match_paths(folder: Path, pattern: str) -> Iterator[tuple[Path, dict[str, str]]]:
+    """Files below ``folder`` that fit, sorted, with what the parts say.
+
+    ``*`` and ``{name}`` stand for any text without a slash (a name for at least one character, and for the same text
+    wherever it stands); ``**/`` for any number of folders.
+    """
+    wildcard, expression = "", ""
+    for token in _TOKEN.split(pattern):
+        if token == "**/":
+            wildcard, expression = wildcard + token, expression + "(?:.*/)?"
+        elif token == "*":
+            wildcard, expression = wildcard + token, expression + "[^/]*"
+        elif _TOKEN.fullmatch(token):
+            name = token[1:-1]
+            wildcard += "*"
+            expression += f"(?P={name})" if f"(?P<{name}>" in expression else f"(?P<{name}>[^/]+?)"
+        else:
+            wildcard, expression = wildcard + glob.escape(token), expression + re.escape(token)
+    for path in sorted(folder.glob(wildcard)):
+        found = re.fullmatch(expression, path.relative_to(folder).as_posix())
+        if found and not path.is_dir():  # a link that leads nowhere is named later
+            yield path, found.groupdict()
+
+
+def fill(pattern: str, parts: dict[str, str]) -> str:
+    """The pattern with its names replaced."""
+    return re.sub(r"\{(\w+)\}", lambda name: parts[name[1]], pattern)
+
+
+def segments_of(time_s: np.ndarray, labels: Sequence[str]) -> tuple[Segment, ...]:
+    """Stretches of one label, each up to the first sample of the next; the last ends one period after its sample.
+
+    Samples without a time say nothing, and the others count in the order of their times.
+
+    Args:
+        time_s: (N,) float64, NaN where unknown.
+        labels: (N,) one per sample; samples whose label is empty belong to no stretch.
+    """
+    timed = np.flatnonzero(np.isfinite(time_s))
+    order = timed[np.argsort(time_s[timed], kind="stable")]
+    if len(order) < 2:
+        return ()
+    time_s, names = time_s[order], np.array(labels, dtype=object)[order]
+    starts = np.concatenate([[0], np.flatnonzero(names[1:] != names[:-1]) + 1])
+    ends = np.append(time_s[starts[1:]], time_s[-1] + np.median(np.diff(time_s)))
+    return tuple(
+        Segment(float(time_s[start]), float(end), str(names[start]))
+        for start, end in zip(starts, ends, strict=True)
+        if names[start]
+    )

@@ -1,6 +1,7 @@
-"""Numeric CSV files, read strictly: what cannot be meant as a number or a missing value is an error with its place.
+"""Numeric tables of delimited text or Parquet, read strictly: what is neither a number nor missing is an error.
 
-pandas alone would fill a row that was cut off with NaN, and read a column with one word in it as text.
+pandas alone would fill a row that was cut off with NaN, and read a column with one word in it as text. Only Parquet
+files need pyarrow.
 """
 
 import csv
@@ -173,3 +174,35 @@ def _first_text_cell(table: pd.DataFrame, decimal: str) -> tuple[int, str, str] 
 
 def _line_number(data: bytes, start: int) -> int:
     return data.count(b"\n", 0, int(start)) + 1
+
+
+def read_parquet(path: Path, columns: Sequence[str], text_columns: Sequence[str]) -> pd.DataFrame:
+    """Read columns as float64 (missing values NaN), others as text (missing values "", dates in ISO 8601).
+
+    Raises:
+        BadRecording: ``unreadable_parquet``, ``missing_column``, ``empty_parquet`` or ``text_cell``.
+    """
+    import pyarrow as arrow
+    from pyarrow.parquet import ParquetFile
+
+    try:
+        with ParquetFile(path) as file:
+            there = file.schema_arrow.names
+            if absent := [name for name in (*columns, *text_columns) if there.count(name) != 1]:
+                message = f"{path}: has not exactly one column {', '.join(absent)}; its columns are {', '.join(there)}"
+                raise BadRecording("missing_column", message)
+            table = file.read(list(dict.fromkeys([*columns, *text_columns])))
+    except (arrow.ArrowException, OSError) as error:
+        raise BadRecording("unreadable_parquet", f"{path}: {error}; it may be cut off, copy it again") from error
+    if table.num_rows == 0:
+        raise BadRecording("empty_parquet", f"{path}: holds no rows")
+    found = {}
+    for name in columns:
+        try:
+            found[name] = table[name].cast(arrow.float64(), safe=False).to_pandas().to_numpy(np.float64)
+        except arrow.ArrowException as error:
+            message = f"{path}: column {name} is {table[name].type}, want numbers ({error})"
+            raise BadRecording("text_cell", message) from error
+    for name in text_columns:
+        found[name] = table[name].cast(arrow.string()).to_pandas().fillna("").astype(str)
+    return pd.DataFrame(found)

@@ -23,9 +23,8 @@ import numpy as np
 import pandas as pd
 
 from configs.constants import CHANNELS
-from datasets.formats.common import id_from, need_folder
+from datasets.formats.common import ACC_UNITS, GYRO_UNITS, id_from, need_folder
 from datasets.formats.delimited import read_numbers
-from datasets.formats.units import ACC_UNITS, GYRO_UNITS
 from datasets.recording import BadRecording, Found, Recording, Rejection, Source
 
 OPTIONS = (

@@ -14,9 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.formats.common import id_from, need_folder
+from datasets.formats.common import id_from, need_folder, segments_of
 from datasets.formats.delimited import read_numbers
-from datasets.formats.labels import segments_of
 from datasets.recording import BadRecording, Found, Recording, Rejection, Source
 
 OPTIONS = ("sensor",)

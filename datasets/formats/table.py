@@ -15,12 +15,17 @@ import pandas as pd
 
 from configs.load import build, read_yaml
 from configs.table import TableConfig
-from datasets.formats.common import id_from, need_folder
-from datasets.formats.delimited import read_numbers
-from datasets.formats.labels import segments_of
-from datasets.formats.parquet import read_parquet
-from datasets.formats.paths import fill, match_paths
-from datasets.formats.units import ACC_UNITS, GYRO_UNITS, TIME_UNITS
+from datasets.formats.common import (
+    ACC_UNITS,
+    GYRO_UNITS,
+    TIME_UNITS,
+    fill,
+    id_from,
+    match_paths,
+    need_folder,
+    segments_of,
+)
+from datasets.formats.delimited import read_numbers, read_parquet
 from datasets.recording import BadRecording, Found, Recording, Rejection, Source
 
 OPTIONS = ("table",)

@@ -17,7 +17,8 @@ from datasets.preparation.finalize import finalize
 from datasets.preparation.journal import PreparedRecording, write_source
 from datasets.recording import Rejection
 from datasets.store import Store, frames_path, imu_path
-from datasets.synchrony.kept_rows import KeptRows
+from datasets.synchrony import check as checking
+from datasets.synchrony.check import KeptRows
 from datasets.synchrony.offset import SyncSettings
 from datasets.synchrony.plot import choose_examples
 from scripts import check_sync, prepare
@@ -75,10 +76,10 @@ def test_table_and_picture(dataset, capsys):
     assert [line.split()[1] for line in lines[1:4]] == ["early", "late", "level"]  # the largest first
 
 
-def test_a_check_that_was_killed_goes_on_where_it_was(dataset, monkeypatch):
+def test_a_killed_check_resumes(dataset, monkeypatch):
     whole = check(dataset)
     (dataset / "sync.csv").unlink()
-    checked, original = [], check_sync.check_recording
+    checked, original = [], checking.check_recording
 
     def killed_at_the_third(number, one, settings):
         checked.append(one.recordings["id"].iloc[0])
@@ -86,7 +87,7 @@ def test_a_check_that_was_killed_goes_on_where_it_was(dataset, monkeypatch):
             raise KeyboardInterrupt
         return original(number, one, settings)
 
-    monkeypatch.setattr(check_sync, "check_recording", killed_at_the_third)
+    monkeypatch.setattr(checking, "check_recording", killed_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         check(dataset)
     assert not (dataset / "sync.csv").exists()
@@ -99,7 +100,7 @@ def test_a_check_that_was_killed_goes_on_where_it_was(dataset, monkeypatch):
 
 
 @pytest.mark.parametrize("change", ["settings", "frames"])
-def test_rows_of_other_settings_or_older_files_are_not_gone_on_from(dataset, change):
+def test_rows_of_other_settings_or_older_files_are_not_kept(dataset, change):
     store, settings = Store(dataset), SyncSettings()
     kept = KeptRows(store, settings)
     kept.add(0, {"id": store.recordings["id"].iloc[0], "offset_s": float("nan")})
@@ -154,7 +155,7 @@ def _die(*_):
 
 
 def test_a_process_that_dies_ends_the_check_with_a_message(dataset, monkeypatch):
-    monkeypatch.setattr(check_sync, "check_recording", _die)
+    monkeypatch.setattr(checking, "check_recording", _die)
     with pytest.raises(SystemExit, match="a process died during the synchrony check.*same command again"):
         check_sync.main([str(dataset), "--num_workers", "2"])
     assert not (dataset / "sync.csv").exists()

@@ -7,9 +7,8 @@
 from functools import partial
 from pathlib import Path
 
-from datasets.formats.common import id_from, need_folder
+from datasets.formats.common import ACC_UNITS, GYRO_UNITS, id_from, need_folder
 from datasets.formats.delimited import read_numbers
-from datasets.formats.units import ACC_UNITS, GYRO_UNITS
 from datasets.recording import BadRecording, Found, Recording, Source
 
 OPTIONS = ()  # names of the settings that find takes beside the folder

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from datasets.formats import classyglass
-from datasets.formats.classyglass_files import activity, read_labels, read_names
+from datasets.formats.classyglass import activity, read_labels, read_names
 from datasets.formats.delimited import read_numbers
 from datasets.preparation.signals import process
 from datasets.recording import BadRecording
