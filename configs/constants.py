@@ -5,6 +5,7 @@ WINDOW_S = 5.0
 WINDOW_SAMPLES = 250  # WINDOW_S * IMU_RATE_HZ
 FRAME_RATE_HZ = 10
 WINDOW_FRAMES = 50  # WINDOW_S * FRAME_RATE_HZ
+MAX_GAP_S = 0.1  # the longest hole between IMU samples that is bridged; a longer one splits a recording
 
 ACC = ("acc_x", "acc_y", "acc_z")  # specific force, m/s^2
 GYRO = ("gyro_x", "gyro_y", "gyro_z")  # angular rate, rad/s

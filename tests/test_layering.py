@@ -1,6 +1,11 @@
-"""Who may import whom: entry scripts anything, models and datasets only configs and utils, these two nothing."""
+"""Who may import whom: entry scripts anything, models and datasets only configs and utils, these two nothing.
+
+Within datasets, formats and simulation do not import preparation. No import is part of a circle.
+"""
 
 import ast
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -14,12 +19,15 @@ ALLOWED = {
     "utils": {"utils"},
 }
 OURS = set(ALLOWED) | ENTRY | {"tests"}
+# Raw formats and the simulation serve a preparation, and know nothing of it.
+FORBIDDEN_ROOMS = {"datasets/formats": "datasets.preparation", "datasets/simulation": "datasets.preparation"}
 # A local package called datasets shadows Hugging Face's, which these would import.
 FORBIDDEN = {"evaluate", "torchaudio", "transformers.trainer", "transformers.Trainer"}
 # Training machines read prepared frames only: source-video packages are loaded where source video is read.
 SOURCE_VIDEO = {"av", "decord"}
 
 
+@cache
 def imported(path: Path) -> list[tuple[str, bool]]:
     """Dotted names that a file imports, and whether it does so at its top level."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -47,6 +55,30 @@ def test_packages_import_only_what_they_may(package):
         for name, _ in imported(path):
             root = name.split(".")[0]
             assert root not in OURS - ALLOWED[package], f"{path.relative_to(ROOT)} imports {name}"
+
+
+@pytest.mark.parametrize("room, other", FORBIDDEN_ROOMS.items())
+def test_rooms_of_datasets_import_only_what_they_may(room, other):
+    files = sorted((ROOT / room).rglob("*.py"))
+    assert files and (ROOT / other.replace(".", "/")).is_dir()
+    for path in files:
+        for name, _ in imported(path):
+            assert not f"{name}.".startswith(f"{other}."), f"{path.relative_to(ROOT)} imports {name}"
+
+
+def test_no_import_circle():
+    """Also none of imports within functions. ``from package import module`` counts as an import of the module."""
+    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+               for path in python_files()}  # fmt: skip
+    graph = {}
+    for module, path in modules.items():
+        names = {name if name in modules else name.rpartition(".")[0] for name, _ in imported(path)}
+        graph[module] = names & modules.keys()
+    assert graph["train"] >= {"configs.load", "datasets.loader", "models"}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"import circle: {' <- '.join(error.args[1])}")
 
 
 @pytest.mark.parametrize("path", python_files(), ids=lambda path: str(path.relative_to(ROOT)))

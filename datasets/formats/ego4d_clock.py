@@ -6,7 +6,7 @@ canonical one may be NULL, impossible, or overlap with another component's.
 
 import numpy as np
 
-from datasets.preparation.signals import MAX_GAP_S
+from configs.constants import MAX_GAP_S
 
 MAX_OUTSIDE_S = 60.0  # the sensor may run on after the camera, but not for longer
 _SAME_OFFSET_S = 0.02  # less than a frame: stamps on both sides of a hole agree

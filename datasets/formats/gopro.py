@@ -21,8 +21,8 @@ import numpy as np
 from datasets.formats import gpmf
 from datasets.formats.common import id_from, need_folder
 from datasets.formats.gopro_clock import Batch, sample_times
-from datasets.preparation.source_video import open_container, probe
 from datasets.recording import BadRecording, Found, Recording, Source
+from datasets.source_video import open_container, probe
 
 OPTIONS = ()
 JOINED_S = 1.0  # of each neighbour's telemetry; no filter reaches further

@@ -14,10 +14,9 @@ from scipy.interpolate import Akima1DInterpolator
 from scipy.ndimage import median_filter
 from scipy.special import i0
 
-from configs.constants import IMU_RATE_HZ, WINDOW_SAMPLES
+from configs.constants import IMU_RATE_HZ, MAX_GAP_S, WINDOW_SAMPLES
 from datasets.recording import BadRecording, Recording
 
-MAX_GAP_S = 0.1
 MIN_RATE_HZ = 20.0  # below it, two samples in a row would already be a gap, or nearly
 MEDIAN_SAMPLES = 5
 _ZERO_CROSSINGS = 25  # of the sinc, on each side: transition band +-10 % of the cutoff

@@ -28,9 +28,9 @@ from datasets.preparation.journal import (
 )
 from datasets.preparation.quality_measures import FrameMeasures, measure_imu
 from datasets.preparation.signals import Part, Processed, Sensor, process
-from datasets.preparation.source_video import frames_at, probe
 from datasets.preparation.units_check import check_units
 from datasets.recording import BadRecording, Recording, Rejection, Segment, Source, unexpected_error, without_folder
+from datasets.source_video import frames_at, probe
 from datasets.store import open_frame_writer
 
 VERSION = 3  # of the signal path and the frames: raised when the same files would be prepared differently

@@ -19,7 +19,7 @@ from configs.reporting import BenchmarkConfig
 from datasets.loader import LoaderSettings, PairLoader
 from datasets.preparation.finalize import finalize
 from datasets.preparation.journal import PreparedRecording, write_source
-from datasets.preparation.source_video import frames_at
+from datasets.source_video import frames_at
 from datasets.store import Store, imu_path, open_frame_writer
 from datasets.windows import Windows, list_windows
 from scripts.benchmarks import videos

@@ -15,7 +15,7 @@ from configs.reporting import BenchmarkConfig
 from datasets.loader import LoaderSettings, PairLoader
 from datasets.preparation.finalize import finalize
 from datasets.preparation.journal import PreparedRecording, write_source
-from datasets.preparation.source_video import frames_at, probe
+from datasets.source_video import frames_at, probe
 from datasets.store import Store, open_frame_writer
 from datasets.windows import list_windows
 from scripts import benchmark

@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from datasets.preparation import source_video
+from datasets import source_video
 from datasets.recording import BadRecording
 from tests.videos import SIDE, cut_beginning, number_of, numbered_frame, turn, write_video
 
@@ -210,7 +210,7 @@ def test_memory_does_not_grow_with_length(tmp_path):
     paths = [str(write_video(tmp_path / f"{frames}.mp4", frames, 25, magnify=6)) for frames in (100, 600)]
     code = (
         "import resource, sys; import numpy as np; from pathlib import Path\n"
-        "from datasets.preparation import source_video as v\n"
+        "from datasets import source_video as v\n"
         "for path in map(Path, sys.argv[1:]):\n"
         "    times = np.arange(0, v.probe(path).duration_s, 0.1)\n"
         "    assert sum(1 for _ in v.frames_at(path, times, 64)) == len(times)\n"
