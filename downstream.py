@@ -66,7 +66,7 @@ def main(argv: list[str] | None = None) -> Path:
     else:
         excluded = training.exclude_classes or []
         seen = seen_in_pretraining(facts["dataset"], excluded, windows.store, windows, config.data_root)
-    print(describe(config, protocol))
+    print(describe(protocol))
     pooling = training.imu_pooling if training.imu_encoder == "patchtst" else None
     if pooling is not None:
         print(f"of the encoder, a window is represented by: {pooling}")
@@ -109,8 +109,8 @@ def main(argv: list[str] | None = None) -> Path:
         "mode": config.mode,
         "imu_pooling": pooling,
         "selected_epochs": chosen if config.select_samples else None,
-        **few_shot_results(config, protocol, predictions),
-        "draws": write_protocol(folder / "draws.json", config, protocol),
+        **few_shot_results(protocol, predictions),
+        "draws": write_protocol(folder / "draws.json", protocol),
         "seed": config.seed,
         "commit": commit(),
         "config": public_settings(config.model_dump()),

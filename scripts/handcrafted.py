@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> Path:
     seed_everything(config.seed)
     protocol = build_protocol(config)
     windows, used = protocol.windows, protocol.used
-    print(describe(config, protocol))
+    print(describe(protocol))
     features = handmade_features(windows.imu(used, "none"))
     predictions = {}
     for shots in progress(config.shots, total=len(config.shots), desc="forests", unit="number of shots"):
@@ -62,8 +62,8 @@ def main(argv: list[str] | None = None) -> Path:
         "mode": "handmade",
         "imu_pooling": None,
         "selected_epochs": None,
-        **few_shot_results(config, protocol, predictions),
-        "draws": write_protocol(folder / "draws.json", config, protocol),
+        **few_shot_results(protocol, predictions),
+        "draws": write_protocol(folder / "draws.json", protocol),
         "seed": config.seed,
         "commit": commit(),
         "config": public_settings(config.model_dump()),

@@ -49,6 +49,10 @@ class Protocol:
     Attributes:
         windows: all labelled windows of the classes.
         draws: folds of one draw follow one another.
+        shots: numbers of windows per class to learn from.
+        held_out: windows per class to be measured on; None where a group is held out with all its windows.
+        seed: of the draws.
+        split: the setting.
         kept_apart: what the split keeps on one side, in words.
         groups: (W,) subject or session of each window; None if some window has neither.
         dropped: classes left out for want of windows, and why.
@@ -59,6 +63,10 @@ class Protocol:
 
     windows: Windows
     draws: list[Draw]
+    shots: tuple[int, ...]
+    held_out: int | None
+    seed: int
+    split: str
     kept_apart: str
     groups: np.ndarray | None
     dropped: dict[str, str]
@@ -70,12 +78,12 @@ class Protocol:
         """Positions of the windows of any draw, sorted."""
         return np.unique(np.concatenate([np.r_[draw.learnt_from, draw.test] for draw in self.draws]))
 
-    def shortened(self, shots: int) -> dict[str, dict[str, int]]:
+    def shortened(self) -> dict[str, dict[str, int]]:
         """Classes that some draw learns from with fewer windows than the most shots: of how many, with how many."""
         found = {}
         for k, name in enumerate(self.windows.classes):
             learnt = [len(draw.shots[k]) for draw in self.draws]
-            if min(learnt) < shots:
+            if min(learnt) < max(self.shots):
                 windows = int((self.windows.label == k).sum())
                 found[name] = {"windows": windows, "fewest_shots": min(learnt), "most_shots": max(learnt)}
         return found
@@ -95,33 +103,47 @@ def build_protocol(config: FewShotConfig, store: Store | None = None, select: in
         SplitError: if the windows do not allow the split, or a copy of a window is on both sides of a split by groups.
     """
     store = store or open_store(config.data_root, config.dataset)
+    centre, split = config.windows_per_recording == "centre", config.split
+    held_out = None if split == "leave_one_group_out" else config.val_samples
+    listing = {"stride_s": config.stride_s, "label_share": config.label_share, "centre": centre}
     classes = resolve_classes(config.classes, store.classes)
-    windows, recordings = _labelled(config, store, classes)
+    windows, recordings = _labelled(store, classes, **listing)
     dropped = {}
     if config.small_classes == "drop":
-        whole = config.split == "leave_one_group_out"
-        needed = max(config.shots) + select + (0 if whole else config.val_samples)
-        groups = _kept_apart(config, windows, recordings)[0]
-        dropped = small_classes(windows.label, groups, classes, needed, whole)
+        needed = max(config.shots) + select + (held_out or 0)
+        groups = _kept_apart(split, windows, recordings)[0]
+        dropped = small_classes(windows.label, groups, classes, needed, whole_group=held_out is None)
         classes = resolve_classes([name for name in classes if name not in dropped], store.classes)
-        windows, recordings = _labelled(config, store, classes)
-    apart, kind = _kept_apart(config, windows, recordings)
-    draws = _draw(config, windows, apart, select)
+        windows, recordings = _labelled(store, classes, **listing)
+    apart, kind = _kept_apart(split, windows, recordings)
+    numbers = {"shots": max(config.shots), "draws": config.draws, "seed": config.seed, "select": select}
+    draws = _draw(split, windows, apart, held_out, shorten=config.small_classes == "shorten", **numbers)
     copies = copies_on_both_sides(draws, windows)
     if apart is not None:
         check_groups_apart(draws, apart)
         refuse_copies(copies)
     nameless = (windows.subject == "") & (windows.session == "")
-    groups = None if nameless.any() else groups_of(windows.subject, windows.session)[0]
-    return Protocol(windows, draws, kind, groups, dropped, copies, siblings_share(draws, recordings))
-
-
-def _labelled(config: FewShotConfig, store: Store, classes: tuple[str, ...]) -> tuple[Windows, np.ndarray]:
-    """The windows that may be drawn, and (W,) the name of each one's source recording; copies of one have its name."""
-    windows = list_windows(
-        store, labelled=True, classes=classes, stride_s=config.stride_s, label_share=config.label_share
+    return Protocol(
+        windows,
+        draws,
+        shots=tuple(config.shots),
+        held_out=held_out,
+        seed=config.seed,
+        split=split,
+        kept_apart=f"{kind}, one window of each recording" if centre else kind,
+        groups=None if nameless.any() else groups_of(windows.subject, windows.session)[0],
+        dropped=dropped,
+        copies=copies,
+        siblings=siblings_share(draws, recordings),
     )
-    if config.windows_per_recording == "centre":
+
+
+def _labelled(
+    store: Store, classes: tuple[str, ...], stride_s: float, label_share: float, centre: bool
+) -> tuple[Windows, np.ndarray]:
+    """The windows that may be drawn, and (W,) the name of each one's source recording; copies of one have its name."""
+    windows = list_windows(store, labelled=True, classes=classes, stride_s=stride_s, label_share=label_share)
+    if centre:
         ids = store.recordings["id"].tolist()
         in_time = sorted(range(len(ids)), key=lambda row: (len(ids[row]), ids[row]))  # part 10 comes after part 2
         part = np.argsort(in_time)[windows.recording]
@@ -130,30 +152,27 @@ def _labelled(config: FewShotConfig, store: Store, classes: tuple[str, ...]) -> 
     return windows, np.array([name.partition("\t")[0] for name in recordings.tolist()])
 
 
-def _kept_apart(config: FewShotConfig, windows: Windows, recordings: np.ndarray) -> tuple[np.ndarray | None, str]:
+def _kept_apart(split: str, windows: Windows, recordings: np.ndarray) -> tuple[np.ndarray | None, str]:
     """What must not be on both sides, (W,) names (None: windows alone), and what that is in words."""
-    centre = ", one window of each recording" if config.windows_per_recording == "centre" else ""
-    if config.split == "window":
-        return None, f"window{centre}"
-    if config.split == "recording":
-        return recordings, f"recording{centre}"
+    if split == "window":
+        return None, "window"
+    if split == "recording":
+        return recordings, "recording"
     groups, kind = groups_of(windows.subject, windows.session)
-    in_turn = ", each held out in turn" if config.split == "leave_one_group_out" else ""
-    return groups, f"{kind}{in_turn}{centre}"
+    return groups, f"{kind}, each held out in turn" if split == "leave_one_group_out" else kind
 
 
-def _draw(config: FewShotConfig, windows: Windows, apart: np.ndarray | None, select: int) -> list[Draw]:
+def _draw(
+    split: str, windows: Windows, apart: np.ndarray | None, held_out: int | None, **numbers: int | bool
+) -> list[Draw]:
     """All draws."""
-    numbers = {"shots": max(config.shots), "draws": config.draws, "seed": config.seed, "select": select}
-    numbers["shorten"] = config.small_classes == "shorten"
     labels, classes = windows.label, windows.classes
-    if config.split == "leave_one_group_out":
+    if split == "leave_one_group_out":
         return draw_leaving_one_group_out(labels, apart, classes, **numbers)
-    numbers["held_out"] = config.val_samples
-    if config.split == "window":
-        return draw_windows(labels, classes, **numbers)
-    divide = draw_by_recording if config.split == "recording" else draw_by_group
-    return divide(labels, apart, classes, **numbers)
+    if split == "window":
+        return draw_windows(labels, classes, held_out=held_out, **numbers)
+    divide = draw_by_recording if split == "recording" else draw_by_group
+    return divide(labels, apart, classes, held_out=held_out, **numbers)
 
 
 def cell_seed(seed: int, draw: Draw, shots: int) -> int:
@@ -162,30 +181,32 @@ def cell_seed(seed: int, draw: Draw, shots: int) -> int:
     return int(np.random.SeedSequence([seed, draw.number, shots, *fold]).generate_state(1)[0])
 
 
-def describe(config: FewShotConfig, protocol: Protocol) -> str:
+def describe(protocol: Protocol) -> str:
     """What is measured, and what a reader must know of it, in lines."""
     windows, leaks = protocol.windows, protocol.siblings > 0
+    draws, most = len({draw.number for draw in protocol.draws}), max(protocol.shots)
+    name = windows.store.root.name
     lines = [
-        f"{config.dataset}: {len(windows)} windows of {len(windows.classes)} classes; {len(protocol.used)} are drawn, "
-        f"in {config.draws} draws x {len(config.shots)} numbers of shots, split by {protocol.kept_apart}"
+        f"{name}: {len(windows)} windows of {len(windows.classes)} classes; {len(protocol.used)} are drawn, "
+        f"in {draws} draws x {len(protocol.shots)} numbers of shots, split by {protocol.kept_apart}"
         + (f", {100 * protocol.siblings:.1f} % of the held-out windows with a sibling among the shots" if leaks else "")
     ]
     if column := paper_column([*windows.classes, *protocol.dropped]):
         lines.append(column)
     lines += [f"class left out: {name} ({why})" for name, why in protocol.dropped.items()]
-    lines += shortened_classes(protocol.shortened(max(config.shots)))
+    lines += shortened_classes(protocol.shortened())
     if leaks:
-        found = siblings_between(protocol.siblings, max(config.shots))
+        found = siblings_between(protocol.siblings, most)
         lines.append(f"WARNING: {found}; --split recording keeps recordings apart")
     if protocol.copies:
         lines.append(f"WARNING: {len(protocol.copies)} held-out windows hold the same samples as windows to learn from")
     return "\n".join(lines)
 
 
-def write_protocol(path: Path, config: FewShotConfig, protocol: Protocol) -> dict[str, str]:
+def write_protocol(path: Path, protocol: Protocol) -> dict[str, str]:
     """Write the windows of every draw; name and digest of the file: equal digests, equal windows."""
     windows = protocol.windows
-    content = {"dataset": windows.store.fingerprint(), "split": config.split, "seed": config.seed}
+    content = {"dataset": windows.store.fingerprint(), "split": protocol.split, "seed": protocol.seed}
     content["draws"] = [draw.named(windows.classes, windows.ids()) for draw in protocol.draws]
     write_json(path, content)
     return {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
@@ -204,34 +225,34 @@ def write_answers(path: Path, protocol: Protocol, predictions: Predictions) -> N
                     table.writerow([shots, draw.number, ids[i], *names, windows.classes[p]])
 
 
-def few_shot_results(config: FewShotConfig, protocol: Protocol, predictions: Predictions) -> dict[str, Any]:
+def few_shot_results(protocol: Protocol, predictions: Predictions) -> dict[str, Any]:
     """What every few-shot result says, whatever answered."""
     windows, draws = protocol.windows, protocol.draws
     num_classes = len(windows.classes)
     first = [t for draw, t in zip(draws, protocol.truth(), strict=True) if draw.number == 0]  # all draws hold out alike
     support = np.bincount(np.concatenate(first), minlength=num_classes)
-    whole = config.split == "leave_one_group_out"
+    per_class = protocol.held_out
     return {
         "simulated": windows.store.simulated,
         "dataset": windows.store.fingerprint(),
-        "split": config.split,
+        "split": protocol.split,
         "groups": protocol.kept_apart,
         "classes": list(windows.classes),
         "paper_column": paper_column([*windows.classes, *protocol.dropped]),
         "dropped_classes": protocol.dropped,
-        "shortened_classes": protocol.shortened(max(config.shots)),
+        "shortened_classes": protocol.shortened(),
         "windows_per_class": np.bincount(windows.label, minlength=num_classes).tolist(),
-        "held_out_per_class": None if whole else config.val_samples,
-        "held_out": "all windows of each group in turn" if whole else f"{config.val_samples} windows per class",
+        "held_out_per_class": per_class,
+        "held_out": "all windows of each group in turn" if per_class is None else f"{per_class} windows per class",
         "copies_on_both_sides": protocol.copies,
         "siblings_share": protocol.siblings,
         "chance": classification_chance(support),
         "majority": majority_baseline(support),
-        "shots": {str(n): _measured(config.seed, n, protocol, predictions[n]) for n in config.shots},
+        "shots": {str(n): _measured(n, protocol, predictions[n]) for n in protocol.shots},
     }
 
 
-def _measured(seed: int, shots: int, protocol: Protocol, answers: list[np.ndarray]) -> dict[str, Any]:
+def _measured(shots: int, protocol: Protocol, answers: list[np.ndarray]) -> dict[str, Any]:
     """Metrics over draws (folds of a draw together), their interval over groups, and a digest of the windows.
 
     Cells of two runs compare if their digests are equal: the same windows were learnt from and answered.
@@ -247,7 +268,8 @@ def _measured(seed: int, shots: int, protocol: Protocol, answers: list[np.ndarra
     if protocol.groups is not None:
         groups = np.concatenate([protocol.groups[draw.test] for draw in protocol.draws])
     num_classes = len(protocol.windows.classes)
+    truth_of_all, predicted_of_all = np.concatenate(truth), np.concatenate(predicted)
     return metrics_over_draws(truth, predicted, num_classes) | {
-        "interval": interval_over_groups(np.concatenate(truth), np.concatenate(predicted), groups, num_classes, seed),
+        "interval": interval_over_groups(truth_of_all, predicted_of_all, groups, num_classes, protocol.seed),
         "windows_sha256": hashlib.sha256(json.dumps(used).encode()).hexdigest(),
     }

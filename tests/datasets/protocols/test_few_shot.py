@@ -71,10 +71,10 @@ def test_parts_of_a_source_recording_stay_together(tmp_path):
         for learnt, test in sides(leaky)
     ]
     assert sum(shared) > 0 and leaky.siblings > 0
-    lines = describe(config(tmp_path / "toy", split="window", draws=20), leaky).splitlines()
+    lines = describe(leaky).splitlines()
     share = f"{100 * leaky.siblings:.1f} % of the held-out windows"
     assert share in lines[0] and lines[1].startswith(f"WARNING: {share}") and "--split recording" in lines[1]
-    assert "WARNING" not in describe(config(tmp_path / "toy"), protocol)
+    assert "WARNING" not in describe(protocol)
 
 
 def test_centre_windows_over_parts_and_classes(tmp_path):
