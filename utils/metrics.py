@@ -1,5 +1,8 @@
 """How good a classification or a ranking is, and what guessing would have given.
 
+Balanced accuracy and F1 follow from counts, of which a bootstrap scores thousands at once. scikit-learn's functions, to
+which the tests hold these, score one list of labels at a time, and importing them slows every command's start.
+
 Shapes: Q queries, K classes or candidates, H repetitions.
 """
 
@@ -32,22 +35,37 @@ def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, num_classes: int)
     return np.bincount(truth * num_classes + predicted, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
+def balanced_accuracy(counts: np.ndarray) -> np.ndarray:
+    """Mean recall (Table 2 of the paper) over the classes that have queries.
+
+    Args:
+        counts: (..., K, 3) hits, queries and predictions of each class.
+
+    Returns:
+        (...,)
+    """
+    hits, queries = counts[..., 0], counts[..., 1]
+    return (hits / np.maximum(queries, 1)).sum(-1) / (queries > 0).sum(-1)
+
+
+def macro_f1(counts: np.ndarray) -> np.ndarray:
+    """Mean F1 over the classes that have queries: (...,) from (..., K, 3); a class that is never predicted has F1 0."""
+    hits, queries, predictions = counts[..., 0], counts[..., 1], counts[..., 2]
+    return (2 * hits / np.maximum(queries + predictions, 1)).sum(-1) / (queries > 0).sum(-1)
+
+
 def classification_metrics(confusion: np.ndarray) -> dict[str, float]:
     """Balanced accuracy and macro F1 over the classes that have queries.
 
-    Balanced accuracy is the mean recall (Table 2 of the paper). A class without queries has no recall, so neither
-    mean counts it (``recall_per_class`` tells which); answers given to it still are misses of the true class. A
-    class that is never answered has F1 0.
+    A class without queries has no recall, so neither mean counts it (``recall_per_class`` tells which); predictions of
+    it still are misses of the true class.
 
     Args:
         confusion: (K, K) counts, rows are the truth.
     """
-    counts = np.asarray(confusion, dtype=np.float64)
-    hits, support, answered = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
-    present = support > 0
-    recall = hits[present] / support[present]
-    f1 = 2 * hits[present] / (support + answered)[present]
-    return {"balanced_accuracy": float(recall.mean()), "macro_f1": float(f1.mean())}
+    confusion = np.asarray(confusion)
+    counts = np.stack([np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)], axis=-1)
+    return {"balanced_accuracy": float(balanced_accuracy(counts)), "macro_f1": float(macro_f1(counts))}
 
 
 def recall_per_class(confusion: np.ndarray) -> list[float | None]:
@@ -59,18 +77,18 @@ def recall_per_class(confusion: np.ndarray) -> list[float | None]:
 def classification_chance(support: np.ndarray) -> dict[str, float]:
     """What uniform guessing among K classes gives, in the limit of many queries.
 
-    Recall is 1/K and precision the class's share, so F1 is their harmonic mean.
+    Recall is 1/K and precision the class's fraction, so F1 is their harmonic mean.
 
     Args:
         support: (K,) queries of each class; a class without any is guessed too, but not counted.
     """
     support = np.asarray(support, dtype=np.float64)
-    guess, share = 1 / len(support), support[support > 0] / support.sum()
-    return {"balanced_accuracy": guess, "macro_f1": float(np.mean(2 * guess * share / (guess + share)))}
+    guess, fraction = 1 / len(support), support[support > 0] / support.sum()
+    return {"balanced_accuracy": guess, "macro_f1": float(np.mean(2 * guess * fraction / (guess + fraction)))}
 
 
 def majority_baseline(support: np.ndarray) -> dict[str, float]:
-    """What always answering the most frequent class gives; see classification_chance for the argument."""
+    """What always predicting the most frequent class gives; see classification_chance for the argument."""
     support = np.asarray(support, dtype=np.int64)
     confusion = np.zeros((len(support), len(support)), dtype=np.int64)
     confusion[:, support.argmax()] = support

@@ -8,7 +8,8 @@ import numpy as np
 
 from utils.atomic_io import sha256_of
 from utils.encoder_file import read_encoder
-from utils.statistics import FEW_GROUPS, Interval, balanced_accuracy, bootstrap_interval, class_counts, macro_f1
+from utils.metrics import balanced_accuracy, macro_f1
+from utils.statistics import FEW_GROUPS, Interval, bootstrap_interval, class_counts
 
 _ELSEWHERE = ("data_root", "runs_root", "checkpoint", "save_model")
 STATISTICS = {"balanced_accuracy": balanced_accuracy, "macro_f1": macro_f1}
@@ -45,7 +46,7 @@ def interval_over_groups(
     """95 % bootstrap intervals over groups, see ``bootstrap_interval``; no ends, and a reason, where groups are few.
 
     Args:
-        truth: (A,) integer classes of all answers.
+        truth: (A,) integer classes of all predictions.
         predicted: (A,) integer classes.
         groups: (A,) names of people or sessions; None where they are unknown.
 

@@ -8,20 +8,18 @@ import pytest
 from scipy import stats
 from sklearn.metrics import balanced_accuracy_score
 
-from utils.metrics import classification_metrics, confusion_matrix
+from utils.metrics import balanced_accuracy, classification_metrics, confusion_matrix, macro_f1
 from utils.statistics import (
-    balanced_accuracy,
     balanced_accuracy_differences,
     bootstrap_interval,
     class_counts,
     compare,
     holm,
-    macro_f1,
     sign_flip_test,
 )
 
 
-def answers(seed, groups, per_group, num_classes=4):
+def predictions(seed, groups, per_group, num_classes=4):
     """Random truth, two methods' predictions and groups; small groups may lack a class."""
     rng = np.random.default_rng(seed)
     truth, a, b = rng.integers(0, num_classes, (3, groups * per_group))
@@ -44,8 +42,8 @@ def tail(groups):
 class TestCounts:
     @pytest.mark.parametrize("seed", range(5))
     def test_scores_are_those_of_the_confusion_matrix(self, seed):
-        truth, predicted, _, groups = answers(seed, groups=3, per_group=4, num_classes=6)
-        truth = truth.clip(max=4)  # class 5 is answered, but never true
+        truth, predicted, _, groups = predictions(seed, groups=3, per_group=4, num_classes=6)
+        truth = truth.clip(max=4)  # class 5 is predicted, but never true
         counts = class_counts(truth, predicted, groups, 6)
         pools = [[g] for g in range(3)] + [[0, 1, 2]]
         for pool in pools:
@@ -56,7 +54,7 @@ class TestCounts:
             assert macro_f1(sums) == pytest.approx(expected["macro_f1"], rel=1e-12)
 
     def test_groups_must_fit(self):
-        with pytest.raises(ValueError, match="one group per answer"):
+        with pytest.raises(ValueError, match="one group per prediction"):
             class_counts(np.array([0, 1]), np.array([0, 1]), np.array(["s0"]), 2)
         with pytest.raises(ValueError, match="want classes 0..1"):
             class_counts(np.array([0, 2]), np.array([0, 1]), np.array(["s0", "s1"]), 2)
@@ -67,7 +65,7 @@ class TestBootstrap:
     def test_ends_are_quantiles_of_all_resamples(self):
         """462 different resamples of 6 groups, each put together from its rows and scored by scikit-learn."""
         groups = 6
-        truth, predicted, _, group = answers(1, groups, per_group=12)
+        truth, predicted, _, group = predictions(1, groups, per_group=12)
         tables = class_counts(truth, predicted, group, 4)
         interval = bootstrap_interval(tables, balanced_accuracy, seed=0, replicates=200_000)
         values, weights = [], []
@@ -97,7 +95,7 @@ class TestBootstrap:
         assert (interval.low, interval.high) == pytest.approx(tuple(other), abs=0.01)
 
     def test_replicates_come_in_pieces_and_are_seeded(self, monkeypatch):
-        tables = class_counts(*answers(2, 9, 10)[:2], answers(2, 9, 10)[3], 4)
+        tables = class_counts(*predictions(2, 9, 10)[:2], predictions(2, 9, 10)[3], 4)
         whole = bootstrap_interval(tables, balanced_accuracy, seed=3)
         assert whole == bootstrap_interval(tables, balanced_accuracy, seed=3)
         assert whole != bootstrap_interval(tables, balanced_accuracy, seed=4)
@@ -106,7 +104,7 @@ class TestBootstrap:
 
     @pytest.mark.parametrize("groups, word", [(1, "one group"), (2, "2 groups only"), (4, "4 groups only"), (5, "")])
     def test_few_groups_are_marked(self, groups, word):
-        truth, predicted, _, group = answers(0, groups, per_group=20)
+        truth, predicted, _, group = predictions(0, groups, per_group=20)
         interval = bootstrap_interval(class_counts(truth, predicted, group, 4), balanced_accuracy, seed=0)
         assert word in interval.note and bool(interval.note) == bool(word)
         assert (interval.low is None) == (groups == 1)
@@ -210,9 +208,9 @@ class TestCompare:
     @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
     @pytest.mark.parametrize("seed", range(4))
     def test_is_the_swap_of_predictions(self, seed):
-        """All 2^7 ways to swap the methods' answers group by group, each scored anew by scikit-learn."""
-        truth, a, b, groups = answers(seed, groups=7, per_group=6)
-        shares = balanced_accuracy_differences(truth, a, b, groups, 5)  # class 4 has no query and does not count
+        """All 2^7 ways to swap the methods' predictions group by group, each scored by scikit-learn."""
+        truth, a, b, groups = predictions(seed, groups=7, per_group=6)
+        summands = balanced_accuracy_differences(truth, a, b, groups, 5)  # class 4 has no query and does not count
 
         def difference(swapped):
             swap = np.isin(groups, np.flatnonzero(swapped))
@@ -220,7 +218,7 @@ class TestCompare:
             return score_a - balanced_accuracy_score(truth, np.where(swap, a, b))
 
         observed = difference(np.zeros(7))
-        assert shares.sum() == pytest.approx(observed, abs=1e-12)
+        assert summands.sum() == pytest.approx(observed, abs=1e-12)
         swaps = [abs(difference(swapped)) for swapped in itertools.product((0, 1), repeat=7)]
         result = compare(truth, a, b, groups, 4, seed=0)
         assert result.difference == pytest.approx(observed, abs=1e-12)
