@@ -7,8 +7,8 @@ layer (``--mode lp``, encoder frozen), encoder and layer (``--mode finetune``), 
 supervised``, which needs no checkpoint) learn from 10, 20, 50 and 100 others, of other recordings (``--split``); the
 state after the last epoch is measured, never the best on the held-out windows (with ``--select_samples`` windows of
 their own choose the epoch).
-Writes runs/<name>/ with results.json, draws.json (the windows of every draw), answers.csv (the answer to each),
-confusion.png and shots.png.
+Writes runs/<name>/ with results.json, draws.json (the windows of every draw), predictions.csv (the class predicted
+for each), confusion.png and shots.png.
 """
 
 from configs.evaluation import DownstreamConfig
@@ -16,7 +16,7 @@ from configs.load import dump, parse
 from configs.training import TrainConfig
 
 if __name__ == "__main__":
-    parse(DownstreamConfig)  # --help and mistakes are answered before anything slow is imported
+    parse(DownstreamConfig)  # --help and mistakes are dealt with before anything slow is imported
 
 import copy
 import sys
@@ -30,14 +30,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from datasets.protocols.few_shot import (
-    build_protocol,
-    cell_seed,
-    describe,
-    few_shot_results,
-    write_answers,
-    write_protocol,
-)
+from datasets.protocols.few_shot import build_protocol, cell_seed
+from datasets.protocols.few_shot_results import describe, few_shot_results, write_predictions, write_protocol
 from datasets.protocols.leakage import NOT_SEEN, seen_in_pretraining
 from models import build_imu_encoder, load_imu_encoder
 from models.finetune import Cell, finetune_grid
@@ -61,7 +55,7 @@ def main(argv: list[str] | None = None) -> Path:
     protocol = build_protocol(config, select=config.select_samples)
     windows, used, num_classes = protocol.windows, protocol.used, len(protocol.windows.classes)
     facts = checkpoint_facts(config.checkpoint) if config.checkpoint else None
-    if facts is None or config.drawn_anew:
+    if facts is None or config.from_scratch:
         seen = NOT_SEEN
     else:
         excluded = training.exclude_classes or []
@@ -89,13 +83,13 @@ def main(argv: list[str] | None = None) -> Path:
     keep = config.shots.index(max(config.shots)) * len(protocol.draws)  # first draw, most shots: --save_model
     if config.mode == "lp":
         encoder, labels = encoder.to(device), labels.to(device)
-        answers, epochs, kept = linear_probes(config, encoder, imu, labels, cells, num_classes, keep)
+        predicted, epochs, kept = linear_probes(config, encoder, imu, labels, cells, num_classes, keep)
     else:
         scratch = config.mode == "supervised"
         make_encoder = partial(build_imu_encoder, training) if scratch else partial(copy.deepcopy, encoder)
-        answers, epochs, kept = trained_whole(config, make_encoder, imu, labels, cells, num_classes, keep, device)
+        predicted, epochs, kept = trained_whole(config, make_encoder, imu, labels, cells, num_classes, keep, device)
     folds = len(protocol.draws)
-    predictions = {n: answers[i * folds : (i + 1) * folds] for i, n in enumerate(config.shots)}
+    predictions = {n: predicted[i * folds : (i + 1) * folds] for i, n in enumerate(config.shots)}
     chosen = {str(n): epochs[i * folds : (i + 1) * folds] for i, n in enumerate(config.shots)}
 
     name = config.run_name or default_name("downstream", config.mode, config.dataset)
@@ -105,7 +99,7 @@ def main(argv: list[str] | None = None) -> Path:
         "checkpoint": facts,
         "seen_in_pretraining": seen,
         "model": training.model,
-        "encoder": "random" if config.drawn_anew else "pretrained",
+        "encoder": "random" if config.from_scratch else "pretrained",
         "mode": config.mode,
         "imu_pooling": pooling,
         "selected_epochs": chosen if config.select_samples else None,
@@ -116,7 +110,7 @@ def main(argv: list[str] | None = None) -> Path:
         "config": public_settings(config.model_dump()),
         "seconds": round(time.perf_counter() - started, 2),
     }
-    write_answers(folder / "answers.csv", protocol, predictions)
+    write_predictions(folder / "predictions.csv", protocol, predictions)
     write_json(folder / "results.json", results)
     draw_pictures(folder, results)
     if config.save_model:
@@ -128,7 +122,7 @@ def main(argv: list[str] | None = None) -> Path:
 
 
 def build_encoder(config: DownstreamConfig) -> tuple[nn.Module, TrainConfig]:
-    """The IMU encoder and the config of its training; with ``--random_weights`` the weights are drawn anew.
+    """The IMU encoder and the config of its training; with ``--random_weights`` its weights are drawn at random.
 
     Without a checkpoint it is the method's own architecture, with the default settings of train.py.
     """
@@ -140,7 +134,7 @@ def build_encoder(config: DownstreamConfig) -> tuple[nn.Module, TrainConfig]:
             raise checkpoint.CheckpointError(
                 f"{config.checkpoint}: was trained as {training.model}, not {config.model}: leave --model out"
             )
-    return (build_imu_encoder(training) if config.drawn_anew else encoder), training
+    return (build_imu_encoder(training) if config.from_scratch else encoder), training
 
 
 Trained = tuple[nn.Module, Tensor, Tensor]  # encoder, weight (K, D), bias (K,)
@@ -155,7 +149,7 @@ def linear_probes(
     num_classes: int,
     keep: int,
 ) -> tuple[list[np.ndarray], list[int], Trained]:
-    """A linear layer on the frozen encoder for every cell, all trained together: held-out answers, and epochs."""
+    """A linear layer on the frozen encoder for every cell, all trained together: held-out predictions, and epochs."""
     embeddings = embed_imu(encoder, imu)
     heads = train_linear_heads(
         embeddings,
@@ -171,11 +165,11 @@ def linear_probes(
         select=[cell.select for cell in cells],
         least_lr=config.least_lr,
     )
-    answers = []
+    predictions = []
     for head, cell in enumerate(cells):
         held_out = embeddings[cell.test.to(embeddings.device)]
-        answers.append(heads.logits(head, held_out).argmax(1).cpu().numpy())
-    return answers, heads.epochs, (encoder, heads.weight[keep], heads.bias[keep])
+        predictions.append(heads.logits(head, held_out).argmax(1).cpu().numpy())
+    return predictions, heads.epochs, (encoder, heads.weight[keep], heads.bias[keep])
 
 
 def trained_whole(
@@ -188,7 +182,7 @@ def trained_whole(
     keep: int,
     device: torch.device,
 ) -> tuple[list[np.ndarray], list[int], Trained]:
-    """Encoder and linear layer trained anew for every cell: held-out answers, and epochs."""
+    """Encoder and linear layer trained for every cell by itself: held-out predictions, and epochs."""
     logits, epochs, kept = finetune_grid(
         make_encoder,
         imu,
@@ -205,7 +199,7 @@ def trained_whole(
         weight_decay=config.weight_decay,
         least_lr=config.least_lr,
     )
-    return [answer.argmax(1).numpy() for answer in logits], epochs, kept
+    return [scores.argmax(1).numpy() for scores in logits], epochs, kept
 
 
 def positions(used: np.ndarray, windows: np.ndarray) -> Tensor:

@@ -4,10 +4,10 @@
 
 The protocol of the paper's section 3.3: a few labelled videos per class are embedded by the video encoder (prototypes),
 every IMU window ranks the classes by its nearest prototype, and metrics are averaged over five random 80 % of each
-class. No window of a recording that gave a prototype is asked about, nor of a copy of it under another name. A dataset
+class. No window of a recording that gave a prototype is a query, nor one of a copy of it under another name. A dataset
 without video (PD) takes its prototypes from another one through a class map. With ``--direction video_to_imu`` labelled
-IMU windows are the prototypes, and video windows ask. Writes runs/<name>/ with results.json, prototypes.json,
-answers.csv and confusion.png.
+IMU windows are the prototypes, and video windows the queries. Writes runs/<name>/ with results.json, prototypes.json,
+predictions.csv and confusion.png.
 """
 
 from configs.evaluation import ZeroshotConfig
@@ -15,7 +15,7 @@ from configs.load import dump, parse
 from configs.training import TrainConfig
 
 if __name__ == "__main__":
-    parse(ZeroshotConfig)  # --help and mistakes are answered before anything slow is imported
+    parse(ZeroshotConfig)  # --help and mistakes are dealt with before anything slow is imported
 
 import csv
 import sys
@@ -109,8 +109,8 @@ def main(argv: list[str] | None = None) -> Path:
             f"no query is left of {empty}: its recordings gave prototypes; use fewer --prototypes_per_class, "
             "or leave it out with --classes"
         )
-    asks, answers = ("IMU", "video") if to_video else ("video", "IMU")
-    numbers = f"{len(queries)} {asks} queries of {len(classes)} classes, {len(prototypes)} {answers} prototypes"
+    query, prototype = ("IMU", "video") if to_video else ("video", "IMU")
+    numbers = f"{len(queries)} {query} queries of {len(classes)} classes, {len(prototypes)} {prototype} prototypes"
     print(f"{config.dataset}: {numbers}")
     if column := paper_column(classes):
         print(column)
@@ -165,7 +165,7 @@ def main(argv: list[str] | None = None) -> Path:
         folder / "prototypes.json",
         {c: prototypes.ids(np.flatnonzero(owner[prototypes.label] == k)) for k, c in enumerate(classes)},
     )
-    write_answers(folder / "answers.csv", queries, predicted)
+    write_predictions(folder / "predictions.csv", queries, predicted)
     write_json(folder / "results.json", results)
     plot_confusion(confusion, classes, folder / "confusion.png", zero_shot_title(results))
     if config.report:
@@ -174,14 +174,14 @@ def main(argv: list[str] | None = None) -> Path:
     return folder
 
 
-def write_answers(path: Path, queries: Windows, predicted: np.ndarray) -> None:
-    """Write the answer to every query, for statistics over people and windows."""
+def write_predictions(path: Path, queries: Windows, predicted: np.ndarray) -> None:
+    """Write the prediction for every query, for statistics over people and windows."""
     with open(path, "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["window", "subject", "session", "truth", "predicted"])
         for i, name in enumerate(queries.ids()):
-            answer = (queries.classes[queries.label[i]], queries.classes[predicted[i]])
-            table.writerow([name, queries.subject[i], queries.session[i], *answer])
+            classes = (queries.classes[queries.label[i]], queries.classes[predicted[i]])
+            table.writerow([name, queries.subject[i], queries.session[i], *classes])
 
 
 def prototype_classes(

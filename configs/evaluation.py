@@ -54,7 +54,7 @@ class FewShotConfig(EvaluationConfig):
         WINDOW_S, gt=0, help="from one window to the next, seconds, a multiple of 0.1; below 5 they overlap"
     )
     label_share: float = setting(
-        1.0, gt=0.5, le=1, help="share of a window that a label must cover, for events that are shorter than windows"
+        1.0, gt=0.5, le=1, help="fraction of a window that a label must cover, for events that are shorter than windows"
     )
 
     same = (("train_samples", "shots"), ("shots", "train_samples"))
@@ -165,16 +165,16 @@ class DownstreamConfig(FewShotConfig):
         return LEAST_LR if self.lr_schedule == "cosine" else None
 
     @property
-    def drawn_anew(self) -> bool:
-        """Whether the encoder's weights are drawn, and none of a checkpoint is used."""
+    def from_scratch(self) -> bool:
+        """Whether the encoder's weights are drawn at random, and none of a checkpoint is used."""
         return self.random_weights or self.mode == "supervised"
 
 
-class HandmadeConfig(FewShotConfig):
+class HandcraftedConfig(FewShotConfig):
     """python -m scripts.handcrafted"""
 
     program = "python -m scripts.handcrafted"
-    summary = "Few-shot evaluation without any encoder: hand-made features and a random forest, on the same draws."
+    summary = "Few-shot evaluation without any encoder: handcrafted features and a random forest, on the same draws."
 
     trees: PositiveInt = setting(500, help="trees of the forest")
     num_workers: int = setting(0, ge=0, help="threads; 0 takes every core")
@@ -201,12 +201,12 @@ class ZeroshotConfig(EvaluationConfig):
     prototypes_from: FolderName | None = setting(None, help="dataset of the prototypes; default: --dataset")
     class_map: Path | None = setting(None, help="YAML: class of --dataset -> class of --prototypes_from")
     direction: Literal["imu_to_video", "video_to_imu"] = setting(
-        "imu_to_video", help="imu_to_video: IMU windows ask, labelled videos answer (paper); video_to_imu: the reverse"
+        "imu_to_video", help="imu_to_video: IMU queries, video prototypes (paper); video_to_imu: the reverse"
     )
-    prototypes_per_class: PositiveInt = setting(10, help="labelled windows per class that answer")
+    prototypes_per_class: PositiveInt = setting(10, help="labelled windows per class that are prototypes")
     prototype: Literal["nearest", "mean"] = setting("nearest", help="class score: best prototype, or their mean")
     bootstraps: PositiveInt = setting(5, help="repetitions; mean and std are over them")
-    bootstrap_share: float = setting(0.8, gt=0, le=1, help="share of each class's query windows in a repetition")
+    bootstrap_share: float = setting(0.8, gt=0, le=1, help="fraction of each class's query windows in a repetition")
     batch_size: PositiveInt = setting(64, help="windows embedded at a time")
     num_workers: PositiveInt = setting(2, help="threads that decode frames")
 

@@ -21,7 +21,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from configs.base import Config, FolderName
-from configs.evaluation import DownstreamConfig, HandmadeConfig, ZeroshotConfig
+from configs.evaluation import DownstreamConfig, HandcraftedConfig, ZeroshotConfig
 from configs.load import ConfigError, load, read_yaml
 from configs.training import TrainConfig
 
@@ -29,11 +29,11 @@ SCHEMAS: dict[str, type[Config]] = {
     "train": TrainConfig,
     "downstream": DownstreamConfig,
     "zeroshot": ZeroshotConfig,
-    "handmade": HandmadeConfig,
+    "handcrafted": HandcraftedConfig,
 }
 
 Approach = Literal["ours", "imu_only", "imu2clip", "softmax", "conv_gru", "clip"]
-Baseline = Literal["random", "supervised", "handmade"]
+Baseline = Literal["random", "supervised", "handcrafted"]
 Values = dict[str, bool | int | float | str | list[str] | list[int]]
 
 
@@ -106,7 +106,7 @@ class PlannedRun:
     """
 
     name: str
-    command: Literal["train", "downstream", "zeroshot", "handmade"]
+    command: Literal["train", "downstream", "zeroshot", "handcrafted"]
     file: Path
     values: dict[str, Any]
     needs: tuple[str, ...]
@@ -176,8 +176,8 @@ def _evaluation_runs(study: Study, name: str, evaluation: Evaluation, roots: dic
         command = "zeroshot" if zero_shot else "downstream"
         listed.append(planned(command, source, encoder, (source,), part.approach, part.dataset))
     for baseline in evaluation.baselines:
-        if baseline == "handmade":
-            listed.append(planned("handmade", baseline, {}, (), baseline, None))
+        if baseline == "handcrafted":
+            listed.append(planned("handcrafted", baseline, {}, (), baseline, None))
             continue
         # the first encoder's architecture and normalisation, with random weights
         first = sources[0] if sources else next(iter(study.pretraining))

@@ -31,7 +31,7 @@ _CHUNK = 1024  # windows at a time: memory does not grow with their number
 _CONSTANT = 1e-8  # in m/s² or rad/s: a standard deviation below it is rounding
 
 
-def handmade_features(imu: np.ndarray) -> np.ndarray:
+def handcrafted_features(imu: np.ndarray) -> np.ndarray:
     """Features of windows, in the order of ``FEATURES``.
 
     Per signal: mean, standard deviation, extremes, quartiles, root mean square; root mean square of the derivative

@@ -3,7 +3,7 @@
     python -m scripts.export --checkpoint runs/NAME/checkpoints/last.pt --out encoder.safetensors
 
 The file holds its weights, the settings that rebuild it and what it was trained on, and no video weights.
-``downstream.py --checkpoint encoder.safetensors`` gives the answers that it gives with the whole checkpoint.
+``downstream.py --checkpoint encoder.safetensors`` gives the predictions that it gives with the whole checkpoint.
 """
 
 import sys

@@ -1,9 +1,9 @@
-"""Few-shot evaluation without an encoder: hand-made features of each window and a random forest.
+"""Few-shot evaluation without an encoder: handcrafted features of each window and a random forest.
 
     python -m scripts.handcrafted --config configs/downstream/classyglass.yaml --report
 
-It learns from the windows, and answers the windows, that ``downstream.py`` has for the same settings, so that it is a
-row of the same table. Writes runs/<name>/ with results.json, draws.json and answers.csv.
+It learns from the same windows as ``downstream.py`` with the same settings, and predicts the same windows, so that it
+is a row of the same table. Writes runs/<name>/ with results.json, draws.json and predictions.csv.
 """
 
 import sys
@@ -14,18 +14,12 @@ import numpy as np
 import torch
 from sklearn.ensemble import RandomForestClassifier
 
-from configs.evaluation import HandmadeConfig
+from configs.evaluation import HandcraftedConfig
 from configs.load import dump, parse
-from datasets.protocols.few_shot import (
-    build_protocol,
-    cell_seed,
-    describe,
-    few_shot_results,
-    write_answers,
-    write_protocol,
-)
+from datasets.protocols.few_shot import build_protocol, cell_seed
+from datasets.protocols.few_shot_results import describe, few_shot_results, write_predictions, write_protocol
 from datasets.protocols.leakage import NOT_SEEN
-from models.handcrafted import handmade_features
+from models.handcrafted import handcrafted_features
 from utils.progress_bar import progress
 from utils.results import public_settings
 from utils.run import commit, default_name, open_run, seed_everything, write_json
@@ -34,13 +28,13 @@ from utils.tables import few_shot_tables
 
 def main(argv: list[str] | None = None) -> Path:
     """Run the evaluation; returns the run's folder."""
-    config = parse(HandmadeConfig, argv)
+    config = parse(HandcraftedConfig, argv)
     started = time.perf_counter()
     seed_everything(config.seed)
     protocol = build_protocol(config)
     windows, used = protocol.windows, protocol.used
     print(describe(protocol))
-    features = handmade_features(windows.imu(used, "none"))
+    features = handcrafted_features(windows.imu(used, "none"))
     predictions = {}
     for shots in progress(config.shots, total=len(config.shots), desc="forests", unit="number of shots"):
         predictions[shots] = []
@@ -51,15 +45,15 @@ def main(argv: list[str] | None = None) -> Path:
             forest.fit(features[np.searchsorted(used, train)], windows.label[train])
             predictions[shots].append(forest.predict(features[np.searchsorted(used, draw.test)]))
 
-    name = config.run_name or default_name("handmade", config.dataset)
+    name = config.run_name or default_name("handcrafted", config.dataset)
     folder = open_run(config.runs_root / name, dump(config), torch.device("cpu"))
     results = {
-        "command": "handmade",
+        "command": "handcrafted",
         "checkpoint": None,
         "seen_in_pretraining": NOT_SEEN,
         "model": "random forest",
-        "encoder": "hand-made features",
-        "mode": "handmade",
+        "encoder": "handcrafted features",
+        "mode": "handcrafted",
         "imu_pooling": None,
         "selected_epochs": None,
         **few_shot_results(protocol, predictions),
@@ -69,7 +63,7 @@ def main(argv: list[str] | None = None) -> Path:
         "config": public_settings(config.model_dump()),
         "seconds": round(time.perf_counter() - started, 2),
     }
-    write_answers(folder / "answers.csv", protocol, predictions)
+    write_predictions(folder / "predictions.csv", protocol, predictions)
     write_json(folder / "results.json", results)
     if config.report:
         print(few_shot_tables(results))
@@ -81,4 +75,4 @@ if __name__ == "__main__":
     try:
         main()
     except (OSError, ValueError) as problem:
-        sys.exit(f"{HandmadeConfig.program}: {problem}")
+        sys.exit(f"{HandcraftedConfig.program}: {problem}")

@@ -75,9 +75,9 @@ def zero_shot_part(mean: float, num_classes: int, simulated: bool) -> dict:
     }
 
 
-def measured(truth: np.ndarray, answers: list[np.ndarray], num_classes: int, windows: str) -> dict:
+def measured(truth: np.ndarray, predictions: list[np.ndarray], num_classes: int, windows: str) -> dict:
     """One number of shots."""
-    metrics = metrics_over_draws([truth] * len(answers), answers, num_classes)
+    metrics = metrics_over_draws([truth] * len(predictions), predictions, num_classes)
     same = {"windows_sha256": windows}
     return metrics | same | {"interval": interval(metrics["balanced_accuracy"]["mean"])}
 
@@ -99,14 +99,14 @@ def few_shot_part(planned: PlannedRun, accuracy: Accuracy, config: dict, folder:
                 [shots, draw, f"rec{k % SESSIONS}@{draw}-{k}", "", f"day{k % SESSIONS}", names[t], names[p]]
                 for k, (t, p) in enumerate(zip(truth, predicted, strict=True))
             ]
-    with open(folder / "answers.csv", "w", newline="") as file:
+    with open(folder / "predictions.csv", "w", newline="") as file:
         csv.writer(file).writerows([["shots", "draw", "window", "subject", "session", "truth", "predicted"], *rows])
     windows = f"{planned.dataset_role} {config['split']} {config['shots']}"
     return {
-        "encoder": {"random": "random", "supervised": "random", "handmade": "hand-made features"}.get(
+        "encoder": {"random": "random", "supervised": "random", "handcrafted": "handcrafted features"}.get(
             planned.approach, "pretrained"
         ),
-        "mode": config.get("mode", "handmade"),
+        "mode": config.get("mode", "handcrafted"),
         "split": config["split"],
         "groups": "window",
         "held_out_per_class": HELD_OUT,

@@ -188,8 +188,8 @@ def compared(root: Path) -> Comparison:
                 found.look_up("logged-values", name, "")
         if (run / "draws.json").exists():
             found.json(run / "draws.json", "drawsjson")
-        if (run / "answers.csv").exists():
-            found.csv(run / "answers.csv", "answerscsv", command)
+        if (run / "predictions.csv").exists():
+            found.csv(run / "predictions.csv", "predictionscsv", command)
     files = {"pretrain": "runs/train/checkpoints/last.pt", "classifier": "classifier.pt", "encoder": "encoder.pt"}
     for kind, name in files.items():
         payload = torch.load(root / name, weights_only=True)

@@ -1,4 +1,4 @@
-"""The few-shot protocol as a whole: what it writes, what it refuses, and that an answer known beforehand comes out."""
+"""The few-shot protocol as a whole: what it writes, what it refuses, and that a result known beforehand comes out."""
 
 import json
 from dataclasses import replace
@@ -64,7 +64,15 @@ def test_results_hold_all_that_is_needed(world, tmp_path, capsys):
     flags = f"--checkpoint {world}/last.pt --shots 2 5 --draws 4 --seed 3 --report"
     folder, results = run(world, tmp_path, flags)
     assert {p.name for p in folder.iterdir()} == {
-        *("results.json", "draws.json", "answers.csv", "config.yaml", "environment.json", "confusion.png", "shots.png")
+        *(
+            "results.json",
+            "draws.json",
+            "predictions.csv",
+            "config.yaml",
+            "environment.json",
+            "confusion.png",
+            "shots.png",
+        )
     }
     assert results["simulated"] is True and results["dataset"]["name"] == "toy"
     assert results["checkpoint"]["file"] == "last.pt" and results["checkpoint"]["epoch"] == 1
@@ -80,10 +88,10 @@ def test_results_hold_all_that_is_needed(world, tmp_path, capsys):
         assert row["recall"] == pytest.approx((np.diag(confusion) / 32).tolist())
         assert len(row["balanced_accuracy"]["values"]) == 4
         assert row["balanced_accuracy"]["mean"] == pytest.approx(np.mean(row["recall"]))  # equally many in every draw
-    answers = pd.read_csv(folder / "answers.csv")
-    assert len(answers) == 2 * 4 * 3 * 8
+    predictions = pd.read_csv(folder / "predictions.csv")
+    assert len(predictions) == 2 * 4 * 3 * 8
     held_out = json.loads((folder / "draws.json").read_text())["draws"][2]["held_out"]
-    third = answers[(answers.shots == 5) & (answers.draw == 2)]
+    third = predictions[(predictions.shots == 5) & (predictions.draw == 2)]
     assert {c: third[third.truth == c].window.tolist() for c in CLASSES} == held_out
     recalls = [(third[third.truth == c].predicted == c).mean() for c in CLASSES]
     assert results["shots"]["5"]["balanced_accuracy"]["values"][2] == pytest.approx(np.mean(recalls))
@@ -276,7 +284,7 @@ def test_overlapping_windows_of_short_events(world, tmp_path):
     folder, results = run(world, tmp_path, flags)
     plain = list_windows(open_store(world / "data", "toy"), labelled=True)
     assert sum(results["windows_per_class"]) == 4 * len(plain)  # 16 starts instead of 4 in 20 s
-    subjects = pd.read_csv(folder / "answers.csv").groupby("draw")["subject"].unique()
+    subjects = pd.read_csv(folder / "predictions.csv").groupby("draw")["subject"].unique()
     drawn = json.loads((folder / "draws.json").read_text())["draws"]
     for draw, held_out in subjects.items():
         learnt = {window.split("@")[0] for windows in drawn[draw]["shots"].values() for window in windows}
@@ -289,9 +297,9 @@ def test_overlapping_windows_of_short_events(world, tmp_path):
 def test_each_person_in_turn(world, tmp_path, knowing):
     flags = f"--checkpoint {world}/last.pt --shots 3 6 --draws 2 --split leave_one_group_out"
     folder, results = run(world, tmp_path, flags)
-    answers = pd.read_csv(folder / "answers.csv")
+    predictions = pd.read_csv(folder / "predictions.csv")
     windows = list_windows(open_store(world / "data", "toy"), labelled=True)
-    for _, own in answers.groupby(["shots", "draw"]):
+    for _, own in predictions.groupby(["shots", "draw"]):
         assert sorted(own.window) == sorted(windows.ids())  # every window is asked about once in a draw
     assert results["groups"] == "subject, each held out in turn" and results["held_out_per_class"] is None
     assert len(results["shots"]["3"]["balanced_accuracy"]["values"]) == 2
@@ -338,7 +346,7 @@ def test_results_say_what_pretraining_has_seen_and_no_folder(world, tmp_path, ca
     printed = capsys.readouterr().out
     assert "WARNING: the encoder was pretrained on this dataset" in printed and "Seen before" in printed
     assert not run(world, tmp_path / "b", flags, "--random_weights")[1]["seen_in_pretraining"]["seen"]
-    for file in ("results.json", "draws.json", "answers.csv"):
+    for file in ("results.json", "draws.json", "predictions.csv"):
         assert str(world) not in (folder / file).read_text() and str(tmp_path) not in (folder / file).read_text()
     assert results["config"]["checkpoint"] == "last.pt"
 

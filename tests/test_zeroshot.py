@@ -1,4 +1,4 @@
-"""The zero-shot protocol as a whole: known answers, no leak, prototypes of another dataset, refusals."""
+"""The zero-shot protocol as a whole: known predictions, no leak, prototypes of another dataset, refusals."""
 
 import json
 import shutil
@@ -53,23 +53,23 @@ def run(world, tmp_path, *words):
 
 
 class Seen:
-    """Stands in for the encoders; keeps the windows it was given and answers by a function of their labels."""
+    """Stands in for the encoders; keeps the windows it was given and embeds them by a function of their labels."""
 
-    def __init__(self, monkeypatch, answer):
+    def __init__(self, monkeypatch, vector):
         monkeypatch.setattr(zeroshot, "embed_imu", lambda model, windows, *_: self.embed("imu", windows))
         monkeypatch.setattr(zeroshot, "embed_video", lambda model, windows, *_: self.embed("video", windows))
-        self.answer = answer
+        self.vector = vector
 
     def embed(self, side, windows):
         setattr(self, side, windows)
-        return torch.stack([self.answer(side, windows.classes[k]) for k in windows.label])
+        return torch.stack([self.vector(side, windows.classes[k]) for k in windows.label])
 
 
 def test_encoders_that_know_get_everything_right_and_no_recording_is_on_both_sides(world, tmp_path, monkeypatch):
     seen = Seen(monkeypatch, lambda side, name: torch.eye(3)[CLASSES.index(name)])
     folder, results = run(world, tmp_path)
     assert {p.name for p in folder.iterdir()} == {
-        *("results.json", "prototypes.json", "answers.csv", "config.yaml", "environment.json", "confusion.png")
+        *("results.json", "prototypes.json", "predictions.csv", "config.yaml", "environment.json", "confusion.png")
     }
     assert {name: value["mean"] for name, value in results["metrics"].items()} == {
         **{"balanced_accuracy": 1.0, "macro_f1": 1.0, "mrr": 1.0, "r@1": 1.0, "r@3": 1.0}
@@ -107,7 +107,7 @@ def test_prototypes_of_another_dataset_through_a_class_map(world, tmp_path, monk
     assert len(names) == 16 and names.count("walking") == 8
 
 
-def test_video_asks_and_imu_answers(world, tmp_path, monkeypatch, capsys):
+def test_video_queries_and_imu_prototypes(world, tmp_path, monkeypatch, capsys):
     seen = Seen(monkeypatch, lambda side, name: torch.eye(3)[CLASSES.index(name)])
     folder, results = run(world, tmp_path, "--direction video_to_imu --report")
     assert results["direction"] == "video_to_imu" and results["metrics"]["r@1"]["mean"] == 1.0
@@ -117,8 +117,8 @@ def test_video_asks_and_imu_answers(world, tmp_path, monkeypatch, capsys):
     assert not set(seen.imu.recording) & set(seen.video.recording)
     printed = capsys.readouterr().out
     assert "video queries" in printed and "12 IMU prototypes" in printed and "zero-shot from video to IMU" in printed
-    answers = pd.read_csv(folder / "answers.csv")
-    assert answers.window.tolist() == seen.video.ids() and (answers.truth == answers.predicted).all()
+    predictions = pd.read_csv(folder / "predictions.csv")
+    assert predictions.window.tolist() == seen.video.ids() and (predictions.truth == predictions.predicted).all()
 
 
 def test_the_interval_is_over_the_people_who_asked(world, tmp_path, monkeypatch):
@@ -164,14 +164,14 @@ def test_real_encoders_rank_as_one_window_at_a_time_does(world, tmp_path, direct
     def imu(name):
         return model.embed_imu(torch.from_numpy(windows.imu(np.array([position[name]]), CONFIG.normalize)))[0]
 
-    ask, answer = (imu, video) if direction == "imu_to_video" else (video, imu)
+    query, prototype = (imu, video) if direction == "imu_to_video" else (video, imu)
     with torch.no_grad():
-        z_prototypes = {c: [answer(name) for name in ids] for c, ids in prototypes.items()}
+        z_prototypes = {c: [prototype(name) for name in ids] for c, ids in prototypes.items()}
         hits, ranks = [], []
         for name, i in position.items():
             if name.split("@")[0] in used:
                 continue
-            z = ask(name)
+            z = query(name)
             best = [max(float(z @ v) for v in z_prototypes[c]) for c in windows.classes]
             label = int(windows.label[i])
             ranks.append(1 + sum(b > best[label] for b in best))

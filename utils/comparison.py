@@ -46,7 +46,7 @@ def compare_runs(a: Path, b: Path, shots: int | None = None, seed: int = 0) -> R
     """Compare two finished runs of downstream.py or scripts.handcrafted (or two of zeroshot.py).
 
     Args:
-        a, b: run folders, with results.json and answers.csv.
+        a, b: run folders, with results.json and predictions.csv.
         shots: number of shots that both have; None for zero-shot.
 
     Raises:
@@ -104,10 +104,10 @@ def _row(folder: Path, results: dict, shots: int) -> dict:
 def _predictions(folder: Path, shots: int | None) -> dict[tuple[str, str], tuple[str, str, str]]:
     """For each draw and window: true class, group, prediction."""
     try:
-        with open(folder / "answers.csv", newline="", encoding="utf-8") as file:
+        with open(folder / "predictions.csv", newline="", encoding="utf-8") as file:
             rows = [row for row in csv.DictReader(file) if shots is None or int(row["shots"]) == shots]
     except OSError as error:
-        raise ComparisonError(f"{folder}: its answers.csv cannot be read ({error.strerror})") from error
+        raise ComparisonError(f"{folder}: its predictions.csv cannot be read ({error.strerror})") from error
     return {
         (row.get("draw", ""), row["window"]): (row["truth"], _group(row["subject"], row["session"]), row["predicted"])
         for row in rows

@@ -56,8 +56,8 @@ def encoder_origin(results: dict[str, Any]) -> str:
 
 def few_shot_method(results: dict[str, Any]) -> str:
     """How the classes were learnt, without the dataset that they were learnt on."""
-    if results["command"] == "handmade":
-        return "random forest on hand-made features"
+    if results["command"] == "handcrafted":
+        return "random forest on handcrafted features"
     standardized = " on standardised embeddings" if results["config"]["standardize"] else ""
     pooling = results["imu_pooling"]  # conv_gru has none
     model = f"{results['model']} ({pooling})" if pooling else results["model"]

@@ -9,7 +9,7 @@ import numpy as np
 
 from datasets.protocols.splits import SplitError, remedy
 
-HELD_OUT_GROUPS = 0.25  # share of the groups that a division by groups aims to hold out
+HELD_OUT_GROUPS = 0.25  # fraction of the groups that a division by groups aims to hold out
 # Shots per class that a division leaves room for, however few are asked for: the first of these that most divisions
 # can. Runs with 10 and with 100 shots (the paper's most) then hold out the same groups. People are few, so that each
 # step of room costs some who could be held out; recordings are many.

@@ -1,16 +1,10 @@
-"""The few-shot protocol: which windows, learnt from and measured on how, and what every such result says of them.
+"""The few-shot protocol: which windows are learnt from and which are held out.
 
-Whatever answers, a probe of an encoder or a forest on hand-made features, answers the same windows. Letters: W windows,
-K classes.
+A probe of an encoder and a forest on handcrafted features predict the classes of the same windows. Letter: W windows.
 """
 
-import csv
-import hashlib
-import json
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -28,18 +22,11 @@ from datasets.protocols.splits import (
     centre_windows,
     draw_windows,
     groups_of,
-    paper_column,
     resolve_classes,
     small_classes,
 )
 from datasets.store import Store, open_store
 from datasets.windows import Windows, list_windows
-from utils.metrics import classification_chance, majority_baseline, metrics_over_draws
-from utils.results import interval_over_groups
-from utils.run import write_json
-from utils.tables import shortened_classes, siblings_between
-
-Predictions = dict[int, list[np.ndarray]]  # by number of shots, for each draw (fold) its held-out windows' answers
 
 
 @dataclass(frozen=True)
@@ -57,8 +44,8 @@ class Protocol:
         groups: (W,) subject or session of each window; None if some window has neither.
         dropped: classes left out for want of windows, and why.
         copies: pairs of windows with the same samples that a split by windows let on both sides.
-        siblings: share of the held-out windows of whose recording another is among the most shots; 0 unless the split
-            is by windows.
+        siblings: fraction of the held-out windows of whose recording another is among the most shots; 0 unless the
+            split is by windows.
     """
 
     windows: Windows
@@ -179,97 +166,3 @@ def cell_seed(seed: int, draw: Draw, shots: int) -> int:
     """The seed of what learns from these shots of this draw (fold): the same whatever else is asked for."""
     fold = [zlib.crc32(draw.held_out_groups[0].encode())] if draw.is_fold else []
     return int(np.random.SeedSequence([seed, draw.number, shots, *fold]).generate_state(1)[0])
-
-
-def describe(protocol: Protocol) -> str:
-    """What is measured, and what a reader must know of it, in lines."""
-    windows, leaks = protocol.windows, protocol.siblings > 0
-    draws, most = len({draw.number for draw in protocol.draws}), max(protocol.shots)
-    name = windows.store.root.name
-    lines = [
-        f"{name}: {len(windows)} windows of {len(windows.classes)} classes; {len(protocol.used)} are drawn, "
-        f"in {draws} draws x {len(protocol.shots)} numbers of shots, split by {protocol.kept_apart}"
-        + (f", {100 * protocol.siblings:.1f} % of the held-out windows with a sibling among the shots" if leaks else "")
-    ]
-    if column := paper_column([*windows.classes, *protocol.dropped]):
-        lines.append(column)
-    lines += [f"class left out: {name} ({why})" for name, why in protocol.dropped.items()]
-    lines += shortened_classes(protocol.shortened())
-    if leaks:
-        found = siblings_between(protocol.siblings, most)
-        lines.append(f"WARNING: {found}; --split recording keeps recordings apart")
-    if protocol.copies:
-        lines.append(f"WARNING: {len(protocol.copies)} held-out windows hold the same samples as windows to learn from")
-    return "\n".join(lines)
-
-
-def write_protocol(path: Path, protocol: Protocol) -> dict[str, str]:
-    """Write the windows of every draw; name and digest of the file: equal digests, equal windows."""
-    windows = protocol.windows
-    content = {"dataset": windows.store.fingerprint(), "split": protocol.split, "seed": protocol.seed}
-    content["draws"] = [draw.named(windows.classes, windows.ids()) for draw in protocol.draws]
-    write_json(path, content)
-    return {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-
-
-def write_answers(path: Path, protocol: Protocol, predictions: Predictions) -> None:
-    """Write what was answered to every held-out window of every draw, for statistics over people and windows."""
-    windows, ids = protocol.windows, protocol.windows.ids()
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["shots", "draw", "window", "subject", "session", "truth", "predicted"])
-        for shots, answers in predictions.items():
-            for draw, predicted in zip(protocol.draws, answers, strict=True):
-                for i, p in zip(draw.test, predicted, strict=True):
-                    names = (windows.subject[i], windows.session[i], windows.classes[windows.label[i]])
-                    table.writerow([shots, draw.number, ids[i], *names, windows.classes[p]])
-
-
-def few_shot_results(protocol: Protocol, predictions: Predictions) -> dict[str, Any]:
-    """What every few-shot result says, whatever answered."""
-    windows, draws = protocol.windows, protocol.draws
-    num_classes = len(windows.classes)
-    first = [t for draw, t in zip(draws, protocol.truth(), strict=True) if draw.number == 0]  # all draws hold out alike
-    support = np.bincount(np.concatenate(first), minlength=num_classes)
-    per_class = protocol.held_out
-    return {
-        "simulated": windows.store.simulated,
-        "dataset": windows.store.fingerprint(),
-        "split": protocol.split,
-        "groups": protocol.kept_apart,
-        "classes": list(windows.classes),
-        "paper_column": paper_column([*windows.classes, *protocol.dropped]),
-        "dropped_classes": protocol.dropped,
-        "shortened_classes": protocol.shortened(),
-        "windows_per_class": np.bincount(windows.label, minlength=num_classes).tolist(),
-        "held_out_per_class": per_class,
-        "held_out": "all windows of each group in turn" if per_class is None else f"{per_class} windows per class",
-        "copies_on_both_sides": protocol.copies,
-        "siblings_share": protocol.siblings,
-        "chance": classification_chance(support),
-        "majority": majority_baseline(support),
-        "shots": {str(n): _measured(n, protocol, predictions[n]) for n in protocol.shots},
-    }
-
-
-def _measured(shots: int, protocol: Protocol, answers: list[np.ndarray]) -> dict[str, Any]:
-    """Metrics over draws (folds of a draw together), their interval over groups, and a digest of the windows.
-
-    Cells of two runs compare if their digests are equal: the same windows were learnt from and answered.
-    """
-    numbers = sorted({draw.number for draw in protocol.draws})
-    truth, predicted = (
-        [np.concatenate([a for d, a in zip(protocol.draws, each, strict=True) if d.number == n]) for n in numbers]
-        for each in (protocol.truth(), answers)
-    )
-    ids = protocol.windows.ids()
-    used = [[[ids[i] for i in side] for side in (draw.train(shots), draw.test)] for draw in protocol.draws]
-    groups = None
-    if protocol.groups is not None:
-        groups = np.concatenate([protocol.groups[draw.test] for draw in protocol.draws])
-    num_classes = len(protocol.windows.classes)
-    truth_of_all, predicted_of_all = np.concatenate(truth), np.concatenate(predicted)
-    return metrics_over_draws(truth, predicted, num_classes) | {
-        "interval": interval_over_groups(truth_of_all, predicted_of_all, groups, num_classes, protocol.seed),
-        "windows_sha256": hashlib.sha256(json.dumps(used).encode()).hexdigest(),
-    }

@@ -137,8 +137,8 @@ def draw_leaving_one_group_out(
 ) -> list[Draw]:
     """Every group is held out once in every draw, with all its windows; shots come from the other groups.
 
-    A group may lack classes: it says nothing about them. The answers of all folds of a draw belong together, and
-    its balanced accuracy is that of all its answers.
+    A group may lack classes: it says nothing about them. The predictions of all folds of a draw belong together,
+    and its balanced accuracy is that of all its predictions.
 
     Args:
         groups: (W,) name of each window's group; the others as in ``draw_windows``.

@@ -31,7 +31,7 @@ def check_groups_apart(draws: Sequence[Draw], groups: np.ndarray) -> None:
 
 
 def siblings_share(draws: Sequence[Draw], recordings: np.ndarray) -> float:
-    """Share of the held-out windows, over all draws, of whose recording another window is among the shots.
+    """Fraction of the held-out windows, over all draws, of whose recording another window is among the shots.
 
     Windows of one recording lie seconds apart: who has learnt from one all but knows its neighbours. Taken at the most
     shots, so that it is what a result with fewer of them has at most.
@@ -137,7 +137,7 @@ def seen_in_pretraining(
         return {"seen": False, "windows": None, "why": why}
     other = open_store(data_root, pretrained_on)
     if other.fingerprint()["sha256"] != pretraining["sha256"]:
-        why = f"another dataset, {pretrained_on}, prepared anew since: recordings were not compared"
+        why = f"another dataset, {pretrained_on}, prepared again since: recordings were not compared"
         return {"seen": False, "windows": None, "why": why}
     known = set(other.recordings["source_hash"])
     shared = store.recordings["source_hash"].isin(known).to_numpy()[windows.recording]

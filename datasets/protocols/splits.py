@@ -161,7 +161,7 @@ def draw_windows(
     select: int = 0,
     shorten: bool = False,
 ) -> list[Draw]:
-    """Draw windows one by one: windows of one recording may fall on both sides (``leaks.siblings_share``: how many).
+    """Draw windows one by one: windows of one recording may fall on both sides (``leakage.siblings_share``: how many).
 
     The held-out windows and the first n shots of a draw do not depend on ``shots``, ``select`` or the number of draws.
 

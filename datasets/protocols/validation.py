@@ -8,24 +8,24 @@ from configs.constants import IMU_RATE_HZ, WINDOW_S
 from datasets.windows import Windows
 
 
-def hold_out(windows: Windows, share: float, most: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def hold_out(windows: Windows, fraction: float, most: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Divide windows so that no unit is on both sides, and no more are held out than the report reads.
 
     The unit is the session; where sessions are unknown the subject, else the raw recording. Of recordings that show
-    one activity each it is always the raw recording, and every class gives at most its share: in MMEA a session is a
-    day, on which most recordings of a class may have been made.
+    one activity each it is always the raw recording, and every class gives at most that fraction: in MMEA a session
+    is a day, on which most recordings of a class may have been made.
 
     Units come in random order, and each that still fits is held out. If all are larger than what is wanted, the
     smallest is; what of it exceeds ``most`` is then neither trained on nor read.
 
     Args:
-        share: of the windows (of each class), held out at most.
+        fraction: of the windows (of each class), held out at most.
         most: windows held out at most, of all.
         seed: decides the draw.
 
     Returns:
         Positions of the training windows and of the held-out windows, increasing. The latter are empty where
-        ``share`` is 0 or there is only one unit.
+        ``fraction`` is 0 or there is only one unit.
 
     Raises:
         ValueError: if the signal of a held-out window holds what is no number: there would be no report.
@@ -35,10 +35,10 @@ def hold_out(windows: Windows, share: float, most: int, seed: int) -> tuple[np.n
     _, first, unit, sizes = np.unique(
         _units(windows, label), return_index=True, return_inverse=True, return_counts=True
     )
-    if share == 0 or len(sizes) < 2:
+    if fraction == 0 or len(sizes) < 2:
         return everything, everything[:0]
     stratum = np.unique(label, return_inverse=True)[1]
-    room = np.floor(min(share, most / len(windows)) * np.bincount(stratum) + 1e-9).astype(int)
+    room = np.floor(min(fraction, most / len(windows)) * np.bincount(stratum) + 1e-9).astype(int)
     stratum_of_unit = stratum[first]
     rng = np.random.default_rng(seed)
     order, chosen = rng.permutation(len(sizes)), np.zeros(len(sizes), dtype=bool)

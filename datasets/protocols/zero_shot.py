@@ -73,8 +73,8 @@ def queries_without(recordings: np.ndarray, of_prototypes: np.ndarray) -> np.nda
     return np.flatnonzero(~np.isin(recordings, of_prototypes))
 
 
-def bootstrap(labels: np.ndarray, num_classes: int, share: float, repetitions: int, seed: int) -> list[np.ndarray]:
-    """For each repetition the positions of a random share of each class's queries, drawn without replacement.
+def bootstrap(labels: np.ndarray, num_classes: int, fraction: float, repetitions: int, seed: int) -> list[np.ndarray]:
+    """For each repetition the positions of a random fraction of each class's queries, drawn without replacement.
 
     The paper bootstraps 80 % of the samples of each class. Drawn without replacement, so that no window counts twice.
 
@@ -86,7 +86,7 @@ def bootstrap(labels: np.ndarray, num_classes: int, share: float, repetitions: i
         parts = []
         for k in range(num_classes):
             own = np.flatnonzero(labels == k)
-            size = max(1, round(share * len(own))) if len(own) else 0
+            size = max(1, round(fraction * len(own))) if len(own) else 0
             parts.append(np.random.default_rng([seed, repetition, k]).permutation(own)[:size])
         result.append(np.sort(np.concatenate(parts)))
     return result

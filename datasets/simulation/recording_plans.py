@@ -142,7 +142,7 @@ def plan_pd(windows_per_class: int, seed: int) -> list[Take]:
             turn = sum(take.person == patient and take.script[0][0] == name for take in takes)
             stem = f"P{patient + 1:02d}/{name}/{name}_{turn + 1:02d}"
             duration_s = windows * 5 + float(rng.uniform(0.4, 2.5))
-            device = patient * 100 + turn  # strapped on anew for every round of recordings
+            device = patient * 100 + turn  # strapped on again for every round of recordings
             takes.append(Take("pd", len(takes), patient, device, patient, ((name, 0.0),), duration_s, stem))
             left, patient = left - windows, (patient + 1) % PD_PATIENTS
     return takes

@@ -163,7 +163,7 @@ def walk(
     """Steer the feet: along the stairs for the stairs and to their foot just before, else freely, away from walls.
 
     Returns:
-        (K, 2) path of the feet in m, (K,) heading in rad, and (K,) the share of the wanted speed that was possible,
+        (K, 2) path of the feet in m, (K,) heading in rad, and (K,) the fraction of the wanted speed that was possible,
         at KNOT_HZ.
     """
     every, dt = KNOT_HZ // PATH_HZ, 1 / PATH_HZ
@@ -244,7 +244,7 @@ def wear(
     """The trajectory of the device: feet - pelvis - trunk - neck - head, a chain of rigid links.
 
     Args:
-        motion: {channel: (K,)}; path: (K, 2) m; heading: (K,) rad; stride: (K,) share of the steps; all at KNOT_HZ.
+        motion: {channel: (K,)}; path: (K, 2) m; heading: (K,) rad; stride: (K,) fraction of the steps; all at KNOT_HZ.
     """
     m = {name: motion[name] + stride * motion.get(f"step_{name}", 0.0) for name in motion}
     forward = np.stack([np.cos(heading), np.sin(heading)], axis=1)

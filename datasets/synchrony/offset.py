@@ -54,7 +54,7 @@ class OffsetEstimate:
         offset_s: positive where the video is late; NaN where the verdict is ``cannot tell``.
         confidence: probability that the offset is right within the tolerance.
         verdict: ``ok``, ``offset`` or ``cannot tell``.
-        correlation: root of the share of the whitened picture motion that the gyroscope explains at the offset; the
+        correlation: root of the fraction of the whitened picture motion that the gyroscope explains at the offset; the
             median of the stretches that agree, NaN where the verdict is ``cannot tell``.
         used_s: seconds of video whose frames could be matched.
         stretches: number of stretches looked at.

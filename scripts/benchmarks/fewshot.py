@@ -74,7 +74,7 @@ def make_grid(device: torch.device) -> Grid:
 
 
 def ours(grid: Grid) -> tuple[LinearHeads, float]:
-    """Every head of the grid, and its answers; returns the heads and how many grids were done."""
+    """Every head of the grid, and its predictions; returns the heads and how many grids were done."""
     embeddings = embed_imu(grid.encoder, grid.imu)
     heads = train_linear_heads(
         embeddings,

@@ -81,7 +81,7 @@ def table_3_rows(found: StudyResults, few_shot: FewShotColumns) -> list[tuple[st
         for approach in IN_TABLE_3:
             alike = [n for n, run in runs.items() if (run.dataset, run.approach) == (role, approach) and n in present]
             rows += [(n, label_of(approach, n, alike), approach) for n in alike]
-    return rows + [(b, APPROACHES[b], b) for b in ("supervised", "handmade", "random") if b in present]
+    return rows + [(b, APPROACHES[b], b) for b in ("supervised", "handcrafted", "random") if b in present]
 
 
 def label_of(approach: str, name: str, alike: list[str]) -> str:

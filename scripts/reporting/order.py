@@ -180,7 +180,7 @@ def tested(comparison: OrderCase) -> RunComparison | str:
     if comparison.verdict in (MISSING, APART):
         return "–"
     a, b = comparison.a.run, comparison.b.run
-    if not all((run.folder / "answers.csv").is_file() for run in (a, b)):
+    if not all((run.folder / "predictions.csv").is_file() for run in (a, b)):
         return "no predictions kept"
     try:
         found = compare_runs(a.folder, b.folder, comparison.shots)

@@ -17,8 +17,8 @@ from utils.tables import (
     seen_before,
 )
 
-COMMANDS = ("train", "downstream", "handmade", "zeroshot", "embed")
-FEW_SHOT = ("downstream", "handmade")
+COMMANDS = ("train", "downstream", "handcrafted", "zeroshot", "embed")
+FEW_SHOT = ("downstream", "handcrafted")
 RETRIEVAL = {"r@1": "R@1", "r@5": "R@5", "mrr": "MRR"}
 
 

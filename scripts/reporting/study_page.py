@@ -23,7 +23,7 @@ from utils.plots import Line, Panel, shots_panels
 from utils.tables import marked
 
 LINES = {"ours": "cross-modal", "imu_only": "unimodal"}
-BASELINES = ("supervised", "handmade", "random")
+BASELINES = ("supervised", "handcrafted", "random")
 
 
 def study_blocks(config: ReportConfig, runs: list[Run]) -> tuple[list[Block], list[Run]]:

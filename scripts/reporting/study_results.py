@@ -19,7 +19,7 @@ APPROACHES = {
     "clip": "ours with ViT-CLIP",
     "random": "random weights",
     "supervised": "supervised from scratch",
-    "handmade": "hand-made features",
+    "handcrafted": "handcrafted features",
 }
 MODES = {"lp": "linear probing", "finetune": "finetuning"}
 IN_DISTRIBUTION, OTHER_DRAWS, OTHER_SETTINGS = "†", "≠", "‡"

@@ -1,4 +1,4 @@
-"""Linear probe, finetuning and zero-shot on the device answer as on a CPU, from the same checkpoint."""
+"""Linear probe, finetuning and zero-shot on the device predict as on a CPU, from the same checkpoint."""
 
 import csv
 import json
@@ -27,9 +27,9 @@ def compare(data, checkpoint, tmp_path, record_property):
     def evaluate(main, name: str, device: str, *words: str) -> tuple[list[str], dict]:
         where = ["--data_root", data, "--runs_root", tmp_path, "--dataset", "sim_mmea", "--checkpoint", checkpoint]
         folder = main([*map(str, where), "--run_name", name, "--device", device, *words])
-        with open(folder / "answers.csv", newline="", encoding="utf-8") as file:
-            answers = [row["predicted"] for row in csv.DictReader(file)]
-        return answers, json.loads((folder / "results.json").read_text())
+        with open(folder / "predictions.csv", newline="", encoding="utf-8") as file:
+            predictions = [row["predicted"] for row in csv.DictReader(file)]
+        return predictions, json.loads((folder / "results.json").read_text())
 
     def check(main, least: float, *words: str) -> None:
         expected, _ = evaluate(main, "expected", "cpu", *words)

@@ -1,4 +1,4 @@
-"""Every hand-made feature against its definition, one window and one number at a time."""
+"""Every handcrafted feature against its definition, one window and one number at a time."""
 
 import cmath
 import math
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from configs.constants import CHANNELS, IMU_RATE_HZ, STANDARD_GRAVITY, WINDOW_SAMPLES
-from models.handcrafted import FEATURES, SIGNALS, handmade_features
+from models.handcrafted import FEATURES, SIGNALS, handcrafted_features
 
 BANDS_HZ = {"0.3_3": (0.3, 3), "3_8": (3, 8), "4_6": (4, 6), "8_20": (8, 20)}
 
@@ -91,7 +91,7 @@ def walk(seed):
 def test_each_feature_is_its_definition(seed):
     expected = oracle(walk(seed))
     assert sorted(expected) == sorted(FEATURES)  # none without an oracle
-    found = dict(zip(FEATURES, handmade_features(walk(seed)[None])[0].tolist(), strict=True))
+    found = dict(zip(FEATURES, handcrafted_features(walk(seed)[None])[0].tolist(), strict=True))
     for name, value in expected.items():
         assert found[name] == pytest.approx(value, rel=1e-6, abs=1e-7), name  # float32 results
 
@@ -102,7 +102,7 @@ def test_a_sine_is_recognised():
     imu = np.zeros((1, 6, WINDOW_SAMPLES), dtype=np.float32)
     imu[0, 1] = -STANDARD_GRAVITY
     imu[0, 0] = 2 * np.sin(2 * np.pi * 5 * t)
-    found = dict(zip(FEATURES, handmade_features(imu)[0].tolist(), strict=True))
+    found = dict(zip(FEATURES, handcrafted_features(imu)[0].tolist(), strict=True))
     assert found["acc_x_dominant_hz"] == pytest.approx(5)
     assert found["acc_x_power_4_6hz"] == pytest.approx(2, rel=1e-5)  # amplitude² / 2
     assert found["acc_x_power_3_8hz"] == pytest.approx(2, rel=1e-5)
@@ -117,14 +117,14 @@ def test_a_sine_is_recognised():
 
 def test_white_noise_has_entropy_near_one():
     noise = np.random.default_rng(0).standard_normal((40, 6, 250)).astype(np.float32)
-    entropy = handmade_features(noise)[:, [FEATURES.index(f"{name}_spectral_entropy") for name in CHANNELS]]
+    entropy = handcrafted_features(noise)[:, [FEATURES.index(f"{name}_spectral_entropy") for name in CHANNELS]]
     assert 0.88 < entropy.mean() < 0.95  # 1 less the scatter of a single periodogram
 
 
 @pytest.mark.parametrize("level", [0.0, STANDARD_GRAVITY, 1 / 3])
 def test_a_sensor_that_does_not_vary_gives_numbers(level):
     """Rounding of a mean must not look like a signal: no crossing, no line in the spectrum, no correlation."""
-    found = handmade_features(np.full((1, 6, 250), level, dtype=np.float32))[0]
+    found = handcrafted_features(np.full((1, 6, 250), level, dtype=np.float32))[0]
     assert np.isfinite(found).all()
     values = dict(zip(FEATURES, found.tolist(), strict=True))
     still = [f"{name}_{key}" for name in SIGNALS for key in ("zero_crossings", "dominant_hz", "spectral_entropy")]
@@ -135,12 +135,12 @@ def test_a_sensor_that_does_not_vary_gives_numbers(level):
 
 def test_windows_do_not_see_each_other(monkeypatch):
     imu = np.stack([walk(seed) for seed in range(7)])
-    together = handmade_features(imu)
+    together = handcrafted_features(imu)
     assert together.shape == (7, len(FEATURES)) and together.dtype == np.float32
     monkeypatch.setattr("models.handcrafted._CHUNK", 3)
-    assert np.array_equal(handmade_features(imu), together)
-    assert np.array_equal(handmade_features(imu[4:5])[0], together[4])
-    assert handmade_features(imu[:0]).shape == (0, len(FEATURES))
+    assert np.array_equal(handcrafted_features(imu), together)
+    assert np.array_equal(handcrafted_features(imu[4:5])[0], together[4])
+    assert handcrafted_features(imu[:0]).shape == (0, len(FEATURES))
 
 
 def test_names_are_unique():
@@ -157,4 +157,4 @@ def test_names_are_unique():
 )
 def test_bad_input_is_named(imu, message):
     with pytest.raises(ValueError, match=message):
-        handmade_features(imu)
+        handcrafted_features(imu)

@@ -1,4 +1,4 @@
-"""The encoder alone: the same answers, no video weights, and nothing but its own settings to build it."""
+"""The encoder alone: the same predictions, no video weights, and nothing but its own settings to build it."""
 
 import json
 
@@ -27,8 +27,8 @@ def write(world, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["encoder.pt", "encoder.safetensors"])
-def test_downstream_answers_alike_from_the_encoder_alone(world, tmp_path, name):
-    answers = []
+def test_predictions_are_alike_from_the_encoder_alone(world, tmp_path, name):
+    predictions = []
     for number, file in enumerate((world / "last.pt", write(world, tmp_path, name))):
         words = (
             f"--checkpoint {file} --dataset toy --data_root {world}/data --runs_root {tmp_path} --run_name {number} "
@@ -36,9 +36,11 @@ def test_downstream_answers_alike_from_the_encoder_alone(world, tmp_path, name):
         words += "--shots 3 --draws 2 --epochs 2 --val_samples 5"
         folder = downstream.main(words.split())
         results = json.loads((folder / "results.json").read_text())
-        answers.append(((folder / "answers.csv").read_text(), results["shots"], results["checkpoint"]["dataset"]))
+        predictions.append(
+            ((folder / "predictions.csv").read_text(), results["shots"], results["checkpoint"]["dataset"])
+        )
         assert results["seen_in_pretraining"]["seen"]
-    assert answers[0] == answers[1]
+    assert predictions[0] == predictions[1]
 
 
 @pytest.mark.parametrize("name", ["encoder.pt", "encoder.safetensors"])

@@ -1,4 +1,4 @@
-"""Hand-made features answer the very windows that the probe of an encoder answers."""
+"""The forest on handcrafted features predicts the very windows that the probe of an encoder predicts."""
 
 import json
 
@@ -11,7 +11,7 @@ from sklearn.metrics import balanced_accuracy_score
 import downstream
 from datasets.store import open_store
 from datasets.windows import list_windows
-from models.handcrafted import handmade_features
+from models.handcrafted import handcrafted_features
 from scripts import handcrafted
 from tests.prepared import write_dataset
 from utils.comparison import compare_runs
@@ -21,7 +21,7 @@ CLASSES = ["fall", "standing", "walking"]
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    root = tmp_path_factory.mktemp("handmade")
+    root = tmp_path_factory.mktemp("handcrafted")
     write_dataset(root / "data" / "toy", CLASSES * 8, seconds=20, video=False, subjects=6)
     return root
 
@@ -45,7 +45,7 @@ def test_the_same_windows_as_the_probe(world, folder, tmp_path):
         n: row["windows_sha256"] for n, row in b["shots"].items()
     }
     missing = set(b) - set(a)
-    assert not missing, f"results.json of handmade lacks {missing}"
+    assert not missing, f"results.json of handcrafted lacks {missing}"
     found = compare_runs(folder, probe, shots=4)
     means = [r["shots"]["4"]["balanced_accuracy"]["mean"] for r in (a, b)]
     assert found.difference == pytest.approx(means[0] - means[1])
@@ -57,14 +57,14 @@ def test_one_forest_by_hand(world, folder):
     position = {name: i for i, name in enumerate(windows.ids())}
     train = np.array([position[i] for name in CLASSES for i in draw["shots"][name][:4]])
     test = np.array([position[i] for name in CLASSES for i in draw["held_out"][name]])
-    features = handmade_features(windows.imu(np.arange(len(windows)), "none"))
+    features = handcrafted_features(windows.imu(np.arange(len(windows)), "none"))
     forest = RandomForestClassifier(20, random_state=int(np.random.SeedSequence([5, 1, 4]).generate_state(1)[0]))
     predicted = forest.fit(features[train], windows.label[train]).predict(features[test])
     results = json.loads((folder / "results.json").read_text())
     measured = results["shots"]["4"]["balanced_accuracy"]["values"][1]
     assert measured == pytest.approx(balanced_accuracy_score(windows.label[test], predicted))
-    answers = pd.read_csv(folder / "answers.csv")
-    own = answers[(answers.shots == 4) & (answers.draw == 1)]
+    predictions = pd.read_csv(folder / "predictions.csv")
+    own = predictions[(predictions.shots == 4) & (predictions.draw == 1)]
     assert own.predicted.tolist() == [CLASSES[k] for k in predicted]
 
 
@@ -92,7 +92,7 @@ def test_each_cell_has_the_seed_that_the_probe_has_for_it(world, tmp_path, monke
 def test_a_file_for_downstream_serves_as_well(world, tmp_path, capsys):
     (tmp_path / "c.yaml").write_text("mode: lp\nstandardize: true\nepochs: 3\ntrees: 5\n")
     handcrafted.main(["--config", str(tmp_path / "c.yaml"), *words(world, tmp_path, "run", "--report --num_workers 1")])
-    assert "random forest on hand-made features" in capsys.readouterr().out
+    assert "random forest on handcrafted features" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         (tmp_path / "c.yaml").write_text("tree: 5\n")
         handcrafted.main(["--config", str(tmp_path / "c.yaml"), *words(world, tmp_path, "run")])

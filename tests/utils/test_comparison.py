@@ -13,14 +13,14 @@ CLASSES = ["fall", "walking"]
 
 
 def write_run(folder, right, digest="same", people=6, windows="w"):
-    """A run whose person p answers ``right[p]`` of four windows of each class correctly, in each of two draws."""
+    """A run whose person p has ``right[p]`` of four windows of each class predicted correctly, in each of two draws."""
     folder.mkdir()
-    with open(folder / "answers.csv", "w", newline="") as file:
+    with open(folder / "predictions.csv", "w", newline="") as file:
         table = csv.writer(file)
         table.writerow(["shots", "draw", "window", "subject", "session", "truth", "predicted"])
         for draw, p, k, i in itertools.product(range(2), range(people), range(2), range(4)):
-            answer = CLASSES[k] if i < right[p] else CLASSES[1 - k]
-            table.writerow([5, draw, f"{windows}{p}-{k}-{i}", f"p{p}", "1", CLASSES[k], answer])
+            predicted = CLASSES[k] if i < right[p] else CLASSES[1 - k]
+            table.writerow([5, draw, f"{windows}{p}-{k}-{i}", f"p{p}", "1", CLASSES[k], predicted])
     shots = {"5": {"windows_sha256": digest}}
     (folder / "results.json").write_text(json.dumps({"classes": CLASSES, "shots": shots}))
     return folder

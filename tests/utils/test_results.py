@@ -9,7 +9,7 @@ from sklearn.metrics import balanced_accuracy_score
 from utils.results import interval_over_groups, public_settings
 
 
-def answers(num_groups, seed=0):
+def predictions(num_groups, seed=0):
     rng = np.random.default_rng(seed)
     truth = np.tile(np.arange(3), num_groups * 5)
     groups = np.repeat([f"subject {g}" for g in range(num_groups)], 15)
@@ -17,8 +17,8 @@ def answers(num_groups, seed=0):
     return truth, np.where(rng.random(len(truth)) < skill, truth, rng.integers(0, 3, len(truth))), groups
 
 
-def test_interval_is_that_of_people_drawn_again_with_all_their_answers():
-    truth, predicted, groups = answers(12)
+def test_interval_is_that_of_people_resampled_with_all_their_windows():
+    truth, predicted, groups = predictions(12)
     found = interval_over_groups(truth, predicted, groups, 3, seed=0)["balanced_accuracy"]
     rng, names, values = np.random.default_rng(1), np.unique(groups), []
     for _ in range(2000):
@@ -33,12 +33,12 @@ def test_interval_is_that_of_people_drawn_again_with_all_their_answers():
 
 def test_few_or_unknown_groups_have_no_interval_and_a_reason():
     for metric in ("balanced_accuracy", "macro_f1"):
-        few = interval_over_groups(*answers(4), 3, seed=0)[metric]
+        few = interval_over_groups(*predictions(4), 3, seed=0)[metric]
         assert few == {"low": None, "high": None, "groups": 4, "note": "no interval: 4 groups, fewer than 5"}
-        truth, predicted, _ = answers(4)
+        truth, predicted, _ = predictions(4)
         unknown = interval_over_groups(truth, predicted, None, 3, seed=0)[metric]
         assert unknown["low"] is None and "neither subject nor session" in unknown["note"]
-        assert interval_over_groups(*answers(5), 3, seed=0)[metric]["low"] is not None
+        assert interval_over_groups(*predictions(5), 3, seed=0)[metric]["low"] is not None
 
 
 def test_settings_go_out_without_folders_of_this_machine():

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 import downstream
-from configs.evaluation import HandmadeConfig
+from configs.evaluation import HandcraftedConfig
 from datasets.preparation.finalize import finalize
 from datasets.preparation.journal import PreparedRecording, write_source
-from datasets.protocols.few_shot import build_protocol, describe
+from datasets.protocols.few_shot import build_protocol
+from datasets.protocols.few_shot_results import describe
 from datasets.recording import Segment
 from datasets.store import Store
 from scripts import handcrafted
@@ -25,7 +26,7 @@ INFO = {"simulated": True, "frame_size": 32, "settings": {}, "versions": {}}
 
 def config(root, **changes):
     settings = {"dataset": root.name, "data_root": root.parent, "shots": [2, 5], "val_samples": 4, "draws": 3}
-    return HandmadeConfig(**settings | changes)
+    return HandcraftedConfig(**settings | changes)
 
 
 def write_parts(root, parts=(1, 3, 12, 4, 2, 5, 3, 2), windows=2):
@@ -136,7 +137,7 @@ def test_shortened_classes_in_results_and_tables(uneven, tmp_path, split, capsys
         assert row["balanced_accuracy"]["mean"] == pytest.approx(np.mean(row["recall"]))
         assert json.loads((forest / "results.json").read_text())["shots"][n]["windows_sha256"] == row["windows_sha256"]
         assert compare_runs(forest, probe, shots=int(n)).shots == int(n)
-    assert len(pd.read_csv(probe / "answers.csv")) == 2 * 2 * 3 * 4
+    assert len(pd.read_csv(probe / "predictions.csv")) == 2 * 2 * 3 * 4
     line = "fewer windows where more shots are asked for: standing with 8 of its 12."
     assert capsys.readouterr().out.count(line) == 4  # two commands, before and in the table
     assert line in few_shot_tables(results)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from configs.evaluation import HandmadeConfig
+from configs.evaluation import HandcraftedConfig
 from datasets.preparation.finalize import finalize
 from datasets.preparation.journal import PreparedRecording, read_journal, write_source
 from datasets.protocols.few_shot import build_protocol
@@ -43,7 +43,7 @@ def with_a_copy(root, subject):
 
 def config(root, **changes):
     settings = {"dataset": root.name, "data_root": root.parent, "shots": [12], "val_samples": 4, "draws": 20}
-    return HandmadeConfig(**settings | changes)
+    return HandcraftedConfig(**settings | changes)
 
 
 def test_a_copy_under_another_name_is_refused_by_group_and_named_by_window(tmp_path):
@@ -125,7 +125,9 @@ def test_recordings_that_pretraining_has_seen(tmp_path):
     same_files = (store.recordings["source_hash"] == row["source_hash"]).to_numpy()[windows.recording].sum()
     assert found["seen"] and found["windows"] == same_files and "recordings of third" in found["why"]
     assert not seen(third, ["fall"])["seen"]  # the shared recording is a fall
-    assert not seen(third | {"sha256": "older"})["seen"] and "prepared anew" in seen(third | {"sha256": "older"})["why"]
+    assert (
+        not seen(third | {"sha256": "older"})["seen"] and "prepared again" in seen(third | {"sha256": "older"})["why"]
+    )
     assert seen(third | {"name": "gone"})["windows"] is None
     old = {key: value for key, value in third.items() if key != "sha256"}
     assert seen(old)["windows"] is None and "does not identify its dataset" in seen(old)["why"]

@@ -32,7 +32,7 @@ def without(windows, *columns):
 @pytest.mark.parametrize("seed", range(5))
 def test_no_unit_is_on_both_sides(windows, unknown, column, most, seed):
     known = without(windows, *unknown)
-    train, held_out = hold_out(known, share=0.2, most=1000, seed=seed)
+    train, held_out = hold_out(known, fraction=0.2, most=1000, seed=seed)
     units = getattr(known, column)
     assert not set(units[train]) & set(units[held_out])
     assert sorted([*train, *held_out]) == list(range(len(known)))

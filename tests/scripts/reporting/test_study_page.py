@@ -30,9 +30,9 @@ pretraining:
   ours_mmea: {approach: ours, dataset: MMEA, config: configs/demo/pretrain.yaml}
 evaluations:
   probe_mmea: {kind: few_shot, dataset: MMEA, config: configs/demo/downstream.yaml,
-    baselines: [random, supervised, handmade]}
+    baselines: [random, supervised, handcrafted]}
   probe_pd: {kind: few_shot, dataset: PD, config: configs/demo/downstream.yaml,
-    baselines: [random, supervised, handmade]}
+    baselines: [random, supervised, handcrafted]}
   finetune_mmea: {kind: few_shot, dataset: MMEA, config: configs/demo/downstream.yaml,
     settings: {mode: finetune, standardize: false}}
   zeroshot_mmea: {kind: zero_shot, dataset: MMEA, config: configs/demo/zeroshot_mmea.yaml,
@@ -47,7 +47,7 @@ BASE = {
     "clip": 0.79,
     "random": 0.35,
     "supervised": 0.45,
-    "handmade": 0.7,
+    "handcrafted": 0.7,
 }
 MISSING = ("probe_pd-imu_only_ego4d", "zeroshot_mmea-imu2clip_ego4d")
 
@@ -173,7 +173,7 @@ def test_other_windows_and_other_settings_are_marked(study):
 
 def test_baselines_and_intervals(study):
     cells = table(study, "table3_few_shot")
-    for baseline, label in (("supervised", "supervised from scratch"), ("handmade", "hand-made features")):
+    for baseline, label in (("supervised", "supervised from scratch"), ("handcrafted", "handcrafted features")):
         value = results(study, f"probe_pd-{baseline}")["shots"]["20"]["balanced_accuracy"]
         assert cells["none", label, "20", "linear probing, PD, here (simulated)"]["shown"] == written(value)
         assert cells["none", label, "20", "finetuning, MMEA, here (simulated)"]["shown"] == "–"  # not in the study
@@ -315,7 +315,7 @@ def test_figure_3_has_a_line_per_method_and_mode(study, tmp_path, monkeypatch):
         "unimodal, linear probing": "probe_mmea-imu_only_ego4d",
         "unimodal, finetuning": "finetune_mmea-imu_only_ego4d",
         "supervised from scratch": "probe_mmea-supervised",
-        "hand-made features": "probe_mmea-handmade",
+        "handcrafted features": "probe_mmea-handcrafted",
         "random weights≠": "probe_mmea-random",
     }
     assert [line.name for line in panel.lines] == list(expected)
@@ -343,7 +343,7 @@ def test_two_runs_of_one_cell_and_a_run_of_another_command_are_refused(tmp_path,
     others = tuple(cell for cell in ("ours_ego4d",))
     everything = [name for name in study.pretraining if name not in others]
     names = tuple(everything) + tuple(
-        f"{e}-{n}" for e in study.evaluations for n in (*study.pretraining, "random", "supervised", "handmade")
+        f"{e}-{n}" for e in study.evaluations for n in (*study.pretraining, "random", "supervised", "handcrafted")
     )
     write_runs(study, tmp_path / "runs", accuracy, leave_out=names)
     change(tmp_path / "runs/ours_ego4d", command="zeroshot")
