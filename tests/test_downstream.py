@@ -120,7 +120,7 @@ def test_draws_on_file_are_nested_and_disjoint(world, tmp_path):
         assert {f"subject {p}" for p in people["held_out"]} <= set(draw["held_out_groups"])
 
 
-def test_what_represents_a_window_can_be_chosen_anew_and_is_reported(world, tmp_path, monkeypatch, capsys):
+def test_the_pooling_can_be_chosen_again_and_is_reported(world, tmp_path, monkeypatch, capsys):
     seen, original = {}, downstream.train_linear_heads
     encoder, _ = load_imu_encoder(world / "last.pt")
     windows = list_windows(open_store(world / "data", "toy"), labelled=True)
@@ -181,7 +181,7 @@ def test_same_seed_same_result_whatever_the_other_cells(world, tmp_path):
     assert other["draws"]["sha256"] != two["draws"]["sha256"]
 
 
-def test_saved_probe_is_the_frozen_encoder_and_the_measured_head(world, tmp_path):
+def test_saved_probe_is_the_frozen_encoder_and_measured_head(world, tmp_path):
     file = tmp_path / "model.pt"
     folder, results = run(world, tmp_path, f"--checkpoint {world}/last.pt --shots 2 6 --draws 2 --save_model {file}")
     saved = checkpoint.load(file, kind="classifier")
@@ -240,7 +240,7 @@ def test_random_weights_are_a_control(world, tmp_path):
     assert alone["checkpoint"] is None and alone["model"] == "imu_video_cross"
 
 
-def test_from_scratch_needs_no_checkpoint_and_sees_the_same_draws(world, tmp_path):
+def test_from_scratch_needs_no_checkpoint_for_the_same_draws(world, tmp_path):
     flags = "--mode supervised --shots 2 5 --draws 2 --epochs 1 --num_workers 1"
     _, alone = run(world, tmp_path / "a", flags)
     assert (alone["mode"], alone["encoder"], alone["checkpoint"]) == ("supervised", "random", None)
@@ -318,7 +318,7 @@ def test_results_tell_which_cells_are_of_the_same_windows(world, tmp_path):
     assert digests["few"]["2"] != digests["other"]["2"]
 
 
-def test_small_classes_are_dropped_only_by_the_setting_and_listed(world, tmp_path, capsys):
+def test_small_classes_are_dropped_by_the_setting_and_listed(world, tmp_path, capsys):
     write_dataset(tmp_path / "data" / "toy", ["standing"] * 2 + ["fall", "walking"] * 6, seconds=20, video=False)
     flags = f"--data_root {tmp_path}/data --checkpoint {world}/last.pt --shots 5 --epochs 1"
     with pytest.raises(ValueError, match="standing has 8; .*--small_classes drop"):
@@ -352,7 +352,7 @@ def test_results_say_what_pretraining_has_seen_and_no_folder(world, tmp_path, ca
 
 
 @pytest.mark.parametrize("mode", ["lp", "finetune"])
-def test_windows_to_select_by_are_neither_learnt_from_nor_reported(world, tmp_path, mode):
+def test_windows_to_select_by_are_not_learnt_from_or_reported(world, tmp_path, mode):
     flags = f"--checkpoint {world}/last.pt --shots 2 5 --draws 2 --epochs 3 --mode {mode} --num_workers 1"
     plain = run(world, tmp_path / "a", flags)[1]
     folder, results = run(world, tmp_path / "b", flags, "--select_samples 4")

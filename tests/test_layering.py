@@ -94,3 +94,11 @@ def test_every_package_folder_is_a_package():
         for folder in [path for path in (ROOT / name).rglob("*") if path.is_dir()] + [ROOT / name]:
             if list(folder.glob("*.py")):
                 assert (folder / "__init__.py").exists(), f"{folder.relative_to(ROOT)} has no __init__.py"
+
+
+def test_names_of_tests_are_short():
+    """A failure's line then shows the name and the reason."""
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                assert len(node.name) < 60, f"{path.relative_to(ROOT)}: {node.name} has {len(node.name)} characters"

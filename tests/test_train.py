@@ -90,7 +90,7 @@ def test_two_steps_of_other_settings(data, tmp_path, options):
     assert len(losses(tmp_path / "two")) == 2
 
 
-def test_the_report_on_held_out_windows_keeps_to_the_pieces_that_memory_allows(data, tmp_path, monkeypatch):
+def test_the_held_out_report_keeps_to_what_memory_allows(data, tmp_path, monkeypatch):
     sizes, original = [], VideoMAEEncoder.forward
     monkeypatch.setattr(
         VideoMAEEncoder,
@@ -186,7 +186,7 @@ def test_a_run_that_dies_loses_what_it_did_since_the_last_save(data, whole, tmp_
     assert losses(tmp_path / "a") == losses(whole)
 
 
-def test_a_run_that_dies_before_its_results_were_written_writes_them_when_it_goes_on(data, whole, tmp_path):
+def test_a_run_that_died_before_its_results_resumes_to_them(data, whole, tmp_path):
     shutil.copytree(whole, tmp_path / "whole")
     results = tmp_path / "whole" / "results.json"
     expected = json.loads(results.read_text())
@@ -322,7 +322,7 @@ def test_ranks_speak_once_a_step_after_backward(data, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("method", ["imu_video_cross", "imu_only"])
-def test_what_is_not_a_number_among_held_out_windows_is_named_before_anything_is_trained(tmp_path, method):
+def test_held_out_windows_that_are_not_finite_are_named_first(tmp_path, method):
     data = make_data(tmp_path / "data")
     windows = list_windows(Store(data / "tiny"), needs_video=True)
     held_out = windows.ids(hold_out(windows, 0.1, 512, seed=0)[1])

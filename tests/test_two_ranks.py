@@ -75,7 +75,7 @@ def test_the_first_ranks_result_and_error_reach_all(ranks):
 
 
 @pytest.mark.parametrize("case", ["-".join(case) for case in CASES])
-def test_loss_gradients_and_batch_statistics_are_those_of_one_process(ranks, case):
+def test_loss_gradients_and_statistics_are_those_of_one_process(ranks, case):
     for found in ranks[0]:
         assert found["differences"][case] < 1e-10
         assert found["differences in pieces"][case] < 1e-10
@@ -87,7 +87,7 @@ def test_compiled_encoders_train_what_one_process_trains(ranks):
         assert max(found["differences compiled"].values()) < 1e-10
 
 
-def test_one_bad_window_on_one_rank_stops_both_before_the_update(ranks):
+def test_one_bad_window_on_one_rank_stops_both_ranks(ranks):
     for found in ranks[0]:
         assert found["not a number"]["stopped"]
         assert "IMU signal not finite in rec003@5" in found["not a number"]["message"]

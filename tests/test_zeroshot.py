@@ -65,7 +65,7 @@ class Seen:
         return torch.stack([self.vector(side, windows.classes[k]) for k in windows.label])
 
 
-def test_encoders_that_know_get_everything_right_and_no_recording_is_on_both_sides(world, tmp_path, monkeypatch):
+def test_encoders_that_know_get_everything_right(world, tmp_path, monkeypatch):
     seen = Seen(monkeypatch, lambda side, name: torch.eye(3)[CLASSES.index(name)])
     folder, results = run(world, tmp_path)
     assert {p.name for p in folder.iterdir()} == {

@@ -42,7 +42,7 @@ def test_every_pair_is_a_run_after_those_that_it_needs(tmp_path):
     assert by_name["ours"].evaluation is None and by_name["ours"].needs == ()
 
 
-def test_a_baseline_on_its_own_has_the_first_encoder_s_architecture(tmp_path):
+def test_a_lone_baseline_has_the_first_encoders_architecture(tmp_path):
     text = SMALL.replace("baselines: [random],", "of: [], baselines: [random],")
     by_name = {
         planned.name: planned for planned in planned_runs(load_study(write(tmp_path, text)), Path("data"), Path("runs"))

@@ -82,7 +82,7 @@ def test_evaluation_keeps_order_middle_frames_and_the_last_batch(windows):
 
 
 @pytest.mark.parametrize("train", [True, False])
-def test_frames_that_nobody_uses_are_not_read_and_the_others_are_the_same(windows, monkeypatch, train):
+def test_unused_frames_are_not_read(windows, monkeypatch, train):
     used, read, original = [5, 6], [], FrameStream.read_into
     whole = collect(load(windows, 4, 10, "recording", seed=3, train=train), epoch=2)
     monkeypatch.setattr(FrameStream, "read_into", lambda *a: (read.append(len(a[1])), original(*a)))
@@ -146,7 +146,7 @@ class Unreadable:
         return load(self.windows, batch_size, 10, "recording", seed=3, max_unreadable=max_unreadable, **more)
 
 
-def test_an_unreadable_window_is_replaced_whole_and_reproducibly(tmp_path, caplog):
+def test_an_unreadable_window_is_replaced_reproducibly(tmp_path, caplog):
     data = Unreadable(tmp_path / "d", 2, 5)
     loader = data.loader(num_threads=1)
     batches = collect(loader, epoch=1)
@@ -187,7 +187,7 @@ def test_no_window_is_twice_in_a_global_batch(tmp_path, batch_size, lost):
             assert len(set(index.tolist())) == batch_size
 
 
-def test_too_many_unreadable_windows_are_an_error_that_lists_the_files(tmp_path):
+def test_too_many_unreadable_windows_are_an_error_with_files(tmp_path):
     data = Unreadable(tmp_path / "d", 1, 4)
     with pytest.raises(
         FrameError, match=r"9 of 40 windows cannot be read, 8 may be: rec.*\(\d\), rec.*\(\d\)"

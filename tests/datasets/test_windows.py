@@ -98,7 +98,7 @@ def test_parts_of_a_split_recording_share_their_source(tmp_path):
 
 
 @pytest.mark.parametrize(("stride_s", "share"), [(5.0, 1.0), (1.0, 1.0), (1.0, 0.6), (2.5, 0.8), (5.0, 0.6)])
-def test_overlapping_windows_have_the_label_that_covers_enough_of_them(tmp_path, stride_s, share):
+def test_overlapping_windows_have_the_label_that_covers_them(tmp_path, stride_s, share):
     segments = (Segment(0, 7.4, "walking"), Segment(7.4, 11, "freezing"), Segment(12, 20, "walking"))
     store = write_dataset(tmp_path / "d", ["freezing", "walking"], seconds=20, video=False, segments=segments)
     windows = list_windows(store, labelled=True, stride_s=stride_s, label_share=share)

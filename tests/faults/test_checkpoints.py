@@ -81,7 +81,7 @@ def test_a_damaged_newest_checkpoint_gives_way_to_the_older_one(data, stopped, t
     assert checkpoint.load(last)["step"] == 8
 
 
-def test_with_every_checkpoint_damaged_the_run_does_not_begin_anew(data, stopped, tmp_path):
+def test_with_every_checkpoint_damaged_no_run_restarts(data, stopped, tmp_path):
     runs = tmp_path / "runs"
     shutil.copytree(stopped, runs)
     for path in (runs / "a" / "checkpoints").glob("*.pt"):
@@ -122,7 +122,7 @@ def test_where_a_checkpoint_does_not_fit_the_older_one_stays(tight):
     assert checkpoint.load(path)["step"] == 3
 
 
-def test_a_run_that_fills_the_disk_ends_in_one_line_and_goes_on_once_there_is_room(data, tmp_path):
+def test_a_run_that_fills_the_disk_can_be_resumed(data, tmp_path):
     """The disk is full when step 10 is to be saved; with room again the run goes on from step 5."""
     small = tmp_path / "small"
     small.mkdir()

@@ -19,7 +19,7 @@ def damage(data, recording: str) -> None:
     path.write_bytes(b"\x55" * path.stat().st_size)
 
 
-def test_an_unreadable_file_is_named_once_and_its_windows_replaced_alike_every_time(tmp_path, caplog):
+def test_an_unreadable_file_is_named_once_and_replaced_alike(tmp_path, caplog):
     data = make_data(tmp_path / "data")
     damage(data, "rec003")
     found = []
@@ -34,7 +34,7 @@ def test_an_unreadable_file_is_named_once_and_its_windows_replaced_alike_every_t
     assert found[0] == found[1]
 
 
-def test_an_unreadable_file_among_the_held_out_ones_costs_its_windows_in_the_report_and_no_more(tmp_path, caplog):
+def test_an_unreadable_held_out_file_costs_only_its_windows(tmp_path, caplog):
     data = make_data(tmp_path / "data")
     held_out = ["--held_out", "0.3", "--epochs", "1"]
     train.main(command(data, tmp_path, "whole", *held_out))

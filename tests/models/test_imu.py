@@ -156,7 +156,7 @@ def test_channels_do_not_mix():
     assert same.tolist() == [True, True, True, True, False, True]
 
 
-def test_std_scaling_erases_amplitude_and_gravity_and_none_does_not():
+def test_only_std_scaling_erases_amplitude_and_gravity():
     imu = windows(2)
 
     def change(scaling: str) -> float:

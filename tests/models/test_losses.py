@@ -115,7 +115,7 @@ def test_soft_targets_match_the_equation(first, count, temperature):
     assert float(soft_target_loss(u, v, scale, first, count)) == pytest.approx(expected, rel=1e-12)
 
 
-def test_one_two_and_three_ranks_learn_what_a_loop_over_all_pairs_learns(tmp_path):
+def test_ranks_learn_what_a_loop_over_all_pairs_learns(tmp_path):
     """Loss and the gradient of each parameter, scale and bias included."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.models.losses_of_ranks", str(tmp_path)],

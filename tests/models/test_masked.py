@@ -43,7 +43,7 @@ def test_masks_follow_from_seed_epoch_and_window_alone():
     assert len(torch.unique(everything.flatten(0, 1), dim=0)) > 200  # of 240; channels and windows differ
 
 
-def test_every_patch_is_hidden_as_often_and_pairs_are_independent():
+def test_every_patch_is_masked_as_often_and_independently():
     drawn = masks(5000).flatten(0, 1).double()  # 30,000 draws of 6 of 16
     assert (drawn.mean(0) - 6 / 16).abs().max() < 5 * (0.375 * 0.625 / 30000) ** 0.5
     together = (drawn.T @ drawn / len(drawn))[~torch.eye(16, dtype=bool)]
@@ -158,7 +158,7 @@ class Rows:
         return self.imu, None
 
 
-def test_the_report_on_held_out_windows_does_not_depend_on_batches():
+def test_the_held_out_report_does_not_depend_on_batches():
     model, imu, cpu = model_of(), windows(7), torch.device("cpu")
     objective = build_objective(TrainConfig(**SMALL))
     assert isinstance(objective, Masked)

@@ -45,7 +45,7 @@ def test_pairs_get_the_loss_that_was_asked_for(loss):
 
 
 @pytest.mark.parametrize("side", [0, 1])
-def test_a_window_whose_embedding_is_not_finite_is_found_on_either_side(side):
+def test_embeddings_that_are_not_finite_are_found_on_each_side(side):
     objective = build_objective(TrainConfig(**SMALL))
     outputs = [embeddings(0), embeddings(1), torch.tensor(7.0), torch.tensor(-3.0)]
     outputs[side][2, 1] = torch.nan
@@ -66,7 +66,7 @@ def test_hidden_patches_follow_from_seed_epoch_and_window():
     assert objective.per_window(errors).isfinite().all(1).tolist() == [True, False, True]
 
 
-def test_reconstruction_is_reported_without_dropout_beside_the_mean_of_what_is_visible():
+def test_reconstruction_is_reported_beside_the_visible_mean():
     torch.manual_seed(0)
     config = TrainConfig(**SMALL, model="imu_only", imu_dropout=0.5)
     model, objective, imu = build_model(config).double().train(), build_objective(config), windows(7)

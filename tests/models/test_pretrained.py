@@ -247,7 +247,7 @@ def test_an_unknown_repository_is_named(hub):
         weights_folder("somebody/unknown")
 
 
-def test_ranks_other_than_the_first_build_from_the_architecture_alone(monkeypatch):
+def test_other_ranks_build_from_the_architecture_alone(monkeypatch):
     """They are told it by rank 0, and neither ask the hub nor read weights."""
     sizes = {"video_dim": 16, "video_heads": 2, "video_layers": 1, "video_ffn": 16, "image_size": 32, "clip_len": 2}
     first = models.build_model(TrainConfig(dataset="x", video_weights="none", **sizes))

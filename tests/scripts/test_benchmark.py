@@ -191,7 +191,7 @@ def test_a_long_video_is_a_short_one_over_and_over(video, tmp_path):
         np.testing.assert_array_equal(repeated[k].to_ndarray(), frames[k % 150].to_ndarray())
 
 
-def test_contenders_work_in_turn_and_the_first_round_does_not_count():
+def test_contenders_take_turns_without_the_first_round():
     done = []
     costs = measure.in_turn({"a": lambda: done.append("a") or 3, "b": lambda: done.append("b") or 5}, repeats=2)
     assert done == ["a", "b"] * 3

@@ -81,7 +81,7 @@ def test_a_described_table_is_prepared_and_no_path_is_recorded(raw, tmp_path):
     assert str(tmp_path) not in (tmp_path / "out" / "dataset.json").read_text()
 
 
-def test_a_second_call_does_only_what_is_missing_changed_or_gone(raw, tmp_path, capsys):
+def test_a_second_call_does_only_what_is_missing_or_changed(raw, tmp_path, capsys):
     run(raw, tmp_path / "out")
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "imu").iterdir()}
     write_pd(raw / "P01/walking/a.csv", 13)

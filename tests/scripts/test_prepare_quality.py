@@ -87,7 +87,7 @@ def test_a_dataset_of_which_nothing_is_left_says_why(tmp_path, capsys):
     assert set(store.masked["reason"]) == {"flat_channel"} and store.masked["value"].max() == pytest.approx(5)
 
 
-def test_other_limits_change_the_masks_and_prepare_nothing_again(raw, tmp_path, capsys):
+def test_other_limits_change_the_masks_only(raw, tmp_path, capsys):
     store = run(raw, tmp_path / "d")
     before = {path: path.stat().st_mtime_ns for path in (store.root / "imu").iterdir()}
     capsys.readouterr()
@@ -124,7 +124,7 @@ def test_a_file_cut_short_is_prepared_again(raw, tmp_path, capsys):
 # ------------------------------------------------------------- units
 
 
-def test_units_that_gravity_contradicts_warn_and_with_strict_fail(tmp_path, capsys):
+def test_units_that_gravity_contradicts_warn_or_fail_if_strict(tmp_path, capsys):
     def in_g(_, imu):
         return np.concatenate([imu[:, :3] / 9.80665, imu[:, 3:]], axis=1)
 

@@ -69,7 +69,7 @@ def test_what_is_done_is_skipped(study, capsys):
     assert before == {path: path.stat().st_mtime_ns for path in runs.rglob("results.json")}
 
 
-def test_a_missing_result_is_asked_for_again_in_words_that_a_shell_reads(study, capsys):
+def test_the_command_for_a_missing_result_can_be_pasted(study, capsys):
     results = study / "out/runs/probe-masked/results.json"
     kept = results.read_bytes()
     results.unlink()

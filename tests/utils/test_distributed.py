@@ -91,7 +91,7 @@ def test_one_process_stands_for_all():
     distributed.teardown()
 
 
-def test_ranks_that_torchrun_started_again_do_not_wait_for_dead_ones(gpus, monkeypatch):
+def test_ranks_started_again_do_not_wait_for_dead_ones(gpus, monkeypatch):
     gpus(0)
     for name, value in (("RANK", "0"), ("LOCAL_RANK", "0"), ("WORLD_SIZE", "2")):
         monkeypatch.setenv(name, value)

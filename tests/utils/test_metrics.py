@@ -74,7 +74,7 @@ def test_classification_matches_counting_and_scikit_learn(truth, predicted):
         assert metrics["macro_f1"] == pytest.approx(by_sklearn, rel=1e-12)
 
 
-def test_confusion_counts_truth_in_rows_and_refuses_foreign_classes():
+def test_confusion_has_truth_in_rows_and_refuses_other_classes():
     confusion = confusion_matrix(np.array([0, 0, 2]), np.array([0, 1, 1]), 3)
     assert confusion.tolist() == [[1, 1, 0], [0, 0, 0], [0, 1, 0]]
     assert recall_per_class(confusion) == [0.5, None, 0.0]

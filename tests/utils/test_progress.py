@@ -73,7 +73,7 @@ def test_the_stopwatch_tells_speed_and_where_time_goes(monkeypatch):
     assert found["wait_share"] == 0
 
 
-def test_on_a_gpu_the_stopwatch_reads_events_once_they_have_happened(monkeypatch):
+def test_on_a_gpu_the_stopwatch_reads_events_that_have_happened(monkeypatch):
     """The host runs ahead: an event has its time only when it is waited for."""
     clock, waits = Clock(monkeypatch), []
 

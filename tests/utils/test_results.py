@@ -17,7 +17,7 @@ def predictions(num_groups, seed=0):
     return truth, np.where(rng.random(len(truth)) < skill, truth, rng.integers(0, 3, len(truth))), groups
 
 
-def test_interval_is_that_of_people_resampled_with_all_their_windows():
+def test_interval_is_of_people_resampled_with_their_windows():
     truth, predicted, groups = predictions(12)
     found = interval_over_groups(truth, predicted, groups, 3, seed=0)["balanced_accuracy"]
     rng, names, values = np.random.default_rng(1), np.unique(groups), []

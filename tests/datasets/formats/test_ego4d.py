@@ -74,7 +74,7 @@ def test_null_stamps_are_missing_samples(raw):
     assert done.counts == {"acc_nan_time": 12, "gyro_nan_time": 12} and len(done.parts) == 1
 
 
-def test_null_stamps_between_good_ones_are_restored_from_the_component(raw):
+def test_null_stamps_are_restored_from_the_component(raw):
     recording = parse(raw, stamp=lambda ms: "NULL" if ms % 500 < 200 else f"{ms}")
     assert recording.notes["restored_stamps"] == 11 * 40  # all but the first 40, which nothing comes before
     np.testing.assert_allclose(recording.acc_time_s[40:], np.arange(40, 1200) * 0.005, atol=1e-9)
@@ -235,7 +235,7 @@ def test_participants_with_long_numbers_stay_apart(raw):
     assert [s.parse().subject for s in ego4d.find(raw).sources] == ["uni-1234567", "uni-1234568"]
 
 
-def test_an_odd_entry_counts_where_its_video_is_here_or_asked_for(raw, tmp_path):
+def test_an_odd_entry_counts_where_its_video_is_wanted(raw, tmp_path):
     index = json.loads((raw / "ego4d.json").read_text())
     index["videos"] += [{"video_uid": uid} for uid in ("here", "there")]
     (raw / "ego4d.json").write_text(json.dumps(index))

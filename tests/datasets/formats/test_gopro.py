@@ -317,7 +317,7 @@ def test_a_written_track_is_read_by_its_payloads(shot):
         np.testing.assert_allclose(telemetry.values[key], motion(CHAPTER_S + time_s), atol=2e-4)
 
 
-def test_chapters_of_a_shot_are_its_session_and_are_joined_in_time(shot):
+def test_chapters_of_a_shot_are_one_session_joined_in_time(shot):
     sources = gopro.find(shot).sources
     recordings = {source.id: source.parse() for source in sources}
     assert {i: r.session for i, r in recordings.items()} == {

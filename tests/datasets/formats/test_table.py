@@ -92,7 +92,7 @@ def test_a_missing_time_is_a_missing_sample(raw):
         np.testing.assert_array_equal(recording.acc_time_s, [np.nan, 0, np.nan, 1])
 
 
-def test_without_any_time_or_with_a_strange_one_the_table_is_refused(raw):
+def test_a_table_without_time_or_with_a_strange_one_is_refused(raw):
     with pytest.raises(BadRecording, match="missing_time: .*column t"):
         read(raw, f"t,{HEADER}\n,1,2,3,4,5,6\n", time="t", time_unit="ms", rate_hz=None)
     with pytest.raises(BadRecording, match="missing_time: .*column t"):

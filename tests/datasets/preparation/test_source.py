@@ -181,7 +181,7 @@ def truncated(tmp_path, frames, share):
     return path
 
 
-def test_a_truncated_video_gives_its_beginning_and_names_the_rest(tmp_path):
+def test_a_truncated_video_gives_its_beginning(tmp_path):
     video = truncated(tmp_path, 25 * 40, 0.6)
     status, (row,), (rejection,) = prepare(tmp_path, make(even(0, 40), video))
     imu, numbers = stored(tmp_path, row)

@@ -47,7 +47,7 @@ def test_group_split_refuses_what_is_impossible_and_says_why():
         draw_by_group(labels, groups, CLASSES, shots=10, held_out=10, draws=1, seed=0)
 
 
-def test_the_same_people_are_held_out_for_few_shots_and_for_many():
+def test_the_same_people_are_held_out_for_all_shots():
     # a quarter of the people would leave 97 windows of a class: too few for 100 shots, plenty for 10
     labels, groups = windows((130, 130, 130), num_groups=12)
     many = draw_by_group(labels, groups, CLASSES, shots=100, held_out=10, draws=6, seed=2)
@@ -59,7 +59,7 @@ def test_the_same_people_are_held_out_for_few_shots_and_for_many():
     assert len({draw.held_out_groups for draw in many}) > 2
 
 
-def test_windows_to_select_by_come_from_the_people_who_are_learnt_from():
+def test_windows_to_select_by_come_from_the_training_side():
     labels, groups = windows((120, 110, 100), num_groups=8)
     for draw in draw_by_group(labels, groups, CLASSES, shots=10, held_out=10, draws=3, seed=0, select=6):
         chosen = np.concatenate(draw.select)
@@ -87,7 +87,7 @@ def test_every_group_is_held_out_once_with_all_its_windows():
     assert not same(draws[0].shots, draws[5].shots)
 
 
-def test_leaving_groups_out_refuses_what_is_impossible_and_says_why():
+def test_leaving_groups_out_refuses_what_is_impossible():
     labels, groups = windows()
     with pytest.raises(SplitError, match="subject 0 is the only group; use --split window"):
         draw_leaving_one_group_out(labels, np.full(len(labels), "subject 0"), CLASSES, 5, 1, 0)

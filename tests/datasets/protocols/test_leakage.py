@@ -46,7 +46,7 @@ def config(root, **changes):
     return HandcraftedConfig(**settings | changes)
 
 
-def test_a_copy_under_another_name_is_refused_by_group_and_named_by_window(tmp_path):
+def test_a_renamed_copy_is_refused_by_group_and_named_by_window(tmp_path):
     with_a_copy(tmp_path / "toy", "somebody else")
     with pytest.raises(SplitError, match="hold the same samples .*rec000@.* = copy@|copy@.* = rec000@"):
         build_protocol(config(tmp_path / "toy", split="group"))
@@ -125,9 +125,8 @@ def test_recordings_that_pretraining_has_seen(tmp_path):
     same_files = (store.recordings["source_hash"] == row["source_hash"]).to_numpy()[windows.recording].sum()
     assert found["seen"] and found["windows"] == same_files and "recordings of third" in found["why"]
     assert not seen(third, ["fall"])["seen"]  # the shared recording is a fall
-    assert (
-        not seen(third | {"sha256": "older"})["seen"] and "prepared again" in seen(third | {"sha256": "older"})["why"]
-    )
+    older = seen(third | {"sha256": "older"})
+    assert not older["seen"] and "prepared again" in older["why"]
     assert seen(third | {"name": "gone"})["windows"] is None
     old = {key: value for key, value in third.items() if key != "sha256"}
     assert seen(old)["windows"] is None and "does not identify its dataset" in seen(old)["why"]

@@ -52,7 +52,7 @@ def test_no_more_is_held_out_than_is_read(windows, most, held):
     assert (np.diff(held_out) > 0).all()
 
 
-def test_of_units_larger_than_the_limit_the_smallest_is_held_out(windows):
+def test_of_units_above_the_limit_the_smallest_is_held_out(windows):
     uneven = windows.subset(windows.recording % 5 < 4)
     uneven.session[:] = np.array(["a", "b", "c", "d"])[uneven.recording % 4]
     uneven = uneven.subset((uneven.session != "c") | (uneven.start == 0))  # 4 windows; the others have 12

@@ -63,7 +63,7 @@ def test_too_few_windows_names_counts_and_remedy():
         draw_prototypes(np.array([0, 0]), np.array([0, 1]), CLASSES, 1, 0, False)
 
 
-def test_bootstrap_takes_its_share_of_each_class_without_repeats():
+def test_bootstrap_takes_its_fraction_of_each_class():
     labels = np.repeat([0, 1, 2], [100, 7, 1])
     rounds = bootstrap(labels, 3, 0.8, 5, seed=0)
     assert len({tuple(r) for r in rounds}) == 5

@@ -111,7 +111,7 @@ def test_a_trajectory_needs_six_knots():
 
 @pytest.mark.parametrize("population", POPULATIONS)
 @pytest.mark.parametrize("activity", ACTIVITIES)
-def test_every_activity_stays_in_the_room_and_is_humanly_possible(activity, population):
+def test_every_activity_stays_in_the_room_and_is_possible(activity, population):
     for seed in range(3):
         room, _, trajectory = take(activity, population, seed, duration_s=14.0)
         time_s = np.arange(0.0, 14.0, 0.02)

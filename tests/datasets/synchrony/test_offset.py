@@ -151,7 +151,7 @@ def test_silent_stretches_neither_help_nor_harm():
     assert combine([SILENT] * 8, SETTINGS).verdict == "cannot tell"
 
 
-def test_stretches_that_disagree_take_confidence_from_each_other():
+def test_stretches_that_disagree_lower_the_confidence():
     two = combine([peak(0.5, 60), peak(-1.0, 60)], SETTINGS)
     assert two.verdict == "cannot tell" and two.confidence == pytest.approx(0.5, abs=0.01)
     three = combine([peak(0.5, 60), peak(-1.0, 60), peak(0.52, 60)], SETTINGS)

@@ -336,7 +336,7 @@ def test_nothing_yet_is_a_page_of_missing_cells(tmp_path, monkeypatch):
     assert text.count("missing") > 50 and "91.62 ± 1.49" in text
 
 
-def test_two_runs_of_one_cell_and_a_run_of_another_command_are_refused(tmp_path, monkeypatch):
+def test_doubled_runs_and_runs_of_another_command_are_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     (tmp_path / "study.yaml").write_text(STUDY)
     study = load_study(tmp_path / "study.yaml")
