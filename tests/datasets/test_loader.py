@@ -73,7 +73,7 @@ def test_training_sees_each_window_once_and_drops_an_uneven_end(windows):
     assert len(set(seen.tolist())) == 24
 
 
-def test_evaluation_keeps_order_middle_frames_and_the_last_batch(windows):
+def test_evaluation_keeps_order_middle_frames_and_last_batch(windows):
     batches = collect(load(windows, 8, 10, "none", train=False))
     assert torch.cat([index for _, _, index in batches]).tolist() == list(range(30))
     assert batches[-1][1].shape == (6, 10, 32, 32, 3)
@@ -92,7 +92,7 @@ def test_unused_frames_are_not_read(windows, monkeypatch, train):
 
 
 @pytest.mark.parametrize("clip_len", [0, 4])
-def test_a_rank_without_windows_in_the_last_batch_gets_an_empty_one(windows, clip_len):
+def test_a_rank_without_windows_gets_an_empty_last_batch(windows, clip_len):
     first, second = (collect(load(windows, 20, clip_len, "none", train=False, rank=r, world_size=2)) for r in (0, 1))
     assert [len(batch[2]) for batch in first + second] == [20, 10]
     (empty,) = collect(load(windows, 30, clip_len, "none", train=False, rank=1, world_size=2))

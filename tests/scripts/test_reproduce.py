@@ -85,7 +85,7 @@ def test_the_command_for_a_missing_result_can_be_pasted(study, capsys):
     assert read == probe.config
 
 
-def test_an_evaluation_of_another_encoder_or_with_other_settings_is_run_again(study):
+def test_an_evaluation_with_other_settings_is_run_again(study):
     runs = study / "out" / "runs"
 
     def is_done():
