@@ -41,7 +41,7 @@ STEADY = "max_flat_s: 999\nmax_copied_share: 1\n"  # the made-up sensors here st
 
 
 def run(raw, out, *more, format="pd"):
-    limits = out.with_name("limits.yaml")
+    limits = raw.with_name("limits.yaml")
     limits.write_text(STEADY)
     words = ["--format", format, "--raw", str(raw), "--out", str(out), "--num_workers", "1"]
     prepare.main([*words, "--quality_limits", str(limits), *more])
@@ -198,7 +198,7 @@ def test_another_format_is_not_mixed_in(raw, tmp_path):
 def test_a_damaged_dataset_json_says_what_to_do(raw, tmp_path, text):
     (tmp_path / "out" / ".journal").mkdir(parents=True)
     (tmp_path / "out" / "dataset.json").write_text(text)
-    with pytest.raises(SystemExit, match=r"out/dataset.json: damaged.*remove dataset.json; the same command goes on"):
+    with pytest.raises(SystemExit, match=r"out/dataset.json: damaged.*remove dataset.json and give the same command"):
         run(raw, tmp_path / "out")
 
 
