@@ -86,7 +86,7 @@ def test_with_every_checkpoint_damaged_no_run_restarts(data, stopped, tmp_path):
     shutil.copytree(stopped, runs)
     for path in (runs / "a" / "checkpoints").glob("*.pt"):
         path.write_bytes(flip_a_bit(path.read_bytes()))
-    with pytest.raises(CheckpointError, match="no checkpoint there is whole: remove the folder to begin anew"):
+    with pytest.raises(CheckpointError, match="no checkpoint there is whole: remove the folder to start from scratch"):
         train.main(command(data, runs, "a", "--resume", "auto"))
 
 
