@@ -69,8 +69,9 @@ EXPECTED = (OSError, ValueError, WeightsError, CompileError, NonFiniteError, Out
 def main(argv: list[str] | None = None) -> int:
     """Run the experiment of the command line; returns the exit status, 128 + signal where a signal ended the run."""
     config = parse(TrainConfig, argv)
+    distributed.refuse_ranks_that_do_not_know_each_other()
     ranks = distributed.setup(config.device)
-    with ExitStack() as cleanup, fail_together():
+    with ExitStack() as cleanup, fail_together(config.memory_remedy):
         name = distributed.on_first_rank(lambda: config.run_name or default_name(config.model, config.dataset))
         cleanup.enter_context(run_log(config.runs_root / name / "log.txt" if ranks.first else None))
         status = train(config, config.runs_root / name, ranks, cleanup)

@@ -78,7 +78,7 @@ class FewShotConfig(EvaluationConfig):
         if self.stride_s < WINDOW_S and self.split == "window":
             raise ValueError(
                 f"stride_s {self.stride_s:g}: windows overlap, and with split window the same seconds would be learnt "
-                "from and measured on: use split group or leave_one_group_out"
+                "from and measured on: use split recording, group or leave_one_group_out"
             )
         return self
 

@@ -29,7 +29,7 @@ class ReproduceConfig(Config):
     summary = "Run what is missing of a study: pretrain each encoder, evaluate each, and write the report."
 
     study: Path = setting(help="YAML of the study, such as configs/study/demo.yaml")
-    out: Path = setting(help="folder of the study: runs/, logs/ and report/; a second call goes on where it ended")
+    out: Path = setting(help="folder of the study: runs/, logs/ and report_<study>/; a second call resumes it")
     data_root: Path | None = setting(None, help="folder of the prepared datasets; default: data/ in --out")
     ranks: PositiveInt = setting(
         1, help="processes that pretrain together, under torchrun, and share each batch: the experiment is the same"
@@ -37,7 +37,7 @@ class ReproduceConfig(Config):
     commands: bool = setting(False, help="print the commands of what is missing, for a cluster, and run nothing")
 
 
-class InspectConfig(Config):
+class DescribeConfig(Config):
     """python -m scripts.describe"""
 
     program = "python -m scripts.describe"
@@ -45,12 +45,12 @@ class InspectConfig(Config):
     positional = ("data",)
 
     data: list[Path] = setting(min_length=1, help="folders of prepared datasets, such as data/mmea")
-    out: Path | None = setting(None, help="HTML file to write, with one dataset; default: inspect.html in its folder")
+    out: Path | None = setting(None, help="HTML file to write, with one dataset; default: describe.html in its folder")
     table: bool = setting(False, help="print the table of sizes only, and write no page")
     seed: int = setting(0, ge=0, help="draws of the windows that are shown and of those whose spectra are averaged")
 
     @model_validator(mode="after")
-    def _check(self) -> "InspectConfig":
+    def _check(self) -> "DescribeConfig":
         if self.table and self.out is not None:
             raise ValueError("table writes no page, so out has no use: drop one of them")
         if self.out is not None and len(self.data) > 1:

@@ -54,7 +54,9 @@ class TrainConfig(Config):
         "targets), softmax_soft (targets from the similarity within both modalities, as in the authors' code)",
     )
     temperature: float = setting(0.1, gt=0, help="at the start: logits are cosines divided by it (paper: 0.1)")
-    learn_temperature: bool = setting(True, help="train the temperature; IMU2CLIP as published keeps it")
+    learn_temperature: bool | None = setting(
+        None, help="train the temperature; default: yes, but for imu2clip, which as published keeps it"
+    )
     mask_share: float = setting(0.4, gt=0, lt=1, help="share of the patches that imu_only masks (paper: 0.4)")
     # data
     dataset: FolderName = setting(help="prepared dataset to train on, a folder under --data_root")
@@ -149,6 +151,7 @@ class TrainConfig(Config):
         model = values.get("model", cls.model_fields["model"].default)
         weights = values.get("video_weights", cls.model_fields["video_weights"].default)
         parts = METHODS.get(model, {}) | {"freeze_video": model == "imu2clip" and weights != "none"}
+        parts |= {"learn_temperature": model != "imu2clip"}
         if model == "imu_only" and (given := sorted(k for k in _PARTS_OF_PAIRS if values.get(k) is not None)):
             raise ValueError(f"{', '.join(given)}: imu_only has no video and no pairs, leave it out")
         return parts | {key: value for key, value in values.items() if not (key in parts and value is None)}
@@ -178,6 +181,17 @@ class TrainConfig(Config):
         if self.resume == "auto" and self.run_name is None:
             raise ValueError("resume auto needs run_name, to know which run to continue")
         return self
+
+    @property
+    def memory_remedy(self) -> str:
+        """What to do where memory runs out."""
+        if self.video_encoder is None:
+            return "Use a smaller --batch_size, or more ranks"
+        more = "" if self.freeze_video else "add --checkpoint_activations, "
+        return (
+            f"Take the clips in pieces with --micro_batch_size N, which gives the same gradients, {more}or use a "
+            "smaller --batch_size"
+        )
 
     def batch_size_per_rank(self, ranks: int) -> int:
         """Windows of each step that one rank computes.

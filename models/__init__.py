@@ -111,7 +111,7 @@ def build_model(config: TrainConfig, video_config: dict[str, Any] | None = None)
         learn_bias=config.loss == "sigmoid",
         micro_batch=config.micro_batch_size,
         temperature=config.temperature,
-        learn_temperature=config.learn_temperature,
+        learn_temperature=bool(config.learn_temperature),
     )
 
 

@@ -4,14 +4,12 @@ One self-contained HTML file per dataset: totals, windows per class and subject,
 rejections, spectra, offsets, settings. Several datasets (``data/*``) are compared as in Table 1 of the paper, on the
 terminal and on each page; ``--table`` prints that table alone. The page carries ids of the prepared dataset only, and
 opens nothing outside itself.
-
-Run it as a module: as a file, its name would stand before Python's own ``inspect``.
 """
 
 import sys
 
 from configs.load import parse
-from configs.reporting import InspectConfig
+from configs.reporting import DescribeConfig
 from datasets.frames import FrameError
 from datasets.store import Store
 from scripts.reporting.dataset_page import dataset_blocks
@@ -24,7 +22,7 @@ from utils.tables import markdown
 
 
 def main(argv: list[str] | None = None) -> None:
-    cfg = parse(InspectConfig, argv)
+    cfg = parse(DescribeConfig, argv)
     try:
         summaries = [summarize(Store(folder)) for folder in cfg.data]
         rows = [table_1_row(summary) for summary in summaries]
@@ -32,11 +30,11 @@ def main(argv: list[str] | None = None) -> None:
         if cfg.table:
             return
         for folder, summary in zip(cfg.data, summaries, strict=True):
-            out = cfg.out or folder / "inspect.html"
+            out = cfg.out or folder / "describe.html"
             write_text(out, dataset_page(summary, rows, cfg.seed))
             print(out)
     except (FileNotFoundError, PermissionError, FrameError, ValueError) as error:
-        sys.exit(f"{InspectConfig.program}: {error}")
+        sys.exit(f"{DescribeConfig.program}: {error}")
 
 
 def dataset_page(summary: Summary, rows: list[tuple[str, ...]], seed: int) -> str:

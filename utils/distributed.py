@@ -69,7 +69,10 @@ def setup(device: str) -> Ranks:
         return Ranks(0, 1, torch.device("cuda", number))
     local_rank = _local_rank()
     if use_gpu and local_rank >= gpus:
-        raise ValueError(f"local rank {local_rank} has no GPU, there are {gpus}: start fewer ranks or use --device cpu")
+        raise ValueError(
+            f"local rank {local_rank} has no GPU, there are {gpus}: start fewer ranks, let "
+            "every rank see all GPUs of its machine (Slurm: --gpu-bind=none), or use --device cpu"
+        )
     chosen = torch.device("cuda", local_rank) if use_gpu else torch.device("cpu")
     if use_gpu:
         torch.cuda.set_device(chosen)
@@ -125,6 +128,20 @@ def _refuse_stale_store() -> None:
             "torchrun started the ranks again with the store of the ranks that are gone: "
             "set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 where torchrun is started, then --max_restarts works"
         )
+
+
+def refuse_ranks_that_do_not_know_each_other() -> None:
+    """A launcher started several tasks without telling them apart: each would train alone, in one run folder.
+
+    Raises:
+        ValueError: names the launcher's variable and what to set.
+    """
+    for name in ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"):
+        if "RANK" not in os.environ and int(os.environ.get(name, "1")) > 1:
+            raise ValueError(
+                f"{name} is {os.environ[name]} and RANK is not set: start torchrun, or set RANK, WORLD_SIZE, "
+                "MASTER_ADDR and MASTER_PORT for each task"
+            )
 
 
 def teardown() -> None:

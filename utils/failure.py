@@ -55,10 +55,13 @@ def run(main: Callable[[], int], program: str, expected: tuple[type[Exception], 
 
 
 @contextmanager
-def fail_together() -> Iterator[None]:
+def fail_together(memory_remedy: str) -> Iterator[None]:
     """End this rank as soon as another one fails inside, and all others where this one does; all enter and leave it.
 
     A rank that is done waits here for the others. Out of memory becomes ``OutOfMemory``, in a single process too.
+
+    Args:
+        memory_remedy: what to do where memory runs out, a sentence without its full stop.
 
     Raises:
         RankError: if another rank was the first to fail; the message is that rank's.
@@ -68,7 +71,7 @@ def fail_together() -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        problem = _with_remedy(error)
+        problem = _with_remedy(error, memory_remedy)
         if ending is not None:
             own = str(problem) if isinstance(problem, RankError) else _words(problem)
             first = ending.tell(own)
@@ -161,11 +164,29 @@ def _connect() -> dict[int, socket.socket]:
     connections: dict[int, socket.socket] = {}
     with server:
         server.settimeout(CONNECT_S)
-        while len(connections) < world_size() - 1:
-            connection = server.accept()[0]
-            _keep_alive(connection)
-            connections[int(_receive(connection))] = connection
+        while missing := set(range(1, world_size())) - connections.keys():
+            try:
+                connection = server.accept()[0]
+            except TimeoutError as error:
+                raise OSError(f"rank {min(missing)} did not connect to rank 0 within {CONNECT_S:g} s") from error
+            number = _rank_of(connection)
+            if number in missing:
+                _keep_alive(connection)
+                connections[number] = connection
+            else:  # somebody else found the port
+                connection.close()
     return connections
+
+
+def _rank_of(connection: socket.socket) -> int | None:
+    """The rank that a new connection says it comes from; None if it says nothing, or something else."""
+    connection.settimeout(GRACE_S)
+    try:
+        number = int(_receive(connection))
+    except (OSError, EOFError, ValueError, TypeError):
+        return None
+    connection.settimeout(None)
+    return number
 
 
 def _keep_alive(connection: socket.socket) -> None:
@@ -193,13 +214,10 @@ def _words(error: BaseException) -> str:
     return f"{type(error).__name__} on rank {rank()}: {error}"
 
 
-def _with_remedy(error: BaseException) -> BaseException:
+def _with_remedy(error: BaseException, remedy: str) -> BaseException:
     """The error itself, or in its place one that says what to do where memory ran out."""
     raised_for = isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
     if not (raised_for or isinstance(error, (torch.OutOfMemoryError, MemoryError))):
         return error
     reason = str(error).strip().split("\n")[0] or "no memory is left"
-    return OutOfMemory(
-        f"{reason}. Take the clips in pieces with --micro_batch_size N, which gives the same gradients, add "
-        "--checkpoint_activations, or use a smaller --batch_size"
-    )
+    return OutOfMemory(f"{reason}. {remedy}")

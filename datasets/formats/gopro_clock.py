@@ -7,7 +7,7 @@ ways, which are followed here.
 
 **Time stamps** (``STMP``; Fusion, Hero8 and later, Max): when the first sample of a stream in a payload was taken, in
 microseconds of the camera's clock. ``CORI`` and ``SHUT`` have one value for each frame, and their first stamp is the
-beginning of that frame, which the container puts at the payload's beginning (GoPro's answers in issues 80 and 189).
+beginning of that frame, which the container puts at the payload's beginning (threads 80 and 189 there).
 In the Max clip of the tests the frames' stamps are 1.001000 s apart, as the container says, and the sensor's first
 sample was taken 5.03 ms before the first frame. Spreading samples over their payloads put them 3.1 ms late on the
 average, and up to 5.0 ms.

@@ -122,5 +122,5 @@ def _no_division(
         f"split {split}: none of {_TRIES} random divisions of {len(counts)} {split}s leaves {room} windows of every "
         f"class on one side and {held_out} on the other; the nearest lacks {least} windows, most of them of "
         f"{classes[worst]} (windows in each {split} that has any: {listed}). Use fewer --shots or --val_samples, "
-        f"{remedy(shorten)}, or use --split window"
+        f"{remedy(shorten)}" + ("" if split == "recording" else ", or use --split recording")
     )

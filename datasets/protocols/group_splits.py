@@ -104,7 +104,7 @@ def _draw_apart(
     if lonely:
         raise SplitError(
             f"split {split}: {', '.join(lonely)} cannot be on both sides, every class needs two {split}s or more; "
-            "leave the class out with --classes or --small_classes drop, or use --split window"
+            "leave the class out with --classes or --small_classes drop, or use --split recording"
         )
     divisions = np.zeros((draws, len(names)), dtype=bool)
     for members, key in parts:
@@ -152,7 +152,7 @@ def draw_leaving_one_group_out(
     """
     names, group = np.unique(groups, return_inverse=True)
     if len(names) < 2:
-        raise SplitError(f"split leave_one_group_out: {names[0]} is the only group; use --split window")
+        raise SplitError(f"split leave_one_group_out: {names[0]} is the only group; use --split recording")
     counts = windows_in_groups(labels, group, len(names), len(classes))
     needed = (1 if shorten else shots) + select
     short = [

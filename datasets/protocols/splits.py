@@ -120,7 +120,7 @@ def groups_of(subject: np.ndarray, session: np.ndarray) -> tuple[np.ndarray, str
     if (neither := ~known & (session == "")).any():
         raise SplitError(
             f"split group: {neither.sum()} of {len(subject)} windows have neither subject nor session, so nobody can "
-            "tell which belong together; use --split window, or prepare the dataset with subjects"
+            "tell which belong together; use --split recording, or prepare the dataset with subjects"
         )
     names = np.where(known, np.char.add("subject ", subject), np.char.add("session ", session))
     if known.all():

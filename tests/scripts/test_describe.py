@@ -73,7 +73,7 @@ class Reader(HTMLParser):
 
 def inspect(store: Store, *more: str) -> Reader:
     main([str(store.root), *more])
-    return Reader((store.root / "inspect.html").read_text(encoding="utf-8"))
+    return Reader((store.root / "describe.html").read_text(encoding="utf-8"))
 
 
 def check_totals(reader: Reader, store: Store) -> None:
@@ -91,7 +91,7 @@ def test_the_page_in_a_browser_shows_what_the_dataset_holds(tmp_path, browser):
     store = write_dataset(tmp_path / "d", labels, frame_size=48)
     write_text(store.root / "sync.csv", "id,offset_s,confidence,verdict\nrec001,-0.52,0.9,too far\n")
     main([str(store.root)])
-    visit = browser.open((store.root / "inspect.html").read_text(encoding="utf-8"))
+    visit = browser.open((store.root / "describe.html").read_text(encoding="utf-8"))
     assert visit.requests == []
     assert not re.search(r"https?://", visit.dom)
     reader = Reader(visit.dom)
@@ -170,7 +170,7 @@ def test_the_page_is_the_same_for_the_same_seed(tmp_path):
         main([str(store.root), "--seed", seed, "--out", str(tmp_path / "page.html")])
         pages.append((tmp_path / "page.html").read_text(encoding="utf-8"))
     assert pages[0] == pages[1] != pages[2]
-    assert not (store.root / "inspect.html").exists()
+    assert not (store.root / "describe.html").exists()
 
 
 def test_nothing_of_the_raw_data_or_the_disk_is_named(tmp_path):
@@ -182,7 +182,7 @@ def test_nothing_of_the_raw_data_or_the_disk_is_named(tmp_path):
     table["notes"] = '{"file": "/home/jane_doe/x.mp4", "scale": "8192 LSB/g"}'
     write_text(store.root / "recordings.csv", table.to_csv(index=False))
     reader = inspect(Store(store.root))
-    assert "jane_doe" not in (store.root / "inspect.html").read_text(encoding="utf-8")
+    assert "jane_doe" not in (store.root / "describe.html").read_text(encoding="utf-8")
     assert ["lost", "empty_csv", "[file]: holds no rows", "", ""] in reader.rows["quality"]
     assert "8192 LSB/g" in reader.sections["quality"]
 
@@ -228,7 +228,7 @@ def test_five_thousand_recordings_stay_readable(tmp_path):
         "+3.0 s": 250
     }
     assert all(len(rows) < 120 for rows in reader.rows.values())
-    assert (store.root / "inspect.html").stat().st_size < 3e6
+    assert (store.root / "describe.html").stat().st_size < 3e6
 
 
 def test_table_1_of_several_datasets(tmp_path, capsys):
@@ -243,13 +243,13 @@ def test_table_1_of_several_datasets(tmp_path, capsys):
     ]
     assert [row for row in rows if row in expected] == expected
     for store in (one, two):
-        reader = Reader((store.root / "inspect.html").read_text(encoding="utf-8"))
+        reader = Reader((store.root / "describe.html").read_text(encoding="utf-8"))
         assert reader.rows["sizes"][1:] == expected
 
-    (one.root / "inspect.html").unlink()
+    (one.root / "describe.html").unlink()
     main(["--table", str(one.root)])
     assert "one (simulated)" in capsys.readouterr().out
-    assert not (one.root / "inspect.html").exists()
+    assert not (one.root / "describe.html").exists()
 
 
 @pytest.mark.parametrize(

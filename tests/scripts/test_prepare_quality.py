@@ -73,7 +73,7 @@ def test_bad_stretches_are_masked_counted_and_shown(raw, tmp_path, capsys):
     assert [cell.strip() for cell in line.split("|")[2:4]] == ["1", "2"]  # recordings, stretches
     assert "units: 9.8" in shown and "WARNING" not in shown
     describe.main([str(store.root)])
-    page = (store.root / "inspect.html").read_text()
+    page = (store.root / "describe.html").read_text()
     assert "copied_axes" in page and "flat_channel" in page and "stretches masked" in page and "max_flat_s" in page
     assert "at rest (median of 3 recordings" in page
     assert np.load(quality_path(store.root, "P01-sitting-good")).shape == (5, len(MEASURES))

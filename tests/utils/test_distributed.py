@@ -107,3 +107,15 @@ def test_ranks_started_again_do_not_wait_for_dead_ones(gpus, monkeypatch):
     with pytest.raises(ValueError, match="set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 where torchrun is started"):
         distributed.setup("cpu")
     assert len(joined) == 2
+
+
+@pytest.mark.parametrize("name", ["SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE"])
+def test_tasks_without_ranks_are_refused_by_name(monkeypatch, name):
+    monkeypatch.delenv("RANK", raising=False)
+    monkeypatch.setenv(name, "1")
+    distributed.refuse_ranks_that_do_not_know_each_other()
+    monkeypatch.setenv(name, "4")
+    with pytest.raises(ValueError, match=f"{name} is 4 .*RANK"):
+        distributed.refuse_ranks_that_do_not_know_each_other()
+    monkeypatch.setenv("RANK", "0")
+    distributed.refuse_ranks_that_do_not_know_each_other()

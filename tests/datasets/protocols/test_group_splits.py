@@ -40,7 +40,7 @@ def test_group_split_finds_the_only_division_there_is():
 def test_group_split_refuses_what_is_impossible_and_says_why():
     labels, groups = windows()
     groups[labels == 1] = "subject 4"
-    with pytest.raises(SplitError, match=r"fall \(only subject 4\) cannot be on both sides.*--split window"):
+    with pytest.raises(SplitError, match=r"fall \(only subject 4\) cannot be on both sides.*--split recording"):
         draw_by_group(labels, groups, CLASSES, shots=5, held_out=5, draws=1, seed=0)
     groups[np.flatnonzero(labels == 1)[:3]] = "subject 5"  # 37 and 3: neither side of 10 and 10
     with pytest.raises(SplitError, match=r"lacks 7 windows, most of them of fall \(.*: 37, 3\)"):
@@ -89,7 +89,7 @@ def test_every_group_is_held_out_once_with_all_its_windows():
 
 def test_leaving_groups_out_refuses_what_is_impossible():
     labels, groups = windows()
-    with pytest.raises(SplitError, match="subject 0 is the only group; use --split window"):
+    with pytest.raises(SplitError, match="subject 0 is the only group; use --split recording"):
         draw_leaving_one_group_out(labels, np.full(len(labels), "subject 0"), CLASSES, 5, 1, 0)
     groups[labels == 1] = "subject 4"
     with pytest.raises(SplitError, match="5 windows per class .* fall without subject 4 has 0: use fewer --shots"):

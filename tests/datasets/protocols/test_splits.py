@@ -100,7 +100,7 @@ def test_groups_are_subjects_else_sessions():
     assert what == "session" and names[0] == names[2] != names[1]
     mixed, what = groups_of(np.array(["p1", "", "2"]), session)  # a subject called like a session is not that session
     assert what == "subject, session where unknown" and len(set(mixed)) == 3
-    with pytest.raises(SplitError, match="1 of 3 windows have neither subject nor session.*--split window"):
+    with pytest.raises(SplitError, match="1 of 3 windows have neither subject nor session.*--split recording"):
         groups_of(np.array(["p1", "", "p2"]), np.array(["1", "", "2"]))
 
 
