@@ -14,13 +14,13 @@ from pathlib import Path
 from configs.load import parse
 from configs.reporting import ReportConfig
 from scripts.reporting.document import Block, Cell, Heading, Table, Text
-from scripts.reporting.runs import FEW_SHOT, Run, find_runs, notice
-from scripts.reporting.sections import (
+from scripts.reporting.result_tables import (
     embedding_section,
     few_shot_sections,
     pretraining_section,
     zero_shot_section,
 )
+from scripts.reporting.runs import FEW_SHOT, Run, find_runs, notice
 from scripts.reporting.study_page import study_blocks
 from scripts.reporting.writers import as_csv, as_html, as_latex, as_markdown, markdown_table
 

@@ -3,6 +3,8 @@
 A file is written under a temporary name, flushed to the disk and renamed. Beside ``x.pt`` lies ``x.pt.sha256``. While
 a file is being replaced the checksum file holds both digests, the new one and the old one, so that whatever moment
 the process dies at, the file that is there has its digest beside it.
+
+What a checkpoint holds is decided in ``train.py``.
 """
 
 import hashlib

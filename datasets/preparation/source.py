@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from configs.constants import FRAME_RATE_HZ, IMU_RATE_HZ, WINDOW_S, WINDOW_SAMPLES
+from configs.constants import FRAME_RATE_HZ, IMU_RATE_HZ, MAX_GAP_S, WINDOW_S, WINDOW_SAMPLES
 from datasets.frames import FrameWriter
 from datasets.masking import IMU_MEASURES, stretch_starts
 from datasets.preparation.finalize import invalidate
@@ -109,7 +109,8 @@ def _read(source: Source) -> tuple[Recording, float, Processed, list[Rejection]]
         Rejection(
             source.id,
             "too_short",
-            f"{s.end_s - s.start_s:.2f} s without a gap over 0.1 s, want {recording.pad_from_s or WINDOW_S:g} s",
+            f"{s.end_s - s.start_s:.2f} s without a gap over {MAX_GAP_S:g} s, "
+            f"want {recording.pad_from_s or WINDOW_S:g} s",
             s.start_s,
             s.end_s,
         )

@@ -7,7 +7,7 @@ import numpy as np
 
 from configs.paper import Value, paper_results
 from scripts.reporting.document import MISSING, Block, Cell, Heading, Table, Text
-from scripts.reporting.few_shot_tables import IN_TABLE_3, pretraining_label, simulated
+from scripts.reporting.paper_few_shot import IN_TABLE_3, pretraining_label, simulated
 from scripts.reporting.runs import Run
 from scripts.reporting.study_results import (
     APPROACHES,

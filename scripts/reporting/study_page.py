@@ -6,8 +6,9 @@ from configs.reporting import ReportConfig
 from configs.study import load_study, planned_runs
 from scripts.reporting.datasets_table import figure_2, table_1
 from scripts.reporting.document import MISSING, Block, Heading, Picture, Text
-from scripts.reporting.few_shot_tables import pretraining_label, suffix, table_3, table_5
 from scripts.reporting.order import order_section
+from scripts.reporting.paper_few_shot import pretraining_label, suffix, table_3, table_5
+from scripts.reporting.paper_zero_shot import table_4
 from scripts.reporting.runs import Run, shots_line
 from scripts.reporting.study_results import (
     APPROACHES,
@@ -18,7 +19,6 @@ from scripts.reporting.study_results import (
     few_shot_columns,
     match,
 )
-from scripts.reporting.zero_shot_table import table_4
 from utils.plots import Line, Panel, shots_panels
 from utils.tables import marked
 

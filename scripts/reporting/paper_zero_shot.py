@@ -2,9 +2,9 @@
 
 from configs.paper import paper_results
 from scripts.reporting.document import Block, Cell, Heading, Table, Text
-from scripts.reporting.few_shot_tables import IN_TABLE_5, MISSING_CELL, NONE, label_of, pretraining_label, simulated
+from scripts.reporting.paper_few_shot import IN_TABLE_5, MISSING_CELL, NONE, label_of, pretraining_label, simulated
+from scripts.reporting.result_tables import zero_shot_intervals
 from scripts.reporting.runs import Run, fraction_cell, percent_cell
-from scripts.reporting.sections import zero_shot_intervals
 from scripts.reporting.study_results import Result, StudyResults, used_marks
 from utils.tables import METRICS, fraction, marked, paper_column, percent
 
