@@ -47,7 +47,8 @@ def run(main: Callable[[], int], program: str, expected: tuple[type[Exception], 
             print(f"{program}{who}: {problem}", file=sys.stderr, flush=True)
         else:
             traceback.print_exc()
-        get_error_handler().record_exception(problem)  # torchrun's summary shows it
+        if world_size() == 1 or isinstance(problem, RankError):  # fail_together has recorded what failed here
+            get_error_handler().record_exception(problem)  # torchrun's summary shows it
         if world_size() > 1:
             os._exit(1)  # the interpreter's own end would take the process group down, and wait for the others
         status = 1
@@ -73,6 +74,8 @@ def fail_together(memory_remedy: str) -> Iterator[None]:
     except BaseException as error:
         problem = _with_remedy(error, memory_remedy)
         if ending is not None:
+            if not isinstance(problem, RankError):
+                _record(problem, error)  # at once: torchrun names the earliest, in whole seconds
             own = str(problem) if isinstance(problem, RankError) else _words(problem)
             first = ending.tell(own)
             problem = problem if first == own else RankError(first)
@@ -208,6 +211,16 @@ def _receive(connection: socket.socket) -> str:
             raise EOFError
         line += byte
     return json.loads(line)
+
+
+def _record(problem: BaseException, cause: BaseException) -> None:
+    """Write the error file that torchrun's summary shows, with the traceback of the error as it will be raised."""
+    try:
+        if problem is not cause:
+            raise problem from cause
+        raise problem
+    except BaseException as raised:
+        get_error_handler().record_exception(raised)
 
 
 def _words(error: BaseException) -> str:
