@@ -32,9 +32,7 @@ from datasets.preparation.source import Outcome
 from datasets.preparation.verify import verify
 from datasets.recording import Found, without_folder
 from datasets.store import Recordings, Store
-from datasets.synchrony.check import check_and_write, is_current
-from datasets.synchrony.offset import SyncSettings
-from scripts.reporting.dataset_summary import read_offsets
+from datasets.synchrony.check import check_dataset
 from scripts.reporting.preparation_summary import check_strict, summary
 from utils.atomic_io import write_text
 
@@ -179,19 +177,16 @@ def write_tables(
 def offset_rows(store: Recordings, max_offset_s: float, num_workers: int) -> list[dict]:
     """Rows of ``masked.csv`` of recordings whose video is further off than this; those without an estimate are kept.
 
-    A ``sync.csv`` of ``scripts.check_sync`` is used if it is current. Else the check is made, and the dataset cannot be
-    opened until its outcome is among the tables.
+    Recordings that ``scripts.check_sync`` has checked are not checked again. The dataset cannot be opened until the
+    outcome is among the tables.
 
     Raises:
         ValueError: if no recording has video.
     """
-    settings = SyncSettings(max_offset_s=max_offset_s)
     if not (store.recordings["frames"] > 0).any():
         raise ValueError(f"{store.root}: no recording has video to compare with the IMU: leave --max_offset_s out")
-    if not is_current(store, settings):
-        invalidate(store.root)  # it takes long, and a dataset without the mask that was asked for must not open
-        check_and_write(store, settings, num_workers)
-    offsets = read_offsets(store)
+    invalidate(store.root)  # it may take long, and a dataset without the mask that was asked for must not open
+    offsets = check_dataset(store, max_offset_s, num_workers)
     duration_s = store.recordings.set_index("id")["duration_s"]
     far = offsets[offsets["offset_s"].abs() > max_offset_s]
     return [

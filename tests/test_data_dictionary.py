@@ -171,7 +171,8 @@ def compared(root: Path) -> Comparison:
         for path in (dataset / ".journal").glob("*.json"):
             found.json(path, "journalsourcejson")
     mmea = root / "data" / "mmea"
-    found.json(mmea / "sync.json", "syncjson")
+    for line in (mmea / "sync.jsonl").read_text().splitlines():
+        found.object(json.loads(line or "{}"), "syncjsonl")
     (recording, *_) = sorted(path.stem for path in (mmea / "imu").iterdir())
     assert found.array(mmea / "imu" / f"{recording}.npy", "imuidnpy") == len(CHANNELS)
     assert found.array(mmea / "quality" / f"{recording}.npy", "qualityidnpy") == len(MEASURES)

@@ -1,11 +1,10 @@
-"""The synchrony check of a dataset: a row of ``sync.csv`` for each recording, which a killed check resumes from.
+"""The synchrony check of a dataset: ``sync.csv``, and in ``sync.jsonl`` the rows that the next check need not make.
 
 It is no part of the command, because workers find functions by their module, and a script has none.
 """
 
 import json
-from dataclasses import asdict, fields
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -16,18 +15,17 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from datasets.frames import FrameError
 from datasets.preparation.parallel import WorkersError
 from datasets.store import Recordings, frame_files, imu_path
-from datasets.synchrony.offset import NO_ESTIMATE, OffsetEstimate, SyncSettings, estimate_stored_offset
-from datasets.synchrony.plot import draw_offsets
+from datasets.synchrony.offset import NO_ESTIMATE, estimate_offset
 from utils.atomic_io import write_text
 from utils.progress_bar import progress
 
-SETTINGS = "sync.json"  # beside sync.csv: the settings that it follows from
-_KEPT = "sync.partial.jsonl"
+VERSION = 3  # of the method: rows of another one are made again
 NO_VIDEO = "no video"  # the detail of a recording that has none
-COLUMNS = ["id", *(field.name for field in fields(OffsetEstimate)), "detail"]
+VERDICTS = ("ok", "offset", "cannot tell")
+COLUMNS = "id offset_s confidence verdict correlation used_s stretches agreeing spread_s detail".split()
 
 
-def check_recording(number: int, one: Recordings, settings: SyncSettings) -> tuple[int, dict]:
+def check_recording(number: int, one: Recordings) -> tuple[int, dict[str, Any]]:
     """Number and row of one recording; what cannot be read has no estimate and says why in ``detail``.
 
     Args:
@@ -39,128 +37,71 @@ def check_recording(number: int, one: Recordings, settings: SyncSettings) -> tup
         detail = NO_VIDEO
     else:
         try:
-            estimate = estimate_stored_offset(stream, one.imu(0)[:, 3:], settings)
+            estimate = estimate_offset(stream, one.imu(0)[:, 3:])
         except (FrameError, ValueError) as error:
             detail = str(error)
     values = {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(estimate).items()}
     return number, {"id": one.recordings["id"].iloc[0]} | values | {"detail": detail}
 
 
-class KeptRows:
-    """A line of JSON for each recording that has been checked.
+def made_of(store: Recordings, number: int) -> list[int]:
+    """What a row follows from: the method, and the recording's files by their times of change."""
+    name = store.recordings["id"].iloc[number]
+    files = [imu_path(store.root, name), *frame_files(store.root, name)]
+    return [VERSION, *(file.stat().st_mtime_ns for file in files if file.exists())]
+
+
+def check_dataset(store: Recordings, max_offset_s: float, num_workers: int) -> pd.DataFrame:
+    """Check the recordings and write ``sync.csv``; a killed check, or one whose files have not changed, goes on.
 
     Args:
-        recordings: those that are checked; files of theirs that have changed since do not count as checked.
-        settings: of the check; rows of another are not used.
-    """
+        max_offset_s: a larger offset has the verdict ``offset``.
 
-    def __init__(self, recordings: Recordings, settings: SyncSettings):
-        self._path = recordings.root / _KEPT
-        self._numbers = {name: number for number, name in enumerate(recordings.recordings["id"])}
-        # as the files are now, before they are read: what is replaced meanwhile must not count as checked
-        self._of = [_made_of(recordings, number, settings) for number in self._numbers.values()]
-
-    def load(self) -> dict[int, dict[str, Any]]:
-        """Rows by the recording's number. A line that was cut off by a kill, or damaged, is not among them."""
-        if not self._path.is_file():
-            return {}
-        kept = {}
-        for line in self._path.read_bytes().splitlines():
-            try:
-                entry = json.loads(line)
-            except ValueError:  # no JSON, or no text
-                continue
-            kept[entry["row"]["id"]] = entry
-        return {
-            number: kept[name]["row"]
-            for name, number in self._numbers.items()
-            if name in kept and kept[name]["of"] == self._of[number]
-        }
-
-    def add(self, number: int, row: dict[str, Any]) -> None:
-        """Keep the row of one recording."""
-        with open(self._path, "a", encoding="utf-8") as file:
-            # begun on a line of its own, also after one that was cut off
-            file.write("\n" + json.dumps({"of": self._of[number], "row": row}))
-
-    def remove(self) -> None:
-        """Once the whole table is written."""
-        self._path.unlink(missing_ok=True)
-
-
-def _made_of(recordings: Recordings, number: int, settings: SyncSettings) -> dict[str, Any]:
-    """What a row follows from: settings, method, and the recording's files as they are now."""
-    root, name = recordings.root, recordings.recordings["id"].iloc[number]
-    files = [imu_path(root, name)]
-    if recordings.recordings["frames"].iloc[number]:
-        files += frame_files(root, name)
-    return {"settings": settings.facts(), "files": [_stamp(file) for file in files]}
-
-
-def _stamp(file: Path) -> list[int] | None:
-    """Size and time of change; None of a file that is gone."""
-    try:
-        status = file.stat()
-    except FileNotFoundError:
-        return None
-    return [status.st_size, status.st_mtime_ns]
-
-
-def check_dataset(store: Recordings, settings: SyncSettings, num_workers: int, kept: KeptRows) -> pd.DataFrame:
-    """A row per recording, in the order of ``recordings.csv``; columns as in ``COLUMNS``.
-
-    Args:
-        kept: rows of a call that was killed; only the others are made, and kept.
+    Returns:
+        A row per recording, in the order of ``recordings.csv``; columns as in ``COLUMNS``.
 
     Raises:
         ValueError: if no recording has video.
         WorkersError: if a process dies.
     """
-    frames = store.recordings["frames"].to_numpy()
+    frames, kept = store.recordings["frames"].to_numpy(), store.root / "sync.jsonl"
     if not (frames > 0).any():
         raise ValueError(f"{store.root}: no recording has video, so there is nothing to compare with the IMU")
-    rows = kept.load()
+    # as the files are now, before they are read: what is replaced meanwhile must not count as checked
+    of = [made_of(store, number) for number in range(len(frames))]
+    lines = {line["row"]["id"]: line for line in _lines(kept.read_bytes() if kept.exists() else b"")}
+    rows = {
+        number: lines[name]["row"]
+        for number, name in enumerate(store.recordings["id"])
+        if name in lines and lines[name]["of"] == of[number]
+    }
     longest_first = np.argsort(-frames, kind="stable")  # no worker is left alone with a long one at the end
-    left = [int(number) for number in longest_first if number not in rows]
-    jobs = (delayed(check_recording)(number, store.only(number), settings) for number in left)
+    jobs = [delayed(check_recording)(int(n), store.only(int(n))) for n in longest_first if n not in rows]
     done = Parallel(n_jobs=num_workers, return_as="generator_unordered")(jobs)
     try:
         for number, row in progress(done, total=len(frames), initial=len(rows), desc="check_sync", unit="recording"):
-            kept.add(number, row)
             rows[number] = row
+            with open(kept, "a", encoding="utf-8") as file:
+                # begun on a line of its own, also after one that was cut off
+                file.write("\n" + json.dumps({"of": of[number], "row": row}))
     except TerminatedWorkerError as error:
         raise WorkersError(
             f"{store.root}: a process died during the synchrony check: is there too little memory? Give the same "
             "command again, with fewer --num_workers"
         ) from error
-    return pd.DataFrame([rows[recording] for recording in range(len(frames))], columns=COLUMNS)
-
-
-def check_and_write(store: Recordings, settings: SyncSettings, num_workers: int) -> pd.DataFrame:
-    """``check_dataset``, its table as ``sync.csv``, its settings and its picture, in the dataset's folder."""
-    kept = KeptRows(store, settings)
-    table = check_dataset(store, settings, num_workers, kept)
-    (store.root / SETTINGS).unlink(missing_ok=True)  # never beside a table that it does not speak of
+    table = pd.DataFrame([rows[number] for number in range(len(frames))], columns=COLUMNS)
+    far = table["offset_s"].abs() > max_offset_s
+    table["verdict"] = np.where(table["offset_s"].isna(), "cannot tell", np.where(far, "offset", "ok"))
     write_text(store.root / "sync.csv", table.to_csv(index=False))
-    write_text(store.root / SETTINGS, json.dumps(settings.facts()))
-    kept.remove()
-    draw_offsets(store, table, settings, store.root / "sync.png")
     return table
 
 
-def is_current(store: Recordings, settings: SyncSettings) -> bool:
-    """Whether ``sync.csv`` has all recordings with video, is younger than their frames, and was made with these
-    settings; ``max_offset_s`` may differ, since it changes verdicts, not offsets."""
-    table, facts = store.root / "sync.csv", store.root / SETTINGS
-    try:
-        checked, used = pd.read_csv(table, dtype={"id": str}), json.loads(facts.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return False
-    filmed = store.recordings.loc[store.recordings["frames"] > 0, "id"]
-    files = [file for name in filmed for file in frame_files(store.root, name)]
-    written = table.stat().st_mtime_ns
-    return (
-        set(filmed) <= set(checked["id"])
-        and all(file.stat().st_mtime_ns < written for file in files)
-        and used | {"max_offset_s": settings.max_offset_s} == settings.facts()
-    )
+def _lines(content: bytes) -> list[dict[str, Any]]:
+    """Lines of JSON, without those that a kill cut off or a disk damaged."""
+    found = []
+    for line in content.splitlines():
+        try:
+            found.append(json.loads(line))
+        except ValueError:  # no JSON, or no text
+            continue
+    return found

@@ -5,45 +5,22 @@ Sign: a positive offset means that the video shows an event later than the IMU d
 Letters: F frames, T samples at 50 Hz, L lags.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from configs.constants import FRAME_RATE_HZ, IMU_RATE_HZ
 from datasets.frames import FrameStream
 from datasets.synchrony.image_motion import image_motion
-from datasets.synchrony.lag_evidence import MIN_PAIRS, STEP, Evidence, stretch_evidence, turned_between_frames
+from datasets.synchrony.lag_evidence import MIN_PAIRS, STEP, Evidence, stretch_evidence
 
-VERSION = 2  # of the method: what another one found is not gone on from
+MAX_LAG_S = 3.0  # offsets are looked for from minus to plus this
+TOLERANCE_S = 0.1  # the confidence is the probability that the offset is right within this
+MIN_CONFIDENCE = 0.99  # below it there is no estimate
+STRETCH_FRAMES = 300  # longer recordings are looked at in stretches of at most this many frames
+MAX_STRETCHES = 8  # spread over the whole length of a recording
 MISLEADING = 0.009  # prior probability that a stretch points confidently at a wrong lag: twice that seen of strangers
 WANDER_S = 0.02  # standard deviation of the true offset between stretches of one recording
-
-
-@dataclass(frozen=True)
-class SyncSettings:
-    """How offsets are looked for and judged.
-
-    Attributes:
-        max_lag_s: offsets are looked for from minus to plus this many seconds.
-        max_offset_s: a larger offset has the verdict ``offset``.
-        tolerance_s: the confidence is the probability that the offset is right within this many seconds.
-        min_confidence: below it the verdict is ``cannot tell``.
-        stretch_s: longer recordings are looked at in stretches of at most this many seconds.
-        max_minutes: video looked at per recording, in stretches spread over its whole length.
-    """
-
-    max_lag_s: float = 3.0
-    max_offset_s: float = 0.2
-    tolerance_s: float = 0.1
-    min_confidence: float = 0.99
-    stretch_s: float = 30.0
-    max_minutes: float = 4.0
-
-    def facts(self) -> dict[str, Any]:
-        """What an estimate follows from, beside the recording: settings and method."""
-        return {"version": VERSION} | asdict(self)
 
 
 @dataclass(frozen=True)
@@ -51,11 +28,10 @@ class OffsetEstimate:
     """What the frames and the gyroscope of a recording say about their offset.
 
     Attributes:
-        offset_s: positive where the video is late; NaN where the verdict is ``cannot tell``.
-        confidence: probability that the offset is right within the tolerance.
-        verdict: ``ok``, ``offset`` or ``cannot tell``.
+        offset_s: positive where the video is late; NaN where nothing can be told.
+        confidence: probability that the offset is right within TOLERANCE_S.
         correlation: root of the fraction of the whitened picture motion that the gyroscope explains at the offset; the
-            median of the stretches that agree, NaN where the verdict is ``cannot tell``.
+            median of the stretches that agree, NaN without an offset.
         used_s: seconds of video whose frames could be matched.
         stretches: number of stretches looked at.
         agreeing: number of them that show the offset by themselves.
@@ -64,7 +40,6 @@ class OffsetEstimate:
 
     offset_s: float
     confidence: float
-    verdict: str
     correlation: float
     used_s: float
     stretches: int
@@ -72,55 +47,37 @@ class OffsetEstimate:
     spread_s: float
 
 
-VERDICTS = ("ok", "offset", "cannot tell")
-NO_ESTIMATE = OffsetEstimate(np.nan, 0.0, "cannot tell", np.nan, 0.0, 0, 0, np.nan)
+NO_ESTIMATE = OffsetEstimate(np.nan, 0.0, np.nan, 0.0, 0, 0, np.nan)
 
 
-def estimate_offset(frames: np.ndarray, gyro: np.ndarray, settings: SyncSettings) -> OffsetEstimate:
-    """Offset of a recording that lies in memory.
-
-    Args:
-        frames: (F, S, S, 3) uint8 at 10 fps.
-        gyro: (T, 3) rad/s at 50 Hz, its first sample at the time of the first frame.
-    """
-    return _estimate(lambda first, end: frames[first:end], len(frames), gyro, settings)
-
-
-def estimate_stored_offset(frames: FrameStream, gyro: np.ndarray, settings: SyncSettings) -> OffsetEstimate:
+def estimate_offset(frames: FrameStream, gyro: np.ndarray) -> OffsetEstimate:
     """Offset of a prepared recording of any length; only one stretch of its frames is in memory at a time.
 
     Args:
         gyro: (T, 3) rad/s at 50 Hz, its first sample at the time of the first frame.
     """
-    return _estimate(lambda first, end: frames.read(np.arange(first, end)), len(frames), gyro, settings)
-
-
-def _estimate(
-    read: Callable[[int, int], np.ndarray], count: int, gyro: np.ndarray, settings: SyncSettings
-) -> OffsetEstimate:
     gyro = np.asarray(gyro, dtype=np.float64)
     found = [
-        stretch_evidence(image_motion(read(first, end)), gyro, STEP * first, settings.max_lag_s)
-        for first, end in stretches(count, settings)
+        stretch_evidence(image_motion(frames.read(np.arange(first, end))), gyro, STEP * first, MAX_LAG_S)
+        for first, end in stretches(len(frames))
     ]
-    return combine(found, settings)
+    return combine(found)
 
 
-def stretches(count: int, settings: SyncSettings) -> list[tuple[int, int]]:
+def stretches(count: int) -> list[tuple[int, int]]:
     """(first, end) frames of equally long stretches, spread evenly over ``count`` frames.
 
-    They touch each other as long as ``max_minutes`` is enough for the whole recording.
+    They touch each other as long as MAX_STRETCHES are enough for the whole recording.
     """
-    length = round(settings.stretch_s * FRAME_RATE_HZ)
-    number = -(-count // length)
-    most = max(1, int(settings.max_minutes * 60 / settings.stretch_s))
-    if number <= most:
+    number = -(-count // STRETCH_FRAMES)
+    if number <= MAX_STRETCHES:
         edges = np.linspace(0, count, number + 1).round().astype(int)
         return [(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True) if b - a > MIN_PAIRS]
-    return [(int(a), int(a) + length) for a in np.linspace(0, count - length, most).round()]
+    starts = np.linspace(0, count - STRETCH_FRAMES, MAX_STRETCHES).round()
+    return [(int(a), int(a) + STRETCH_FRAMES) for a in starts]
 
 
-def combine(found: Sequence[Evidence], settings: SyncSettings) -> OffsetEstimate:
+def combine(found: Sequence[Evidence]) -> OffsetEstimate:
     """One estimate from all stretches.
 
     Each stretch contributes its posterior with the probability that it can tell and is not misled, else nothing: a
@@ -138,70 +95,13 @@ def combine(found: Sequence[Evidence], settings: SyncSettings) -> OffsetEstimate
     log_joint = np.log(says + nothing / len(lag_s)).sum(0)
     joint = np.exp(log_joint - log_joint.max())
     joint /= joint.sum()
-    near = np.abs(lag_s - lag_s[joint.argmax()]) <= settings.tolerance_s + 1e-9
+    near = np.abs(lag_s - lag_s[joint.argmax()]) <= TOLERANCE_S + 1e-9
     confidence = float(joint[near].sum())
     agree = [e for e, p in zip(found, posteriors, strict=True) if p[near].sum() > 0.5]
-    if confidence < settings.min_confidence or not agree:
-        return OffsetEstimate(np.nan, confidence, "cannot tell", np.nan, used_s, len(found), len(agree), np.nan)
+    if confidence < MIN_CONFIDENCE or not agree:
+        return OffsetEstimate(np.nan, confidence, np.nan, used_s, len(found), len(agree), np.nan)
     peaks = np.array([evidence.peak_s for evidence in agree])
     offset_s = float(np.median(peaks))
-    verdict = "ok" if abs(offset_s) <= settings.max_offset_s else "offset"
     correlation = float(np.median([evidence.correlation[evidence.best] for evidence in agree]))
     spread = float(np.ptp(peaks))
-    return OffsetEstimate(offset_s, confidence, verdict, correlation, used_s, len(found), len(agree), spread)
-
-
-@dataclass(frozen=True)
-class Curves:
-    """Motion along the direction in which the picture of a stretch moved most, for the eye.
-
-    Attributes:
-        picture_s: (K,) video time; picture: (K,) rad per frame.
-        gyro_s: (N,) IMU time; gyro: (N,) rad per frame, as it shows in the picture.
-    """
-
-    picture_s: np.ndarray
-    picture: np.ndarray
-    gyro_s: np.ndarray
-    gyro: np.ndarray
-
-
-def clearest_curves(frames: FrameStream, gyro: np.ndarray, offset_s: float, settings: SyncSettings) -> Curves:
-    """Curves of the stretch that speaks most clearly for an offset.
-
-    Without an offset (NaN) the two cannot be mapped onto each other: the stretch in which the picture moves most, and
-    the gyroscope along its own main axis.
-
-    Args:
-        gyro: (T, 3) rad/s at 50 Hz.
-
-    Raises:
-        ValueError: if the recording is shorter than one stretch can be.
-    """
-    gyro = np.asarray(gyro, dtype=np.float64)
-    turned = turned_between_frames(gyro)
-    clearest, best = None, -np.inf
-    for first, end in stretches(len(frames), settings):
-        motion = image_motion(frames.read(np.arange(first, end)))
-        if np.isfinite(offset_s):
-            evidence = stretch_evidence(motion, gyro, STEP * first, settings.max_lag_s)
-            clear = evidence.log_bayes[np.abs(evidence.lag_s - offset_s).argmin()]
-        else:
-            clear = float((motion.weight[:, None] * motion.turn**2).sum())
-        if clear > best:
-            clearest, best = (first, motion), clear
-    if clearest is None:
-        raise ValueError(f"{len(frames)} frames hold no stretch to draw: need more than {MIN_PAIRS}")
-    first, motion = clearest
-    picture = motion.turn - np.average(motion.turn, axis=0, weights=motion.weight)
-    main = np.linalg.svd(picture * motion.weight[:, None], full_matrices=False)[2][0]  # (3,)
-    moving = turned - turned.mean(0)
-    if np.isfinite(offset_s):
-        sample = STEP * first + STEP * np.arange(len(picture)) - round(offset_s * IMU_RATE_HZ)
-        inside = (sample >= 0) & (sample < len(turned)) & (motion.weight > 0)
-        to_picture = np.linalg.lstsq(moving[sample[inside]], picture[inside], rcond=None)[0] @ main
-    else:
-        to_picture = np.linalg.svd(moving, full_matrices=False)[2][0]
-    half_frame_s = 0.5 / FRAME_RATE_HZ
-    picture_s = (first + np.arange(len(picture))) / FRAME_RATE_HZ + half_frame_s
-    return Curves(picture_s, picture @ main, np.arange(len(turned)) / IMU_RATE_HZ + half_frame_s, moving @ to_picture)
+    return OffsetEstimate(offset_s, confidence, correlation, used_s, len(found), len(agree), spread)

@@ -1,7 +1,5 @@
-"""The synchrony check of a whole dataset: table, picture, what cannot be compared, and a real clip."""
+"""The synchrony check of a whole dataset: table, what cannot be compared, and a real clip."""
 
-import json
-import math
 import os
 import signal
 import subprocess
@@ -18,9 +16,7 @@ from datasets.preparation.journal import PreparedRecording, write_source
 from datasets.recording import Rejection
 from datasets.store import Store, frames_path, imu_path
 from datasets.synchrony import check as checking
-from datasets.synchrony.check import KeptRows
-from datasets.synchrony.offset import SyncSettings
-from datasets.synchrony.plot import choose_examples
+from datasets.synchrony import offset
 from scripts import check_sync, prepare
 from tests.rotating_camera import record, still
 
@@ -59,7 +55,7 @@ def check(root: Path, *flags: str) -> pd.DataFrame:
     return pd.read_csv(root / "sync.csv", keep_default_na=False, na_values=[""]).set_index("id")
 
 
-def test_table_and_picture(dataset, capsys):
+def test_the_table(dataset, capsys):
     table = check(dataset)
     assert table.index.tolist() == Store(dataset).recordings["id"].tolist()
     for name, offset_s in OFFSETS.items():
@@ -69,7 +65,6 @@ def test_table_and_picture(dataset, capsys):
     assert table["verdict"].to_dict() == verdicts
     assert table.loc[["seated", "blind"], "offset_s"].isna().all()
     assert table.loc["blind", "detail"] == "no video" and table.loc["blind", "used_s"] == 0
-    assert (dataset / "sync.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     printed = capsys.readouterr().out
     assert "5 recordings: 1 ok, 2 offset, 1 cannot tell, 1 without video" in printed and "simulated" in printed
     lines = [line for line in printed.splitlines() if line.startswith("| ")]
@@ -78,66 +73,64 @@ def test_table_and_picture(dataset, capsys):
 
 def test_a_killed_check_resumes(dataset, monkeypatch):
     whole = check(dataset)
-    (dataset / "sync.csv").unlink()
+    for name in ("sync.csv", "sync.jsonl"):
+        (dataset / name).unlink()
     checked, original = [], checking.check_recording
 
-    def killed_at_the_third(number, one, settings):
+    def killed_at_the_third(number, one):
         checked.append(one.recordings["id"].iloc[0])
         if len(checked) == 3:
             raise KeyboardInterrupt
-        return original(number, one, settings)
+        return original(number, one)
 
     monkeypatch.setattr(checking, "check_recording", killed_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         check(dataset)
     assert not (dataset / "sync.csv").exists()
-    partial = dataset / "sync.partial.jsonl"
-    partial.write_bytes(partial.read_bytes() + b'\n\xff\n{"of": {"sett')  # damage; a kill in the middle of a line
+    kept = dataset / "sync.jsonl"
+    kept.write_bytes(kept.read_bytes() + b'\n\xff\n{"of": {"sett')  # damage; a kill in the middle of a line
     again = check(dataset)
     assert sorted(checked[:2] + checked[3:]) == sorted(whole.index)  # nothing is done twice
     pd.testing.assert_frame_equal(again, whole)
-    assert not partial.exists()
 
 
-@pytest.mark.parametrize("change", ["settings", "frames"])
-def test_rows_of_other_settings_or_older_files_are_not_kept(dataset, change):
-    store, settings = Store(dataset), SyncSettings()
-    kept = KeptRows(store, settings)
-    kept.add(0, {"id": store.recordings["id"].iloc[0], "offset_s": float("nan")})
-    assert list(kept.load()) == [0] and math.isnan(kept.load()[0]["offset_s"])
-    if change == "settings":
-        assert KeptRows(store, SyncSettings(max_offset_s=0.123)).load() == {}
-    else:
-        imu = imu_path(dataset, store.recordings["id"].iloc[0])
-        os.utime(imu, ns=(0, 0))
-        assert KeptRows(store, settings).load() == {}
+@pytest.mark.parametrize("change", ["nothing", "method", "signal"])
+def test_only_rows_of_this_method_and_these_files_are_kept(dataset, change, monkeypatch):
+    whole, checked = check(dataset), []
+    original = checking.check_recording
+    monkeypatch.setattr(
+        checking, "check_recording", lambda number, one: checked.append(number) or original(number, one)
+    )
+    if change == "method":
+        monkeypatch.setattr(checking, "VERSION", 99)
+    elif change == "signal":
+        os.utime(imu_path(dataset, "level"), ns=(0, 0))
+    pd.testing.assert_frame_equal(check(dataset), whole)
+    assert len(checked) == {"nothing": 0, "method": 5, "signal": 1}[change]
 
 
 def test_two_processes_give_the_same_table(dataset):
-    one = check(dataset)
-    two = check(dataset, "--num_workers", "2")
-    pd.testing.assert_frame_equal(one, two)
-
-
-def test_the_command_itself_with_two_processes(dataset):
     """Started as a script, whose functions workers cannot find."""
-    command = [sys.executable, "-m", "scripts.check_sync", str(dataset), "--num_workers", "2", "--stretch_s", "6"]
+    command = [sys.executable, "-m", "scripts.check_sync", str(dataset), "--num_workers", "2"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "5 recordings: " in done.stdout and (dataset / "sync.csv").is_file()
+    assert "5 recordings: " in done.stdout
+    table = (dataset / "sync.csv").read_bytes()
+    (dataset / "sync.jsonl").unlink()
+    check(dataset)
+    assert (dataset / "sync.csv").read_bytes() == table
 
 
-def test_settings_reach_the_estimate(dataset):
+def test_the_limit_decides_the_verdict_and_checks_nothing_again(dataset, monkeypatch):
+    assert check(dataset)["verdict"].to_dict()["late"] == "offset"
+    monkeypatch.setattr(checking, "check_recording", None)
     assert check(dataset, "--max_offset_s", "1")["verdict"].to_dict()["late"] == "ok"
-    table = check(dataset, "--max_lag_s", "1")
+
+
+def test_an_offset_beyond_the_range_is_not_told(dataset, monkeypatch):
+    monkeypatch.setattr(offset, "MAX_LAG_S", 1.0)
+    table = check(dataset)
     assert table.loc["early", "verdict"] == "cannot tell" and table.loc["late", "verdict"] == "offset"
-    assert check(dataset, "--stretch_s", "6").loc["late", "stretches"] == 2
-    assert json.loads((dataset / "sync.json").read_text()) == SyncSettings(stretch_s=6).facts()
-
-
-def test_defaults_of_the_command_are_those_of_the_estimate():
-    cfg = check_sync.CheckSyncConfig(data=Path("x"))
-    assert check_sync.build_settings(cfg) == SyncSettings()
 
 
 def test_damage_is_named_and_not_fatal(dataset):
@@ -167,13 +160,6 @@ def test_a_long_table_is_cut_on_the_screen():
     text = check_sync.report(table)
     assert text.count("| r") == check_sync.SHOWN and "and 20 more in sync.csv" in text
     assert "50 recordings: 50 ok, 0 offset, 0 cannot tell" in text
-
-
-def test_examples_are_the_surest_of_each_verdict():
-    columns = ["verdict", "correlation", "used_s", "stretches"]
-    rows = [("ok", 0.5, 9, 1), ("ok", 0.9, 9, 1), ("cannot tell", np.nan, 0, 0), ("cannot tell", np.nan, 4, 1)]
-    assert choose_examples(pd.DataFrame(rows, columns=columns)) == [1, 3]
-    assert choose_examples(pd.DataFrame(rows[2:3], columns=columns)) == []
 
 
 @pytest.mark.parametrize("missing", ["folder", "video"])

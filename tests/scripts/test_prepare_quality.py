@@ -11,7 +11,7 @@ from configs.data import QualityLimitsConfig
 from datasets.frames import FrameStream
 from datasets.masking import MEASURES, QualityLimits
 from datasets.store import Store, frames_path, imu_path, quality_path
-from datasets.synchrony.offset import SyncSettings
+from datasets.synchrony import check as checking
 from datasets.windows import list_windows
 from scripts import describe, prepare
 from scripts.reporting.preparation_summary import sync_lines
@@ -201,18 +201,32 @@ def filmed(tmp_path):
     return tmp_path / "raw"
 
 
-def sync_table(store, offsets, **settings):
-    rows = [(i, o, 0.999, "?", 0.9, 5, 1, 1, 0, "") for i, o in zip(store.recordings["id"], offsets, strict=True)]
-    columns = "id offset_s confidence verdict correlation used_s stretches agreeing spread_s detail".split()
-    write_text(store.root / "sync.csv", pd.DataFrame(rows, columns=columns).to_csv(index=False))
-    write_text(store.root / "sync.json", json.dumps(SyncSettings(**settings).facts()))
+def offset_row(number, one, offset_s):
+    """What ``check_recording`` returns."""
+    facts = {"confidence": 0.999, "correlation": 0.9, "used_s": 5, "stretches": 1, "agreeing": 1, "spread_s": 0}
+    return number, {"id": one.recordings["id"].iloc[0], "offset_s": offset_s, **facts, "detail": ""}
 
 
-def test_recordings_that_are_off_are_masked_unknown_ones_kept(filmed, tmp_path, capsys):
-    store = run(filmed, tmp_path / "d", "--frame_size", "64", format="mmea")
-    sync_table(store, [0.1, -0.52, np.nan])
-    capsys.readouterr()
-    store = run(filmed, tmp_path / "d", "--frame_size", "64", "--max_offset_s", "0.2", format="mmea")
+@pytest.fixture
+def checked(monkeypatch):
+    """Numbers of the recordings that were checked; one is off, and one cannot be told."""
+    found, offsets = [], [0.1, -0.52, np.nan]
+
+    def check(number, one):
+        found.append(number)
+        return offset_row(number, one, offsets[number])
+
+    monkeypatch.setattr(checking, "check_recording", check)
+    return found
+
+
+FLAGS = ("--frame_size", "64")
+
+
+def test_recordings_that_are_off_are_masked_unknown_ones_kept(filmed, tmp_path, capsys, checked):
+    flags = (*FLAGS, "--max_offset_s", "0.2")
+    store = run(filmed, tmp_path / "d", *flags, format="mmea")
+    assert sorted(checked) == [0, 1, 2]
     shown = capsys.readouterr().out
     assert "synchrony: 1 recordings within 0.2 s, 1 masked beyond it, 1 cannot tell and are kept" in shown
     (row,) = store.masked.to_dict("records")
@@ -220,67 +234,42 @@ def test_recordings_that_are_off_are_masked_unknown_ones_kept(filmed, tmp_path, 
     assert (row["start_s"], row["end_s"]) == (0, store.recordings["duration_s"][1])
     assert len(list_windows(store)) == 3 and len(list_windows(store, needs_video=True)) == 2
     assert store.info["quality"]["max_offset_s"] == 0.2
-    store = run(filmed, tmp_path / "d", "--frame_size", "64", format="mmea")
-    assert store.masked.empty
-
-
-def test_offsets_are_estimated_where_there_is_no_fresh_table(filmed, tmp_path, capsys, monkeypatch):
-    asked = []
-
-    def check(store, settings, num_workers):
-        asked.append(settings.max_offset_s)
-        sync_table(store, [0.0, 1.0, 0.0])
-
-    monkeypatch.setattr("scripts.prepare.check_and_write", check)
-    flags = ("--frame_size", "64", "--max_offset_s", "0.3")
-    store = run(filmed, tmp_path / "d", *flags, format="mmea")
-    assert asked == [0.3] and store.masked["reason"].tolist() == ["video_offset"]
-    run(filmed, tmp_path / "d", *flags, format="mmea")
-    assert asked == [0.3]  # it is fresh
+    assert run(filmed, tmp_path / "d", *FLAGS, format="mmea").masked.empty
+    # another limit checks nothing again, a recording that was prepared anew is
+    assert run(filmed, tmp_path / "d", *FLAGS, "--max_offset_s", "0.6", format="mmea").masked.empty
+    assert len(checked) == 3
     frames_path(store.root, store.recordings["id"][0]).unlink()
     run(filmed, tmp_path / "d", *flags, format="mmea")
-    assert asked == [0.3, 0.3]  # a recording was prepared anew
-    sync_table(store, [0.0, 1.0, 0.0], min_confidence=0.5)
-    run(filmed, tmp_path / "d", *flags, format="mmea")
-    assert asked == [0.3] * 3  # somebody had looked with other settings
-    (store.root / "sync.json").unlink()
-    run(filmed, tmp_path / "d", *flags, format="mmea")
-    assert asked == [0.3] * 4  # nobody knows with which
+    assert checked[3:] == [0]
 
 
 @pytest.mark.parametrize("open_before", [False, True])
-def test_a_dataset_does_not_open_during_the_synchrony_check(filmed, tmp_path, monkeypatch, open_before):
-    seen = []
-
-    def killed(store, settings, num_workers):
-        sync_table(store, [0.0, 1.0, 0.0])
+def test_a_dataset_does_not_open_during_the_check(filmed, tmp_path, monkeypatch, open_before):
+    def killed(number, one):
         with pytest.raises(FileNotFoundError, match="has not ended: give the same scripts.prepare command again"):
             Store(tmp_path / "d")
-        seen.append(len(store.recordings))
-        (store.root / "sync.json").unlink()
-        raise KeyboardInterrupt
-
-    def check(store, settings, num_workers):
-        sync_table(store, [0.0, 1.0, 0.0])
+        if number == 1:
+            raise KeyboardInterrupt
+        return offset_row(number, one, 0.0)
 
     if open_before:  # prepared without the mask, which another command now asks for
-        run(filmed, tmp_path / "d", "--frame_size", "64", format="mmea")
-    monkeypatch.setattr("scripts.prepare.check_and_write", killed)
-    flags = ("--frame_size", "64", "--max_offset_s", "0.3")
+        run(filmed, tmp_path / "d", *FLAGS, format="mmea")
+    monkeypatch.setattr(checking, "check_recording", killed)
+    flags = (*FLAGS, "--max_offset_s", "0.3")
     with pytest.raises(KeyboardInterrupt):
         run(filmed, tmp_path / "d", *flags, format="mmea")
-    assert seen == [3]
     with pytest.raises(FileNotFoundError, match="has not ended"):
         Store(tmp_path / "d")
-    monkeypatch.setattr("scripts.prepare.check_and_write", check)
-    assert run(filmed, tmp_path / "d", *flags, format="mmea").masked["reason"].tolist() == ["video_offset"]
+    monkeypatch.setattr(checking, "check_recording", lambda number, one: offset_row(number, one, 1.0))
+    store = run(filmed, tmp_path / "d", *flags, format="mmea")
+    assert store.masked["id"].tolist() == store.recordings["id"][1:].tolist()  # the first had been checked
 
 
 def test_recordings_without_video_or_vanished_are_not_counted(tmp_path):
     store = write_dataset(tmp_path / "d", ["walk"] * 4, seconds=6)
-    sync_table(store, [0.1, np.nan, np.nan, 0.0])
-    table = pd.read_csv(store.root / "sync.csv")
-    pd.concat([table, table.assign(id="gone")]).to_csv(store.root / "sync.csv", index=False)
+    rows = [(i, o, 0.9, "") for i, o in zip(store.recordings["id"], [0.1, np.nan, np.nan, 0.0], strict=True)]
+    table = pd.DataFrame([*rows, ("gone", 0.1, 0.9, "")], columns="id offset_s confidence verdict".split())
+    table.to_csv(store.root / "sync.csv", index=False)
     rewritten = store.recordings.copy()
     rewritten.loc[2, "frames"] = 0
     rewritten.to_csv(store.root / "recordings.csv", index=False)
