@@ -246,8 +246,5 @@ class EmbedConfig(Config):
     data_root: Path = setting(Path("data"), help="folder of the prepared datasets")
     out: Path = setting(help="folder to write embedding.png, embedding.pdf, embedding.csv and results.json to")
     windows_per_class: PositiveInt = setting(40, help="windows of each class and dataset, at most; drawn at random")
-    projection: Literal["tsne", "pca"] = setting("tsne", help="to two dimensions: t-SNE after PCA, or PCA alone")
-    perplexity: float = setting(30.0, gt=1, help="t-SNE: number of neighbours that a window is held to, about")
-    normalize: Normalization | None = setting(None, help="z-score of the windows; default: as in pretraining")
     device: str = setting("auto", help="auto, cpu, cuda or cuda:N")
     seed: int = setting(0, ge=0, help="draws of windows, and t-SNE")

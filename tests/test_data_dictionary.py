@@ -152,7 +152,7 @@ def root(tmp_path_factory):
     forest = [word for word in base if word not in ("--device", "cpu")]
     handcrafted.main([*forest, "handcrafted", *few, *"--trees 2 --num_workers 1".split()])
     zeroshot.main([*base, "zeroshot", *last, "--prototypes_per_class", "2"])
-    picture = f"--data_root {root}/data --device cpu --datasets tiny --projection pca --out {root}/runs/embed"
+    picture = f"--data_root {root}/data --device cpu --datasets tiny --out {root}/runs/embed"
     embed.main([*last, *picture.split()])
     export.main([*last, "--out", f"{root}/encoder.pt"])
     report = GpuReport(root, "cpu", 60)
