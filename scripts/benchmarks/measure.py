@@ -9,8 +9,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from utils.tables import markdown
+
+Clock = Literal["cpu_s", "wall_s"]
 
 
 @dataclass(frozen=True)
@@ -69,26 +72,15 @@ def spread(figures: list[float]) -> Spread:
     return Spread(statistics.median(figures), min(figures), max(figures))
 
 
-def per_cpu_s(costs: list[Cost]) -> Spread:
-    """Amount done per second of CPU time."""
-    return spread([cost.amount / cost.cpu_s for cost in costs])
+def per_second(costs: list[Cost], clock: Clock) -> Spread:
+    """Amount done per second of CPU time or by the clock."""
+    return spread([cost.amount / getattr(cost, clock) for cost in costs])
 
 
-def per_wall_s(costs: list[Cost]) -> Spread:
-    """Amount done per second by the clock."""
-    return spread([cost.amount / cost.wall_s for cost in costs])
-
-
-def cpu_ratio(fast: list[Cost], slow: list[Cost]) -> Spread:
-    """How many times more per CPU-second one contender does than another, round by round."""
+def ratio(fast: list[Cost], slow: list[Cost], clock: Clock) -> Spread:
+    """How many times more per second one contender does than another, round by round."""
     pairs = zip(fast, slow, strict=True)
-    return spread([(f.amount / f.cpu_s) / (s.amount / s.cpu_s) for f, s in pairs])
-
-
-def wall_ratio(fast: list[Cost], slow: list[Cost]) -> Spread:
-    """How many times faster by the clock one contender is than another, round by round."""
-    pairs = zip(fast, slow, strict=True)
-    return spread([(f.amount / f.wall_s) / (s.amount / s.wall_s) for f, s in pairs])
+    return spread([(f.amount / getattr(f, clock)) / (s.amount / getattr(s, clock)) for f, s in pairs])
 
 
 def peak_rss_mib(work: Callable[..., object], *args: object) -> float:
@@ -114,7 +106,6 @@ class Report:
     title: str
     values: dict[str, float] = field(default_factory=dict)
     _rows: list[tuple[str, str, str]] = field(default_factory=list)
-    _notes: list[str] = field(default_factory=list)
     _load: float = field(default_factory=lambda: os.getloadavg()[0])
 
     def add(self, what: str, figure: Spread, target: str = "", key: str | None = None) -> None:
@@ -123,16 +114,10 @@ class Report:
         if key is not None:
             self.values[key] = figure.median
 
-    def note(self, text: str) -> None:
-        """A line under the table."""
-        self._notes.append(text)
-
     def table(self) -> str:
-        load = (
-            f"{os.cpu_count()} cores; load average {self._load:.1f} at the start, {os.getloadavg()[0]:.1f} at the end"
-        )
+        load = f"load average {self._load:.1f} at the start, {os.getloadavg()[0]:.1f} at the end"
         table = markdown(("", "median (range)", "target"), self._rows)
-        return "\n".join([self.title, "", table, "", *self._notes, load])
+        return "\n".join([self.title, "", table, "", f"{os.cpu_count()} cores; {load}"])
 
 
 def number(value: float) -> str:

@@ -5,7 +5,6 @@ run, in which caches and threads warm up, do not count.
 """
 
 import contextlib
-import csv
 import itertools
 import math
 import os
@@ -15,6 +14,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -24,10 +25,9 @@ from configs.constants import CHANNELS, WINDOW_S, WINDOW_SAMPLES
 from configs.load import parse
 from configs.reporting import BenchmarkConfig
 from configs.training import TrainConfig
-from datasets.store import Store, imu_path
 from models import build_model
 from scripts.benchmarks import loader, videos
-from scripts.benchmarks.measure import Cost, Report, measure, per_wall_s, progress, spread
+from scripts.benchmarks.measure import Cost, Report, measure, per_second, progress, spread
 from scripts.benchmarks.rivals import authors_way
 from scripts.benchmarks.rivals.authors_training import AuthorsTraining, SourceWindows
 from utils.optim import autocast_dtype
@@ -49,7 +49,7 @@ def run(cfg: BenchmarkConfig) -> Report:
 
 def _run(cfg: BenchmarkConfig, folder: Path) -> Report:
     names = itertools.count()
-    config = recipe(cfg, folder, next(names))
+    config = parse(TrainConfig, arguments(cfg, folder, next(names)))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = autocast_dtype(config.precision, device)
     report = Report(
@@ -57,36 +57,30 @@ def _run(cfg: BenchmarkConfig, folder: Path) -> Report:
         f"{torch.cuda.get_device_name() if device.type == 'cuda' else f'{torch.get_num_threads()} CPU threads'}, "
         f"{str(dtype).removeprefix('torch.')}"
     )
-    store, video = prepare(cfg, folder, config)
+    video = prepare(cfg, folder, config)
     authors = AuthorsTraining(build_model(config), config.loss, config.lr, device)
-    datasets = authors_windows(cfg, folder, config, store, video)
-    ours, peak, theirs = [], [], {name: [] for name in datasets}
+    dataset = authors_windows(cfg, folder, config, video)
+    ours, peak, theirs = [], [], []
     for number in range(cfg.repeats):
         progress(f"round {number + 1} of {cfg.repeats}")
         ours.append(train_here(cfg, folder, next(names)))
         peak.append(measure_peak(device, dtype))
-        for name, dataset in datasets.items():
-            batches = authors_way.worker_loader(dataset, cfg.batch_size, WORKERS)
-            theirs[name].append(measure(lambda batches=batches: authors.train(batches)))
+        batches = authors_way.worker_loader(dataset, cfg.batch_size, WORKERS)
+        theirs.append(measure(lambda batches=batches: authors.train(batches)))
 
-    for phase in PHASES:
-        report.add(f"{phase}, ms a step", spread([cfg.batch_size * 1e3 * t[f"{phase}_share"] / speed(t) for t in ours]))
-    rest = [1 - sum(t[f"{phase}_share"] for phase in PHASES) for t in ours]
-    milliseconds = [cfg.batch_size * 1e3 * r / speed(t) for r, t in zip(rest, ours, strict=True)]
-    report.add("the rest, ms a step", spread(milliseconds))
     outside = [1 - t["forward_share"] - t["backward_share"] for t in ours]
     report.add("share of a step outside forward and backward", spread(outside), "under 0.05", "other_share")
     report.add("share of a step waiting for data", spread([t["wait_share"] for t in ours]), "under 0.02", "wait_share")
-    report.add("windows per second, ours", spread([speed(t) for t in ours]))
-    for (name, costs), target, key in zip(theirs.items(), ("3", ""), ("ratio_vs_authors", None), strict=True):
-        report.add(f"windows per second, authors' training, {name}", per_wall_s(costs))
-        ratios = [speed(t) / (cost.amount / cost.wall_s) for t, cost in zip(ours, costs, strict=True)]
-        report.add("  ours is so many times faster", spread(ratios), target, key)
-    flop = flop_per_window(config)
+    speed = [t["windows_per_s"] for t in ours]
+    report.add("windows per second, ours", spread(speed))
+    report.add(f"windows per second, authors' training, from {VIDEO} video", per_second(theirs, "wall_s"))
+    ratios = [one / (cost.amount / cost.wall_s) for one, cost in zip(speed, theirs, strict=True)]
+    report.add("  ours is so many times faster", spread(ratios), "3", "ratio_vs_authors")
     report.add("matrix product, GFLOP/s", spread([cost.amount / cost.wall_s / 1e9 for cost in peak]))
-    used = [flop * speed(t) / (cost.amount / cost.wall_s) for t, cost in zip(ours, peak, strict=True)]
-    report.add("share of that in use", spread(used), "0.4 on a GPU" if device.type == "cuda" else "", "utilisation")
-    report.note(f"Forward and backward of a window take {flop / 1e9:.3g} GFLOP.")
+    flop = flop_per_window(config)
+    used = [flop * one / (cost.amount / cost.wall_s) for one, cost in zip(speed, peak, strict=True)]
+    what = f"share of that in use, at {flop / 1e9:.3g} GFLOP a window"
+    report.add(what, spread(used), "0.4 on a GPU" if device.type == "cuda" else "", "utilisation")
     if cfg.ranks > 1:
         scale(cfg, folder, names, report)
     return report
@@ -95,36 +89,29 @@ def _run(cfg: BenchmarkConfig, folder: Path) -> Report:
 def arguments(cfg: BenchmarkConfig, folder: Path, name: int, *more: str) -> list[str]:
     """The command line of a run: the recipe with nothing to download, ended before its first epoch does."""
     words = ["--config", cfg.recipe.resolve(), "--video_weights", "none", "--batch_size", cfg.batch_size]
-    words += ["--clip_len", cfg.clip_len, "--num_workers", WORKERS, "--held_out", 0, "--resume", "none"]
+    words += ["--num_workers", WORKERS, "--held_out", 0, "--resume", "none"]
     words += ["--dataset", "benchmark", "--data_root", folder / "data", "--runs_root", folder / "runs"]
     words += ["--run_name", f"run{name}", "--log_interval", WARM_UP, "--max_steps", WARM_UP + cfg.steps, *more]
     return [str(word) for word in words]
 
 
-def recipe(cfg: BenchmarkConfig, folder: Path, name: int) -> TrainConfig:
-    """The settings of a run, resolved."""
-    return parse(TrainConfig, arguments(cfg, folder, name))
-
-
-def prepare(cfg: BenchmarkConfig, folder: Path, config: TrainConfig) -> tuple[Store, Path]:
-    """A prepared dataset, an epoch of which is longer than a run, and its source video."""
+def prepare(cfg: BenchmarkConfig, folder: Path, config: TrainConfig) -> Path:
+    """A prepared dataset, an epoch of which is longer than a run; returns its source video."""
     progress(f"make a video, {VIDEO}, and prepare it")
     video = folder / f"{VIDEO}.mp4"
-    videos.write_video(video, videos.SIZES[VIDEO], cfg.video_s)
+    videos.write_video(video, videos.SIZES[VIDEO])
     windows = cfg.batch_size * cfg.ranks * (WARM_UP + cfg.steps + 1)
-    sizes = {"frame_size": config.image_size, "recording_min": math.ceil(windows * WINDOW_S / 60)}
-    return loader.prepare(folder / "data" / "benchmark", {VIDEO: video}, cfg.model_copy(update=sizes)), video
+    minutes = math.ceil(windows * WINDOW_S / 60)
+    loader.prepare(folder / "data" / "benchmark", {VIDEO: video}, minutes, config.image_size)
+    return video
 
 
-def authors_windows(cfg: BenchmarkConfig, folder: Path, config: TrainConfig, store: Store, video: Path) -> dict:
-    """What the authors' training reads: the source video; or, their best case, frames decoded once and cached."""
+def authors_windows(cfg: BenchmarkConfig, folder: Path, config: TrainConfig, video: Path) -> SourceWindows:
+    """What the authors' training reads."""
     csv_file = folder / "imu.csv"
-    loader.write_csv(csv_file, cfg.video_s / 60)
-    length, windows = AUTHORS_BATCHES * cfg.batch_size, int(cfg.video_s / WINDOW_S)
-    source = SourceWindows(video, csv_file, loader.SOURCE_RATE_HZ, windows, length, cfg.clip_len, config.image_size)
-    cache, imu = loader.write_cache(store, folder), imu_path(store.root, store.recordings["id"][0])
-    cached = authors_way.CachedWindows(cache, imu, length, cfg.clip_len, source.processor)
-    return {f"from {VIDEO} video": source, "frames from a cache": cached}
+    loader.write_csv(csv_file, videos.LENGTH_S / 60)
+    length, windows = AUTHORS_BATCHES * cfg.batch_size, int(videos.LENGTH_S / WINDOW_S)
+    return SourceWindows(video, csv_file, loader.SOURCE_RATE_HZ, windows, length, config.clip_len, config.image_size)
 
 
 def train_here(cfg: BenchmarkConfig, folder: Path, name: int) -> dict[str, float]:
@@ -135,25 +122,14 @@ def train_here(cfg: BenchmarkConfig, folder: Path, name: int) -> dict[str, float
 
 
 def timings(run_folder: Path) -> dict[str, float]:
-    """``windows_per_s`` and shares of a run, over all steps but the first rows'."""
-    rows: dict[int, dict[str, float]] = {}
-    with open(run_folder / "metrics.csv", newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            rows.setdefault(int(row["step"]), {})[row["name"]] = float(row["value"])
-    first = min(rows)
-    counted = [(step - before, rows[step]) for before, step in itertools.pairwise(sorted(rows))]
-    if first != WARM_UP - 1 or not counted:
-        raise RuntimeError(f"{run_folder}: metrics at steps {sorted(rows)}, want every {WARM_UP}")
-    seconds = [steps / values["windows_per_s"] for steps, values in counted]  # for one window a step
-    found = {"windows_per_s": sum(steps for steps, _ in counted) / sum(seconds)}
-    for phase in PHASES:
-        share = f"{phase}_share"
-        found[share] = sum(s * v[share] for s, (_, v) in zip(seconds, counted, strict=True)) / sum(seconds)
-    return found
-
-
-def speed(timing: dict[str, float]) -> float:
-    return timing["windows_per_s"]
+    """``windows_per_s`` and shares of a run, over all steps but the first row's."""
+    table = pd.read_csv(run_folder / "metrics.csv").pivot(index="step", columns="name", values="value")
+    if len(table) < 2 or table.index[0] != WARM_UP - 1:
+        raise RuntimeError(f"{run_folder}: metrics at steps {table.index.tolist()}, want every {WARM_UP}")
+    steps, counted = np.diff(table.index), table.iloc[1:]
+    seconds = steps / counted["windows_per_s"]  # for one window a step
+    shares = {f"{phase}_share": float(np.average(counted[f"{phase}_share"], weights=seconds)) for phase in PHASES}
+    return {"windows_per_s": float(steps.sum() / seconds.sum())} | shares
 
 
 def measure_peak(device: torch.device, dtype: torch.dtype) -> Cost:
@@ -192,8 +168,8 @@ def scale(cfg: BenchmarkConfig, folder: Path, names: Iterator[int], report: Repo
     one, many = [], []
     for number in range(cfg.repeats):
         progress(f"round {number + 1} of {cfg.repeats}: 1 and {cfg.ranks} ranks")
-        one.append(speed(train_on(cores[:1], cfg, folder, next(names))))
-        many.append(speed(train_on(cores[: cfg.ranks], cfg, folder, next(names))))
+        one.append(train_on(cores[:1], cfg, folder, next(names))["windows_per_s"])
+        many.append(train_on(cores[: cfg.ranks], cfg, folder, next(names))["windows_per_s"])
     report.add("windows per second, one process on one core", spread(one))
     report.add(f"windows per second, {cfg.ranks} processes on {cfg.ranks} cores", spread(many))
     ratios = spread([m / o for m, o in zip(many, one, strict=True)])

@@ -28,9 +28,7 @@ RECIPE = BenchmarkConfig(
     benchmark="train",
     recipe=ROOT / "configs" / "pretrain" / "ego4d.yaml",
     batch_size=8 if DRY_RUN else 32,
-    clip_len=2 if DRY_RUN else 10,
     steps=STEPS,
-    video_s=5,
 )
 
 

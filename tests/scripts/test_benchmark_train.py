@@ -31,7 +31,7 @@ imu_layers: 1
 imu_ffn: 8
 embed_dim: 16
 """
-FLAGS = "--repeats 1 --video_s 5 --batch_size 4 --steps 5".split()
+FLAGS = "--repeats 1 --batch_size 4 --steps 5".split()
 
 
 @pytest.fixture

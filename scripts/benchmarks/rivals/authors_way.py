@@ -2,7 +2,7 @@
 
 It decodes all frames of the window with decord, draws ten and gives them to the image processor; or takes the decoded
 frames from an npz file per window. Each window reads its whole recording's IMU, resamples, filters and z-scores it,
-and cuts out five seconds. ``StoreWindows`` is the usual way to read our own store: worker processes.
+and cuts out five seconds.
 """
 
 from pathlib import Path
@@ -15,9 +15,7 @@ from scipy.signal import medfilt, resample_poly
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from configs.constants import IMU_RATE_HZ, WINDOW_FRAMES, WINDOW_S, WINDOW_SAMPLES
-from datasets.frames import draw_frames
-from datasets.windows import Windows
+from configs.constants import IMU_RATE_HZ, WINDOW_S, WINDOW_SAMPLES
 
 
 def image_processor(size: int) -> Any:
@@ -88,23 +86,6 @@ class CachedWindows(Dataset):
             frames = file["arr_0"]
         video = self.processor(list(draw(frames, self.clip_len)), return_tensors="pt")["pixel_values"][0]
         return torch.from_numpy(_window(np.load(self.imu), place * WINDOW_S)), video
-
-
-class StoreWindows(Dataset):
-    """Windows of a prepared dataset for worker processes: what ``PairLoader`` reads, one at a time."""
-
-    def __init__(self, windows: Windows, clip_len: int):
-        self.windows, self.clip_len = windows, clip_len
-        self.size = int(windows.store.info["frame_size"])
-        windows.imu(np.array([0]), "recording")  # the signal is in memory before the workers start
-
-    def __len__(self) -> int:
-        return len(self.windows)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, int]:
-        video = np.empty((self.clip_len, self.size, self.size, 3), np.uint8)
-        self.windows.read_frames(index, draw_frames(WINDOW_FRAMES, self.clip_len, np.random.default_rng()), video)
-        return torch.from_numpy(self.windows.imu(np.array([index]), "recording")[0]), torch.from_numpy(video), index
 
 
 def worker_loader(dataset: Dataset, batch_size: int, workers: int) -> DataLoader:
