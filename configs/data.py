@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 from pydantic import model_validator
 
-from configs.base import Config, PositiveInt, Share, setting
+from configs.base import Config, Share, setting
 
 
 class SimulateConfig(Config):
@@ -19,7 +19,6 @@ class SimulateConfig(Config):
     ego4d_hours: float = setting(2.0, ge=0, help="length of the unlabelled Ego4D recordings, hours; 0 leaves them out")
     mmea_windows_per_class: int = setting(75, ge=0, help="5 s windows of each MMEA class, at least; 0 leaves MMEA out")
     pd_windows_per_class: int = setting(75, ge=0, help="5 s windows of each PD class, at least; 0 leaves PD out")
-    ego4d_fps: PositiveInt = setting(10, help="frame rate of the Ego4D videos, frames per second")
     frame_size: int = setting(64, ge=16, le=512, multiple_of=2, help="side of the square video frames, pixels")
     num_workers: int = setting(0, ge=0, help="processes; 0 takes every core")
     preview: Path | None = setting(None, help="PNG to draw instead: frames and IMU of each activity; no recordings")

@@ -1,7 +1,7 @@
 """How a body moves during each activity: smooth channels of the kinematic chain of ``kinematics``.
 
-Each activity is a function ``(t, person, rng) -> {channel: (n,) array}`` of the seconds since it began; channels that
-it leaves out rest at 0. ``rng`` draws what differs between two times that the same person does the same thing.
+Each activity is a function ``(t, person, rng) -> {channel: (n,) array or number}`` of the seconds since it began;
+channels that it leaves out rest at 0. ``rng`` draws what differs between two times that one person does the same.
 """
 
 from collections.abc import Callable
@@ -12,8 +12,8 @@ from datasets.simulation.kinematics import Motion, Person, bump, cycle, drift, s
 from datasets.simulation.rooms import STEP_RUN
 
 
-def _upright(t: np.ndarray, person: Person, rng: np.random.Generator, sway: float = 1.0) -> Motion:
-    """Quiet standing: slow sway and small glances around a habitual posture."""
+def standing(t: np.ndarray, person: Person, rng: np.random.Generator, sway: float = 1.0) -> Motion:
+    """Slow sway and small glances around a habitual posture."""
     return {
         "fore": drift(t, rng, 0.008 * sway, 0.1, 1.0),
         "side": drift(t, rng, 0.006 * sway, 0.1, 1.0),
@@ -25,9 +25,9 @@ def _upright(t: np.ndarray, person: Person, rng: np.random.Generator, sway: floa
     }
 
 
-def _seated(t: np.ndarray, person: Person, rng: np.random.Generator) -> Motion:
-    motion = _upright(t, person, rng, sway=0.25)
-    motion["lower"] = np.full(len(t), person.pelvis - rng.uniform(0.42, 0.50))
+def sitting(t: np.ndarray, person: Person, rng: np.random.Generator) -> Motion:
+    motion = standing(t, person, rng, sway=0.25)
+    motion["lower"] = person.pelvis - rng.uniform(0.42, 0.50)
     motion["lean"] = motion["lean"] - person.stoop - person.recline
     motion["nod"] = motion["nod"] + person.stoop + person.recline
     return motion
@@ -61,26 +61,22 @@ def _gait(t: np.ndarray, person: Person, rng: np.random.Generator, step_hz: floa
     }
 
 
-def standing(t, person, rng):
-    return _upright(t, person, rng)
-
-
 def walking(t, person, rng):
     step_hz = person.step_hz * rng.uniform(0.93, 1.07)
-    motion = _add(_gait(t, person, rng, step_hz, 1.0), **_upright(t, person, rng, sway=0.5))
+    motion = _add(_gait(t, person, rng, step_hz, 1.0), **standing(t, person, rng, sway=0.5))
     return _add(
         motion,
         speed=step_hz * person.step_m * (1 + drift(t, rng, 0.04, 0.05, 0.3)),
         turn=drift(t, rng, 0.10, 0.03, 0.2),
-        lean=np.full(len(t), 0.04),
-        nod=np.full(len(t), 0.06),
+        lean=0.04,
+        nod=0.06,
     )
 
 
 def _on_stairs(t, person, rng, step_hz, bounce, lean, gaze):
-    motion = _add(_gait(t, person, rng, step_hz, bounce), **_upright(t, person, rng, sway=0.5))
-    speed = np.full(len(t), step_hz * STEP_RUN)
-    return _add(motion, speed=speed, lean=np.full(len(t), lean), nod=np.full(len(t), gaze - lean))
+    motion = _add(_gait(t, person, rng, step_hz, bounce), **standing(t, person, rng, sway=0.5))
+    speed = step_hz * STEP_RUN
+    return _add(motion, speed=speed, lean=lean, nod=gaze - lean)
 
 
 def upstairs(t, person, rng):
@@ -99,7 +95,7 @@ def fall(t, person, rng):
     period = 5.7
     down = bump(turns, 0.2, rng.uniform(0.5, 0.7) / period, 1.6 / period, 1.8 / period)
     sideways = rng.uniform(-1.1, 1.1)
-    motion = _upright(t, person, rng, sway=1.5)
+    motion = standing(t, person, rng, sway=1.5)
     still = 1 - down
     shake = np.exp(-8 * np.clip((turns % 1.0) - 0.31, 0, None) * period) * step(((turns % 1.0) - 0.28) / 0.03)
     return _add(
@@ -118,14 +114,14 @@ def sit_stand(t, person, rng):
     turns = cycle(t, rng, rng.uniform(3.2, 4.4) / person.tempo)
     seat = (person.pelvis - 0.45) * bump(turns, 0.0, 0.22, 0.28, 0.22)
     swing = bump(turns, -0.04, 0.13, 0.02, 0.15) + bump(turns, 0.44, 0.13, 0.02, 0.15)
-    motion = _upright(t, person, rng, sway=0.7)
+    motion = standing(t, person, rng, sway=0.7)
     size = rng.uniform(0.5, 0.7) * person.vigour
     return _add(motion, lower=seat, lean=size * swing, nod=-0.35 * size * swing, fore=0.10 * swing - 0.25 * seat)
 
 
 def drinking(t, person, rng):
     """Seated or standing; the head tips back for each sip."""
-    motion = _seated(t, person, rng) if rng.uniform() < 0.5 else _upright(t, person, rng)
+    motion = sitting(t, person, rng) if rng.uniform() < 0.5 else standing(t, person, rng)
     turns = cycle(t, rng, rng.uniform(3.6, 5.0) / person.tempo)
     sip = bump(turns, 0.1, 0.17, rng.uniform(0.22, 0.32), 0.17)
     return _add(motion, nod=-rng.uniform(0.50, 0.75) * person.vigour * sip, lean=-0.08 * sip)
@@ -135,30 +131,27 @@ def reading(t, person, rng):
     """Seated, eyes down, the head following line after line."""
     line = cycle(t, rng, rng.uniform(1.8, 2.8))
     scan = rng.uniform(0.08, 0.14) * (0.5 - line % 1.0 + step((line % 1.0 - 0.85) / 0.15))
-    motion = _seated(t, person, rng)
-    return _add(motion, nod=np.full(len(t), rng.uniform(0.35, 0.50)), lean=np.full(len(t), 0.15), look=scan)
+    return _add(sitting(t, person, rng), nod=rng.uniform(0.35, 0.50), lean=0.15, look=scan)
 
 
-def watch_tv(t, person, rng):
+def watch_TV(t, person, rng):
     """Seated, leaning back, nearly still."""
-    motion = _seated(t, person, rng)
-    return _add(motion, lean=np.full(len(t), -0.12), nod=np.full(len(t), 0.02))
+    return _add(sitting(t, person, rng), lean=-0.12, nod=0.02)
 
 
 def sweep_floor(t, person, rng):
     """Bent over a broom: the trunk turns from side to side, a slow step along."""
     stroke = 2 * np.pi * cycle(t, rng, rng.uniform(1.2, 1.6) / person.tempo)
     size = rng.uniform(0.8, 1.2) * person.vigour
-    motion = _upright(t, person, rng)
     return _add(
-        motion,
+        standing(t, person, rng),
         speed=0.18 * (1 + np.sin(stroke / 2)),
         turn=drift(t, rng, 0.15, 0.03, 0.2),
         twist=0.42 * size * np.sin(stroke),
         roll=0.06 * size * np.sin(stroke + 0.6),
         side=0.06 * size * np.sin(stroke + 0.3),
-        lean=np.full(len(t), rng.uniform(0.25, 0.35)),
-        nod=np.full(len(t), rng.uniform(0.20, 0.30)) + 0.04 * np.cos(2 * stroke),
+        lean=rng.uniform(0.25, 0.35),
+        nod=rng.uniform(0.20, 0.30) + 0.04 * np.cos(2 * stroke),
         lower=0.03 + 0.02 * np.cos(2 * stroke),
     )
 
@@ -167,9 +160,8 @@ def wash_hand(t, person, rng):
     """Leaning over a basin, rubbing shakes the whole body."""
     rub = 2 * np.pi * cycle(t, rng, 1 / (rng.uniform(2.3, 3.2) * person.tempo))
     size = person.vigour * (0.6 + 0.4 * np.sin(2 * np.pi * cycle(t, rng, 2.2)))
-    motion = _upright(t, person, rng)
     return _add(
-        motion,
+        standing(t, person, rng),
         lean=rng.uniform(0.28, 0.40) + 0.014 * size * np.sin(rub),
         nod=rng.uniform(0.50, 0.65) + 0.010 * size * np.sin(rub + 1.0),
         roll=0.012 * size * np.sin(rub + 0.7),
@@ -187,7 +179,7 @@ def bending(t, person, rng, period_s=None):
     """Bend to the floor and come up; knees bend with the trunk."""
     turns = cycle(t, rng, (period_s or rng.uniform(4.0, 5.5)) / person.tempo)
     down = bump(turns, 0.1, 0.25, rng.uniform(0.06, 0.16), 0.25)
-    motion = _upright(t, person, rng)
+    motion = standing(t, person, rng)
     size = person.vigour * rng.uniform(0.85, 1.1)
     return _add(
         motion,
@@ -206,7 +198,7 @@ def turning(t, person, rng):
     sign = np.where(np.floor(turns - 0.05) % 2, 1.0, -1.0) * rng.choice([-1.0, 1.0])
     rate = sign * rng.uniform(1.1, 1.5) * person.tempo * burst
     gait = _gait(t, person, rng, person.step_hz * 0.95, 0.45)
-    motion = _add({name: value * burst for name, value in gait.items()}, **_upright(t, person, rng))
+    motion = _add({name: value * burst for name, value in gait.items()}, **standing(t, person, rng))
     return _add(motion, turn=rate, look=0.12 * rate, roll=0.03 * rate)
 
 
@@ -220,7 +212,7 @@ def open_close_door(t, person, rng):
     side = rng.choice([-1.0, 1.0])
     motion = _add({name: value * np.maximum(go, 0.7 * round_) for name, value in gait.items()})
     return _add(
-        _add(motion, **_upright(t, person, rng)),
+        _add(motion, **standing(t, person, rng)),
         speed=0.8 * go,
         turn=side * 2.2 * person.tempo * round_,
         twist=side * 0.40 * person.vigour * pull,
@@ -233,39 +225,22 @@ def open_close_door(t, person, rng):
 def ride_bike(t, person, rng):
     """Fast and level: pedalling rocks the trunk, the road shakes it, turns are leant into."""
     pedal = 2 * np.pi * cycle(t, rng, 1 / (rng.uniform(1.1, 1.4) * person.tempo), wobble=0.03)
-    motion = _upright(t, person, rng, sway=0.5)
     return _add(
-        motion,
+        standing(t, person, rng, sway=0.5),
         speed=rng.uniform(2.2, 2.8) * (1 + drift(t, rng, 0.05, 0.05, 0.2)),
         turn=drift(t, rng, 0.15, 0.05, 0.3),
         roll=0.035 * np.sin(pedal),
         side=0.012 * np.sin(pedal + 0.4),
-        lean=np.full(len(t), rng.uniform(0.30, 0.50)),
-        nod=np.full(len(t), -rng.uniform(0.28, 0.45)),
+        lean=rng.uniform(0.30, 0.50),
+        nod=-rng.uniform(0.28, 0.45),
         lower=-0.05 + drift(t, rng, 0.0009, 5.0, 10.0),
     )
 
 
-def sitting(t, person, rng):
-    return _seated(t, person, rng)
-
-
 ACTIVITIES: dict[str, Callable[[np.ndarray, Person, np.random.Generator], Motion]] = {
-    "upstairs": upstairs,
-    "downstairs": downstairs,
-    "drinking": drinking,
-    "fall": fall,
-    "reading": reading,
-    "sweep_floor": sweep_floor,
-    "wash_hand": wash_hand,
-    "standing": standing,
-    "walking": walking,
-    "open_close_door": open_close_door,
-    "ride_bike": ride_bike,
-    "sit_stand": sit_stand,
-    "take_drop_sth": take_drop_sth,
-    "watch_TV": watch_tv,
-    "turning": turning,
-    "bending": bending,
-    "sitting": sitting,
-}
+    activity.__name__: activity
+    for activity in (
+        upstairs, downstairs, drinking, fall, reading, sweep_floor, wash_hand, standing, walking, open_close_door,
+        ride_bike, sit_stand, take_drop_sth, watch_TV, turning, bending, sitting,
+    )
+}  # fmt: skip

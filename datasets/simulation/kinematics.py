@@ -20,16 +20,9 @@ CHANNELS = (
     "look",  # yaw of the neck
     "tilt",  # roll of the neck
     # what stepping legs add to the channels of the same name; it fades where the feet are held up, as before a wall
-    "step_lower",
-    "step_fore",
-    "step_side",
-    "step_lean",
-    "step_roll",
-    "step_twist",
-    "step_nod",
-    "step_look",
+    *(f"step_{name}" for name in ("lower", "fore", "side", "lean", "roll", "twist", "nod", "look")),
 )
-Motion = dict[str, np.ndarray]
+Motion = dict[str, np.ndarray | float]
 
 
 @dataclass(frozen=True)

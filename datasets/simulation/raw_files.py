@@ -16,6 +16,7 @@ from datasets.simulation.world import Device
 MMEA_LSB_PER_G = 8192
 MMEA_LSB_PER_DPS = 16.4
 PD_RATE_HZ = 50
+EGO4D_RATE_HZ = 10  # frames a second
 EGO4D_HEADER = "component_idx,component_timestamp_ms,canonical_timestamp_ms,gyro_x,gyro_y,gyro_z,accl_x,accl_y,accl_z"
 PD_HEADER = "time,date,acc_x,acc_y,acc_z,gyro_x,gyro_y,gyro_z"
 
@@ -34,6 +35,7 @@ def write_video(path: Path, frames: np.ndarray, rate_hz: int) -> None:
     """(n, S, S, 3) uint8 -> H.264 mp4. One thread, so that the bytes do not depend on the machine's cores."""
     import av  # only where source video is written or read: training machines lack it
 
+    path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=rate_hz, options={"preset": "ultrafast", "crf": "18"})
         stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"
@@ -43,26 +45,28 @@ def write_video(path: Path, frames: np.ndarray, rate_hz: int) -> None:
         container.mux(stream.encode())
 
 
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
 # ---------------------------------------------------------------- Ego4D
 
 
-def write_ego4d(folder: Path, take: Take, seed: int, frame_size: int, fps: int) -> dict:
+def write_ego4d(folder: Path, take: Take, seed: int, frame_size: int) -> dict:
     """Write one video and its IMU table.
 
     Returns:
         Its entry in ``ego4d.json``.
     """
-    rng = take.rng(seed)
-    room, device, trajectory = perform(take, seed, rng)
+    room, device, trajectory, rng = perform(take, seed)
+    fps = EGO4D_RATE_HZ
     frames = int(take.duration_s * fps)
     has_imu = "no_imu" not in take.dirt
-    write_video(
-        folder / "v2" / "full_scale" / f"{take.stem}.mp4",
-        film(room, device, trajectory, frames, fps, frame_size),
-        fps,
-    )
+    pictures = film(room, device, trajectory, frames, fps, frame_size)
+    write_video(folder / "v2" / "full_scale" / f"{take.stem}.mp4", pictures, fps)
     if has_imu:
-        (folder / "v2" / "imu" / f"{take.stem}.csv").write_text(_ego4d_table(take, device, trajectory, rng))
+        _write(folder / "v2" / "imu" / f"{take.stem}.csv", _ego4d_table(take, device, trajectory, rng))
     return {
         "video_uid": take.stem,
         "duration_sec": frames / fps,
@@ -105,7 +109,7 @@ def _ego4d_table(take: Take, device: Device, trajectory: Trajectory, rng: np.ran
     return "\n".join(rows) + "\n"
 
 
-def finish_ego4d(folder: Path, entries: list[dict]) -> None:
+def finish_ego4d(folder: Path, entries: list[dict], seed: int) -> None:
     """Write ``ego4d.json``, the table of contents."""
     entries = sorted(entries, key=lambda entry: entry["video_uid"])
     content = {"version": "2.0-simulated", "description": "simulated", "videos": entries}
@@ -121,15 +125,14 @@ def write_mmea(folder: Path, take: Take, seed: int, frame_size: int) -> dict:
     Returns:
         Its stem, frames, IMU rows and class number, for the split lists.
     """
-    rng = take.rng(seed)
-    room, device, trajectory = perform(take, seed, rng)
+    room, device, trajectory, rng = perform(take, seed)
     frames = round(take.duration_s * MMEA_RATE_HZ)
     rows = frames + int(rng.choice([-1, 0, 0, 0, 1]))  # the two do not always stop together
     acc, gyro = device.sensor.measure(trajectory, np.arange(rows) / MMEA_RATE_HZ, rng)
     counts = np.concatenate([acc / STANDARD_GRAVITY * MMEA_LSB_PER_G, np.degrees(gyro) * MMEA_LSB_PER_DPS], axis=1)
     counts = np.clip(np.round(counts), -32768, 32767).astype(int)
     text = "".join(",".join(map(str, row)) + "\n" for row in counts.tolist())
-    (folder / "sensor" / f"{take.stem}.csv").write_text(text)
+    _write(folder / "sensor" / f"{take.stem}.csv", text)
     pictures = film(room, device, trajectory, frames, MMEA_RATE_HZ, frame_size)
     write_video(folder / "video" / f"{take.stem}.mp4", pictures, MMEA_RATE_HZ)
     return {"stem": take.stem, "frames": frames, "rows": rows, "class": int(take.stem.split("_")[0])}
@@ -151,15 +154,21 @@ def finish_mmea(folder: Path, entries: list[dict], seed: int) -> None:
 # ---------------------------------------------------------------- PD
 
 
-def write_pd(folder: Path, take: Take, seed: int) -> dict:
+def write_pd(folder: Path, take: Take, seed: int, frame_size: int) -> None:
     """Write one table; there is no video."""
-    rng = take.rng(seed)
-    _, device, trajectory = perform(take, seed, rng)
+    _, device, trajectory, rng = perform(take, seed)
     time_s = np.arange(int(take.duration_s * PD_RATE_HZ)) / PD_RATE_HZ
     acc, gyro = device.sensor.measure(trajectory, time_s, rng)
     day = (datetime(2023, 3, 1) + timedelta(days=int(take.device))).date().isoformat()
     rows = [PD_HEADER]
     for now, values in zip(time_s, np.concatenate([acc, gyro], axis=1), strict=True):
         rows.append(f"{now:.3f},{day}," + ",".join(f"{value:.5f}" for value in values))
-    (folder / f"{take.stem}.csv").write_text("\n".join(rows) + "\n")
-    return {"stem": take.stem}
+    _write(folder / f"{take.stem}.csv", "\n".join(rows) + "\n")
+
+
+# By population: what writes a take, and what then writes the tables of contents.
+WRITERS = {
+    "ego4d": (write_ego4d, finish_ego4d),
+    "mmea": (write_mmea, finish_mmea),
+    "pd": (write_pd, lambda folder, entries, seed: None),
+}

@@ -15,7 +15,6 @@ from datasets.simulation.rooms import Room, build_room
 from datasets.simulation.trajectory import Trajectory
 from datasets.simulation.world import POPULATIONS, STAIRS, Device, Script, draw_device, draw_person, simulate
 
-POPULATION_NUMBERS = {name: number for number, name in enumerate(POPULATIONS)}
 PERSON, DEVICE, ROOM, PLAN, TAKE = range(5)  # streams of random numbers
 MMEA_CLASSES = {  # number in the folder's name, from 1
     1: "upstairs", 2: "downstairs", 3: "drinking", 4: "fall", 5: "reading", 6: "sweep_floor", 11: "wash_hand",
@@ -45,12 +44,9 @@ class Take:
     stem: str  # path of its files without suffix, inside the dataset's folder
     dirt: tuple[str, ...] = ()
 
-    def rng(self, seed: int) -> np.random.Generator:
-        return take_rng(seed, self.population, TAKE, self.number)
-
 
 def take_rng(seed: int, population: str, stream: int, number: int = 0) -> np.random.Generator:
-    return np.random.default_rng([seed, POPULATION_NUMBERS[population], stream, number])
+    return np.random.default_rng([seed, list(POPULATIONS).index(population), stream, number])
 
 
 @lru_cache(maxsize=MMEA_SESSIONS)  # 3 MB a room
@@ -59,17 +55,19 @@ def take_room(population: str, room: int, seed: int) -> Room:
     return build_room(POPULATIONS[population].rooms, int(take_rng(seed, population, ROOM, room).integers(2**63)))
 
 
-def perform(take: Take, seed: int, rng: np.random.Generator) -> tuple[Room, Device, Trajectory]:
-    """Make the take's trajectory."""
-    population = POPULATIONS[take.population]
+def perform(take: Take, seed: int) -> tuple[Room, Device, Trajectory, np.random.Generator]:
+    """Make the take's trajectory; the generator draws what else is random in it."""
+    population, rng = POPULATIONS[take.population], take_rng(seed, take.population, TAKE, take.number)
     room = take_room(take.population, take.room, seed)
     person = draw_person(population, take_rng(seed, take.population, PERSON, take.person))
     device = draw_device(population, take_rng(seed, take.population, DEVICE, take.device))
-    return room, device, simulate(room, person, device, take.script, take.duration_s, rng)
+    return room, device, simulate(room, person, device, take.script, take.duration_s, rng), rng
 
 
 def plan_ego4d(hours: float, seed: int) -> list[Take]:
     """Takes of two to four minutes that change activity every 8-25 s, a few of them with dirt, and one without IMU."""
+    if hours == 0:
+        return []
     rng = take_rng(seed, "ego4d", PLAN)
     count = max(1, round(hours * 20))
     durations = rng.uniform(120, 240, count)

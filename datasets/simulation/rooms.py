@@ -52,7 +52,7 @@ class Room:
         """Height of the upper level."""
         return SLOPE * (self.stairs_end - self.stairs_start)
 
-    def floor_height(self, x: np.ndarray, rounding: float = 0.12) -> np.ndarray:
+    def floor_height(self, x: np.ndarray, rounding: float) -> np.ndarray:
         """Height of the floor under x, with the edges of the slope rounded over ``rounding`` metres."""
         foot, head = (np.logaddexp(0.0, (x - edge) / rounding) for edge in (self.stairs_start, self.stairs_end))
         return SLOPE * rounding * (foot - head)

@@ -26,14 +26,9 @@ class Trajectory:
         time_s: (K,) increasing knots, K >= 6.
         position: (K, 3) m, world.
         rotation: K rotations body -> world.
-
-    Raises:
-        ValueError: if there are fewer than 6 knots.
     """
 
     def __init__(self, time_s: np.ndarray, position: np.ndarray, rotation: Rotation):
-        if len(time_s) < 6:
-            raise ValueError(f"a trajectory has {len(time_s)} knots; a quintic spline needs at least 6")
         quaternion = rotation.as_quat()  # (K, 4) x y z w
         steps = np.einsum("kq,kq->k", quaternion[1:], quaternion[:-1])
         # q and -q are one rotation: the spline must not jump between them
@@ -42,7 +37,6 @@ class Trajectory:
         self._acceleration = self._position.derivative(2)
         self._quaternion = make_interp_spline(time_s, quaternion, k=5)
         self._quaternion_rate = self._quaternion.derivative()
-        self.duration_s = float(time_s[-1])
 
     def position(self, time_s: np.ndarray) -> np.ndarray:
         """(n, 3) m, world."""

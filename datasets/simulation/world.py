@@ -31,17 +31,7 @@ SENSOR_AXES = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, 1.0], [-1.0, 0.0, 0.0]])
 class Population:
     """Ranges (low, high) from which a dataset's people, devices and rooms are drawn. Angles in degrees."""
 
-    height_m: tuple[float, float]
-    step_hz: tuple[float, float]
-    step_m: tuple[float, float]
-    bounce: tuple[float, float]
-    vigour: tuple[float, float]
-    tempo: tuple[float, float]
-    stoop: tuple[float, float]
-    gaze: tuple[float, float]
-    recline: tuple[float, float]
-    tremor_hz: tuple[float, float]
-    tremor: tuple[float, float]
+    person: dict[str, tuple[float, float]]  # by the fields of Person, in the order in which they are drawn
     chest_share: float
     device_pitch: tuple[float, float]  # of camera and IMU together
     device_roll: tuple[float, float]
@@ -54,22 +44,31 @@ class Population:
 
 POPULATIONS = {
     "ego4d": Population(
-        height_m=(1.56, 1.88), step_hz=(1.65, 2.05), step_m=(0.60, 0.76), bounce=(0.8, 1.25), vigour=(0.8, 1.15),
-        tempo=(0.8, 1.15), stoop=(0, 9), gaze=(0, 11), recline=(4, 16), tremor_hz=(4, 9), tremor=(0, 0.04),
+        person={
+            "height": (1.56, 1.88), "step_hz": (1.65, 2.05), "step_m": (0.60, 0.76), "bounce": (0.8, 1.25),
+            "vigour": (0.8, 1.15), "tempo": (0.8, 1.15), "stoop": (0, 9), "gaze": (0, 11),
+            "recline": (4, 16), "tremor_hz": (4, 9), "tremor": (0, 0.04),
+        },
         chest_share=0.3, device_pitch=(-6, 6), device_roll=(-5, 5), sensor_tilt=15, field_of_view=(82, 98),
         acc_range_g=16, gyro_range_dps=2000,
         rooms=RoomStyle((8.5, 11.5), (8.0, 10.5), (2.6, 3.4), (26, 36), (0.0, 0.7), (0.75, 1.0)),
     ),
     "mmea": Population(
-        height_m=(1.60, 1.80), step_hz=(1.75, 2.10), step_m=(0.62, 0.72), bounce=(0.85, 1.2), vigour=(0.8, 1.1),
-        tempo=(0.9, 1.15), stoop=(0, 7), gaze=(0, 12), recline=(4, 12), tremor_hz=(4, 9), tremor=(0, 0.02),
+        person={
+            "height": (1.60, 1.80), "step_hz": (1.75, 2.10), "step_m": (0.62, 0.72), "bounce": (0.85, 1.2),
+            "vigour": (0.8, 1.1), "tempo": (0.9, 1.15), "stoop": (0, 7), "gaze": (0, 12),
+            "recline": (4, 12), "tremor_hz": (4, 9), "tremor": (0, 0.02),
+        },
         chest_share=0.0, device_pitch=(-2, 10), device_roll=(-4, 4), sensor_tilt=7, field_of_view=(76, 84),
         acc_range_g=4, gyro_range_dps=2000,
         rooms=RoomStyle((9.5, 12.5), (9.0, 11.5), (2.9, 3.8), (28, 38), (0.6, 1.0), (0.7, 0.95)),
     ),
     "pd": Population(
-        height_m=(1.52, 1.78), step_hz=(1.45, 1.80), step_m=(0.35, 0.52), bounce=(0.5, 0.85), vigour=(0.6, 0.95),
-        tempo=(0.6, 0.85), stoop=(4, 16), gaze=(5, 15), recline=(6, 20), tremor_hz=(4, 6), tremor=(0.08, 0.35),
+        person={
+            "height": (1.52, 1.78), "step_hz": (1.45, 1.80), "step_m": (0.35, 0.52), "bounce": (0.5, 0.85),
+            "vigour": (0.6, 0.95), "tempo": (0.6, 0.85), "stoop": (4, 16), "gaze": (5, 15),
+            "recline": (6, 20), "tremor_hz": (4, 6), "tremor": (0.08, 0.35),
+        },
         chest_share=1.0, device_pitch=(-10, 10), device_roll=(-6, 6), sensor_tilt=10, field_of_view=(80, 100),
         acc_range_g=8, gyro_range_dps=1000,
         rooms=RoomStyle((7.0, 9.0), (6.5, 8.0), (2.4, 2.8), (18, 26), (0.0, 1.0), (0.3, 0.8)),
@@ -79,20 +78,8 @@ POPULATIONS = {
 
 def draw_person(population: Population, rng: np.random.Generator) -> Person:
     """A person of the population."""
-    p = population
-    return Person(
-        height=rng.uniform(*p.height_m),
-        step_hz=rng.uniform(*p.step_hz),
-        step_m=rng.uniform(*p.step_m),
-        bounce=rng.uniform(*p.bounce),
-        vigour=rng.uniform(*p.vigour),
-        tempo=rng.uniform(*p.tempo),
-        stoop=np.radians(rng.uniform(*p.stoop)),
-        gaze=np.radians(rng.uniform(*p.gaze)),
-        recline=np.radians(rng.uniform(*p.recline)),
-        tremor_hz=rng.uniform(*p.tremor_hz),
-        tremor=np.radians(rng.uniform(*p.tremor)),
-    )
+    drawn = {name: rng.uniform(*bounds) for name, bounds in population.person.items()}
+    return Person(**drawn | {name: np.radians(drawn[name]) for name in ("stoop", "gaze", "recline", "tremor")})
 
 
 @dataclass(frozen=True)
@@ -225,27 +212,18 @@ def _towards(goal: tuple[float, float], x: float, y: float, heading: float) -> f
 
 def _room_ahead(at: float, direction: float, low: float, high: float) -> float:
     """Metres to the limit along one axis; negative beyond it, and only if still walking outwards."""
-    if direction > 1e-6:
-        return (high - at) / direction
-    if direction < -1e-6:
-        return (low - at) / direction
-    return np.inf
+    return ((high if direction > 0 else low) - at) / direction if abs(direction) > 1e-6 else np.inf
 
 
-def wear(
-    room: Room,
-    person: Person,
-    device: Device,
-    motion: dict[str, np.ndarray],
-    path: np.ndarray,
-    heading: np.ndarray,
-    stride: np.ndarray,
+def simulate(
+    room: Room, person: Person, device: Device, script: Script, duration_s: float, rng: np.random.Generator
 ) -> Trajectory:
-    """The trajectory of the device: feet - pelvis - trunk - neck - head, a chain of rigid links.
+    """The trajectory of a device during a recording: the one source of its IMU signal and its video.
 
-    Args:
-        motion: {channel: (K,)}; path: (K, 2) m; heading: (K,) rad; stride: (K,) fraction of the steps; all at KNOT_HZ.
+    Feet, pelvis, trunk, neck and head are a chain of rigid links.
     """
+    motion = body_motion(script, duration_s, person, rng)
+    path, heading, stride = walk(room, script, motion, rng)
     m = {name: motion[name] + stride * motion.get(f"step_{name}", 0.0) for name in motion}
     forward = np.stack([np.cos(heading), np.sin(heading)], axis=1)
     left = np.stack([-forward[:, 1], forward[:, 0]], axis=1)
@@ -260,11 +238,3 @@ def wear(
         rotation = trunk * neck
         position = pelvis + trunk.apply([0.0, 0.0, 0.29 * person.height]) + rotation.apply([0.09, 0.0, 0.11])
     return Trajectory(np.arange(len(heading)) / KNOT_HZ, position, rotation * device.mounting)
-
-
-def simulate(
-    room: Room, person: Person, device: Device, script: Script, duration_s: float, rng: np.random.Generator
-) -> Trajectory:
-    """The trajectory of a device during a recording: the one source of its IMU signal and its video."""
-    motion = body_motion(script, duration_s, person, rng)
-    return wear(room, person, device, motion, *walk(room, script, motion, rng))

@@ -101,11 +101,6 @@ def test_noise_has_the_stated_size():
     assert gyro.std(axis=0) == pytest.approx(0.004, rel=0.03)
 
 
-def test_a_trajectory_needs_six_knots():
-    with pytest.raises(ValueError, match="4 knots"):
-        Trajectory(np.arange(4.0), np.zeros((4, 3)), Rotation.identity(4))
-
-
 # ---------------------------------------------------------------- movement
 
 
