@@ -5,22 +5,18 @@ so that it holds elsewhere. With ``--json`` standard output is one JSON object; 
 """
 
 import json
+import tempfile
 from importlib import import_module
+from pathlib import Path
 
 from configs.load import parse
 from configs.reporting import BenchmarkConfig
 
-BENCHMARKS = {
-    "prepare": "scripts.benchmarks.prepare",
-    "loader": "scripts.benchmarks.loader",
-    "train": "scripts.benchmarks.train",
-    "fewshot": "scripts.benchmarks.fewshot",
-}
-
 
 def main(argv: list[str] | None = None) -> None:
     cfg = parse(BenchmarkConfig, argv)
-    report = import_module(BENCHMARKS[cfg.benchmark]).run(cfg)
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+        report = import_module(f"scripts.benchmarks.{cfg.benchmark}").run(cfg, Path(folder))
     print(json.dumps(report.values) if cfg.json else report.table())
 
 

@@ -8,6 +8,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
+from itertools import count
 
 import numpy as np
 
@@ -69,15 +70,19 @@ def plan_ego4d(hours: float, seed: int) -> list[Take]:
     if hours == 0:
         return []
     rng = take_rng(seed, "ego4d", PLAN)
-    count = max(1, round(hours * 20))
-    durations = rng.uniform(120, 240, count)
+    number_of_takes = max(1, round(hours * 20))
+    durations = rng.uniform(120, 240, number_of_takes)
     durations *= hours * 3600 / durations.sum()
     dirt = {0: "null_stamps", 1: "non_monotonic", 2: "gap"}
     takes = []
     for number, duration_s in enumerate([*durations, 20.0]):
         script = _ego4d_script(duration_s, rng)
         uid = str(uuid.UUID(bytes=rng.bytes(16), version=4))
-        kinds = ("no_imu",) if number == count else tuple(k for at, k in dirt.items() if at % count == number)
+        kinds = (
+            ("no_imu",)
+            if number == number_of_takes
+            else tuple(k for at, k in dirt.items() if at % number_of_takes == number)
+        )
         person = int(rng.integers(EGO4D_PEOPLE))
         takes.append(Take("ego4d", number, person, person, number, script, float(duration_s), uid, kinds))
     return takes
@@ -111,19 +116,15 @@ def plan_mmea(windows_per_class: int, seed: int) -> list[Take]:
     takes: list[Take] = []
     for class_number, name in MMEA_CLASSES.items():
         longest = 2 if name in STAIRS or name == "fall" else 6  # windows; a staircase has an end
-        left, order = windows_per_class, iter(())
+        left, order = windows_per_class, (int(k) for _ in count() for k in rng.permutation(MMEA_SESSIONS))
         while left > 0:
-            session = next(order, None)
-            if session is None:
-                order = iter(rng.permutation(MMEA_SESSIONS))
-                continue
+            session = next(order)
             windows = min(int(rng.integers(1, longest + 1)), left)
             frames = max(MMEA_FRAMES[0], windows * 125 + int(rng.integers(6, 40)))
             stamp = clock[session].strftime("%Y_%m_%d_%H_%M_%S")
             clock[session] += timedelta(seconds=frames / MMEA_RATE_HZ + float(rng.uniform(8, 90)))
             stem = f"{class_number}_{name}/{class_number}_{name}_{stamp}"
             person, number = int(people[session]), len(takes)
-            session = int(session)
             takes.append(Take("mmea", number, person, session, session, ((name, 0.0),), frames / MMEA_RATE_HZ, stem))
             left -= windows
     return takes

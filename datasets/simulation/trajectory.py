@@ -26,6 +26,10 @@ class Trajectory:
         time_s: (K,) increasing knots, K >= 6.
         position: (K, 3) m, world.
         rotation: K rotations body -> world.
+
+    Attributes:
+        position: (n,) s -> (n, 3) m, world.
+        acceleration: (n,) s -> (n, 3) m/s^2, world, without gravity.
     """
 
     def __init__(self, time_s: np.ndarray, position: np.ndarray, rotation: Rotation):
@@ -33,18 +37,10 @@ class Trajectory:
         steps = np.einsum("kq,kq->k", quaternion[1:], quaternion[:-1])
         # q and -q are one rotation: the spline must not jump between them
         quaternion[1:] *= np.cumprod(np.where(steps < 0, -1.0, 1.0))[:, None]
-        self._position = make_interp_spline(time_s, position, k=5)
-        self._acceleration = self._position.derivative(2)
+        self.position = make_interp_spline(time_s, position, k=5)
+        self.acceleration = self.position.derivative(2)
         self._quaternion = make_interp_spline(time_s, quaternion, k=5)
         self._quaternion_rate = self._quaternion.derivative()
-
-    def position(self, time_s: np.ndarray) -> np.ndarray:
-        """(n, 3) m, world."""
-        return self._position(time_s)
-
-    def acceleration(self, time_s: np.ndarray) -> np.ndarray:
-        """(n, 3) m/s^2, world, without gravity."""
-        return self._acceleration(time_s)
 
     def rotation(self, time_s: np.ndarray) -> np.ndarray:
         """(n, 3, 3) body -> world."""

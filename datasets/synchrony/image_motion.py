@@ -42,10 +42,6 @@ def image_motion(frames: np.ndarray) -> ImageMotion:
     Args:
         frames: (F, S, S, 3) uint8, F >= 2.
     """
-    if frames.ndim != 4 or frames.shape[1] != frames.shape[2] or frames.shape[3] != 3 or frames.dtype != np.uint8:
-        raise ValueError(f"frames are {frames.dtype} {frames.shape}, want (F, S, S, 3) uint8")
-    if len(frames) < 2:
-        raise ValueError(f"{len(frames)} frames: motion needs at least 2")
     parts = [
         _register(*_structure(frames[k : k + PAIRS_AT_ONCE + 1])) for k in range(0, len(frames) - 1, PAIRS_AT_ONCE)
     ]

@@ -98,12 +98,13 @@ def stretch_evidence(motion: ImageMotion, gyro: np.ndarray, first_sample: int, m
     x = np.where(covered[..., None], whitened[np.clip(sample, 0, len(turned) - 1)], 0.0)  # (L, K, 3)
     weight = np.where(np.arange(len(picture)) < order, 0.0, motion.weight)
     memory = common_memory(whitened[STEP * order :: STEP], picture[order:])
-    fit = _fit(x, picture, covered * weight, memory)
+    trust = covered * weight
+    log_bayes, _, _, error = _fit(x, picture, trust, memory)
     # once more without the pairs that do not fit even at the best lag: frames matched wrongly
-    error = np.where(fit.weight[fit.best] > 0, fit.error, 0.0)
-    typical = np.median(fit.error[fit.weight[fit.best] > 0]) / 1.54 + 1e-9 if fit.pairs[fit.best] else 1.0
-    fit = _fit(x, picture, covered * weight / (1 + (error / (4 * typical)) ** 2), memory)
-    return Evidence(lags / IMU_RATE_HZ, fit.log_bayes, fit.correlation, fit.gain, used_s)
+    used = trust[log_bayes.argmax()] > 0
+    typical = np.median(error[used]) / 1.54 + 1e-9 if used.any() else 1.0
+    trust = trust / (1 + (np.where(used, error, 0.0) / (4 * typical)) ** 2)
+    return Evidence(lags / IMU_RATE_HZ, *_fit(x, picture, trust, memory)[:3], used_s)
 
 
 def whitening_filter(motion: ImageMotion) -> np.ndarray | None:
@@ -153,24 +154,10 @@ def _filled(motion: ImageMotion) -> np.ndarray:
     return np.stack([np.interp(pair, pair[good], axis[good]) for axis in y.T], axis=1)
 
 
-@dataclass(frozen=True)
-class _Fit:
-    """Regression of the picture motion on the gyroscope at every lag; ``error`` (K,) at the best lag."""
+def _fit(x: np.ndarray, y: np.ndarray, weight: np.ndarray, memory: float) -> tuple[np.ndarray, ...]:
+    """Regress y on x at every lag and weigh the evidence: logarithm of the Bayes factor, correlation and gain (L,).
 
-    log_bayes: np.ndarray
-    correlation: np.ndarray
-    gain: np.ndarray
-    weight: np.ndarray
-    pairs: np.ndarray
-    error: np.ndarray
-
-    @property
-    def best(self) -> int:
-        return int(self.log_bayes.argmax())
-
-
-def _fit(x: np.ndarray, y: np.ndarray, weight: np.ndarray, memory: float) -> _Fit:
-    """Regress y on x at every lag and weigh the evidence.
+    The fourth is the error (K,) at the best lag.
 
     With Zellner's g-prior on the 3 x 3 map and Jeffreys' on the noise the Bayes factor against "no relation" is, for n
     effective pairs and Y'Y, X'Y, X'X about the weighted means,
@@ -210,7 +197,7 @@ def _fit(x: np.ndarray, y: np.ndarray, weight: np.ndarray, memory: float) -> _Fi
     error = np.sqrt(((y[best] - x[best] @ np.linalg.solve(xx[best], xy[best])) ** 2).sum(1))
     moved = _trace(explained)
     correlation = np.sqrt(np.clip(moved / _trace(yy), 0, 1))
-    return _Fit(log_bayes, correlation, np.sqrt(np.maximum(moved, 0) / _trace(xx)), weight, pairs, error)
+    return log_bayes, correlation, np.sqrt(np.maximum(moved, 0) / _trace(xx)), error
 
 
 def _conditioned(moments: np.ndarray, ridge: float) -> np.ndarray:

@@ -1,1 +1,1 @@
-"""One module per benchmark; each has ``run(cfg) -> Report``."""
+"""One module per benchmark; each has ``run(cfg, folder) -> Report``."""

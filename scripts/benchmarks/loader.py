@@ -7,7 +7,6 @@ process. All contenders of a ratio run in turn, several times.
 import itertools
 import math
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,20 +35,11 @@ BEST_CASE_BATCHES = 2  # so many of the authors' best case are timed at a time
 IMU_EPOCHS = 20  # an epoch of IMU alone is too short to time
 
 
-def run(cfg: BenchmarkConfig) -> Report:
+def run(cfg: BenchmarkConfig, folder: Path) -> Report:
     """Make the data, run everything, fill the table."""
-    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    try:
-        with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
-            return _run(cfg.repeats, Path(folder))
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _run(repeats: int, folder: Path) -> Report:
     report = Report(
-        f"Reading windows of {CLIP_LEN} frames at {FRAME_SIZE} pixels, batches of {BATCH_SIZE}, {repeats} rounds"
+        f"Reading windows of {CLIP_LEN} frames at {FRAME_SIZE} pixels, batches of {BATCH_SIZE}, {cfg.repeats} rounds"
     )
     clips, recordings = {}, {}
     for name, size in videos.SIZES.items():
@@ -59,8 +49,8 @@ def _run(repeats: int, folder: Path) -> Report:
         videos.repeat_video(clips[name], recordings[name], math.ceil(MINUTES * 60 / videos.LENGTH_S))
     store = prepare(folder / "data", clips, MINUTES, FRAME_SIZE)
     os.sync()  # a gigabyte goes to the disk now, not while time is taken
-    by_clock = in_turn(clock_contenders(store, folder), repeats)
-    by_cpu = in_turn(cpu_contenders(store, recordings, folder), repeats)
+    by_clock = in_turn(clock_contenders(store, folder), cfg.repeats)
+    by_cpu = in_turn(cpu_contenders(store, recordings, folder), cfg.repeats)
 
     rounds = zip(*(by_cpu[f"ours, {name}"] for name in clips), strict=True)
     both = [sum(c.amount for c in costs) / sum(c.cpu_s for c in costs) for costs in rounds]

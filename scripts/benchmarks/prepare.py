@@ -9,7 +9,6 @@ multiple of it while they are resampled; video must not.
 """
 
 import shutil
-import tempfile
 from functools import partial
 from pathlib import Path
 
@@ -25,13 +24,8 @@ IMU_RATE_HZ = 200  # of the source
 FRAME_SIZE = 224
 
 
-def run(cfg: BenchmarkConfig) -> Report:
+def run(cfg: BenchmarkConfig, folder: Path) -> Report:
     """Make the videos, prepare and decode them in turn, fill the table."""
-    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
-        return _run(cfg, Path(folder))
-
-
-def _run(cfg: BenchmarkConfig, folder: Path) -> Report:
     report = Report(f"Preparing recordings of {videos.LENGTH_S} s at {FRAME_SIZE} pixels, {cfg.repeats} rounds")
     contenders = {}
     for name, size in videos.SIZES.items():

@@ -10,7 +10,6 @@ import math
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,13 +40,8 @@ WORKERS = 2  # threads of ours, processes of the authors'
 MATRIX_SIDE = {"cpu": 2048, "cuda": 8192}
 
 
-def run(cfg: BenchmarkConfig) -> Report:
+def run(cfg: BenchmarkConfig, folder: Path) -> Report:
     """Make the data, train in turn, fill the table."""
-    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
-        return _run(cfg, Path(folder))
-
-
-def _run(cfg: BenchmarkConfig, folder: Path) -> Report:
     names = itertools.count()
     config = parse(TrainConfig, arguments(cfg, folder, next(names)))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -5,9 +5,8 @@ motion of the whole picture that is no whole number of pixels, and noise of the 
 clip of 848x480: 0.20 bits a pixel here at 640x480, 0.21 there; 16 kB a frame as JPEG at 224 pixels, 15 kB there.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -20,8 +19,7 @@ _VIEW = 0.4  # share of the room that is seen at once
 _NOISE = 3.0  # standard deviation of the sensor's noise, of 255
 
 
-@dataclass(frozen=True)
-class Size:
+class Size(NamedTuple):
     """Resolution and frame rate of a source video."""
 
     width: int

@@ -84,16 +84,3 @@ def test_batches_change_nothing(monkeypatch):
     parts = image_motion(frames)
     assert parts.turn.shape == whole.turn.shape == (20, 3)
     assert parts.turn == pytest.approx(whole.turn, abs=1e-6)
-
-
-@pytest.mark.parametrize(
-    "frames, message",
-    [
-        (np.zeros((3, 8, 9, 3), np.uint8), r"\(3, 8, 9, 3\)"),
-        (np.zeros((3, 8, 8, 3), np.float32), "float32"),
-        (np.zeros((1, 8, 8, 3), np.uint8), "1 frames"),
-    ],
-)
-def test_what_is_no_video_is_refused(frames, message):
-    with pytest.raises(ValueError, match=message):
-        image_motion(frames)
