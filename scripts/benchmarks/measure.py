@@ -31,18 +31,6 @@ class Cost:
     wall_s: float
 
 
-@dataclass(frozen=True)
-class Spread:
-    """A figure measured several times."""
-
-    median: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{number(self.median)} ({number(self.low)} to {number(self.high)})"
-
-
 def cpu_seconds() -> float:
     """User and system time of this process, all its threads, and its ended children."""
     usages = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -68,19 +56,14 @@ def in_turn(contenders: dict[str, Callable[[], float]], repeats: int) -> dict[st
     return costs
 
 
-def spread(figures: list[float]) -> Spread:
-    return Spread(statistics.median(figures), min(figures), max(figures))
+def per_second(costs: list[Cost], clock: Clock) -> list[float]:
+    """Amount done per second of CPU time or by the clock, in each round."""
+    return [cost.amount / getattr(cost, clock) for cost in costs]
 
 
-def per_second(costs: list[Cost], clock: Clock) -> Spread:
-    """Amount done per second of CPU time or by the clock."""
-    return spread([cost.amount / getattr(cost, clock) for cost in costs])
-
-
-def ratio(fast: list[Cost], slow: list[Cost], clock: Clock) -> Spread:
-    """How many times more per second one contender does than another, round by round."""
-    pairs = zip(fast, slow, strict=True)
-    return spread([(f.amount / getattr(f, clock)) / (s.amount / getattr(s, clock)) for f, s in pairs])
+def ratio(ours: list[float], theirs: list[float]) -> list[float]:
+    """How many times more one contender does than another, round by round."""
+    return [one / other for one, other in zip(ours, theirs, strict=True)]
 
 
 def peak_rss_mib(work: Callable[..., object], *args: object) -> float:
@@ -108,11 +91,12 @@ class Report:
     _rows: list[tuple[str, str, str]] = field(default_factory=list)
     _load: float = field(default_factory=lambda: os.getloadavg()[0])
 
-    def add(self, what: str, figure: Spread, target: str = "", key: str | None = None) -> None:
-        """A line of the table; with a key, its median is a figure of the JSON object too."""
-        self._rows.append((what, str(figure), target))
+    def add(self, what: str, figures: list[float], target: str = "", key: str | None = None) -> None:
+        """A line of the table, from the figure of each round; with a key, its median is in the JSON object too."""
+        median, *ends = map(number, (statistics.median(figures), min(figures), max(figures)))
+        self._rows.append((what, f"{median} ({' to '.join(ends)})", target))
         if key is not None:
-            self.values[key] = figure.median
+            self.values[key] = statistics.median(figures)
 
     def table(self) -> str:
         load = f"load average {self._load:.1f} at the start, {os.getloadavg()[0]:.1f} at the end"

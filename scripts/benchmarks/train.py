@@ -26,7 +26,7 @@ from configs.reporting import BenchmarkConfig
 from configs.training import TrainConfig
 from models import build_model
 from scripts.benchmarks import loader, videos
-from scripts.benchmarks.measure import Cost, Report, measure, per_second, progress, spread
+from scripts.benchmarks.measure import Cost, Report, measure, per_second, progress, ratio
 from scripts.benchmarks.rivals import authors_way
 from scripts.benchmarks.rivals.authors_training import AuthorsTraining, SourceWindows
 from utils.optim import autocast_dtype
@@ -63,18 +63,16 @@ def run(cfg: BenchmarkConfig, folder: Path) -> Report:
         theirs.append(measure(lambda batches=batches: authors.train(batches)))
 
     outside = [1 - t["forward_share"] - t["backward_share"] for t in ours]
-    report.add("share of a step outside forward and backward", spread(outside), "under 0.05", "other_share")
-    report.add("share of a step waiting for data", spread([t["wait_share"] for t in ours]), "under 0.02", "wait_share")
-    speed = [t["windows_per_s"] for t in ours]
-    report.add("windows per second, ours", spread(speed))
-    report.add(f"windows per second, authors' training, from {VIDEO} video", per_second(theirs, "wall_s"))
-    ratios = [one / (cost.amount / cost.wall_s) for one, cost in zip(speed, theirs, strict=True)]
-    report.add("  ours is so many times faster", spread(ratios), "3", "ratio_vs_authors")
-    report.add("matrix product, GFLOP/s", spread([cost.amount / cost.wall_s / 1e9 for cost in peak]))
+    report.add("share of a step outside forward and backward", outside, "under 0.05", "other_share")
+    report.add("share of a step waiting for data", [t["wait_share"] for t in ours], "under 0.02", "wait_share")
+    speed, rival, product = [t["windows_per_s"] for t in ours], per_second(theirs, "wall_s"), per_second(peak, "wall_s")
+    report.add("windows per second, ours", speed)
+    report.add(f"windows per second, authors' training, from {VIDEO} video", rival)
+    report.add("  ours is so many times faster", ratio(speed, rival), "3", "ratio_vs_authors")
+    report.add("matrix product, GFLOP/s", [figure / 1e9 for figure in product])
     flop = flop_per_window(config)
-    used = [flop * one / (cost.amount / cost.wall_s) for one, cost in zip(speed, peak, strict=True)]
-    what = f"share of that in use, at {flop / 1e9:.3g} GFLOP a window"
-    report.add(what, spread(used), "0.4 on a GPU" if device.type == "cuda" else "", "utilisation")
+    what, goal = f"share of that in use, at {flop / 1e9:.3g} GFLOP a window", "0.4" if device.type == "cuda" else ""
+    report.add(what, [flop * figure for figure in ratio(speed, product)], goal, "utilisation")
     if cfg.ranks > 1:
         scale(cfg, folder, names, report)
     return report
@@ -164,10 +162,9 @@ def scale(cfg: BenchmarkConfig, folder: Path, names: Iterator[int], report: Repo
         progress(f"round {number + 1} of {cfg.repeats}: 1 and {cfg.ranks} ranks")
         one.append(train_on(cores[:1], cfg, folder, next(names))["windows_per_s"])
         many.append(train_on(cores[: cfg.ranks], cfg, folder, next(names))["windows_per_s"])
-    report.add("windows per second, one process on one core", spread(one))
-    report.add(f"windows per second, {cfg.ranks} processes on {cfg.ranks} cores", spread(many))
-    ratios = spread([m / o for m, o in zip(many, one, strict=True)])
-    report.add("  so many times faster", ratios, "1.8 for 2" if cfg.ranks == 2 else "", "scaling")
+    report.add("windows per second, one process on one core", one)
+    report.add(f"windows per second, {cfg.ranks} processes on {cfg.ranks} cores", many)
+    report.add("  so many times faster", ratio(many, one), "1.8 for 2" if cfg.ranks == 2 else "", "scaling")
 
 
 def train_on(cores: list[int], cfg: BenchmarkConfig, folder: Path, name: int) -> dict[str, float]:
