@@ -21,7 +21,6 @@ if __name__ == "__main__":
 import copy
 import sys
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,18 +29,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from datasets.protocols.few_shot import build_protocol, cell_seed
-from datasets.protocols.few_shot_results import describe, few_shot_results, write_predictions, write_protocol
+from datasets.protocols.few_shot import build_task, cell_seed
+from datasets.protocols.few_shot_results import describe, write_few_shot
 from datasets.protocols.leakage import NOT_SEEN, seen_in_pretraining
 from models import build_imu_encoder, load_imu_encoder
-from models.finetune import Cell, finetune_grid
+from models.finetune import Cell, Trained, finetune_grid
 from models.probe import embed_imu, train_linear_heads
 from utils import checkpoint, distributed
 from utils.plots import Line, Panel, shots_panels
 from utils.plots import confusion_matrix as plot_confusion
-from utils.results import checkpoint_facts, public_settings
-from utils.run import commit, default_name, open_run, seed_everything, write_json
-from utils.tables import few_shot_method, few_shot_tables, marked
+from utils.results import checkpoint_facts
+from utils.run import default_name, open_run, seed_everything
+from utils.tables import few_shot_method, marked
 
 
 def main(argv: list[str] | None = None) -> Path:
@@ -52,15 +51,14 @@ def main(argv: list[str] | None = None) -> Path:
     seed_everything(config.seed)
 
     encoder, training = build_encoder(config)
-    protocol = build_protocol(config, select=config.select_samples)
-    windows, used, num_classes = protocol.windows, protocol.used, len(protocol.windows.classes)
+    task = build_task(config, select=config.select_samples)
+    windows, used = task.windows, task.used
     facts = checkpoint_facts(config.checkpoint) if config.checkpoint else None
-    if facts is None or config.from_scratch:
-        seen = NOT_SEEN
-    else:
+    seen = NOT_SEEN
+    if facts and not config.from_scratch:
         excluded = training.exclude_classes or []
         seen = seen_in_pretraining(facts["dataset"], excluded, windows.store, windows, config.data_root)
-    print(describe(protocol))
+    print(describe(task))
     pooling = training.imu_pooling if training.imu_encoder == "patchtst" else None
     if pooling is not None:
         print(f"of the encoder, a window is represented by: {pooling}")
@@ -68,33 +66,38 @@ def main(argv: list[str] | None = None) -> Path:
         print(f"WARNING: {seen['why']}: {seen['windows']} of these windows are not new to it")
 
     # Only the windows of some draw are read, and each once.
-    imu = torch.from_numpy(windows.imu(used, config.normalize or training.normalize))
+    imu = torch.from_numpy(windows.imu(used, training.normalize))
     labels = torch.from_numpy(windows.label[used])
     cells = [
         Cell(
-            train=positions(used, draw.train(n)),
-            test=positions(used, draw.test),
-            select=positions(used, np.concatenate(draw.select)),
+            *(torch.from_numpy(np.searchsorted(used, own)) for own in (draw.train(n), draw.test, draw.chosen_by)),
             seed=cell_seed(config.seed, draw, n),
         )
         for n in config.shots
-        for draw in protocol.draws
+        for draw in task.draws
     ]
-    keep = config.shots.index(max(config.shots)) * len(protocol.draws)  # first draw, most shots: --save_model
+    folds = len(task.draws)
+    keep = config.shots.index(max(config.shots)) * folds  # first draw, most shots: --save_model
+    recipe = {name: getattr(config, name) for name in ("epochs", "batch_size", "lr", "least_lr", "weight_decay")}
+    recipe["num_classes"] = len(windows.classes)
     if config.mode == "lp":
-        encoder, labels = encoder.to(device), labels.to(device)
-        predicted, epochs, kept = linear_probes(config, encoder, imu, labels, cells, num_classes, keep)
+        predicted, epochs, kept = linear_probes(
+            encoder.to(device), imu, labels.to(device), cells, keep, standardize=config.standardize, **recipe
+        )
     else:
         scratch = config.mode == "supervised"
         make_encoder = partial(build_imu_encoder, training) if scratch else partial(copy.deepcopy, encoder)
-        predicted, epochs, kept = trained_whole(config, make_encoder, imu, labels, cells, num_classes, keep, device)
-    folds = len(protocol.draws)
+        recipe["encoder_lr"] = config.encoder_lr
+        logits, epochs, kept = finetune_grid(
+            make_encoder, imu, labels, cells, keep, device, config.num_workers, **recipe
+        )
+        predicted = [scores.argmax(1).numpy() for scores in logits]
     predictions = {n: predicted[i * folds : (i + 1) * folds] for i, n in enumerate(config.shots)}
     chosen = {str(n): epochs[i * folds : (i + 1) * folds] for i, n in enumerate(config.shots)}
 
     name = config.run_name or default_name("downstream", config.mode, config.dataset)
     folder = open_run(config.runs_root / name, dump(config), device)
-    results = {
+    about = {
         "command": "downstream",
         "checkpoint": facts,
         "seen_in_pretraining": seen,
@@ -103,21 +106,11 @@ def main(argv: list[str] | None = None) -> Path:
         "mode": config.mode,
         "imu_pooling": pooling,
         "selected_epochs": chosen if config.select_samples else None,
-        **few_shot_results(protocol, predictions),
-        "draws": write_protocol(folder / "draws.json", protocol),
-        "seed": config.seed,
-        "commit": commit(),
-        "config": public_settings(config.model_dump()),
-        "seconds": round(time.perf_counter() - started, 2),
     }
-    write_predictions(folder / "predictions.csv", protocol, predictions)
-    write_json(folder / "results.json", results)
+    results = write_few_shot(folder, config, task, predictions, started, about)
     draw_pictures(folder, results)
     if config.save_model:
         save_model(config.save_model, kept, training, results)
-    if config.report:
-        print(few_shot_tables(results))
-    print(f"results: {folder / 'results.json'}")
     return folder
 
 
@@ -137,74 +130,18 @@ def build_encoder(config: DownstreamConfig) -> tuple[nn.Module, TrainConfig]:
     return (build_imu_encoder(training) if config.from_scratch else encoder), training
 
 
-Trained = tuple[nn.Module, Tensor, Tensor]  # encoder, weight (K, D), bias (K,)
-
-
 def linear_probes(
-    config: DownstreamConfig,
-    encoder: nn.Module,
-    imu: Tensor,
-    labels: Tensor,
-    cells: list[Cell],
-    num_classes: int,
-    keep: int,
+    encoder: nn.Module, imu: Tensor, labels: Tensor, cells: list[Cell], keep: int, **recipe: Any
 ) -> tuple[list[np.ndarray], list[int], Trained]:
     """A linear layer on the frozen encoder for every cell, all trained together: held-out predictions, and epochs."""
     embeddings = embed_imu(encoder, imu)
-    heads = train_linear_heads(
-        embeddings,
-        labels,
-        sets=[cell.train for cell in cells],
-        seeds=[cell.seed for cell in cells],
-        num_classes=num_classes,
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        lr=config.lr,
-        weight_decay=config.weight_decay,
-        standardize=config.standardize,
-        select=[cell.select for cell in cells],
-        least_lr=config.least_lr,
-    )
+    sets, seeds, select = zip(*((cell.train, cell.seed, cell.select) for cell in cells), strict=True)
+    heads = train_linear_heads(embeddings, labels, sets, seeds, select=select, **recipe)
     predictions = []
     for head, cell in enumerate(cells):
         held_out = embeddings[cell.test.to(embeddings.device)]
         predictions.append(heads.logits(head, held_out).argmax(1).cpu().numpy())
     return predictions, heads.epochs, (encoder, heads.weight[keep], heads.bias[keep])
-
-
-def trained_whole(
-    config: DownstreamConfig,
-    make_encoder: Callable[[], nn.Module],
-    imu: Tensor,
-    labels: Tensor,
-    cells: list[Cell],
-    num_classes: int,
-    keep: int,
-    device: torch.device,
-) -> tuple[list[np.ndarray], list[int], Trained]:
-    """Encoder and linear layer trained for every cell by itself: held-out predictions, and epochs."""
-    logits, epochs, kept = finetune_grid(
-        make_encoder,
-        imu,
-        labels,
-        cells,
-        keep=keep,
-        device=device,
-        num_workers=config.num_workers,
-        num_classes=num_classes,
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        lr=config.lr,
-        encoder_lr=config.encoder_lr,
-        weight_decay=config.weight_decay,
-        least_lr=config.least_lr,
-    )
-    return [scores.argmax(1).numpy() for scores in logits], epochs, kept
-
-
-def positions(used: np.ndarray, windows: np.ndarray) -> Tensor:
-    """Where these windows stand among the sorted ones that are read."""
-    return torch.from_numpy(np.searchsorted(used, windows))
 
 
 def draw_pictures(folder: Path, results: dict[str, Any]) -> None:
@@ -228,7 +165,7 @@ def save_model(path: Path, trained: Trained, training: TrainConfig, results: dic
         "imu_encoder": encoder.cpu().state_dict(),
         "head": {"weight": weight.cpu(), "bias": bias.cpu()},
         "classes": results["classes"],
-        "normalize": results["config"]["normalize"] or training.normalize,
+        "normalize": training.normalize,
         "simulated": results["simulated"],
         "dataset": results["dataset"],
     }

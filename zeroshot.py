@@ -17,7 +17,6 @@ from configs.training import TrainConfig
 if __name__ == "__main__":
     parse(ZeroshotConfig)  # --help and mistakes are dealt with before anything slow is imported
 
-import csv
 import sys
 import time
 from pathlib import Path
@@ -27,21 +26,16 @@ import torch
 from torch import Tensor
 
 from datasets.loader import LoaderSettings, PairLoader
+from datasets.protocols.classes import paper_column, resolve_classes
 from datasets.protocols.leakage import seen_in_pretraining, true_recordings
-from datasets.protocols.splits import groups_of, paper_column, resolve_classes
-from datasets.protocols.zero_shot import (
-    PrototypeError,
-    bootstrap,
-    check_class_map,
-    draw_prototypes,
-    queries_without,
-    read_class_map,
-)
-from datasets.store import Store, open_store
+from datasets.protocols.predictions import prediction_table, write_predictions
+from datasets.protocols.splits import groups_of
+from datasets.protocols.zero_shot import bootstrap, draw_prototypes, prototype_classes
+from datasets.store import open_store
 from datasets.windows import Windows, list_windows
 from models import DualEncoder, load_dual_encoder
 from models.prototypes import class_scores
-from utils import checkpoint, distributed
+from utils import distributed
 from utils.metrics import (
     classification_chance,
     classification_metrics,
@@ -53,8 +47,8 @@ from utils.metrics import (
     retrieval_metrics,
 )
 from utils.plots import confusion_matrix as plot_confusion
-from utils.results import checkpoint_facts, interval_over_groups, public_settings
-from utils.run import commit, default_name, open_run, seed_everything, write_json
+from utils.results import checkpoint_facts, interval_over_groups, write_results
+from utils.run import default_name, open_run, seed_everything, write_json
 from utils.tables import zero_shot_tables, zero_shot_title
 
 RANKS = (1, 3)  # R@1 and R@3, as in Table 4 of the paper
@@ -69,18 +63,13 @@ def main(argv: list[str] | None = None) -> Path:
     seed_everything(config.seed)
 
     model, training = load_dual_encoder(config.checkpoint)
-    if config.model not in (None, training.model):
-        raise checkpoint.CheckpointError(
-            f"{config.checkpoint}: was trained as {training.model}, not {config.model}: leave --model out"
-        )
     model = model.to(device).eval()
 
     # Prototypes: labelled windows of the one side, of this dataset or of another one
     store = open_store(config.data_root, config.dataset)
     classes = resolve_classes(config.classes, store.classes)
-    same_dataset = config.prototypes_from in (None, config.dataset)
-    source = store if same_dataset else open_store(config.data_root, config.prototypes_from)
-    mapping = prototype_classes(config, classes, store, source)
+    source = open_store(config.data_root, config.prototypes_from or config.dataset)
+    mapping = prototype_classes(config.class_map, classes, store.classes, source.classes)
     names = [name for target in classes for name in mapping[target]]
     owner = np.array([k for k, target in enumerate(classes) for _ in mapping[target]])
     to_video = config.direction == "imu_to_video"
@@ -88,24 +77,18 @@ def main(argv: list[str] | None = None) -> Path:
     windows = list_windows(store, needs_video=not to_video, labelled=True, classes=classes)
     candidate_of, window_of = true_recordings(candidates, windows)  # under whatever dataset's or file's name
     same_recordings = bool(np.isin(candidate_of, window_of).any())
-    chosen = draw_prototypes(
-        owner[candidates.label],
-        candidate_of,
-        classes,
-        config.prototypes_per_class,
-        config.seed,
-        leave_queries=same_recordings,
-    )
+    per_class, seed = config.prototypes_per_class, config.seed
+    chosen = draw_prototypes(owner[candidates.label], candidate_of, classes, per_class, seed, same_recordings)
     prototypes = candidates.subset(chosen)
 
     # Queries: windows of the other side, of every recording that gave no prototype
-    kept = queries_without(window_of, candidate_of[chosen])
-    copies = np.setdiff1d(queries_without(windows.sources(), prototypes.sources()), kept)
-    queries = windows.subset(kept)
+    leaks = np.isin(window_of, candidate_of[chosen])  # the seconds before and after look and move alike
+    copies = np.flatnonzero(leaks & ~np.isin(windows.sources(), prototypes.sources()))
+    queries = windows.subset(~leaks)
     support = np.bincount(queries.label, minlength=len(classes))
     if not support.all():
         empty = ", ".join(classes[k] for k in np.flatnonzero(support == 0))
-        raise PrototypeError(
+        raise ValueError(
             f"no query is left of {empty}: its recordings gave prototypes; use fewer --prototypes_per_class, "
             "or leave it out with --classes"
         )
@@ -129,8 +112,7 @@ def main(argv: list[str] | None = None) -> Path:
     predicted = scores.argmax(1)
     repetitions = bootstrap(queries.label, len(classes), config.bootstrap_share, config.bootstraps, config.seed)
     confusion = confusion_matrix(queries.label, predicted, len(classes))
-    nameless = ((queries.subject == "") & (queries.session == "")).any()
-    groups = None if nameless else groups_of(queries.subject, queries.session)[0]
+    groups = groups_of(queries.subject, queries.session)[0]
 
     name = config.run_name or default_name("zeroshot", config.dataset)
     folder = open_run(config.runs_root / name, dump(config), device)
@@ -156,44 +138,15 @@ def main(argv: list[str] | None = None) -> Path:
         "interval": interval_over_groups(queries.label, predicted, groups, len(classes), config.seed),
         "recall": recall_per_class(confusion),
         "confusion": confusion.tolist(),
-        "seed": config.seed,
-        "commit": commit(),
-        "config": public_settings(config.model_dump()),
-        "seconds": round(time.perf_counter() - started, 2),
     }
     write_json(
         folder / "prototypes.json",
         {c: prototypes.ids(np.flatnonzero(owner[prototypes.label] == k)) for k, c in enumerate(classes)},
     )
-    write_predictions(folder / "predictions.csv", queries, predicted)
-    write_json(folder / "results.json", results)
+    write_predictions(folder / "predictions.csv", prediction_table(queries, predicted))
     plot_confusion(confusion, classes, folder / "confusion.png", zero_shot_title(results))
-    if config.report:
-        print(zero_shot_tables(results))
-    print(f"results: {folder / 'results.json'}")
+    write_results(folder, config, results, started, zero_shot_tables)
     return folder
-
-
-def write_predictions(path: Path, queries: Windows, predicted: np.ndarray) -> None:
-    """Write the prediction for every query, for statistics over people and windows."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["window", "subject", "session", "truth", "predicted"])
-        for i, name in enumerate(queries.ids()):
-            classes = (queries.classes[queries.label[i]], queries.classes[predicted[i]])
-            table.writerow([name, queries.subject[i], queries.session[i], *classes])
-
-
-def prototype_classes(
-    config: ZeroshotConfig, classes: tuple[str, ...], store: Store, source: Store
-) -> dict[str, tuple[str, ...]]:
-    """For each class of the dataset the classes that its prototypes come from; without a map, those of its name."""
-    if config.class_map is None:
-        mapping, where = {name: (name,) for name in classes}, "without --class_map"
-    else:
-        mapping, where = read_class_map(config.class_map), str(config.class_map)
-    check_class_map(mapping, classes, store.classes, source.classes, where)
-    return mapping
 
 
 def embed_imu(model: DualEncoder, windows: Windows, normalize: str, device: torch.device) -> Tensor:

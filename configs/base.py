@@ -35,6 +35,6 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
     program: ClassVar[str]
-    same: ClassVar[tuple[tuple[str, str], ...]] = ()  # pairs of settings that say the same thing
+    second_names: ClassVar[dict[str, str]] = {}  # of flags, by field
     summary: ClassVar[str]  # first lines of --help
     positional: ClassVar[tuple[str, ...]] = ()  # fields whose values stand on the command line without a flag

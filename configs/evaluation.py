@@ -33,7 +33,6 @@ class FewShotConfig(EvaluationConfig):
     """What few-shot evaluations share: which windows are learnt from, and which are held out."""
 
     shots: list[PositiveInt] = setting([10, 20, 50, 100], min_length=1, help="labelled windows per class, one run each")
-    train_samples: PositiveInt | None = setting(None, help="a single number of shots; another name for --shots N")
     val_samples: PositiveInt = setting(20, help="held-out windows per class that the result is measured on")
     draws: PositiveInt = setting(5, help="random draws of shots and held-out windows; mean and std are over them")
     split: Literal["recording", "group", "leave_one_group_out", "window"] = setting(
@@ -56,18 +55,11 @@ class FewShotConfig(EvaluationConfig):
     label_share: float = setting(
         1.0, gt=0.5, le=1, help="fraction of a window that a label must cover, for events that are shorter than windows"
     )
+    num_workers: int = setting(
+        0, ge=0, help="processes on a CPU that finetune side by side, or threads of a forest; 0 takes every core"
+    )
 
-    same = (("train_samples", "shots"), ("shots", "train_samples"))
-
-    @model_validator(mode="before")
-    @classmethod
-    def _train_samples(cls, values: dict) -> dict:
-        samples = values.get("train_samples")
-        if samples is None:
-            return values
-        if values.get("shots") is not None:
-            raise ValueError("train_samples and shots say the same thing: give one of them")
-        return {k: v for k, v in values.items() if k != "train_samples"} | {"shots": [samples]}
+    second_names = {"shots": "train_samples"}  # as in the authors' readme
 
     @model_validator(mode="after")
     def _check_draws(self) -> "FewShotConfig":
@@ -125,14 +117,6 @@ class DownstreamConfig(FewShotConfig):
         False,
         help="z-score embeddings by mean and std of the shots, with --mode lp: fairer where encoders differ in scale",
     )
-    normalize: Normalization | None = setting(
-        None, help="z-score of the windows; default: as in pretraining, and dataset without a checkpoint"
-    )
-    num_workers: int = setting(
-        0,
-        ge=0,
-        help="processes on a CPU that finetune draws side by side; 0 takes every core where the work is worth it",
-    )
     save_model: Path | None = setting(None, help="file for the encoder and head of the first draw at the most shots")
 
     @model_validator(mode="before")
@@ -147,16 +131,10 @@ class DownstreamConfig(FewShotConfig):
 
     @model_validator(mode="after")
     def _check(self) -> "DownstreamConfig":
-        if self.checkpoint is None and self.model is None:
+        if self.checkpoint is None and not self.from_scratch:
             raise ValueError("checkpoint is missing: give --checkpoint FILE, --random_weights or --mode supervised")
-        if self.checkpoint is None and not self.random_weights and self.mode != "supervised":
-            raise ValueError(f"checkpoint is missing: mode {self.mode} needs one, or --random_weights")
         if self.standardize and self.mode != "lp":
             raise ValueError(f"standardize is for a frozen encoder, and mode {self.mode} moves it: drop one of them")
-        if self.lr_schedule == "cosine":
-            rates = {"lr": self.lr, "encoder_lr": self.encoder_lr}
-            if low := [f"{name} {rate:g}" for name, rate in rates.items() if rate is not None and rate < LEAST_LR]:
-                raise ValueError(f"lr_schedule cosine falls to {LEAST_LR:g}, and {', '.join(low)} begins below it")
         return self
 
     @property
@@ -176,9 +154,6 @@ class HandcraftedConfig(FewShotConfig):
     program = "python -m scripts.handcrafted"
     summary = "Few-shot evaluation without any encoder: handcrafted features and a random forest, on the same draws."
 
-    trees: PositiveInt = setting(500, help="trees of the forest")
-    num_workers: int = setting(0, ge=0, help="threads; 0 takes every core")
-
     @model_validator(mode="before")
     @classmethod
     def _no_encoder(cls, values: dict) -> dict:
@@ -193,9 +168,6 @@ class ZeroshotConfig(EvaluationConfig):
     program = "python zeroshot.py"
     summary = "Zero-shot evaluation: each IMU window takes the class of the nearest video prototype, or the reverse."
 
-    model: MethodName | None = setting(
-        None, help="method of the checkpoint, checked against it; default: whatever the checkpoint says"
-    )
     device: str = setting("auto", help="auto, cpu, cuda or cuda:N")
     checkpoint: Path = setting(help="cross-modal checkpoint of train.py")
     prototypes_from: FolderName | None = setting(None, help="dataset of the prototypes; default: --dataset")

@@ -81,9 +81,6 @@ def load(schema: type[AnyConfig], file: Path | None, flags: dict[str, Any]) -> A
         ConfigError: if the file cannot be read, or a value or key is refused.
     """
     values = read_yaml(file) if file else {}
-    for flag, other in schema.same:
-        if flag in flags:
-            values.pop(other, None)  # a flag overrides the file by either name
     return build(schema, values | flags, f"{file} and flags" if file else "flags")
 
 
@@ -161,7 +158,8 @@ def build_parser(schema: type[Config]) -> argparse.ArgumentParser:
         elif is_bool:
             parser.add_argument(f"--{name}", action=argparse.BooleanOptionalAction, help=text)
         elif is_list:
-            parser.add_argument(f"--{name}", nargs="+", metavar=name.upper(), help=text)
+            flags = [f"--{word}" for word in (name, schema.second_names.get(name)) if word]
+            parser.add_argument(*flags, nargs="+", metavar=name.upper(), help=text)
         else:
             parser.add_argument(f"--{name}", metavar=name.upper(), help=text)
     return parser

@@ -7,7 +7,7 @@ import copy
 import os
 import pickle
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from utils.optim import cosine_annealing
 from utils.progress_bar import progress
 
 STEPS_PER_PROCESS = 50  # fewer steps are done sooner than another process has started
+Trained = tuple[nn.Module, Tensor, Tensor]  # encoder, weight (K, D), bias (K,)
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def finetune_grid(
     device: torch.device,
     num_workers: int,
     **settings: Any,
-) -> tuple[list[Tensor], list[int], tuple[nn.Module, Tensor, Tensor]]:
+) -> tuple[list[Tensor], list[int], Trained]:
     """``finetune`` for every cell, several at a time.
 
     A step on a few windows keeps one core busy and no more (measured: 74 ms with one thread and with two), so cells run
@@ -124,7 +125,7 @@ def finetune_grid(
     hundreds of megabytes of the GPU's memory, and some clusters allow one only.
 
     Args:
-        make_encoder: as in ``finetune``; must be picklable.
+        make_encoder: as in ``finetune``.
         imu: (W, 6, 250), on the CPU.
         labels: (W,) int64 classes, on the CPU.
         keep: number of the cell whose trained encoder and layer are returned.
@@ -135,78 +136,57 @@ def finetune_grid(
         For each cell (m, K) logits of its test windows, on the CPU, and the epoch that they are of; and encoder,
         weight (K, D) and bias (K,) of the cell to keep.
     """
-    work = (make_encoder, imu, labels, cells, keep, device, settings)
+    imu, labels = imu.to(device), labels.to(device)
+
+    def run(number: int) -> tuple[Tensor, int, Trained | None]:
+        cell = cells[number]
+        train, test, choose = (own.to(device) for own in (cell.train, cell.test, cell.select))
+        select = (imu[choose], labels[choose]) if len(choose) else None
+        encoder, head, epoch = finetune(make_encoder, imu[train], labels[train], cell.seed, select=select, **settings)
+        with torch.no_grad():
+            logits = head(embed_imu(encoder, imu[test])).cpu()
+        trained = (encoder.cpu(), head.weight.detach().cpu(), head.bias.detach().cpu()) if number == keep else None
+        return logits, epoch, trained
+
     steps = [settings["epochs"] * -(-len(cell.train) // settings["batch_size"]) for cell in cells]
-    processes = side_by_side(steps, device, num_workers)
-    logits: list[Tensor | None] = [None] * len(cells)
-    epochs, kept = [0] * len(cells), None
-    ended = progress(_results(work, steps, processes), total=len(cells), desc="finetune", unit="run")
-    for number, of_test, epoch, trained in ended:
-        logits[number], epochs[number] = of_test, epoch
-        kept = trained or kept
-    return logits, epochs, kept
+    longest_first = sorted(range(len(cells)), key=lambda number: -steps[number])
+    ended = _results(run, longest_first, side_by_side(steps, device, num_workers))
+    found = dict(zip(longest_first, progress(ended, total=len(cells), desc="finetune", unit="run"), strict=True))
+    logits, epochs, trained = zip(*(found[number] for number in range(len(cells))), strict=True)
+    return list(logits), list(epochs), trained[keep]
 
 
 def side_by_side(steps: list[int], device: torch.device, num_workers: int) -> int:
     """Number of processes for cells of so many steps each; arguments as in ``finetune_grid``."""
     if device.type != "cpu":
         return 1
-    return min(num_workers or _cores(), len(steps), max(1, sum(steps) // STEPS_PER_PROCESS))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()  # not every system can
+    return min(num_workers or cores, len(steps), max(1, sum(steps) // STEPS_PER_PROCESS))
 
 
-def _results(work: tuple, steps: list[int], processes: int) -> Iterator[tuple]:
-    """What ``_run`` gives for every cell, as they end."""
+def _results(run: Callable[[int], tuple], numbers: list[int], processes: int) -> Iterator[tuple]:
+    """What ``run`` gives for each number, in their order."""
     if processes == 1:
         threads = torch.get_num_threads()
+        torch.set_num_threads(1)
         try:
-            _start(work)
-            yield from map(_run, range(len(steps)))
+            yield from map(run, numbers)
         finally:
-            _work.clear()
             torch.set_num_threads(threads)
         return
-    # Forked, which costs nothing, where a new process takes seconds to import what it needs: children of one thread do
-    # not miss their parent's (so do PyTorch's own loaders). What travels is pickled here: left to the pool, tensors
-    # would go through shared memory, of which containers lack.
+    # Forked, which costs nothing and hands on ``run`` with all that it refers to, where a new process takes seconds to
+    # import what it needs: children of one thread do not miss their parent's (so do PyTorch's own loaders).
     context = torch.multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_load, initargs=(pickle.dumps(work),)) as pool:
-        longest_first = sorted(range(len(steps)), key=lambda number: -steps[number])
-        for future in as_completed([pool.submit(_run_pickled, number) for number in longest_first]):
-            yield pickle.loads(future.result())
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_start, initargs=(run,)) as pool:
+        yield from map(pickle.loads, pool.map(_run, numbers))
 
 
-_work: dict[str, Any] = {}  # of this process: sent once, not with every cell
-
-
-def _start(work: tuple) -> None:
+def _start(run: Callable[[int], tuple]) -> None:
+    global _run_here
+    _run_here = run
     torch.set_num_threads(1)
-    _work.update(zip(("make", "imu", "labels", "cells", "keep", "device", "settings"), work, strict=True))
-    for name in ("imu", "labels"):
-        _work[name] = _work[name].to(_work["device"])
 
 
-def _load(work: bytes) -> None:
-    _start(pickle.loads(work))
-
-
-def _run(number: int) -> tuple[int, Tensor, int, tuple[nn.Module, Tensor, Tensor] | None]:
-    cell, imu, labels = _work["cells"][number], _work["imu"], _work["labels"]
-    train, test, choose = (own.to(imu.device) for own in (cell.train, cell.test, cell.select))
-    select = (imu[choose], labels[choose]) if len(choose) else None
-    encoder, head, epoch = finetune(
-        _work["make"], imu[train], labels[train], seed=cell.seed, select=select, **_work["settings"]
-    )
-    with torch.no_grad():
-        logits = head(embed_imu(encoder, imu[test])).cpu()
-    if number != _work["keep"]:
-        return number, logits, epoch, None
-    return number, logits, epoch, (encoder.cpu(), head.weight.detach().cpu(), head.bias.detach().cpu())
-
-
-def _run_pickled(number: int) -> bytes:
-    return pickle.dumps(_run(number))
-
-
-def _cores() -> int:
-    """Cores that this process may use; not every system can say."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _run(number: int) -> bytes:
+    """A result, pickled here: left to the pool, tensors would go through shared memory, of which containers lack."""
+    return pickle.dumps(_run_here(number))

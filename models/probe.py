@@ -115,7 +115,8 @@ def train_linear_heads(
     )
 
     learning = len(heads)
-    chosen = [_Best(sets[h], select[h] if select else sets[h][:0], epochs, batch_size) for h in order]
+    held = [(select[h] if select else sets[h][:0]).to(device) for h in order]
+    most, taken, best = [-1] * len(heads), [epochs] * len(heads), list(weight)
     with torch.no_grad():
         for step in range(max(steps)):
             while steps[learning - 1] <= step:
@@ -132,41 +133,23 @@ def train_linear_heads(
                 group["lr"] = cosine_annealing(step, group["steps"], lr, least_lr)
             optimizer.step()
             for h in range(learning):
-                if chosen[h].is_due(step):
-                    held = chosen[h].windows.to(device)
-                    x = (rows[held] - shift[h]) / scale[h]
-                    right = (x @ weight[h].T).argmax(1) == labels[held]
-                    chosen[h].offer(step, int(right.sum()), weight[h])
-        for h, best in enumerate(chosen):
-            if best.state is not None:
-                weight[h] = best.state
+                epoch, left = divmod((step + 1) * epochs, steps[h])
+                if left == 0 and len(held[h]):
+                    x = (rows[held[h]] - shift[h]) / scale[h]
+                    right = int(((x @ weight[h].T).argmax(1) == labels[held[h]]).sum())
+                    if right > most[h]:
+                        most[h], taken[h], best[h] = right, epoch, weight[h].clone()
+    weight = torch.stack(best)
     weight /= scale[:, None]  # w (x - shift) / scale + b = (w / scale) x + (b - (w / scale) shift)
     weight[:, :, -1] -= (weight @ shift[:, :, None])[:, :, 0]
     back = torch.empty_like(weight)
     back[torch.tensor(order, device=device)] = weight
-    taken = dict(zip(order, (best.epoch for best in chosen), strict=True))
+    epoch_of = dict(zip(order, taken, strict=True))
     return LinearHeads(
         weight=back[:, :, :-1].contiguous(),
         bias=back[:, :, -1].contiguous(),
-        epochs=[taken[h] for h in range(len(sets))],
+        epochs=[epoch_of[h] for h in range(len(sets))],
     )
-
-
-class _Best:
-    """The first state with the most windows right, of those after each epoch."""
-
-    def __init__(self, train: Tensor, windows: Tensor, epochs: int, batch_size: int):
-        self.windows, self.epoch, self.state = windows, epochs, None
-        self._steps = -(-len(train) // batch_size)
-        self._most = -1
-
-    def is_due(self, step: int) -> bool:
-        """Whether an epoch ends with this step and there are windows to choose it by."""
-        return len(self.windows) > 0 and (step + 1) % self._steps == 0
-
-    def offer(self, step: int, right: int, state: Tensor) -> None:
-        if right > self._most:
-            self._most, self.epoch, self.state = right, (step + 1) // self._steps, state.clone()
 
 
 def _moments(embeddings: Tensor, sets: Sequence[Tensor], standardize: bool) -> tuple[Tensor, Tensor]:

@@ -16,14 +16,24 @@ from sklearn.ensemble import RandomForestClassifier
 
 from configs.evaluation import HandcraftedConfig
 from configs.load import dump, parse
-from datasets.protocols.few_shot import build_protocol, cell_seed
-from datasets.protocols.few_shot_results import describe, few_shot_results, write_predictions, write_protocol
+from datasets.protocols.few_shot import build_task, cell_seed
+from datasets.protocols.few_shot_results import describe, write_few_shot
 from datasets.protocols.leakage import NOT_SEEN
 from models.handcrafted import handcrafted_features
 from utils.progress_bar import progress
-from utils.results import public_settings
-from utils.run import commit, default_name, open_run, seed_everything, write_json
-from utils.tables import few_shot_tables
+from utils.run import default_name, open_run, seed_everything
+
+TREES = 500
+ABOUT = {
+    "command": "handcrafted",
+    "checkpoint": None,
+    "seen_in_pretraining": NOT_SEEN,
+    "model": "random forest",
+    "encoder": "handcrafted features",
+    "mode": "handcrafted",
+    "imu_pooling": None,
+    "selected_epochs": None,
+}
 
 
 def main(argv: list[str] | None = None) -> Path:
@@ -31,43 +41,23 @@ def main(argv: list[str] | None = None) -> Path:
     config = parse(HandcraftedConfig, argv)
     started = time.perf_counter()
     seed_everything(config.seed)
-    protocol = build_protocol(config)
-    windows, used = protocol.windows, protocol.used
-    print(describe(protocol))
+    task = build_task(config)
+    windows, used = task.windows, task.used
+    print(describe(task))
     features = handcrafted_features(windows.imu(used, "none"))
     predictions = {}
     for shots in progress(config.shots, total=len(config.shots), desc="forests", unit="number of shots"):
         predictions[shots] = []
-        for draw in protocol.draws:
+        for draw in task.draws:
             train = draw.train(shots)
             seed = cell_seed(config.seed, draw, shots)
-            forest = RandomForestClassifier(config.trees, random_state=seed, n_jobs=config.num_workers or -1)
+            forest = RandomForestClassifier(TREES, random_state=seed, n_jobs=config.num_workers or -1)
             forest.fit(features[np.searchsorted(used, train)], windows.label[train])
             predictions[shots].append(forest.predict(features[np.searchsorted(used, draw.test)]))
 
     name = config.run_name or default_name("handcrafted", config.dataset)
     folder = open_run(config.runs_root / name, dump(config), torch.device("cpu"))
-    results = {
-        "command": "handcrafted",
-        "checkpoint": None,
-        "seen_in_pretraining": NOT_SEEN,
-        "model": "random forest",
-        "encoder": "handcrafted features",
-        "mode": "handcrafted",
-        "imu_pooling": None,
-        "selected_epochs": None,
-        **few_shot_results(protocol, predictions),
-        "draws": write_protocol(folder / "draws.json", protocol),
-        "seed": config.seed,
-        "commit": commit(),
-        "config": public_settings(config.model_dump()),
-        "seconds": round(time.perf_counter() - started, 2),
-    }
-    write_predictions(folder / "predictions.csv", protocol, predictions)
-    write_json(folder / "results.json", results)
-    if config.report:
-        print(few_shot_tables(results))
-    print(f"results: {folder / 'results.json'}")
+    write_few_shot(folder, config, task, predictions, started, ABOUT)
     return folder
 
 

@@ -150,7 +150,7 @@ def root(tmp_path_factory):
     select = f"--epochs 1 --select_samples 1 --save_model {root}/classifier.pt".split()
     downstream.main([*base, "downstream", *last, *few, *select])
     forest = [word for word in base if word not in ("--device", "cpu")]
-    handcrafted.main([*forest, "handcrafted", *few, *"--trees 2 --num_workers 1".split()])
+    handcrafted.main([*forest, "handcrafted", *few, "--num_workers", "1"])
     zeroshot.main([*base, "zeroshot", *last, "--prototypes_per_class", "2"])
     picture = f"--data_root {root}/data --device cpu --datasets tiny --out {root}/runs/embed"
     embed.main([*last, *picture.split()])

@@ -11,7 +11,7 @@ from torch import nn
 
 import downstream
 from configs.training import TrainConfig
-from datasets.protocols.splits import CLASS_SETS
+from datasets.protocols.classes import CLASS_SETS
 from datasets.store import open_store
 from datasets.windows import list_windows
 from models import build_imu_encoder, load_imu_encoder

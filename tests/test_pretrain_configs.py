@@ -8,7 +8,7 @@ import train
 from configs.load import build, read_yaml
 from configs.study import load_study
 from configs.training import TrainConfig
-from datasets.protocols.splits import CLASS_SETS
+from datasets.protocols.classes import CLASS_SETS
 from models import build_model
 from tests.prepared import write_dataset
 from tests.training import SIZES, losses

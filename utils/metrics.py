@@ -22,16 +22,14 @@ def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, num_classes: int)
         (K, K) int64; rows are the truth.
 
     Raises:
-        ValueError: if the shapes differ, there is no query, or a class lies outside 0..K-1.
+        ValueError: if the shapes differ, or a class lies outside 0..K-1.
     """
-    truth, predicted = np.asarray(truth), np.asarray(predicted)
-    if truth.shape != predicted.shape or truth.ndim != 1 or not len(truth):
-        raise ValueError(f"truth {truth.shape} and predicted {predicted.shape} must be equally long and not empty")
-    for name, values in (("truth", truth), ("predicted", predicted)):
-        if not np.issubdtype(values.dtype, np.integer):
-            raise ValueError(f"{name} must hold integer classes, holds {values.dtype}")
-        if values.min() < 0 or values.max() >= num_classes:
-            raise ValueError(f"{name} runs from {values.min()} to {values.max()}, want classes 0..{num_classes - 1}")
+    values = np.concatenate([truth, predicted])
+    if truth.shape != predicted.shape or values.min() < 0 or values.max() >= num_classes:
+        raise ValueError(
+            f"truth {truth.shape} and predicted {predicted.shape} run from {values.min()} to {values.max()}, want as "
+            f"many of the one as of the other, classes 0..{num_classes - 1}"
+        )
     return np.bincount(truth * num_classes + predicted, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
@@ -63,15 +61,13 @@ def classification_metrics(confusion: np.ndarray) -> dict[str, float]:
     Args:
         confusion: (K, K) counts, rows are the truth.
     """
-    confusion = np.asarray(confusion)
     counts = np.stack([np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)], axis=-1)
     return {"balanced_accuracy": float(balanced_accuracy(counts)), "macro_f1": float(macro_f1(counts))}
 
 
 def recall_per_class(confusion: np.ndarray) -> list[float | None]:
     """Recall of each class from (K, K) counts; None where a class has no query."""
-    counts = np.asarray(confusion)
-    return [float(row[k] / row.sum()) if row.sum() else None for k, row in enumerate(counts)]
+    return [float(row[k] / row.sum()) if row.sum() else None for k, row in enumerate(confusion)]
 
 
 def classification_chance(support: np.ndarray) -> dict[str, float]:
@@ -82,14 +78,12 @@ def classification_chance(support: np.ndarray) -> dict[str, float]:
     Args:
         support: (K,) queries of each class; a class without any is guessed too, but not counted.
     """
-    support = np.asarray(support, dtype=np.float64)
     guess, fraction = 1 / len(support), support[support > 0] / support.sum()
     return {"balanced_accuracy": guess, "macro_f1": float(np.mean(2 * guess * fraction / (guess + fraction)))}
 
 
 def majority_baseline(support: np.ndarray) -> dict[str, float]:
     """What always predicting the most frequent class gives; see classification_chance for the argument."""
-    support = np.asarray(support, dtype=np.int64)
     confusion = np.zeros((len(support), len(support)), dtype=np.int64)
     confusion[:, support.argmax()] = support
     return classification_metrics(confusion)
@@ -111,20 +105,14 @@ def retrieval_metrics(similarity: np.ndarray, target: np.ndarray, ks: Sequence[i
         ``{"mrr": ..., "r@1": ..., ...}``
 
     Raises:
-        ValueError: if shapes do not fit, there is no query, a target lies outside, or a similarity is not finite.
+        ValueError: if a similarity is not finite.
     """
-    similarity, target = np.asarray(similarity), np.asarray(target)
-    if similarity.ndim != 2 or target.shape != similarity.shape[:1] or not similarity.size:
-        raise ValueError(f"similarity {similarity.shape} and target {target.shape} do not fit, want (Q, K) and (Q,)")
     if not np.isfinite(similarity).all():
         raise ValueError(f"{int((~np.isfinite(similarity)).sum())} of {similarity.size} similarities are not finite")
-    num_candidates = similarity.shape[1]
-    if target.min() < 0 or target.max() >= num_candidates:
-        raise ValueError(f"target runs from {target.min()} to {target.max()}, want 0..{num_candidates - 1}")
     right = similarity[np.arange(len(target)), target][:, None]
     above = (similarity > right).sum(axis=1)
     level = (similarity == right).sum(axis=1)
-    harmonic = _harmonic_numbers(num_candidates)
+    harmonic = _harmonic_numbers(similarity.shape[1])
     metrics = {"mrr": float(((harmonic[above + level] - harmonic[above]) / level).mean())}
     for k in ks:
         metrics[f"r@{k}"] = float((np.clip(k - above, 0, level) / level).mean())

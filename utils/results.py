@@ -1,5 +1,7 @@
-"""What every results.json says of the checkpoint that it measured, and how far its numbers hold."""
+"""What every results.json holds: the checkpoint that it measured, how far its numbers hold, and its settings."""
 
+import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import numpy as np
 from utils.atomic_io import sha256_of
 from utils.encoder_file import read_encoder
 from utils.metrics import balanced_accuracy, macro_f1
+from utils.run import commit, write_json
 from utils.statistics import FEW_GROUPS, Interval, bootstrap_interval, class_counts
 
 _ELSEWHERE = ("data_root", "runs_root", "checkpoint", "save_model")
@@ -38,6 +41,30 @@ def public_settings(settings: dict[str, Any]) -> dict[str, Any]:
             elsewhere = name in _ELSEWHERE or value.is_absolute() or ".." in value.parts
             shown[name] = value.name if elsewhere else str(value)
     return shown
+
+
+def write_results(
+    folder: Path, config: Any, results: dict[str, Any], started: float, tables: Callable[[dict[str, Any]], str]
+) -> dict[str, Any]:
+    """Write results.json and print where it is, with ``--report`` below its tables.
+
+    Args:
+        folder: of the run.
+        config: the command's settings.
+        results: what was measured.
+        started: ``time.perf_counter()`` at the start.
+        tables: makes the tables of what is returned.
+
+    Returns:
+        The content of results.json: what was measured, seed, commit, settings and seconds.
+    """
+    settings, seconds = public_settings(config.model_dump()), round(time.perf_counter() - started, 2)
+    results = results | {"seed": config.seed, "commit": commit(), "config": settings, "seconds": seconds}
+    write_json(folder / "results.json", results)
+    if config.report:
+        print(tables(results))
+    print(f"results: {folder / 'results.json'}")
+    return results
 
 
 def interval_over_groups(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from datasets.protocols.splits import SplitError, remedy
+from datasets.protocols.splits import DrawSettings, SplitError, remedy, stream
 
 HELD_OUT_GROUPS = 0.25  # fraction of the groups that a division by groups aims to hold out
 # Shots per class that a division leaves room for, however few are asked for: the first of these that most divisions
@@ -21,15 +21,7 @@ _NAMED = 12  # groups whose windows are counted in a message
 
 
 def divide(
-    split: str,
-    counts: np.ndarray,
-    classes: Sequence[str],
-    shots: int,
-    held_out: int,
-    draws: int,
-    seeds: tuple[int, tuple[int, ...]],
-    select: int,
-    shorten: bool,
+    split: str, counts: np.ndarray, classes: Sequence[str], settings: DrawSettings, key: tuple[int, ...]
 ) -> np.ndarray:
     """For each draw the groups that are held out, as near to a quarter as every class allows.
 
@@ -37,11 +29,9 @@ def divide(
         split: ``group`` or ``recording``, what is divided.
         counts: (G, K) windows.
         classes: (K,) names, for errors.
-        shots: S.
-        held_out: V.
-        seeds: of the run, and the key that tells these random numbers from others; between them stands the draw.
-        select: N.
-        shorten: a class that has too few windows asks for no room, and none does where no division leaves it.
+        settings: with ``shorten`` a class that has too few windows asks for no room, and none does where no division
+            leaves it.
+        key: tells these random numbers from others of the seed.
 
     Returns:
         (draws, G) masks.
@@ -49,21 +39,30 @@ def divide(
     Raises:
         SplitError: if no division was found; names the class that lacks most.
     """
-    seed, key = seeds
-    left = _most_left(counts, held_out, seed)
+    learnt, held_out = settings.shots + settings.select, settings.held_out
+    left = _most_left(counts, held_out, settings.seed)
     possible = next((n for n in ROOM[split] if n <= left), 0)
-    usual = np.full(len(classes), max(possible, select + 1))
-    is_short = counts.sum(axis=0) < shots + held_out + select
-    rooms = [np.maximum(np.where(is_short, 0, shots + select), usual)] + [usual] * shorten
-    masks = np.zeros((draws, len(counts)), dtype=bool)
-    for draw in range(draws):
+    usual = np.full(len(classes), max(possible, settings.select + 1))
+    is_short = counts.sum(axis=0) < learnt + held_out
+    rooms = [np.maximum(np.where(is_short, 0, learnt), usual)] + [usual] * settings.shorten
+    masks = np.zeros((settings.draws, len(counts)), dtype=bool)
+    for draw in range(settings.draws):
         for room in rooms:
-            found = _first_division(counts, room, held_out, np.random.default_rng([seed, draw, *key]))
-            if isinstance(found, np.ndarray):
+            mask, missing = _first_division(counts, room, held_out, stream(settings.seed, draw, *key))
+            if mask is not None:
                 break
         else:
-            raise SplitError(_no_division(split, *found, counts, classes, int(room.max()), held_out, shorten))
-        masks[draw] = found
+            worst = missing.argmax()
+            there = sorted(filter(None, counts[:, worst].tolist()), reverse=True)
+            more = f", and {len(there) - _NAMED} more" if len(there) > _NAMED else ""
+            raise SplitError(
+                f"split {split}: none of {_TRIES} random divisions of {len(counts)} {split}s leaves {room.max()} "
+                f"windows of every class on one side and {held_out} on the other; the nearest lacks {missing.sum()} "
+                f"windows, most of them of {classes[worst]} (windows in each {split} that has any: "
+                f"{', '.join(map(str, there[:_NAMED]))}{more}). Use fewer --shots or --val_samples, "
+                f"{remedy(settings)}" + ("" if split == "recording" else ", or use --split recording")
+            )
+        masks[draw] = mask
     return masks
 
 
@@ -79,18 +78,18 @@ def _most_left(counts: np.ndarray, held_out: int, seed: int) -> int:
 
 def _first_division(
     counts: np.ndarray, room: np.ndarray, held_out: int, rng: np.random.Generator
-) -> np.ndarray | tuple[int, int]:
-    """(G,) mask of held-out groups such that both sides have enough windows of every class.
+) -> tuple[np.ndarray | None, np.ndarray]:
+    """(G,) mask of held-out groups such that both sides have enough windows of every class, None if none was found.
 
     Args:
         room: (K,) windows that the side that is learnt from must have.
 
     Returns:
-        The mask; if none was found, how many windows the nearest lacks, and of which class most.
+        The mask, and (K,) how many windows the nearest division lacks.
     """
     num_groups = len(counts)
     wanted = max(1, round(HELD_OUT_GROUPS * num_groups))
-    least, worst = None, 0
+    nearest = None
     for _ in range(_TRIES):
         order = rng.permutation(num_groups)
         there = np.cumsum(counts[order], axis=0)[:-1]  # (G - 1, K) held out, if the first 1, 2, ... groups are
@@ -99,28 +98,8 @@ def _first_division(
         possible = np.flatnonzero(missing.sum(axis=1) == 0) + 1
         if len(possible):
             size = possible[np.abs(possible - wanted).argmin()]
-            return np.isin(np.arange(num_groups), order[:size])
-        if least is None or missing.sum(axis=1).min() < least:
-            least = int(missing.sum(axis=1).min())
-            worst = int(missing[missing.sum(axis=1).argmin()].argmax())
-    return least, worst
-
-
-def _no_division(
-    split: str,
-    least: int,
-    worst: int,
-    counts: np.ndarray,
-    classes: Sequence[str],
-    room: int,
-    held_out: int,
-    shorten: bool,
-) -> str:
-    there = sorted(filter(None, counts[:, worst].tolist()), reverse=True)
-    listed = ", ".join(map(str, there[:_NAMED])) + (f", and {len(there) - _NAMED} more" if len(there) > _NAMED else "")
-    return (
-        f"split {split}: none of {_TRIES} random divisions of {len(counts)} {split}s leaves {room} windows of every "
-        f"class on one side and {held_out} on the other; the nearest lacks {least} windows, most of them of "
-        f"{classes[worst]} (windows in each {split} that has any: {listed}). Use fewer --shots or --val_samples, "
-        f"{remedy(shorten)}" + ("" if split == "recording" else ", or use --split recording")
-    )
+            return np.isin(np.arange(num_groups), order[:size]), missing[size - 1]
+        least = missing[missing.sum(axis=1).argmin()]
+        if nearest is None or least.sum() < nearest.sum():
+            nearest = least
+    return None, nearest

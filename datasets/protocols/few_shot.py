@@ -9,20 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from configs.evaluation import FewShotConfig
-from datasets.protocols.group_splits import draw_by_group, draw_by_recording, draw_leaving_one_group_out
-from datasets.protocols.leakage import (
-    check_groups_apart,
-    copies_on_both_sides,
-    refuse_copies,
-    siblings_share,
-    true_recordings,
-)
+from datasets.protocols.classes import resolve_classes
+from datasets.protocols.group_splits import draw_apart, draw_leaving_one_group_out
+from datasets.protocols.leakage import copies_on_both_sides, refuse_leaks, siblings_share, true_recordings
 from datasets.protocols.splits import (
     Draw,
+    DrawSettings,
+    SplitError,
     centre_windows,
     draw_windows,
     groups_of,
-    resolve_classes,
     small_classes,
 )
 from datasets.store import Store, open_store
@@ -30,15 +26,14 @@ from datasets.windows import Windows, list_windows
 
 
 @dataclass(frozen=True)
-class Protocol:
+class FewShotTask:
     """Windows and draws of an evaluation.
 
     Attributes:
         windows: all labelled windows of the classes.
         draws: folds of one draw follow one another.
         shots: numbers of windows per class to learn from.
-        held_out: windows per class to be measured on; None where a group is held out with all its windows.
-        seed: of the draws.
+        settings: of the draws, at the most shots.
         split: the setting.
         kept_apart: what the split keeps on one side, in words.
         groups: (W,) subject or session of each window; None if some window has neither.
@@ -51,8 +46,7 @@ class Protocol:
     windows: Windows
     draws: list[Draw]
     shots: tuple[int, ...]
-    held_out: int | None
-    seed: int
+    settings: DrawSettings
     split: str
     kept_apart: str
     groups: np.ndarray | None
@@ -70,17 +64,13 @@ class Protocol:
         found = {}
         for k, name in enumerate(self.windows.classes):
             learnt = [len(draw.shots[k]) for draw in self.draws]
-            if min(learnt) < max(self.shots):
+            if min(learnt) < self.settings.shots:
                 windows = int((self.windows.label == k).sum())
                 found[name] = {"windows": windows, "fewest_shots": min(learnt), "most_shots": max(learnt)}
         return found
 
-    def truth(self) -> list[np.ndarray]:
-        """For each draw (fold) the classes of its held-out windows."""
-        return [self.windows.label[draw.test] for draw in self.draws]
 
-
-def build_protocol(config: FewShotConfig, store: Store | None = None, select: int = 0) -> Protocol:
+def build_task(config: FewShotConfig, select: int = 0) -> FewShotTask:
     """List the windows of the dataset and draw.
 
     Args:
@@ -89,48 +79,46 @@ def build_protocol(config: FewShotConfig, store: Store | None = None, select: in
     Raises:
         SplitError: if the windows do not allow the split, or a copy of a window is on both sides of a split by groups.
     """
-    store = store or open_store(config.data_root, config.dataset)
-    centre, split = config.windows_per_recording == "centre", config.split
+    store, split = open_store(config.data_root, config.dataset), config.split
     held_out = None if split == "leave_one_group_out" else config.val_samples
-    listing = {"stride_s": config.stride_s, "label_share": config.label_share, "centre": centre}
+    shorten = config.small_classes == "shorten"
+    settings = DrawSettings(max(config.shots), held_out, config.draws, config.seed, select, shorten)
     classes = resolve_classes(config.classes, store.classes)
-    windows, recordings = _labelled(store, classes, **listing)
+    windows, recordings = _labelled(store, classes, config)
     dropped = {}
     if config.small_classes == "drop":
-        needed = max(config.shots) + select + (held_out or 0)
-        groups = _kept_apart(split, windows, recordings)[0]
-        dropped = small_classes(windows.label, groups, classes, needed, whole_group=held_out is None)
+        dropped = small_classes(windows.label, _kept_apart(split, windows, recordings)[0], classes, settings)
         classes = resolve_classes([name for name in classes if name not in dropped], store.classes)
-        windows, recordings = _labelled(store, classes, **listing)
+        windows, recordings = _labelled(store, classes, config)
     apart, kind = _kept_apart(split, windows, recordings)
-    numbers = {"shots": max(config.shots), "draws": config.draws, "seed": config.seed, "select": select}
-    draws = _draw(split, windows, apart, held_out, shorten=config.small_classes == "shorten", **numbers)
+    if split == "window":
+        draws = draw_windows(windows.label, classes, settings)
+    elif split == "leave_one_group_out":
+        draws = draw_leaving_one_group_out(windows.label, apart, classes, settings)
+    else:
+        draws = draw_apart(split, windows.label, apart, classes, settings)
     copies = copies_on_both_sides(draws, windows)
     if apart is not None:
-        check_groups_apart(draws, apart)
-        refuse_copies(copies)
-    nameless = (windows.subject == "") & (windows.session == "")
-    return Protocol(
+        refuse_leaks(draws, apart, copies)
+    return FewShotTask(
         windows,
         draws,
-        shots=tuple(config.shots),
-        held_out=held_out,
-        seed=config.seed,
-        split=split,
-        kept_apart=f"{kind}, one window of each recording" if centre else kind,
-        groups=None if nameless.any() else groups_of(windows.subject, windows.session)[0],
+        tuple(config.shots),
+        settings,
+        split,
+        kept_apart=kind + (", one window of each recording" if config.windows_per_recording == "centre" else ""),
+        groups=groups_of(windows.subject, windows.session)[0],
         dropped=dropped,
         copies=copies,
         siblings=siblings_share(draws, recordings),
     )
 
 
-def _labelled(
-    store: Store, classes: tuple[str, ...], stride_s: float, label_share: float, centre: bool
-) -> tuple[Windows, np.ndarray]:
+def _labelled(store: Store, classes: tuple[str, ...], config: FewShotConfig) -> tuple[Windows, np.ndarray]:
     """The windows that may be drawn, and (W,) the name of each one's source recording; copies of one have its name."""
-    windows = list_windows(store, labelled=True, classes=classes, stride_s=stride_s, label_share=label_share)
-    if centre:
+    overlap = {"stride_s": config.stride_s, "label_share": config.label_share}
+    windows = list_windows(store, labelled=True, classes=classes, **overlap)
+    if config.windows_per_recording == "centre":
         ids = store.recordings["id"].tolist()
         in_time = sorted(range(len(ids)), key=lambda row: (len(ids[row]), ids[row]))  # part 10 comes after part 2
         part = np.argsort(in_time)[windows.recording]
@@ -146,20 +134,12 @@ def _kept_apart(split: str, windows: Windows, recordings: np.ndarray) -> tuple[n
     if split == "recording":
         return recordings, "recording"
     groups, kind = groups_of(windows.subject, windows.session)
+    if groups is None:
+        raise SplitError(
+            f"split {split}: some windows have neither subject nor session, so nobody can tell which belong together; "
+            "use --split recording, or prepare the dataset with subjects"
+        )
     return groups, f"{kind}, each held out in turn" if split == "leave_one_group_out" else kind
-
-
-def _draw(
-    split: str, windows: Windows, apart: np.ndarray | None, held_out: int | None, **numbers: int | bool
-) -> list[Draw]:
-    """All draws."""
-    labels, classes = windows.label, windows.classes
-    if split == "leave_one_group_out":
-        return draw_leaving_one_group_out(labels, apart, classes, **numbers)
-    if split == "window":
-        return draw_windows(labels, classes, held_out=held_out, **numbers)
-    divide = draw_by_recording if split == "recording" else draw_by_group
-    return divide(labels, apart, classes, held_out=held_out, **numbers)
 
 
 def cell_seed(seed: int, draw: Draw, shots: int) -> int:

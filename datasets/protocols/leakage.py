@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from datasets.protocols.splits import Draw, SplitError
 from datasets.store import Store, open_store
@@ -16,18 +18,25 @@ _AT_ONCE = 4096  # windows whose samples are copied at a time
 NOT_SEEN = {"seen": False, "windows": 0, "why": ""}  # what ``seen_in_pretraining`` says where nothing was pretrained
 
 
-def check_groups_apart(draws: Sequence[Draw], groups: np.ndarray) -> None:
-    """Refuse a draw that has a group (or recording) on both sides, whoever made it.
+def refuse_leaks(draws: Sequence[Draw], groups: np.ndarray, copies: Sequence[tuple[str, str]]) -> None:
+    """Refuse draws that have a group, or copies of a window, on both sides, whoever made them.
 
     Args:
-        groups: (W,) name of each window's group.
+        groups: (W,) name of each window's group (or recording).
+        copies: what ``copies_on_both_sides`` found.
 
     Raises:
-        SplitError: names the draw and the groups.
+        SplitError: names the draw and the groups, or some of the windows.
     """
     for draw in draws:
         if both := sorted(set(groups[draw.learnt_from].tolist()) & set(groups[draw.test].tolist())):
             raise SplitError(f"draw {draw.number}: {', '.join(both[:_NAMED])} would be on both sides")
+    if copies:
+        named = ", ".join(f"{a} = {b}" for a, b in copies[:_NAMED])
+        raise SplitError(
+            f"{len(copies)} held-out windows hold the same samples as windows to learn from ({named}): the recording "
+            "is in the dataset under two names; remove one of them from the raw folder and prepare the dataset again"
+        )
 
 
 def siblings_share(draws: Sequence[Draw], recordings: np.ndarray) -> float:
@@ -50,7 +59,7 @@ def copies_on_both_sides(draws: Sequence[Draw], windows: Windows) -> list[tuple[
         ids of the two, each pair once.
     """
     used = np.unique(np.concatenate([np.r_[draw.learnt_from, draw.test] for draw in draws]))
-    content = np.full(len(windows), b"", dtype=object)
+    content = np.full(len(windows), "", dtype=object)
     content[used] = _contents(windows.subset(used))
     pairs = set()
     for draw in draws:
@@ -58,20 +67,6 @@ def copies_on_both_sides(draws: Sequence[Draw], windows: Windows) -> list[tuple[
         pairs |= {(int(learnt[content[i]]), int(i)) for i in draw.test if content[i] in learnt}
     ids = windows.ids()
     return [(ids[a], ids[b]) for a, b in sorted(pairs)]
-
-
-def refuse_copies(pairs: Sequence[tuple[str, str]]) -> None:
-    """Refuse a split by groups or recordings that lets copies of a window on both sides.
-
-    Raises:
-        SplitError: names some of them.
-    """
-    if pairs:
-        named = ", ".join(f"{a} = {b}" for a, b in pairs[:_NAMED])
-        raise SplitError(
-            f"{len(pairs)} held-out windows hold the same samples as windows to learn from ({named}): the recording is "
-            "in the dataset under two names; remove one of them from the raw folder and prepare the dataset again"
-        )
 
 
 def true_recordings(*lists: Windows) -> list[np.ndarray]:
@@ -82,28 +77,21 @@ def true_recordings(*lists: Windows) -> list[np.ndarray]:
     Returns:
         (W,) str each, as ``Windows.sources`` where there is no copy; of copies all have the name that sorts first.
     """
-    same_as: dict[str, str] = {}  # leads from each copy to a name that sorts before its own
-    first: dict[bytes, str] = {}
-
-    def name_of(source: str) -> str:
-        while source in same_as:
-            source = same_as[source]
-        return source
-
-    sources = [windows.sources() for windows in lists]
-    for windows, named in zip(lists, sources, strict=True):
-        for source, content in zip(named.tolist(), _contents(windows), strict=True):
-            one, other = sorted((name_of(first.setdefault(content, source)), name_of(source)))
-            if one != other:
-                same_as[other] = one
-    return [np.array([name_of(source) for source in named.tolist()]) for named in sources]
+    names, source = np.unique(np.concatenate([windows.sources() for windows in lists]), return_inverse=True)
+    contents = [content for windows in lists for content in _contents(windows)]
+    nodes = np.concatenate([source, len(names) + np.unique(contents, return_inverse=True)[1]]).reshape(2, -1)
+    size = nodes.max() + 1
+    links = coo_array((np.ones(nodes.shape[1]), (nodes[0], nodes[1])), shape=(size, size))
+    component = connected_components(links, directed=False)[1][: len(names)]
+    _, first, of_name = np.unique(component, return_index=True, return_inverse=True)
+    return np.split(names[first][of_name][source], np.cumsum([len(windows) for windows in lists])[:-1])
 
 
-def _contents(windows: Windows) -> list[bytes]:
+def _contents(windows: Windows) -> list[str]:
     """A digest of each window's samples."""
     order = np.arange(len(windows))
     parts = (order[first : first + _AT_ONCE] for first in range(0, len(order), _AT_ONCE))
-    return [hashlib.blake2b(imu, digest_size=16).digest() for part in parts for imu in windows.imu(part, "none")]
+    return [hashlib.blake2b(imu, digest_size=16).hexdigest() for part in parts for imu in windows.imu(part, "none")]
 
 
 def seen_in_pretraining(
@@ -126,23 +114,17 @@ def seen_in_pretraining(
     Returns:
         ``seen`` (bool), ``windows`` (how many of those evaluated; None if there is no telling) and ``why`` in words.
     """
-    pretrained_on, mine = pretraining["name"], store.fingerprint()
-    kept = np.array([name not in set(excluded) for name in windows.classes])[windows.label]
-    if "sha256" not in pretraining:  # a checkpoint older than the digest
-        return {"seen": False, "windows": None, "why": f"the checkpoint does not identify its dataset, {pretrained_on}"}
-    if pretraining["sha256"] == mine["sha256"]:
-        return _seen(int(kept.sum()), f"the encoder was pretrained on this dataset ({pretrained_on})")
-    if not (data_root / pretrained_on / "dataset.json").is_file():
-        why = f"another dataset, {pretrained_on}, which is not at hand: recordings were not compared"
-        return {"seen": False, "windows": None, "why": why}
-    other = open_store(data_root, pretrained_on)
-    if other.fingerprint()["sha256"] != pretraining["sha256"]:
-        why = f"another dataset, {pretrained_on}, prepared again since: recordings were not compared"
-        return {"seen": False, "windows": None, "why": why}
-    known = set(other.recordings["source_hash"])
-    shared = store.recordings["source_hash"].isin(known).to_numpy()[windows.recording]
-    return _seen(int((shared & kept).sum()), f"the encoder was pretrained on recordings of {pretrained_on}")
-
-
-def _seen(windows: int, why: str) -> dict[str, Any]:
-    return {"seen": windows > 0, "windows": windows, "why": why if windows else ""}
+    pretrained_on, digest = pretraining["name"], pretraining["sha256"]
+    kept = np.array([name not in excluded for name in windows.classes])[windows.label]
+    why = f"the encoder was pretrained on this dataset ({pretrained_on})"
+    if digest != store.fingerprint()["sha256"]:
+        there = (data_root / pretrained_on / "dataset.json").is_file()
+        other = open_store(data_root, pretrained_on) if there else None
+        if other is None or other.fingerprint()["sha256"] != digest:
+            state = "prepared again since" if there else "which is not at hand"
+            why = f"another dataset, {pretrained_on}, {state}: recordings were not compared"
+            return {"seen": False, "windows": None, "why": why}
+        kept &= store.recordings["source_hash"].isin(other.recordings["source_hash"]).to_numpy()[windows.recording]
+        why = f"the encoder was pretrained on recordings of {pretrained_on}"
+    count = int(kept.sum())
+    return {"seen": count > 0, "windows": count, "why": why if count else ""}

@@ -3,31 +3,42 @@
 Letters: W windows, K classes, S most shots, V held-out windows per class, N windows per class to select by, G groups.
 """
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
-# mmea5: the classes on which the paper's MMEA columns were almost certainly computed (its zero-shot baseline sits at
-# five-class chance).
-CLASS_SETS = {
-    "mmea": tuple(
-        """
-        upstairs downstairs drinking fall reading sweep_floor cut_fruits mop_floor writing wipe_table wash_hand
-        standing play_phone type_pc eating cooking pick_up_phone drop_trush fold_clothes walking play_card
-        brush_teeth wash_dish moving_sth type_phone chat open_close_door ride_bike sit_stand take_drop_sth shopping
-        watch_TV
-        """.split()
-    ),
-    "mmea5": ("standing", "walking", "sit_stand", "downstairs", "fall"),
-    "pd": ("walking", "turning", "bending", "standing", "sitting"),
-}
+import pandas as pd
 
 
 class SplitError(ValueError):
     """A split that these windows do not allow; the message names counts and remedy."""
+
+
+@dataclass(frozen=True)
+class DrawSettings:
+    """How often windows are drawn, and how many of every class.
+
+    Attributes:
+        shots: S, windows to learn from.
+        held_out: V, windows to be measured on; None where each group is held out in turn, with all its windows.
+        draws: number of draws.
+        seed: of all draws.
+        select: N, windows that may choose among states of the training.
+        shorten: let a class with too few windows be learnt from with those that are left, at least one.
+    """
+
+    shots: int
+    held_out: int | None
+    draws: int
+    seed: int
+    select: int = 0
+    shorten: bool = False
+
+    @property
+    def needed(self) -> int:
+        """Windows that a class must have that is not shortened; where groups are held out whole, in the others."""
+        return self.shots + self.select + (self.held_out or 0)
 
 
 @dataclass(frozen=True)
@@ -54,10 +65,34 @@ class Draw:
         """Positions of the n-shot set, class by class: K * shots, unless a class is shortened."""
         return np.concatenate([own[:shots] for own in self.shots])
 
+    @classmethod
+    def of(
+        cls,
+        learnt: Sequence[np.ndarray],
+        held_out: Sequence[np.ndarray],
+        groups: tuple[str, ...],
+        number: int,
+        settings: DrawSettings,
+        is_fold: bool = False,
+    ) -> "Draw":
+        """From each class's windows on the side that is learnt from, in random order, and those held out.
+
+        Windows to select by come from the end, so that the shots stay what they are without them.
+        """
+        ends = [len(own) - settings.select for own in learnt]
+        shots = tuple(own[: min(settings.shots, end)] for own, end in zip(learnt, ends, strict=True))
+        select = tuple(own[end:] for own, end in zip(learnt, ends, strict=True))
+        return cls(shots, tuple(held_out), groups, number, select, is_fold)
+
     @property
     def learnt_from(self) -> np.ndarray:
         """Positions of all windows that decide on the trained state: shots, and those to select by."""
         return np.concatenate([*self.shots, *self.select])
+
+    @property
+    def chosen_by(self) -> np.ndarray:
+        """Positions of the windows to select by, class by class."""
+        return np.concatenate(self.select)
 
     @property
     def test(self) -> np.ndarray:
@@ -76,34 +111,7 @@ class Draw:
         return {"draw": self.number, "held_out_groups": list(self.held_out_groups)} | named
 
 
-def resolve_classes(names: Sequence[str] | None, available: Sequence[str]) -> tuple[str, ...]:
-    """Class names in the order asked for; a class set stands for its classes, None for all there are.
-
-    Raises:
-        SplitError: if a class is not in the dataset (naming near ones), is named twice, or only one is left.
-    """
-    wanted = available if names is None else names
-    chosen = tuple(c for name in wanted for c in ([name] if name in available else CLASS_SETS.get(name, [name])))
-    for name in chosen:
-        if name not in available:
-            near = difflib.get_close_matches(name, [*available, *CLASS_SETS], n=3, cutoff=0.5)
-            hint = f"; did you mean {', '.join(near)}?" if near else "."
-            raise SplitError(f"classes: the dataset has no {name!r}{hint} It has {', '.join(available)}")
-    if len(set(chosen)) != len(chosen):
-        raise SplitError(f"classes: {', '.join(chosen)} names a class twice")
-    if len(chosen) < 2:
-        raise SplitError(f"classes: {', '.join(chosen) or 'none'} leaves nothing to tell apart, name at least two")
-    return chosen
-
-
-def paper_column(classes: Sequence[str]) -> str:
-    """What a reader must know who sets results on all of MMEA beside the paper's; empty for other classes."""
-    if set(classes) != set(CLASS_SETS["mmea"]):
-        return ""
-    return f"All {len(classes)} classes of MMEA: the paper's column is five of them (--classes mmea5)."
-
-
-def groups_of(subject: np.ndarray, session: np.ndarray) -> tuple[np.ndarray, str]:
+def groups_of(subject: np.ndarray, session: np.ndarray) -> tuple[np.ndarray | None, str]:
     """The group of each window: its subject, or its session where the subject is unknown.
 
     Args:
@@ -111,17 +119,11 @@ def groups_of(subject: np.ndarray, session: np.ndarray) -> tuple[np.ndarray, str
         session: (W,) names, empty where unknown.
 
     Returns:
-        (W,) group names, and what they stand for in words.
-
-    Raises:
-        SplitError: if a window has neither.
+        (W,) group names, None if a window has neither, and what they stand for in words.
     """
     known = subject != ""
-    if (neither := ~known & (session == "")).any():
-        raise SplitError(
-            f"split group: {neither.sum()} of {len(subject)} windows have neither subject nor session, so nobody can "
-            "tell which belong together; use --split recording, or prepare the dataset with subjects"
-        )
+    if (~known & (session == "")).any():
+        return None, "unknown"
     names = np.where(known, np.char.add("subject ", subject), np.char.add("session ", session))
     if known.all():
         return names, "subject"
@@ -143,95 +145,65 @@ def centre_windows(recordings: np.ndarray, labels: np.ndarray, part: np.ndarray,
     Returns:
         positions, sorted.
     """
-    recording = np.unique(recordings, return_inverse=True)[1]
-    order = np.lexsort((start, part, labels, recording))
-    pairs = np.stack([recording, labels])[:, order]
-    first = np.flatnonzero(np.r_[True, (pairs[:, 1:] != pairs[:, :-1]).any(axis=0)])
-    count = np.diff(np.r_[first, len(order)])
-    return np.sort(order[first + (count - 1) // 2])
+    table = pd.DataFrame({"recording": recordings, "label": labels, "part": part, "start": start})
+    of_class = table.sort_values(["part", "start"]).groupby(["recording", "label"])
+    middle = of_class.cumcount() == (of_class["start"].transform("size") - 1) // 2
+    return np.sort(middle.index[middle].to_numpy())
 
 
-def draw_windows(
-    labels: np.ndarray,
-    classes: Sequence[str],
-    shots: int,
-    held_out: int,
-    draws: int,
-    seed: int,
-    select: int = 0,
-    shorten: bool = False,
-) -> list[Draw]:
+def draw_windows(labels: np.ndarray, classes: Sequence[str], settings: DrawSettings) -> list[Draw]:
     """Draw windows one by one: windows of one recording may fall on both sides (``leakage.siblings_share``: how many).
 
-    The held-out windows and the first n shots of a draw do not depend on ``shots``, ``select`` or the number of draws.
+    The held-out windows and the first n shots of a draw do not depend on S, N or the number of draws.
 
     Args:
         labels: (W,) class of each window, 0..K-1.
         classes: (K,) names, for errors.
-        shots: S, windows per class to learn from.
-        held_out: V, windows per class to be measured on.
-        select: N, windows per class to choose among states of the training.
-        shorten: let a class with fewer than S + V + N windows be learnt from with those that are left, at least one.
 
     Raises:
         SplitError: if a class has too few windows.
     """
     members = [np.flatnonzero(labels == k) for k in range(len(classes))]
-    check_counts([len(m) for m in members], classes, shots, held_out, select, shorten)
-    result = []
-    for draw in range(draws):
-        order = [stream(seed, draw, k).permutation(member) for k, member in enumerate(members)]
-        learnt, last = shots_and_select([o[held_out:] for o in order], shots, select)
-        result.append(Draw(learnt, tuple(o[:held_out] for o in order), (), draw, last))
+    check_counts([len(m) for m in members], classes, settings)
+    result, held_out = [], settings.held_out
+    for draw in range(settings.draws):
+        order = [stream(settings.seed, draw, k).permutation(member) for k, member in enumerate(members)]
+        result.append(Draw.of([o[held_out:] for o in order], [o[:held_out] for o in order], (), draw, settings))
     return result
 
 
-def shots_and_select(
-    order: Sequence[np.ndarray], shots: int, select: int
-) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
-    """Of each class's windows on the side that is learnt from, in random order, the shots and those to select by.
-
-    The latter come from the end, so that the shots stay what they are without them.
-    """
-    learnt = tuple(own[: min(shots, len(own) - select)] for own in order)
-    return learnt, tuple(own[len(own) - select :] for own in order)
-
-
 def small_classes(
-    labels: np.ndarray, groups: np.ndarray | None, classes: Sequence[str], needed: int, whole_group: bool
+    labels: np.ndarray, groups: np.ndarray | None, classes: Sequence[str], settings: DrawSettings
 ) -> dict[str, str]:
     """Classes that a split must do without, and why.
 
     Args:
         groups: (W,) names where the split is by groups, else None.
-        needed: windows of each class: shots, those to select by, and (unless whole groups are held out) held-out ones.
-        whole_group: each group is held out in turn, so that the others must have ``needed`` windows.
     """
-    names, group = np.unique(groups if groups is not None else np.zeros(len(labels)), return_inverse=True)
-    counts = windows_in_groups(labels, group, len(names), len(classes))
-    small = {}
+    names, counts = windows_in_groups(labels, groups if groups is not None else np.zeros(len(labels)), len(classes))
+    needed, in_turn, small = settings.needed, settings.held_out is None, {}
     for name, own in zip(classes, counts.T, strict=True):
-        left = int(own.sum() - own.max()) if whole_group else int(own.sum())
+        left = int(own.sum() - own.max()) if in_turn else int(own.sum())
         if left < needed:
-            without = f" without {names[own.argmax()]}" if whole_group else ""
+            without = f" without {names[own.argmax()]}" if in_turn else ""
             small[name] = f"{left} windows{without}, {needed} are needed"
         elif groups is not None and (own > 0).sum() == 1:
             small[name] = f"only {names[own.argmax()]} has it"
     return small
 
 
-def windows_in_groups(labels: np.ndarray, group: np.ndarray, num_groups: int, num_classes: int) -> np.ndarray:
-    """(G, K) counts."""
-    counts = np.zeros((num_groups, num_classes), dtype=np.int64)
+def windows_in_groups(labels: np.ndarray, groups: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """(G,) names of the groups, sorted, and (G, K) how many windows of each class they have."""
+    names, group = np.unique(groups, return_inverse=True)
+    counts = np.zeros((len(names), num_classes), dtype=np.int64)
     np.add.at(counts, (group, labels), 1)
-    return counts
+    return names, counts
 
 
-def check_counts(
-    counts: Sequence[int], classes: Sequence[str], shots: int, held_out: int, select: int, shorten: bool
-) -> None:
+def check_counts(counts: Sequence[int], classes: Sequence[str], settings: DrawSettings) -> None:
     """Refuse classes with too few windows, with counts and remedy."""
-    least = 1 if shorten else shots
+    held_out, select = settings.held_out, settings.select
+    least = 1 if settings.shorten else settings.shots
     needed = least + held_out + select
     few = [f"{name} has {n}" for name, n in zip(classes, counts, strict=True) if n < needed]
     if few:
@@ -241,16 +213,16 @@ def check_counts(
         choosing = f" and {select} windows to select by" if select else ""
         raise SplitError(
             f"too few windows: {', '.join(few)}; {learnt} and {held_out} held-out windows{choosing} need {needed} "
-            f"of each class: {fewer}, {remedy(shorten)}"
+            f"of each class: {fewer}, {remedy(settings)}"
         )
 
 
-def remedy(shorten: bool) -> str:
+def remedy(settings: DrawSettings) -> str:
     """What else to do about a class with too few windows."""
-    shortening = "" if shorten else "let such classes be learnt from with fewer by --small_classes shorten, "
+    shortening = "" if settings.shorten else "let such classes be learnt from with fewer by --small_classes shorten, "
     return f"{shortening}or leave classes out with --classes or --small_classes drop"
 
 
-def stream(seed: int, draw: int, number: int) -> np.random.Generator:
-    """One stream per draw and class, so that a class's draw does not hang on how many windows the others have."""
-    return np.random.default_rng([seed, draw, number])
+def stream(*key: int) -> np.random.Generator:
+    """One stream per seed, draw and class, so that a class's draw does not depend on the other classes."""
+    return np.random.default_rng(key)

@@ -3,17 +3,13 @@
 Letters: W windows, Q queries, P prototypes, K classes, M prototypes per class.
 """
 
-import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from configs.load import read_yaml
-
-
-class PrototypeError(ValueError):
-    """Prototypes that these windows or this class map do not allow; the message names counts and remedy."""
+from datasets.protocols.classes import near
 
 
 def draw_prototypes(
@@ -37,7 +33,7 @@ def draw_prototypes(
         (K * M,) positions, class by class.
 
     Raises:
-        PrototypeError: if a class has too few windows or recordings.
+        ValueError: if a class has too few windows or recordings.
     """
     chosen, problems = [], []
     for k, name in enumerate(classes):
@@ -54,23 +50,11 @@ def draw_prototypes(
         chosen.append(own[:per_class])
     if problems:
         half = ", of which at most half may serve so that queries remain" if leave_queries else ""
-        raise PrototypeError(
+        raise ValueError(
             f"too few labelled video windows for {per_class} prototypes per class{half}: {'; '.join(problems)}; "
             "use fewer --prototypes_per_class, or leave classes out with --classes"
         )
     return np.concatenate(chosen).astype(np.int64)
-
-
-def queries_without(recordings: np.ndarray, of_prototypes: np.ndarray) -> np.ndarray:
-    """Positions of the windows that may be queries: none of a recording that gave a prototype.
-
-    Leaving out the prototypes' own windows would not do: the seconds before and after look and move alike.
-
-    Args:
-        recordings: (W,) number of each window's recording.
-        of_prototypes: numbers of the recordings that gave prototypes.
-    """
-    return np.flatnonzero(~np.isin(recordings, of_prototypes))
 
 
 def bootstrap(labels: np.ndarray, num_classes: int, fraction: float, repetitions: int, seed: int) -> list[np.ndarray]:
@@ -92,64 +76,46 @@ def bootstrap(labels: np.ndarray, num_classes: int, fraction: float, repetitions
     return result
 
 
-def read_class_map(path: Path) -> dict[str, tuple[str, ...]]:
-    """A YAML file of ``class: class of the prototypes``, or a list of such classes.
-
-    Raises:
-        PrototypeError: if an entry is neither; ConfigError if the file cannot be read.
-    """
-    mapping = {}
-    for name, value in read_yaml(path).items():
-        names = value if isinstance(value, list) else [value]
-        if not isinstance(name, str) or not names or not all(isinstance(n, str) for n in names):
-            raise PrototypeError(f"{path}: {name!r}: {value!r} is not 'class: class' or 'class: [class, class]'")
-        mapping[name] = tuple(names)
-    return mapping
-
-
-def check_class_map(
-    mapping: Mapping[str, Sequence[str]],
-    classes: Sequence[str],
-    target_classes: Sequence[str],
-    prototype_classes: Sequence[str],
-    where: str,
-) -> None:
-    """Check that every class has prototypes of its own.
+def prototype_classes(
+    file: Path | None, classes: Sequence[str], target_classes: Sequence[str], source_classes: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    """For each class of the queries the classes that its prototypes are of.
 
     Args:
-        mapping: class -> classes of the prototypes.
+        file: YAML of ``class: class``, or ``class: [class, class]``; None if they have the same names.
         classes: classes that are evaluated.
         target_classes: all classes of the dataset of the queries.
-        prototype_classes: all classes of the dataset of the prototypes.
-        where: file or flags that the mapping comes from, for the message.
+        source_classes: all classes of the dataset of the prototypes.
 
     Raises:
-        PrototypeError: if a name is unknown (naming near ones), a class is missing, or two classes share a prototype
-            class, since then nothing could tell them apart.
+        ValueError: if an entry is neither, a name is unknown (naming near ones), a class is missing, or two classes
+            share a prototype class, since then nothing could tell them apart.
     """
-    for name in mapping:
+    where = file or "without --class_map"
+    mapping = {name: [name] for name in classes}
+    if file is not None:
+        mapping = {name: value if isinstance(value, list) else [value] for name, value in read_yaml(file).items()}
+    for name, own in mapping.items():
+        if not own or not all(isinstance(word, str) for word in (name, *own)):
+            raise ValueError(f"{where}: {name!r}: {own!r} is not 'class: class' or 'class: [class, class]'")
         if name not in target_classes:
-            raise PrototypeError(f"{where}: the dataset has no class {name!r}{_near(name, target_classes)}")
+            raise ValueError(f"{where}: the dataset has no class {name!r}{near(name, target_classes)}")
     if missing := [name for name in classes if name not in mapping]:
-        raise PrototypeError(
+        raise ValueError(
             f"{where}: no prototype class for {', '.join(missing)}: add a line, or leave it out with --classes"
         )
     owner: dict[str, str] = {}
     for name in classes:
         for prototype in mapping[name]:
-            if prototype not in prototype_classes:
-                raise PrototypeError(
+            if prototype not in source_classes:
+                raise ValueError(
                     f"{where}: the prototypes' dataset has no class {prototype!r} (for {name})"
-                    f"{_near(prototype, prototype_classes)}"
+                    f"{near(prototype, source_classes)}; it has {', '.join(source_classes)}"
                 )
             if prototype in owner:
-                raise PrototypeError(
+                raise ValueError(
                     f"{where}: {owner[prototype]} and {name} both map to {prototype}, so nothing could tell them "
                     "apart: choose another class for one of them, or leave one out with --classes"
                 )
             owner[prototype] = name
-
-
-def _near(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    return f"; did you mean {', '.join(near)}?" if near else f"; it has {', '.join(known)}"
+    return {name: tuple(own) for name, own in mapping.items()}

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from configs.reporting import BenchmarkConfig
-from datasets.protocols.splits import Draw, draw_windows
+from datasets.protocols.splits import Draw, DrawSettings, draw_windows
 from models.imu import PatchTSTEncoder
 from models.probe import LinearHeads, embed_imu, initial_weight, shuffled_batches, train_linear_heads
 from scripts.benchmarks.measure import Report, in_turn, ratio
@@ -53,7 +53,7 @@ def make_grid(device: torch.device) -> Grid:
     torch.manual_seed(0)
     labels = np.arange(CLASSES * WINDOWS_PER_CLASS) % CLASSES
     names = [f"class {k}" for k in range(CLASSES)]
-    draws = draw_windows(labels, names, shots=max(SHOTS), held_out=HELD_OUT, draws=DRAWS, seed=0)
+    draws = draw_windows(labels, names, DrawSettings(max(SHOTS), HELD_OUT, DRAWS, seed=0))
     return Grid(
         encoder=PatchTSTEncoder().to(device).eval(),
         imu=torch.randn(len(labels), 6, 250).to(device),

@@ -34,7 +34,7 @@ def words(world, tmp_path, name, *more):
 @pytest.fixture(scope="module")
 def folder(world, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs")
-    return handcrafted.main(words(world, out, "forest", "--trees 20 --num_workers 1"))
+    return handcrafted.main(words(world, out, "forest", "--num_workers 1"))
 
 
 def test_the_same_windows_as_the_probe(world, folder, tmp_path):
@@ -58,7 +58,7 @@ def test_one_forest_by_hand(world, folder):
     train = np.array([position[i] for name in CLASSES for i in draw["shots"][name][:4]])
     test = np.array([position[i] for name in CLASSES for i in draw["held_out"][name]])
     features = handcrafted_features(windows.imu(np.arange(len(windows)), "none"))
-    forest = RandomForestClassifier(20, random_state=int(np.random.SeedSequence([5, 1, 4]).generate_state(1)[0]))
+    forest = RandomForestClassifier(500, random_state=int(np.random.SeedSequence([5, 1, 4]).generate_state(1)[0]))
     predicted = forest.fit(features[train], windows.label[train]).predict(features[test])
     results = json.loads((folder / "results.json").read_text())
     measured = results["shots"]["4"]["balanced_accuracy"]["values"][1]
@@ -66,6 +66,11 @@ def test_one_forest_by_hand(world, folder):
     predictions = pd.read_csv(folder / "predictions.csv")
     own = predictions[(predictions.shots == 4) & (predictions.draw == 1)]
     assert own.predicted.tolist() == [CLASSES[k] for k in predicted]
+
+
+@pytest.fixture(autouse=True)
+def few_trees(monkeypatch):
+    monkeypatch.setattr(handcrafted, "TREES", 5)
 
 
 def test_each_cell_has_the_seed_that_the_probe_has_for_it(world, tmp_path, monkeypatch):
@@ -82,7 +87,7 @@ def test_each_cell_has_the_seed_that_the_probe_has_for_it(world, tmp_path, monke
     monkeypatch.setattr(handcrafted, "RandomForestClassifier", forest)
     monkeypatch.setattr(downstream, "train_linear_heads", probe)
     common = words(world, tmp_path, "folds", "--split leave_one_group_out")
-    handcrafted.main([*common, "--trees", "2", "--num_workers", "1"])
+    handcrafted.main([*common, "--num_workers", "1"])
     with pytest.raises(InterruptedError):
         downstream.main([*common, "--random_weights"])
     assert forests == probes
@@ -90,10 +95,10 @@ def test_each_cell_has_the_seed_that_the_probe_has_for_it(world, tmp_path, monke
 
 
 def test_a_file_for_downstream_serves_as_well(world, tmp_path, capsys):
-    (tmp_path / "c.yaml").write_text("mode: lp\nstandardize: true\nepochs: 3\ntrees: 5\n")
+    (tmp_path / "c.yaml").write_text("mode: lp\nstandardize: true\nepochs: 3\n")
     handcrafted.main(["--config", str(tmp_path / "c.yaml"), *words(world, tmp_path, "run", "--report --num_workers 1")])
     assert "random forest on handcrafted features" in capsys.readouterr().out
     with pytest.raises(SystemExit):
-        (tmp_path / "c.yaml").write_text("tree: 5\n")
+        (tmp_path / "c.yaml").write_text("shot: 5\n")
         handcrafted.main(["--config", str(tmp_path / "c.yaml"), *words(world, tmp_path, "run")])
-    assert "did you mean trees" in capsys.readouterr().err
+    assert "did you mean shots" in capsys.readouterr().err

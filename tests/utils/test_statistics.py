@@ -53,12 +53,6 @@ class TestCounts:
             assert balanced_accuracy(sums) == pytest.approx(expected["balanced_accuracy"], rel=1e-12)
             assert macro_f1(sums) == pytest.approx(expected["macro_f1"], rel=1e-12)
 
-    def test_groups_must_fit(self):
-        with pytest.raises(ValueError, match="one group per prediction"):
-            class_counts(np.array([0, 1]), np.array([0, 1]), np.array(["s0"]), 2)
-        with pytest.raises(ValueError, match="want classes 0..1"):
-            class_counts(np.array([0, 2]), np.array([0, 1]), np.array(["s0", "s1"]), 2)
-
 
 class TestBootstrap:
     @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
@@ -94,13 +88,11 @@ class TestBootstrap:
         # both ends carry the noise of 200,000 replicates at the 1 % tail
         assert (interval.low, interval.high) == pytest.approx(tuple(other), abs=0.01)
 
-    def test_replicates_come_in_pieces_and_are_seeded(self, monkeypatch):
+    def test_replicates_are_seeded(self):
         tables = class_counts(*predictions(2, 9, 10)[:2], predictions(2, 9, 10)[3], 4)
         whole = bootstrap_interval(tables, balanced_accuracy, seed=3)
         assert whole == bootstrap_interval(tables, balanced_accuracy, seed=3)
         assert whole != bootstrap_interval(tables, balanced_accuracy, seed=4)
-        monkeypatch.setattr("utils.statistics._CHUNK", 1000)
-        assert whole == bootstrap_interval(tables, balanced_accuracy, seed=3)
 
     @pytest.mark.parametrize("groups, word", [(1, "one group"), (2, "2 groups only"), (4, "4 groups only"), (5, "")])
     def test_few_groups_are_marked(self, groups, word):
@@ -151,7 +143,6 @@ class TestSignFlip:
     def test_visits_every_pattern(self, differences):
         test = sign_flip_test(np.array(differences), seed=0)
         assert test.p_value == pytest.approx(flip_oracle(differences), abs=1e-15)
-        assert test.exact and test.units == np.count_nonzero(differences)
         if len(differences) == 1:
             return  # scipy wants two
         other = stats.permutation_test(
@@ -181,7 +172,7 @@ class TestSignFlip:
 
     def test_no_difference_at_all(self):
         test = sign_flip_test(np.zeros(7), seed=0)
-        assert (test.p_value, test.smallest_p, test.units) == (1, 1, 0)
+        assert (test.p_value, test.smallest_p) == (1, 1)
 
     @pytest.mark.parametrize("patterns", [9_999, 1_999])
     def test_random_patterns_agree_with_all(self, patterns, monkeypatch):
@@ -190,18 +181,14 @@ class TestSignFlip:
         assert 0.02 < exact < 0.5
         monkeypatch.setattr("utils.statistics._EXACT_UNITS", 17)
         monkeypatch.setattr("utils.statistics._CHUNK", 18 * 500)
-        test = sign_flip_test(differences, seed=0, patterns=patterns)
-        assert not test.exact and test.smallest_p == 1 / (patterns + 1)
+        monkeypatch.setattr("utils.statistics._PATTERNS", patterns)
+        test = sign_flip_test(differences, seed=0)
+        assert test.smallest_p == 1 / (patterns + 1)
         assert test.p_value == pytest.approx(exact, abs=4 * math.sqrt(exact / patterns))
         assert (test.p_value * (patterns + 1)) == pytest.approx(round(test.p_value * (patterns + 1)), abs=1e-6)
 
     def test_random_patterns_never_give_zero(self):
-        assert sign_flip_test(np.ones(60), seed=0, patterns=999).p_value == 1 / 1000
-
-    @pytest.mark.parametrize("bad", [[], [0.1, math.nan], [[0.1, 0.2]]])
-    def test_bad_differences(self, bad):
-        with pytest.raises(ValueError, match="finite numbers, one per unit"):
-            sign_flip_test(np.array(bad), seed=0)
+        assert sign_flip_test(np.ones(60), seed=0).p_value == 1 / 100_000
 
 
 class TestCompare:
@@ -236,11 +223,12 @@ class TestCompare:
         assert result.test.p_value == result.test.smallest_p == 2**-9
         assert compare(truth, b, a, groups, 2, seed=0).difference == pytest.approx(-0.125)
 
-    def test_p_values_of_equal_methods(self):
+    def test_p_values_of_equal_methods(self, monkeypatch):
         """Methods that favour people at random, none in general: p <= a at most in a share a; over windows, too often.
 
         A person's windows go right or wrong together, so that windows are no units of their own.
         """
+        monkeypatch.setattr("utils.statistics._PATTERNS", 399)  # over windows; all are visited over people
         rng, trials, people, windows = np.random.default_rng(1), 600, 10, 12
         truth = np.tile([0, 1, 2], people * windows // 3)
         person = np.repeat(np.arange(people), windows)
@@ -250,7 +238,7 @@ class TestCompare:
             a, b = np.where(rng.random((2, len(truth))) < skill, truth, (truth + 1) % 3)
             p_people.append(sign_flip_test(balanced_accuracy_differences(truth, a, b, person, 3), 0).p_value)
             one_each = balanced_accuracy_differences(truth, a, b, np.arange(len(truth)), 3)
-            p_windows.append(sign_flip_test(one_each, 0, patterns=399).p_value)
+            p_windows.append(sign_flip_test(one_each, 0).p_value)
         for level in (0.02, 0.05, 0.1, 0.2, 0.5):
             share, noise = np.mean(np.array(p_people) <= level), 3 * math.sqrt(level * (1 - level) / trials)
             assert level - noise - 0.01 <= share <= level + noise  # 0.01: ties make an exact test a little careful
@@ -280,8 +268,3 @@ class TestHolm:
 
     def test_none(self):
         assert holm(np.array([])).shape == (0,)
-
-    @pytest.mark.parametrize("bad", [[0.1, math.nan], [-0.1], [1.5]])
-    def test_bad_p_values(self, bad):
-        with pytest.raises(ValueError, match="within 0..1"):
-            holm(np.array(bad))

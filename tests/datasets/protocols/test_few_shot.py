@@ -1,4 +1,4 @@
-"""The protocol on a dataset: source recordings in parts, their centre windows, what leaks and what is cut short."""
+"""The task on a dataset: source recordings in parts, their centre windows, what leaks and what is cut short."""
 
 import json
 
@@ -10,7 +10,7 @@ import downstream
 from configs.evaluation import HandcraftedConfig
 from datasets.preparation.finalize import finalize
 from datasets.preparation.journal import PreparedRecording, write_source
-from datasets.protocols.few_shot import build_protocol
+from datasets.protocols.few_shot import build_task
 from datasets.protocols.few_shot_results import describe
 from datasets.recording import Segment
 from datasets.store import Store
@@ -52,21 +52,21 @@ def write_parts(root, parts=(1, 3, 12, 4, 2, 5, 3, 2), windows=2):
     return Store(root)
 
 
-def sides(protocol):
+def sides(task):
     """Of each draw the ids of the windows learnt from and held out."""
-    ids = protocol.windows.ids()
-    return [[[ids[i] for i in side] for side in (draw.learnt_from, draw.test)] for draw in protocol.draws]
+    ids = task.windows.ids()
+    return [[[ids[i] for i in side] for side in (draw.learnt_from, draw.test)] for draw in task.draws]
 
 
 def test_parts_of_a_source_recording_stay_together(tmp_path):
     store = write_parts(tmp_path / "toy")
     source_of = dict(zip(store.recordings["id"], store.recordings["source"], strict=True))
-    protocol = build_protocol(config(tmp_path / "toy"), select=1)
-    assert protocol.kept_apart == "recording" and protocol.siblings == 0
-    for learnt, test in sides(protocol):
+    task = build_task(config(tmp_path / "toy"), select=1)
+    assert task.kept_apart == "recording" and task.siblings == 0
+    for learnt, test in sides(task):
         of_learnt, of_test = ({source_of[name.split("@")[0]] for name in names} for names in (learnt, test))
         assert not of_learnt & of_test and len(learnt) == 2 * 6 and len(test) == 2 * 4
-    leaky = build_protocol(config(tmp_path / "toy", split="window", draws=20))
+    leaky = build_task(config(tmp_path / "toy", split="window", draws=20))
     shared = [
         len({source_of[name.split("@")[0]] for name in learnt} & {source_of[name.split("@")[0]] for name in test})
         for learnt, test in sides(leaky)
@@ -75,39 +75,39 @@ def test_parts_of_a_source_recording_stay_together(tmp_path):
     lines = describe(leaky).splitlines()
     share = f"{100 * leaky.siblings:.1f} % of the held-out windows"
     assert share in lines[0] and lines[1].startswith(f"WARNING: {share}") and "--split recording" in lines[1]
-    assert "WARNING" not in describe(protocol)
+    assert "WARNING" not in describe(task)
 
 
 def test_centre_windows_over_parts_and_classes(tmp_path):
     """Twelve parts of two windows each: the twelfth of 24 is the second of part 6, whatever the order of names."""
     write_parts(tmp_path / "toy")
     centre = {"windows_per_recording": "centre", "shots": [2], "val_samples": 1}
-    protocol = build_protocol(config(tmp_path / "toy", **centre))
-    assert protocol.windows.ids() == [
+    task = build_task(config(tmp_path / "toy", **centre))
+    assert task.windows.ids() == [
         *("source0@0", "source1_part2@0", "source2_part6@5", "source3_part2@5"),
         *("source4@5", "source5_part3@0", "source6_part2@0", "source7@5"),
     ]
-    assert protocol.kept_apart == "recording, one window of each recording"
-    window = build_protocol(config(tmp_path / "toy", split="window", **centre))
-    assert window.windows.ids() == protocol.windows.ids() and window.siblings == 0
+    assert task.kept_apart == "recording, one window of each recording"
+    window = build_task(config(tmp_path / "toy", split="window", **centre))
+    assert window.windows.ids() == task.windows.ids() and window.siblings == 0
     changing = (Segment(0, 15, "fall"), Segment(15, 50, "walking"), Segment(50, 60, "fall"))
     write_dataset(tmp_path / "turns", CLASSES * 3, seconds=60, video=False, segments=changing)
-    protocol = build_protocol(config(tmp_path / "turns", **centre))
-    ids = [name for k in range(2) for name in np.array(protocol.windows.ids())[protocol.windows.label == k]]
+    task = build_task(config(tmp_path / "turns", **centre))
+    ids = [name for k in range(2) for name in np.array(task.windows.ids())[task.windows.label == k]]
     assert ids == [f"rec{n:03d}@{at}" for at in (10, 30) for n in range(6)]  # of 0 5 10 50 55, and of 15 20 ... 45
-    for learnt, test in sides(protocol):
+    for learnt, test in sides(task):
         assert not {name.split("@")[0] for name in learnt} & {name.split("@")[0] for name in test}
 
 
 def test_a_copy_counts_as_the_recording_that_it_is_of(tmp_path):
     with_a_copy(tmp_path / "toy", "somebody else")
-    protocol = build_protocol(config(tmp_path / "toy", shots=[12], draws=20))
+    task = build_task(config(tmp_path / "toy", shots=[12], draws=20))
     together = 0
-    for learnt, test in sides(protocol):
+    for learnt, test in sides(task):
         of = [{name.split("@")[0].replace("copy", "rec000") for name in names} for names in (learnt, test)]
         assert not of[0] & of[1]
         together += "rec000" in of[0] and any(name.startswith("copy") for name in learnt)
-    assert together and protocol.copies == []
+    assert together and task.copies == []
 
 
 @pytest.fixture(scope="module")
@@ -120,10 +120,11 @@ def uneven(tmp_path_factory):
 
 
 @pytest.mark.parametrize("split", ["recording", "window"])
-def test_shortened_classes_in_results_and_tables(uneven, tmp_path, split, capsys):
+def test_shortened_classes_in_results_and_tables(uneven, tmp_path, split, capsys, monkeypatch):
+    monkeypatch.setattr(handcrafted, "TREES", 5)
     words = f"--dataset toy --data_root {uneven}/data --runs_root {tmp_path} --val_samples 4 --shots 4 20 --draws 2"
     words = [*words.split(), "--split", split, "--small_classes", "shorten", "--report"]
-    forest = handcrafted.main([*words, "--run_name", "forest", "--trees", "5", "--num_workers", "1"])
+    forest = handcrafted.main([*words, "--run_name", "forest", "--num_workers", "1"])
     probe = downstream.main([*words, "--run_name", "probe", "--random_weights", "--epochs", "1"])
     results = json.loads((probe / "results.json").read_text())
     assert results["shortened_classes"] == {"standing": {"windows": 12, "fewest_shots": 8, "most_shots": 8}}
@@ -136,7 +137,7 @@ def test_shortened_classes_in_results_and_tables(uneven, tmp_path, split, capsys
         assert np.array(row["confusion"]).sum(axis=1).tolist() == [2 * 4] * 3
         assert row["balanced_accuracy"]["mean"] == pytest.approx(np.mean(row["recall"]))
         assert json.loads((forest / "results.json").read_text())["shots"][n]["windows_sha256"] == row["windows_sha256"]
-        assert compare_runs(forest, probe, shots=int(n)).shots == int(n)
+        assert compare_runs(forest, probe, shots=int(n)).groups in (3, 4)
     assert len(pd.read_csv(probe / "predictions.csv")) == 2 * 2 * 3 * 4
     line = "fewer windows where more shots are asked for: standing with 8 of its 12."
     assert capsys.readouterr().out.count(line) == 4  # two commands, before and in the table

@@ -3,15 +3,14 @@
 import numpy as np
 import pytest
 
-from datasets.protocols.group_splits import draw_by_group, draw_leaving_one_group_out
 from datasets.protocols.splits import SplitError
-from tests.datasets.protocols.test_splits import CLASSES, check, first, same, windows
+from tests.datasets.protocols.test_splits import CLASSES, by_group, check, first, in_turn, same, windows
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_no_group_on_both_sides(seed):
     labels, groups = windows((120, 110, 100), num_groups=8, seed=seed)
-    draws = draw_by_group(labels, groups, CLASSES, shots=20, held_out=15, draws=5, seed=seed)
+    draws = by_group(labels, groups, CLASSES, shots=20, held_out=15, draws=5, seed=seed)
     for draw in draws:
         check(draw, labels, 20, 15)
         train, test = set(groups[draw.train(20)]), set(groups[draw.test])
@@ -23,7 +22,7 @@ def test_no_group_on_both_sides(seed):
 
 def test_windows_are_drawn_at_random_within_a_division():
     labels, groups = windows(num_groups=2)
-    draws = draw_by_group(labels, groups, CLASSES, shots=5, held_out=5, draws=12, seed=0)
+    draws = by_group(labels, groups, CLASSES, shots=5, held_out=5, draws=12, seed=0)
     assert len({draw.held_out_groups for draw in draws}) == 2  # only two divisions there are
     assert len({tuple(draw.test) for draw in draws}) == len({tuple(draw.train(5)) for draw in draws}) == 12
 
@@ -33,7 +32,7 @@ def test_group_split_finds_the_only_division_there_is():
     labels = np.repeat([0, 1, 1, 2, 2], [40, 4, 4, 3, 30])
     groups = np.repeat(["c", "a", "b", "a", "b"], [40, 4, 4, 3, 30])
     groups[:20] = "a"
-    (draw,) = draw_by_group(labels, groups, CLASSES, shots=4, held_out=3, draws=1, seed=0)
+    (draw,) = by_group(labels, groups, CLASSES, shots=4, held_out=3, draws=1, seed=0)
     assert draw.held_out_groups == ("a",)
 
 
@@ -41,18 +40,18 @@ def test_group_split_refuses_what_is_impossible_and_says_why():
     labels, groups = windows()
     groups[labels == 1] = "subject 4"
     with pytest.raises(SplitError, match=r"fall \(only subject 4\) cannot be on both sides.*--split recording"):
-        draw_by_group(labels, groups, CLASSES, shots=5, held_out=5, draws=1, seed=0)
+        by_group(labels, groups, CLASSES, shots=5, held_out=5, draws=1, seed=0)
     groups[np.flatnonzero(labels == 1)[:3]] = "subject 5"  # 37 and 3: neither side of 10 and 10
     with pytest.raises(SplitError, match=r"lacks 7 windows, most of them of fall \(.*: 37, 3\)"):
-        draw_by_group(labels, groups, CLASSES, shots=10, held_out=10, draws=1, seed=0)
+        by_group(labels, groups, CLASSES, shots=10, held_out=10, draws=1, seed=0)
 
 
 def test_the_same_people_are_held_out_for_all_shots():
     # a quarter of the people would leave 97 windows of a class: too few for 100 shots, plenty for 10
     labels, groups = windows((130, 130, 130), num_groups=12)
-    many = draw_by_group(labels, groups, CLASSES, shots=100, held_out=10, draws=6, seed=2)
+    many = by_group(labels, groups, CLASSES, shots=100, held_out=10, draws=6, seed=2)
     for shots in (1, 10, 40):
-        few = draw_by_group(labels, groups, CLASSES, shots=shots, held_out=10, draws=3, seed=2)
+        few = by_group(labels, groups, CLASSES, shots=shots, held_out=10, draws=3, seed=2)
         for a, b in zip(few, many, strict=False):
             assert a.held_out_groups == b.held_out_groups
             assert same(a.held_out, b.held_out) and same(a.shots, first(b.shots, shots))
@@ -61,7 +60,7 @@ def test_the_same_people_are_held_out_for_all_shots():
 
 def test_windows_to_select_by_come_from_the_training_side():
     labels, groups = windows((120, 110, 100), num_groups=8)
-    for draw in draw_by_group(labels, groups, CLASSES, shots=10, held_out=10, draws=3, seed=0, select=6):
+    for draw in by_group(labels, groups, CLASSES, shots=10, held_out=10, draws=3, seed=0, select=6):
         chosen = np.concatenate(draw.select)
         assert list(map(len, draw.select)) == [6] * 3 and not set(chosen) & set(draw.train(10))
         assert not set(groups[chosen]) & set(draw.held_out_groups)
@@ -70,7 +69,7 @@ def test_windows_to_select_by_come_from_the_training_side():
 def test_every_group_is_held_out_once_with_all_its_windows():
     labels, groups = windows((60, 40, 50), num_groups=5)
     groups[(groups == "subject 3") & (labels == 1)] = "subject 4"  # one group lacks a class
-    draws = draw_leaving_one_group_out(labels, groups, CLASSES, shots=7, draws=3, seed=1, select=2)
+    draws = in_turn(labels, groups, CLASSES, shots=7, draws=3, seed=1, select=2)
     assert [draw.number for draw in draws] == [n for n in range(3) for _ in range(5)]
     for number in range(3):
         folds = [draw for draw in draws if draw.number == number]
@@ -82,7 +81,7 @@ def test_every_group_is_held_out_once_with_all_its_windows():
             learnt = fold.learnt_from
             assert len(set(learnt.tolist())) == 3 * 9 and not set(groups[learnt]) & set(fold.held_out_groups)
             assert all((labels[fold.shots[k]] == k).all() and (labels[fold.held_out[k]] == k).all() for k in range(3))
-    again = draw_leaving_one_group_out(labels, groups, CLASSES, shots=3, draws=1, seed=1)
+    again = in_turn(labels, groups, CLASSES, shots=3, draws=1, seed=1)
     assert all(same(a.shots, first(b.shots, 3)) for a, b in zip(again, draws, strict=False))  # nested
     assert not same(draws[0].shots, draws[5].shots)
 
@@ -90,7 +89,7 @@ def test_every_group_is_held_out_once_with_all_its_windows():
 def test_leaving_groups_out_refuses_what_is_impossible():
     labels, groups = windows()
     with pytest.raises(SplitError, match="subject 0 is the only group; use --split recording"):
-        draw_leaving_one_group_out(labels, np.full(len(labels), "subject 0"), CLASSES, 5, 1, 0)
+        in_turn(labels, np.full(len(labels), "subject 0"), CLASSES, 5, 1, 0)
     groups[labels == 1] = "subject 4"
     with pytest.raises(SplitError, match="5 windows per class .* fall without subject 4 has 0: use fewer --shots"):
-        draw_leaving_one_group_out(labels, groups, CLASSES, 5, 1, 0)
+        in_turn(labels, groups, CLASSES, 5, 1, 0)

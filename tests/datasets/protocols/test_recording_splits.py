@@ -5,10 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from datasets.protocols.group_splits import draw_by_group, draw_by_recording, draw_leaving_one_group_out
 from datasets.protocols.leakage import siblings_share
-from datasets.protocols.splits import SplitError, draw_windows
-from tests.datasets.protocols.test_splits import first, same
+from datasets.protocols.splits import SplitError
+from tests.datasets.protocols.test_splits import by_group, by_recording, by_window, first, in_turn, same
 
 MMEA5 = (11, 19, 28, 1, 3)  # standing, walking, sit_stand, downstairs, fall: 0-based labels of the published lists
 
@@ -39,9 +38,9 @@ def test_no_recording_on_both_sides(seed):
     settings = {"draws": 2, "seed": seed, "select": select, "shorten": shorten}
     if min(np.bincount(labels)) < held_out + select + shots and not shorten:
         with pytest.raises(SplitError, match="too few windows"):
-            draw_by_recording(labels, recordings, names(len(per_class)), shots, held_out, **settings)
+            by_recording(labels, recordings, names(len(per_class)), shots, held_out, **settings)
         return
-    draws = draw_by_recording(labels, recordings, names(len(per_class)), shots, held_out, **settings)
+    draws = by_recording(labels, recordings, names(len(per_class)), shots, held_out, **settings)
     for draw in draws:
         for k, (learnt, measured, chosen) in enumerate(zip(draw.shots, draw.held_out, draw.select, strict=True)):
             assert len(measured) == held_out and len(chosen) == select
@@ -66,10 +65,10 @@ def clips(per_class, size=3):
 def test_a_draw_does_not_hang_on_what_else_is_asked(size):
     labels, recordings = clips((111 // size, 126 // size, 200 // size), size)  # a quarter would leave too few
     settings = {"held_out": 15, "seed": 4}
-    many = draw_by_recording(labels, recordings, names(3), shots=90, draws=4, **settings)
+    many = by_recording(labels, recordings, names(3), shots=90, draws=4, **settings)
     assert len({tuple(draw.test) for draw in many}) == 4
     for shots, draws, select in ((1, 2, 0), (10, 3, 2), (90, 4, 3), (80, 1, 10)):
-        few = draw_by_recording(labels, recordings, names(3), shots=shots, draws=draws, select=select, **settings)
+        few = by_recording(labels, recordings, names(3), shots=shots, draws=draws, select=select, **settings)
         for a, b in zip(few, many, strict=False):
             assert same(a.shots, first(b.shots, shots)) and same(a.held_out, b.held_out)
             assert a.held_out_groups == b.held_out_groups
@@ -80,21 +79,21 @@ def test_a_class_does_not_hang_on_the_others():
     keep = (labels != 1) | (np.arange(len(labels)) % 2 == 0)  # half of the second class is gone
     place = np.flatnonzero(keep)
     whole, less = (
-        draw_by_recording(labels[own], recordings[own], names(3), shots=30, held_out=10, draws=3, seed=0)
+        by_recording(labels[own], recordings[own], names(3), shots=30, held_out=10, draws=3, seed=0)
         for own in (np.arange(len(labels)), place)
     )
     for a, b in zip(whole, less, strict=True):
         for k in (0, 2):
             assert np.array_equal(a.shots[k], place[b.shots[k]])
             assert np.array_equal(a.held_out[k], place[b.held_out[k]])
-    alone = draw_by_recording(labels[labels < 2], recordings[labels < 2], names(2), 30, 10, draws=3, seed=0)
+    alone = by_recording(labels[labels < 2], recordings[labels < 2], names(2), 30, 10, draws=3, seed=0)
     for a, b in zip(whole, alone, strict=True):
         assert same(a.shots[:2], b.shots) and same(a.held_out[:2], b.held_out)
 
 
 def test_a_quarter_of_the_recordings_where_there_are_many():
     labels, recordings = clips((200, 100))
-    for draw in draw_by_recording(labels, recordings, names(2), shots=100, held_out=20, draws=3, seed=0):
+    for draw in by_recording(labels, recordings, names(2), shots=100, held_out=20, draws=3, seed=0):
         held_out = [sum(name.startswith(f"{k} ") for name in draw.held_out_groups) for k in range(2)]
         assert held_out == [50, 25]
 
@@ -103,12 +102,12 @@ def test_recordings_too_few_are_refused_with_counts():
     labels, recordings = clips((20, 20))
     recordings[labels == 1] = "one"
     with pytest.raises(SplitError, match=r"split recording: class 1 \(only one\).* two recordings"):
-        draw_by_recording(labels, recordings, names(2), 5, 5, draws=1, seed=0)
+        by_recording(labels, recordings, names(2), 5, 5, draws=1, seed=0)
     recordings[np.flatnonzero(labels == 1)[:4]] = "two"
     with pytest.raises(SplitError, match=r"lacks 1 windows, most of them of class 1 \(.*recording.*: 56, 4\)"):
-        draw_by_recording(labels, recordings, names(2), 5, 5, draws=1, seed=0)
+        by_recording(labels, recordings, names(2), 5, 5, draws=1, seed=0)
     with pytest.raises(SplitError, match="class 0 has 60, class 1 has 60; .*use at most --shots 55"):
-        draw_by_recording(labels, recordings, names(2), 56, 5, draws=1, seed=0)
+        by_recording(labels, recordings, names(2), 56, 5, draws=1, seed=0)
 
 
 @pytest.mark.parametrize("by", ["recording", "group", "leave_one_group_out"])
@@ -116,9 +115,9 @@ def test_short_classes_keep_what_is_held_out(by):
     labels, recordings = clips((60, 10, 60))  # 30 windows of the second
     groups = recordings if by == "recording" else np.array([f"p{i % 6}" for i in range(len(labels))])
     if by == "leave_one_group_out":
-        draw = lambda shots: draw_leaving_one_group_out(labels, groups, names(3), shots, 2, 0, 2, shorten=True)  # noqa: E731
+        draw = lambda shots: in_turn(labels, groups, names(3), shots, 2, 0, 2, shorten=True)  # noqa: E731
     else:
-        divide = draw_by_recording if by == "recording" else draw_by_group
+        divide = by_recording if by == "recording" else by_group
         draw = lambda shots: divide(labels, groups, names(3), shots, 10, 2, 0, 2, shorten=True)  # noqa: E731
     for many, few in zip(draw(100), draw(8), strict=True):
         left = len(many.shots[1])
@@ -132,15 +131,15 @@ def test_short_classes_keep_what_is_held_out(by):
 def test_a_class_that_no_division_leaves_enough_of_is_short():
     labels, recordings = clips((16, 40), size=7)  # two clips of 7 are held out: 98 of 112 are left
     with pytest.raises(SplitError, match="split recording: none of .* leaves 100 .* lacks 2 .*shorten"):
-        draw_by_recording(labels, recordings, names(2), 100, 10, draws=2, seed=0)
-    for draw in draw_by_recording(labels, recordings, names(2), 100, 10, draws=2, seed=0, shorten=True):
+        by_recording(labels, recordings, names(2), 100, 10, draws=2, seed=0)
+    for draw in by_recording(labels, recordings, names(2), 100, 10, draws=2, seed=0, shorten=True):
         assert [len(own) for own in draw.shots] == [98, 100] and [len(own) for own in draw.held_out] == [10, 10]
 
 
 def test_siblings_are_counted_window_by_window():
     rng = np.random.default_rng(0)
     labels, recordings = world(rng, (20, 30), False)
-    draws = draw_windows(labels, names(2), shots=15, held_out=10, draws=3, seed=0)
+    draws = by_window(labels, names(2), shots=15, held_out=10, draws=3, seed=0)
     found = []
     for draw in draws:
         for i in draw.test:
@@ -167,10 +166,10 @@ def test_what_a_window_split_leaks_on_mmea(real_data, chosen):
                 recordings += [f"{name} {copy}"] * (frames // 125)
     labels, recordings = np.array(labels), np.array(recordings)
     settings = {"shots": 100, "held_out": 20, "draws": 20, "seed": 0}
-    found = siblings_share(draw_windows(labels, names(len(chosen)), **settings), recordings)
+    found = siblings_share(by_window(labels, names(len(chosen)), **settings), recordings)
     expected = np.mean([chance_of_a_sibling(recordings[labels == k], 100) for k in range(len(chosen))])
     assert 0.30 <= round(expected, 2) <= 0.34
     # 20 draws of 20 windows of each class; those of a draw differ a little less than independent ones
     assert found == pytest.approx(expected, abs=4 * np.sqrt(expected * (1 - expected) / (400 * len(chosen))))
-    apart = draw_by_recording(labels, recordings, names(len(chosen)), **settings)
+    apart = by_recording(labels, recordings, names(len(chosen)), **settings)
     assert siblings_share(apart, recordings) == 0
