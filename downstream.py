@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> Path:
     seen = NOT_SEEN
     if facts and not config.from_scratch:
         excluded = training.exclude_classes or []
-        seen = seen_in_pretraining(facts["dataset"], excluded, windows.store, windows, config.data_root)
+        seen = seen_in_pretraining(facts["dataset"], excluded, windows, config.data_root)
     print(describe(task))
     pooling = training.imu_pooling if training.imu_encoder == "patchtst" else None
     if pooling is not None:

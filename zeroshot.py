@@ -100,7 +100,7 @@ def main(argv: list[str] | None = None) -> Path:
     if len(copies):
         print(f"{len(copies)} windows are no queries: copies, under another name, of recordings that gave prototypes")
     facts = checkpoint_facts(config.checkpoint)
-    seen = seen_in_pretraining(facts["dataset"], training.exclude_classes or [], store, queries, config.data_root)
+    seen = seen_in_pretraining(facts["dataset"], training.exclude_classes or [], queries, config.data_root)
     if seen["seen"]:
         print(f"WARNING: {seen['why']}: {seen['windows']} of these queries are not new to it")
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from models.dual_encoder import DualEncoder
 from models.losses import contrastive_loss
 from models.masked import MaskedReconstruction, draw_masks, error_on_masked, mean_of_visible
-from utils.retrieval import describe_retrieval, held_out_chance, held_out_retrieval
+from utils.retrieval import describe_retrieval, held_out_retrieval
 
 Metrics = dict[str, float]
 
@@ -50,11 +50,10 @@ class CrossModal:
     def evaluate(
         self, model: DualEncoder, batches: Iterable[Any], device: torch.device, dtype: torch.dtype
     ) -> tuple[Metrics, Metrics, int]:
-        found, count = held_out_retrieval(model, batches, device, dtype)
-        return found, held_out_chance(count), count
+        return held_out_retrieval(model, batches, device, dtype)
 
     def describe(self, found: Metrics, chance: Metrics, count: int) -> str:
-        return describe_retrieval(found, count)
+        return describe_retrieval(found, chance, count)
 
 
 class Masked:

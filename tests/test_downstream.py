@@ -259,7 +259,7 @@ def test_from_scratch_needs_no_checkpoint_for_the_same_draws(world, tmp_path):
 @pytest.mark.parametrize(
     "flags, message",
     [
-        ("--shots 30", "fall has 32, standing has 32, walking has 32; .*at most --shots 24"),
+        ("--shots 30", "fall: 32 windows, 38 are needed; standing: 32 .*fewer --shots"),
         ("--classes walking waking", "no 'waking'; did you mean walking"),
         ("--classes mmea5", "no 'sit_stand'"),
         ("--model imu2clip", "was trained as imu_video_cross, not imu2clip"),
@@ -321,7 +321,7 @@ def test_results_tell_which_cells_are_of_the_same_windows(world, tmp_path):
 def test_small_classes_are_dropped_by_the_setting_and_listed(world, tmp_path, capsys):
     write_dataset(tmp_path / "data" / "toy", ["standing"] * 2 + ["fall", "walking"] * 6, seconds=20, video=False)
     flags = f"--data_root {tmp_path}/data --checkpoint {world}/last.pt --shots 5 --epochs 1"
-    with pytest.raises(ValueError, match="standing has 8; .*--small_classes drop"):
+    with pytest.raises(ValueError, match="standing: 8 windows, 13 are needed.*--small_classes drop"):
         run(world, tmp_path / "a", flags)
     _, results = run(world, tmp_path / "b", flags, "--small_classes drop")
     assert results["classes"] == ["fall", "walking"]

@@ -12,7 +12,7 @@ from utils.atomic_io import sha256_of
 from utils.encoder_file import read_encoder
 from utils.metrics import balanced_accuracy, macro_f1
 from utils.run import commit, write_json
-from utils.statistics import FEW_GROUPS, Interval, bootstrap_interval, class_counts
+from utils.statistics import Interval, bootstrap_interval, class_counts
 
 _ELSEWHERE = ("data_root", "runs_root", "checkpoint", "save_model")
 STATISTICS = {"balanced_accuracy": balanced_accuracy, "macro_f1": macro_f1}
@@ -84,7 +84,4 @@ def interval_over_groups(
         unknown = Interval(None, None, 0, "no interval: some windows have neither subject nor session")
         return {name: asdict(unknown) for name in STATISTICS}
     counts = class_counts(truth, predicted, groups, num_classes)
-    if len(counts) < FEW_GROUPS:
-        few = Interval(None, None, len(counts), f"no interval: {len(counts)} groups, fewer than {FEW_GROUPS}")
-        return {name: asdict(few) for name in STATISTICS}
     return {name: asdict(bootstrap_interval(counts, how, seed)) for name, how in STATISTICS.items()}

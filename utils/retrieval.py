@@ -14,7 +14,7 @@ _WAYS = {"imu_to_video": "IMU->video", "video_to_imu": "video->IMU"}
 @torch.no_grad()
 def held_out_retrieval(
     model: Any, batches: Iterable[Any], device: torch.device, dtype: torch.dtype
-) -> tuple[dict[str, float], int]:
+) -> tuple[dict[str, float], dict[str, float], int]:
     """MRR, R@1 and R@5 of each window's video among all, and of each video's window.
 
     Args:
@@ -23,7 +23,7 @@ def held_out_retrieval(
         dtype: of the encoders' arithmetic.
 
     Returns:
-        Values by name, such as ``imu_to_video/r@1``, and the number of windows.
+        Values by name, such as ``imu_to_video/r@1``; what a random order gives, such as ``r@1``; number of windows.
     """
     model.eval()
     z_imu, z_video = [], []
@@ -39,17 +39,11 @@ def held_out_retrieval(
         "video_to_imu": retrieval_metrics(similarity.T, right, _RECALLS),
     }
     by_name = {f"{way}/{name}": value for way, values in found.items() for name, value in values.items()}
-    return by_name, len(similarity)
+    return by_name, retrieval_chance(len(similarity), _RECALLS), len(similarity)
 
 
-def held_out_chance(count: int) -> dict[str, float]:
-    """What a random order of this many candidates gives."""
-    return retrieval_chance(count, _RECALLS)
-
-
-def describe_retrieval(retrieval: dict[str, float], count: int) -> str:
-    """Retrieval as a line, with what guessing gives."""
-    chance = held_out_chance(count)
+def describe_retrieval(retrieval: dict[str, float], chance: dict[str, float], count: int) -> str:
+    """Retrieval as a line; arguments as ``held_out_retrieval`` returns them."""
     ways = [
         f"{arrow}  " + "  ".join(f"{name.upper()} {retrieval[f'{way}/{name}']:.3f}" for name in chance)
         for way, arrow in _WAYS.items()

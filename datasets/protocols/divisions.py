@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from datasets.protocols.splits import DrawSettings, SplitError, remedy, stream
+from datasets.protocols.splits import DrawSettings, SplitError, stream
 
 HELD_OUT_GROUPS = 0.25  # fraction of the groups that a division by groups aims to hold out
 # Shots per class that a division leaves room for, however few are asked for: the first of these that most divisions
@@ -17,6 +17,10 @@ ROOM = {"group": (100, 50, 20, 10), "recording": tuple(range(100, 0, -1))}
 _MOST = 0.6  # of divisions: were it fewer, always the same groups would be held out
 _SAMPLE = 100  # divisions that are looked at to tell
 _TRIES = 2000  # random divisions of the groups that are looked at before a split is refused
+REMEDY = (
+    "Use fewer --shots or --val_samples, let small classes be learnt from with fewer by --small_classes shorten, leave "
+    "them out by --classes or --small_classes drop, or use --split recording"
+)
 _NAMED = 12  # groups whose windows are counted in a message
 
 
@@ -59,8 +63,7 @@ def divide(
                 f"split {split}: none of {_TRIES} random divisions of {len(counts)} {split}s leaves {room.max()} "
                 f"windows of every class on one side and {held_out} on the other; the nearest lacks {missing.sum()} "
                 f"windows, most of them of {classes[worst]} (windows in each {split} that has any: "
-                f"{', '.join(map(str, there[:_NAMED]))}{more}). Use fewer --shots or --val_samples, "
-                f"{remedy(settings)}" + ("" if split == "recording" else ", or use --split recording")
+                f"{', '.join(map(str, there[:_NAMED]))}{more}). {REMEDY}"
             )
         masks[draw] = mask
     return masks

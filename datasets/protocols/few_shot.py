@@ -10,6 +10,7 @@ import numpy as np
 
 from configs.evaluation import FewShotConfig
 from datasets.protocols.classes import resolve_classes
+from datasets.protocols.divisions import REMEDY
 from datasets.protocols.group_splits import draw_apart, draw_leaving_one_group_out
 from datasets.protocols.leakage import copies_on_both_sides, refuse_leaks, siblings_share, true_recordings
 from datasets.protocols.splits import (
@@ -85,16 +86,19 @@ def build_task(config: FewShotConfig, select: int = 0) -> FewShotTask:
     settings = DrawSettings(max(config.shots), held_out, config.draws, config.seed, select, shorten)
     classes = resolve_classes(config.classes, store.classes)
     windows, recordings = _labelled(store, classes, config)
-    dropped = {}
-    if config.small_classes == "drop":
-        dropped = small_classes(windows.label, _kept_apart(split, windows, recordings)[0], classes, settings)
+    apart, kept_apart = _kept_apart(split, windows, recordings)
+    dropped = small_classes(windows.label, apart, classes, settings)
+    if dropped and config.small_classes != "drop":
+        listed = "; ".join(f"{name}: {why}" for name, why in dropped.items())
+        raise SplitError(f"split {split}: too few windows of a class ({listed}). {REMEDY}")
+    if dropped:
         classes = resolve_classes([name for name in classes if name not in dropped], store.classes)
         windows, recordings = _labelled(store, classes, config)
-    apart, kind = _kept_apart(split, windows, recordings)
+        apart, _ = _kept_apart(split, windows, recordings)
     if split == "window":
-        draws = draw_windows(windows.label, classes, settings)
+        draws = draw_windows(windows.label, len(classes), settings)
     elif split == "leave_one_group_out":
-        draws = draw_leaving_one_group_out(windows.label, apart, classes, settings)
+        draws = draw_leaving_one_group_out(windows.label, apart, len(classes), settings)
     else:
         draws = draw_apart(split, windows.label, apart, classes, settings)
     copies = copies_on_both_sides(draws, windows)
@@ -106,7 +110,7 @@ def build_task(config: FewShotConfig, select: int = 0) -> FewShotTask:
         tuple(config.shots),
         settings,
         split,
-        kept_apart=kind + (", one window of each recording" if config.windows_per_recording == "centre" else ""),
+        kept_apart + (", one window of each recording" if config.windows_per_recording == "centre" else ""),
         groups=groups_of(windows.subject, windows.session)[0],
         dropped=dropped,
         copies=copies,

@@ -9,17 +9,7 @@ import numpy as np
 from scipy.sparse.csgraph import connected_components
 
 from datasets.protocols.divisions import divide
-from datasets.protocols.splits import (
-    Draw,
-    DrawSettings,
-    SplitError,
-    check_counts,
-    remedy,
-    stream,
-    windows_in_groups,
-)
-
-_NAMED = 5  # folds that lack windows in a message
+from datasets.protocols.splits import Draw, DrawSettings, stream, windows_in_groups
 
 
 def draw_apart(
@@ -43,16 +33,9 @@ def draw_apart(
             those.
 
     Raises:
-        SplitError: if a class has too few windows or lives in one group only, or no division was found.
+        SplitError: if no division was found.
     """
     names, counts = windows_in_groups(labels, groups, len(classes))
-    check_counts(counts.sum(axis=0).tolist(), classes, settings)
-    lonely = [f"{c} (only {names[n.argmax()]})" for c, n in zip(classes, counts.T, strict=True) if (n > 0).sum() == 1]
-    if lonely:
-        raise SplitError(
-            f"split {split}: {', '.join(lonely)} cannot be on both sides, every class needs two {split}s or more; "
-            "leave the class out with --classes or --small_classes drop, or use --split recording"
-        )
     parts = [(np.arange(len(classes)), (len(classes),))]  # classes, and the key of the random numbers that divide them
     if split == "recording":
         there = counts > 0
@@ -79,7 +62,7 @@ def draw_apart(
 
 
 def draw_leaving_one_group_out(
-    labels: np.ndarray, groups: np.ndarray, classes: Sequence[str], settings: DrawSettings
+    labels: np.ndarray, groups: np.ndarray, num_classes: int, settings: DrawSettings
 ) -> list[Draw]:
     """Every group is held out once in every draw, with all its windows; shots come from the other groups.
 
@@ -88,26 +71,9 @@ def draw_leaving_one_group_out(
 
     Returns:
         draws * G folds, those of the first draw first.
-
-    Raises:
-        SplitError: if there is one group only, or the others of a fold have too few windows of a class.
     """
-    names, counts = windows_in_groups(labels, groups, len(classes))
-    if len(names) < 2:
-        raise SplitError(f"split leave_one_group_out: {names[0]} is the only group; use --split recording")
-    needed = (1 if settings.shorten else settings.shots) + settings.select
-    short = [
-        f"{classes[k]} without {names[g]} has {n}"
-        for (g, k), n in np.ndenumerate(counts.sum(axis=0) - counts)
-        if n < needed
-    ]
-    if short:
-        listed = ", ".join(short[:_NAMED]) + (f", and {len(short) - _NAMED} more" if len(short) > _NAMED else "")
-        raise SplitError(
-            f"split leave_one_group_out: {needed} windows per class are to be learnt from, and {listed}: use "
-            f"fewer --shots, {remedy(settings)}"
-        )
-    of_class, result = [labels == k for k in range(len(classes))], []
+    names = np.unique(groups)
+    of_class, result = [labels == k for k in range(num_classes)], []
     for draw in range(settings.draws):
         for fold, name in enumerate(names.tolist()):
             own, others = (

@@ -10,7 +10,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from datasets.protocols.splits import Draw, SplitError
-from datasets.store import Store, open_store
+from datasets.store import open_store
 from datasets.windows import Windows
 
 _NAMED = 5  # examples in a message
@@ -95,11 +95,7 @@ def _contents(windows: Windows) -> list[str]:
 
 
 def seen_in_pretraining(
-    pretraining: Mapping[str, Any],
-    excluded: Sequence[str],
-    store: Store,
-    windows: Windows,
-    data_root: Path,
+    pretraining: Mapping[str, Any], excluded: Sequence[str], windows: Windows, data_root: Path
 ) -> dict[str, Any]:
     """Whether the encoder was pretrained on recordings that it is evaluated on, be it without their labels.
 
@@ -117,14 +113,15 @@ def seen_in_pretraining(
     pretrained_on, digest = pretraining["name"], pretraining["sha256"]
     kept = np.array([name not in excluded for name in windows.classes])[windows.label]
     why = f"the encoder was pretrained on this dataset ({pretrained_on})"
-    if digest != store.fingerprint()["sha256"]:
+    if digest != windows.store.fingerprint()["sha256"]:
         there = (data_root / pretrained_on / "dataset.json").is_file()
         other = open_store(data_root, pretrained_on) if there else None
         if other is None or other.fingerprint()["sha256"] != digest:
             state = "prepared again since" if there else "which is not at hand"
             why = f"another dataset, {pretrained_on}, {state}: recordings were not compared"
             return {"seen": False, "windows": None, "why": why}
-        kept &= store.recordings["source_hash"].isin(other.recordings["source_hash"]).to_numpy()[windows.recording]
+        known = windows.store.recordings["source_hash"]
+        kept &= known.isin(other.recordings["source_hash"]).to_numpy()[windows.recording]
         why = f"the encoder was pretrained on recordings of {pretrained_on}"
     count = int(kept.sum())
     return {"seen": count > 0, "windows": count, "why": why if count else ""}

@@ -37,8 +37,8 @@ class DrawSettings:
 
     @property
     def needed(self) -> int:
-        """Windows that a class must have that is not shortened; where groups are held out whole, in the others."""
-        return self.shots + self.select + (self.held_out or 0)
+        """Windows that every class must have; where groups are held out whole, in the others."""
+        return (1 if self.shorten else self.shots) + self.select + (self.held_out or 0)
 
 
 @dataclass(frozen=True)
@@ -151,20 +151,16 @@ def centre_windows(recordings: np.ndarray, labels: np.ndarray, part: np.ndarray,
     return np.sort(middle.index[middle].to_numpy())
 
 
-def draw_windows(labels: np.ndarray, classes: Sequence[str], settings: DrawSettings) -> list[Draw]:
+def draw_windows(labels: np.ndarray, num_classes: int, settings: DrawSettings) -> list[Draw]:
     """Draw windows one by one: windows of one recording may fall on both sides (``leakage.siblings_share``: how many).
 
     The held-out windows and the first n shots of a draw do not depend on S, N or the number of draws.
 
     Args:
         labels: (W,) class of each window, 0..K-1.
-        classes: (K,) names, for errors.
-
-    Raises:
-        SplitError: if a class has too few windows.
+        num_classes: K.
     """
-    members = [np.flatnonzero(labels == k) for k in range(len(classes))]
-    check_counts([len(m) for m in members], classes, settings)
+    members = [np.flatnonzero(labels == k) for k in range(num_classes)]
     result, held_out = [], settings.held_out
     for draw in range(settings.draws):
         order = [stream(settings.seed, draw, k).permutation(member) for k, member in enumerate(members)]
@@ -175,7 +171,7 @@ def draw_windows(labels: np.ndarray, classes: Sequence[str], settings: DrawSetti
 def small_classes(
     labels: np.ndarray, groups: np.ndarray | None, classes: Sequence[str], settings: DrawSettings
 ) -> dict[str, str]:
-    """Classes that a split must do without, and why.
+    """Classes that cannot be drawn so, and why: every draw takes for granted that there are none.
 
     Args:
         groups: (W,) names where the split is by groups, else None.
@@ -198,29 +194,6 @@ def windows_in_groups(labels: np.ndarray, groups: np.ndarray, num_classes: int) 
     counts = np.zeros((len(names), num_classes), dtype=np.int64)
     np.add.at(counts, (group, labels), 1)
     return names, counts
-
-
-def check_counts(counts: Sequence[int], classes: Sequence[str], settings: DrawSettings) -> None:
-    """Refuse classes with too few windows, with counts and remedy."""
-    held_out, select = settings.held_out, settings.select
-    least = 1 if settings.shorten else settings.shots
-    needed = least + held_out + select
-    few = [f"{name} has {n}" for name, n in zip(classes, counts, strict=True) if n < needed]
-    if few:
-        most = min(counts) - held_out - select
-        fewer = f"use at most --shots {most}" if most > 0 else f"use --val_samples below {min(counts) - select}"
-        learnt = f"{least} shots" if least > 1 else "1 shot"
-        choosing = f" and {select} windows to select by" if select else ""
-        raise SplitError(
-            f"too few windows: {', '.join(few)}; {learnt} and {held_out} held-out windows{choosing} need {needed} "
-            f"of each class: {fewer}, {remedy(settings)}"
-        )
-
-
-def remedy(settings: DrawSettings) -> str:
-    """What else to do about a class with too few windows."""
-    shortening = "" if settings.shorten else "let such classes be learnt from with fewer by --small_classes shorten, "
-    return f"{shortening}or leave classes out with --classes or --small_classes drop"
 
 
 def stream(*key: int) -> np.random.Generator:

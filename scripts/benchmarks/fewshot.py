@@ -52,8 +52,7 @@ def make_grid(device: torch.device) -> Grid:
     """The paper's encoder with random weights, random windows, and the draws of ``--split window``."""
     torch.manual_seed(0)
     labels = np.arange(CLASSES * WINDOWS_PER_CLASS) % CLASSES
-    names = [f"class {k}" for k in range(CLASSES)]
-    draws = draw_windows(labels, names, DrawSettings(max(SHOTS), HELD_OUT, DRAWS, seed=0))
+    draws = draw_windows(labels, CLASSES, DrawSettings(max(SHOTS), HELD_OUT, DRAWS, seed=0))
     return Grid(
         encoder=PatchTSTEncoder().to(device).eval(),
         imu=torch.randn(len(labels), 6, 250).to(device),

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from utils.retrieval import describe_retrieval, held_out_chance, held_out_retrieval
+from utils.retrieval import describe_retrieval, held_out_retrieval
 
 CPU, FLOAT = torch.device("cpu"), torch.float32
 
@@ -35,35 +35,36 @@ class Oracle:
     embed_video = embed_imu
 
 
-def retrieval(videos: list[int], sizes=(4, 4, 2)) -> dict[str, float]:
+def retrieval(videos: list[int], sizes=(4, 4, 2)) -> tuple[dict[str, float], dict[str, float]]:
     imu, video = torch.arange(10), torch.tensor(videos)
     model = Oracle()
-    found, count = held_out_retrieval(model, map(Pairs, imu.split(list(sizes)), video.split(list(sizes))), CPU, FLOAT)
+    batches = map(Pairs, imu.split(list(sizes)), video.split(list(sizes)))
+    found, chance, count = held_out_retrieval(model, batches, CPU, FLOAT)
     assert model.training is False and count == 10
-    return found
+    return found, chance
 
 
 def test_the_right_video_first_also_in_a_last_partial_batch():
-    assert set(retrieval(list(range(10))).values()) == {1.0}
+    assert set(retrieval(list(range(10)))[0].values()) == {1.0}
     assert retrieval(list(range(10)), (3, 3, 3, 1)) == retrieval(list(range(10)), (10,))
 
 
 def test_one_wrong_pair_counts_as_such():
-    found = retrieval([1, 0, *range(2, 10)])  # two are swapped: their own videos tie with 8 others at 0
+    found, _ = retrieval([1, 0, *range(2, 10)])  # two are swapped: their own videos tie with 8 others at 0
     assert found["imu_to_video/r@1"] == pytest.approx(0.8)
     assert found["video_to_imu/r@1"] == pytest.approx(0.8)
 
 
 def test_both_ways_differ():
-    found = retrieval([0] * 10)  # every video is that of window 0
+    found, _ = retrieval([0] * 10)  # every video is that of window 0
     assert found["imu_to_video/r@1"] == pytest.approx(0.1)  # ten videos tie, for each window
     assert found["video_to_imu/r@1"] == pytest.approx(0.1)  # all videos find window 0
     assert found["video_to_imu/mrr"] < found["imu_to_video/mrr"]
 
 
 def test_the_line_holds_chance_beside_each():
-    chance = held_out_chance(10)
+    found, chance = retrieval(list(range(10)))
     assert chance["r@1"] == pytest.approx(0.1)
-    line = describe_retrieval(retrieval(list(range(10))), 10)
+    line = describe_retrieval(found, chance, 10)
     assert "IMU->video  MRR 1.000  R@1 1.000  R@5 1.000" in line
     assert "chance  MRR 0.293  R@1 0.100  R@5 0.500" in line

@@ -142,7 +142,7 @@ def test_shortened_classes_in_results_and_tables(uneven, tmp_path, split, capsys
     line = "fewer windows where more shots are asked for: standing with 8 of its 12."
     assert capsys.readouterr().out.count(line) == 4  # two commands, before and in the table
     assert line in few_shot_tables(results)
-    with pytest.raises(ValueError, match="standing has 12; .*--small_classes shorten"):
+    with pytest.raises(ValueError, match="standing: 12 windows, 24 are needed.*--small_classes shorten"):
         downstream.main([*words, "--run_name", "x", "--random_weights", "--small_classes", "refuse"])
-    with pytest.raises(ValueError, match="standing has 12; 1 shot and 12 held-out .*--small_classes drop"):
+    with pytest.raises(ValueError, match="standing: 12 windows, 13 are needed.*--small_classes drop"):
         downstream.main([*words, "--run_name", "x", "--random_weights", "--val_samples", "12"])

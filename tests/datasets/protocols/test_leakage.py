@@ -105,7 +105,7 @@ def test_recordings_that_pretraining_has_seen(tmp_path):
     windows = list_windows(store, labelled=True)
 
     def seen(pretraining, excluded=(), of=windows):
-        return seen_in_pretraining(pretraining, excluded, store, of, tmp_path)
+        return seen_in_pretraining(pretraining, excluded, of, tmp_path)
 
     assert seen(store.fingerprint()) == {
         **{"seen": True, "windows": 48, "why": "the encoder was pretrained on this dataset (toy)"}
