@@ -70,7 +70,10 @@ def main(argv: list[str] | None = None) -> Path:
     labels = torch.from_numpy(windows.label[used])
     cells = [
         Cell(
-            *(torch.from_numpy(np.searchsorted(used, own)) for own in (draw.train(n), draw.test, draw.chosen_by)),
+            *(
+                torch.from_numpy(np.searchsorted(used, own))
+                for own in (draw.train(n), draw.test, np.concatenate(draw.select))
+            ),
             seed=cell_seed(config.seed, draw, n),
         )
         for n in config.shots

@@ -28,7 +28,6 @@ from torch import Tensor
 from datasets.loader import LoaderSettings, PairLoader
 from datasets.protocols.classes import paper_column, resolve_classes
 from datasets.protocols.leakage import seen_in_pretraining, true_recordings
-from datasets.protocols.predictions import prediction_table, write_predictions
 from datasets.protocols.splits import groups_of
 from datasets.protocols.zero_shot import bootstrap, draw_prototypes, prototype_classes
 from datasets.store import open_store
@@ -47,7 +46,7 @@ from utils.metrics import (
     retrieval_metrics,
 )
 from utils.plots import confusion_matrix as plot_confusion
-from utils.results import checkpoint_facts, interval_over_groups, write_results
+from utils.results import checkpoint_facts, interval_over_groups, prediction_table, write_results
 from utils.run import default_name, open_run, seed_everything, write_json
 from utils.tables import zero_shot_tables, zero_shot_title
 
@@ -143,7 +142,7 @@ def main(argv: list[str] | None = None) -> Path:
         folder / "prototypes.json",
         {c: prototypes.ids(np.flatnonzero(owner[prototypes.label] == k)) for k, c in enumerate(classes)},
     )
-    write_predictions(folder / "predictions.csv", prediction_table(queries, predicted))
+    prediction_table(queries, predicted).to_csv(folder / "predictions.csv", index=False, lineterminator="\r\n")
     plot_confusion(confusion, classes, folder / "confusion.png", zero_shot_title(results))
     write_results(folder, config, results, started, zero_shot_tables)
     return folder

@@ -4,7 +4,6 @@ Letters: W windows, D embedding, K classes, B batch.
 """
 
 import copy
-import os
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from joblib import cpu_count
 from torch import Tensor, nn
 
 from models.probe import embed_imu, initial_weight, shuffled_batches
@@ -160,8 +160,7 @@ def side_by_side(steps: list[int], device: torch.device, num_workers: int) -> in
     """Number of processes for cells of so many steps each; arguments as in ``finetune_grid``."""
     if device.type != "cpu":
         return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()  # not every system can
-    return min(num_workers or cores, len(steps), max(1, sum(steps) // STEPS_PER_PROCESS))
+    return min(num_workers or cpu_count(), len(steps), max(1, sum(steps) // STEPS_PER_PROCESS))
 
 
 def _results(run: Callable[[int], tuple], numbers: list[int], processes: int) -> Iterator[tuple]:

@@ -12,7 +12,7 @@ from itertools import combinations
 import numpy as np
 from scipy.signal import periodogram
 
-from configs.constants import CHANNELS, IMU_RATE_HZ, WINDOW_SAMPLES
+from configs.constants import CHANNELS, IMU_RATE_HZ
 
 SIGNALS = (*CHANNELS, "acc_norm", "gyro_norm")
 _PAIRS = tuple(combinations(range(len(CHANNELS)), 2))
@@ -47,14 +47,11 @@ def handcrafted_features(imu: np.ndarray) -> np.ndarray:
         (n, len(FEATURES)) float32.
 
     Raises:
-        ValueError: if the shape is another or a value is not finite.
+        ValueError: if a value is not finite.
     """
-    if imu.ndim != 3 or imu.shape[1:] != (len(CHANNELS), WINDOW_SAMPLES):
-        raise ValueError(f"imu has shape {imu.shape}, want (n, {len(CHANNELS)}, {WINDOW_SAMPLES})")
     if not np.isfinite(imu).all():
         raise ValueError(f"imu: {int((~np.isfinite(imu)).any(axis=(1, 2)).sum())} of {len(imu)} windows are not finite")
-    empty = np.empty((0, len(FEATURES)), dtype=np.float32)
-    return np.concatenate([empty, *(_features(imu[n : n + _CHUNK]) for n in range(0, len(imu), _CHUNK))])
+    return np.concatenate([_features(imu[n : n + _CHUNK]) for n in range(0, len(imu), _CHUNK)])
 
 
 def _features(imu: np.ndarray) -> np.ndarray:

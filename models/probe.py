@@ -88,14 +88,18 @@ def train_linear_heads(
     order = sorted(range(len(sets)), key=lambda h: -len(sets[h]))  # the longest first: those still learning are [:A]
     plans = [shuffled_batches(sets[h], epochs, batch_size, seeds[h]) for h in order]
     steps = [len(plan) for plan in plans]
-    plan = torch.full((len(plans), max(steps), batch_size), -1)
-    for h, own in enumerate(plans):
-        plan[h, : len(own)] = own
+    plan = nn.utils.rnn.pad_sequence(plans, batch_first=True, padding_value=-1)
     share = (plan >= 0).to(embeddings.dtype)  # weight of each row in its batch's mean
     share = (share / share.sum(dim=2, keepdim=True).clamp(min=1)).to(device)
     plan = plan.clamp(min=0).to(device)
 
-    scale, shift = _moments(embeddings, [sets[h] for h in order], standardize)
+    scale = embeddings.new_ones(len(order), embeddings.shape[1] + 1)  # of each head's input, and of the column of ones
+    shift = torch.zeros_like(scale)
+    if standardize:
+        for head, h in enumerate(order):
+            own = embeddings[sets[h].to(device)]
+            shift[head, :-1] = own.mean(dim=0)
+            scale[head, :-1] = own.std(dim=0, correction=0).clamp(min=1e-6)  # a dimension may be constant
     # a column of ones makes the bias one more weight
     rows = torch.cat([embeddings, embeddings.new_ones(len(embeddings), 1)], dim=1)
     one_hot = torch.eye(num_classes, device=device, dtype=rows.dtype)[labels]
@@ -104,15 +108,11 @@ def train_linear_heads(
     heads = [nn.Parameter(own) for own in weight]  # views: a step of the optimizer moves ``weight``
     for head, own in zip(heads, gradient, strict=True):
         head.grad = own
-    groups: dict[int, list[nn.Parameter]] = {}  # heads of as many steps share their rate at each
-    for head, total in zip(heads, steps, strict=True):
-        groups.setdefault(total, []).append(head)
-    optimizer = torch.optim.AdamW(
-        [{"params": own, "steps": total} for total, own in groups.items()],
-        lr=lr,
-        weight_decay=weight_decay,
-        fused=True,
-    )
+    groups = [  # heads of as many steps share their rate at each
+        {"params": [head for head, own in zip(heads, steps, strict=True) if own == total], "steps": total}
+        for total in dict.fromkeys(steps)
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=lr, weight_decay=weight_decay, fused=True)
 
     learning = len(heads)
     held = [(select[h] if select else sets[h][:0]).to(device) for h in order]
@@ -142,26 +142,9 @@ def train_linear_heads(
     weight = torch.stack(best)
     weight /= scale[:, None]  # w (x - shift) / scale + b = (w / scale) x + (b - (w / scale) shift)
     weight[:, :, -1] -= (weight @ shift[:, :, None])[:, :, 0]
-    back = torch.empty_like(weight)
-    back[torch.tensor(order, device=device)] = weight
-    epoch_of = dict(zip(order, taken, strict=True))
-    return LinearHeads(
-        weight=back[:, :, :-1].contiguous(),
-        bias=back[:, :, -1].contiguous(),
-        epochs=[epoch_of[h] for h in range(len(sets))],
-    )
-
-
-def _moments(embeddings: Tensor, sets: Sequence[Tensor], standardize: bool) -> tuple[Tensor, Tensor]:
-    """(H, D + 1) scale and shift of each head's input; 1 and 0 for the column of ones, and without ``standardize``."""
-    scale = embeddings.new_ones(len(sets), embeddings.shape[1] + 1)
-    shift = torch.zeros_like(scale)
-    if standardize:
-        for h, own in enumerate(sets):
-            rows = embeddings[own.to(embeddings.device)]
-            shift[h, :-1] = rows.mean(dim=0)
-            scale[h, :-1] = rows.std(dim=0, correction=0).clamp(min=1e-6)  # a dimension may be constant
-    return scale, shift
+    place = sorted(range(len(order)), key=order.__getitem__)  # of each set among the heads
+    weight = weight[place]
+    return LinearHeads(weight[:, :, :-1].contiguous(), weight[:, :, -1].contiguous(), [taken[h] for h in place])
 
 
 def initial_weight(num_classes: int, dim: int, seed: int) -> Tensor:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from utils.atomic_io import sha256_of
 from utils.encoder_file import read_encoder
@@ -65,6 +66,18 @@ def write_results(
         print(tables(results))
     print(f"results: {folder / 'results.json'}")
     return results
+
+
+def prediction_table(windows: Any, predicted: np.ndarray) -> pd.DataFrame:
+    """predictions.csv: of each window its name, subject, session, true class and, from (W,) numbers, predicted class.
+
+    Args:
+        windows: with ``ids()``, ``classes``, ``label``, ``subject`` and ``session``.
+    """
+    names, columns = np.array(windows.classes), {"subject": windows.subject, "session": windows.session}
+    return pd.DataFrame(
+        {"window": windows.ids(), **columns, "truth": names[windows.label], "predicted": names[predicted]}
+    )
 
 
 def interval_over_groups(

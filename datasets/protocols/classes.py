@@ -3,8 +3,6 @@
 import difflib
 from collections.abc import Sequence
 
-from datasets.protocols.splits import SplitError
-
 # mmea5: the classes on which the paper's MMEA columns were almost certainly computed (its zero-shot baseline sits at
 # five-class chance).
 CLASS_SETS = {
@@ -25,18 +23,18 @@ def resolve_classes(names: Sequence[str] | None, available: Sequence[str]) -> tu
     """Class names in the order asked for; a class set stands for its classes, None for all there are.
 
     Raises:
-        SplitError: if a class is not in the dataset (naming near ones), is named twice, or only one is left.
+        ValueError: if a class is not in the dataset (naming near ones), is named twice, or only one is left.
     """
     wanted = available if names is None else names
     chosen = tuple(c for name in wanted for c in ([name] if name in available else CLASS_SETS.get(name, [name])))
     for name in chosen:
         if name not in available:
             hint = near(name, [*available, *CLASS_SETS])
-            raise SplitError(f"classes: the dataset has no {name!r}{hint}; it has {', '.join(available)}")
+            raise ValueError(f"classes: the dataset has no {name!r}{hint}; it has {', '.join(available)}")
     if len(set(chosen)) != len(chosen):
-        raise SplitError(f"classes: {', '.join(chosen)} names a class twice")
+        raise ValueError(f"classes: {', '.join(chosen)} names a class twice")
     if len(chosen) < 2:
-        raise SplitError(f"classes: {', '.join(chosen) or 'none'} leaves nothing to tell apart, name at least two")
+        raise ValueError(f"classes: {', '.join(chosen) or 'none'} leaves nothing to tell apart, name at least two")
     return chosen
 
 

@@ -10,13 +10,11 @@ import numpy as np
 
 from configs.evaluation import FewShotConfig
 from datasets.protocols.classes import resolve_classes
-from datasets.protocols.divisions import REMEDY
-from datasets.protocols.group_splits import draw_apart, draw_leaving_one_group_out
+from datasets.protocols.group_splits import draw_apart, draw_leaving_one_group_out, remedy
 from datasets.protocols.leakage import copies_on_both_sides, refuse_leaks, siblings_share, true_recordings
 from datasets.protocols.splits import (
     Draw,
     DrawSettings,
-    SplitError,
     centre_windows,
     draw_windows,
     groups_of,
@@ -78,7 +76,7 @@ def build_task(config: FewShotConfig, select: int = 0) -> FewShotTask:
         select: windows per class to choose among states of the training.
 
     Raises:
-        SplitError: if the windows do not allow the split, or a copy of a window is on both sides of a split by groups.
+        ValueError: if the windows do not allow the split, or a copy of a window is on both sides of a split by groups.
     """
     store, split = open_store(config.data_root, config.dataset), config.split
     held_out = None if split == "leave_one_group_out" else config.val_samples
@@ -90,7 +88,7 @@ def build_task(config: FewShotConfig, select: int = 0) -> FewShotTask:
     dropped = small_classes(windows.label, apart, classes, settings)
     if dropped and config.small_classes != "drop":
         listed = "; ".join(f"{name}: {why}" for name, why in dropped.items())
-        raise SplitError(f"split {split}: too few windows of a class ({listed}). {REMEDY}")
+        raise ValueError(f"split {split}: too few windows of a class ({listed}). {remedy(split)}")
     if dropped:
         classes = resolve_classes([name for name in classes if name not in dropped], store.classes)
         windows, recordings = _labelled(store, classes, config)
@@ -139,7 +137,7 @@ def _kept_apart(split: str, windows: Windows, recordings: np.ndarray) -> tuple[n
         return recordings, "recording"
     groups, kind = groups_of(windows.subject, windows.session)
     if groups is None:
-        raise SplitError(
+        raise ValueError(
             f"split {split}: some windows have neither subject nor session, so nobody can tell which belong together; "
             "use --split recording, or prepare the dataset with subjects"
         )

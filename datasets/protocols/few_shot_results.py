@@ -11,9 +11,8 @@ import pandas as pd
 from configs.evaluation import FewShotConfig
 from datasets.protocols.classes import paper_column
 from datasets.protocols.few_shot import FewShotTask
-from datasets.protocols.predictions import prediction_table, write_predictions
 from utils.metrics import classification_chance, majority_baseline, metrics_over_draws
-from utils.results import interval_over_groups, write_results
+from utils.results import interval_over_groups, prediction_table, write_results
 from utils.run import write_json
 from utils.tables import few_shot_tables, shortened_classes, siblings_between
 
@@ -22,17 +21,16 @@ Predictions = dict[int, list[np.ndarray]]  # by number of shots, for each draw (
 
 def describe(task: FewShotTask) -> str:
     """What is measured, and what a reader must know of it, in lines."""
-    windows, leaks = task.windows, task.siblings > 0
+    windows = task.windows
     lines = [
         f"{windows.store.root.name}: {len(windows)} windows of {len(windows.classes)} classes; {len(task.used)} are "
         f"drawn, in {task.settings.draws} draws x {len(task.shots)} numbers of shots, split by {task.kept_apart}"
-        + (f", {100 * task.siblings:.1f} % of the held-out windows with a sibling among the shots" if leaks else "")
     ]
     if column := paper_column([*windows.classes, *task.dropped]):
         lines.append(column)
     lines += [f"class left out: {name} ({why})" for name, why in task.dropped.items()]
     lines += shortened_classes(task.shortened())
-    if leaks:
+    if task.siblings:
         found = siblings_between(task.siblings, task.settings.shots)
         lines.append(f"WARNING: {found}; --split recording keeps recordings apart")
     if task.copies:
@@ -66,7 +64,7 @@ def write_few_shot(
     for shots, table in zip(predictions, tables, strict=True):
         table.insert(0, "shots", shots)
         table.insert(1, "draw", np.concatenate([np.full(len(draw.test), draw.number) for draw in task.draws]))
-    write_predictions(folder / "predictions.csv", pd.concat(tables))
+    pd.concat(tables).to_csv(folder / "predictions.csv", index=False, lineterminator="\r\n")
     digest = hashlib.sha256((folder / "draws.json").read_bytes()).hexdigest()
     results = about | _results(task, predictions) | {"draws": {"file": "draws.json", "sha256": digest}}
     return write_results(folder, config, results, started, few_shot_tables)

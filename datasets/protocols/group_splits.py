@@ -8,8 +8,17 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
-from datasets.protocols.divisions import divide
 from datasets.protocols.splits import Draw, DrawSettings, stream, windows_in_groups
+
+HELD_OUT_GROUPS = 0.25  # fraction of the groups that a division by groups aims to hold out
+# Shots per class that a division leaves room for, however few are asked for: the first of these that most divisions
+# can. Runs with 10 and with 100 shots (the paper's most) then hold out the same groups. People are few, so that each
+# step of room costs some who could be held out; recordings are many.
+ROOM = {"group": (100, 50, 20, 10), "recording": tuple(range(100, 0, -1))}
+_MOST = 0.6  # of divisions: were it fewer, always the same groups would be held out
+_SAMPLE = 100  # divisions that are looked at to tell
+_TRIES = 2000  # random divisions of the groups that are looked at before a split is refused
+_NAMED = 12  # groups whose windows are counted in a message
 
 
 def draw_apart(
@@ -18,7 +27,7 @@ def draw_apart(
     """Draw so that no group has windows on both sides.
 
     Each draw divides the groups at random, as near to a quarter held out as every class allows, and then draws
-    windows on each side. The division leaves room for as many shots as most divisions can (``divisions.ROOM``), so
+    windows on each side. The division leaves room for as many shots as most divisions can (``ROOM``), so
     that it depends on how many are asked for only beyond; windows to select by come from the side that is learnt from.
 
     Classes that share no recording are divided each by itself: where every recording has one class, a quarter of each
@@ -33,7 +42,7 @@ def draw_apart(
             those.
 
     Raises:
-        SplitError: if no division was found.
+        ValueError: if no division was found.
     """
     names, counts = windows_in_groups(labels, groups, len(classes))
     parts = [(np.arange(len(classes)), (len(classes),))]  # classes, and the key of the random numbers that divide them
@@ -45,15 +54,12 @@ def draw_apart(
     for members, key in parts:
         there = np.flatnonzero(counts[:, members].any(axis=1))
         own = counts[np.ix_(there, members)]
-        held_out[:, there] = divide(split, own, [classes[k] for k in members], settings, key)
-    result = []
+        held_out[:, there] = _divide(split, own, [classes[k] for k in members], settings, key)
+    of_class, result = [labels == k for k in range(len(classes))], []
     for draw, of_draw in enumerate(held_out):
         on_test = of_draw[np.searchsorted(names, groups)]
         learnt, test = (
-            [
-                stream(settings.seed, draw, k).permutation(np.flatnonzero(side & (labels == k)))
-                for k in range(len(classes))
-            ]
+            [stream(settings.seed, draw, k).permutation(np.flatnonzero(side & own)) for k, own in enumerate(of_class)]
             for side in (~on_test, on_test)
         )
         measured = [own[: settings.held_out] for own in test]
@@ -76,9 +82,90 @@ def draw_leaving_one_group_out(
     of_class, result = [labels == k for k in range(num_classes)], []
     for draw in range(settings.draws):
         for fold, name in enumerate(names.tolist()):
-            own, others = (
-                [np.flatnonzero(side & one) for one in of_class] for side in (groups == name, groups != name)
-            )
+            here = groups == name
+            own, others = ([np.flatnonzero(side & one) for one in of_class] for side in (here, ~here))
             others = [stream(settings.seed, draw, k, fold).permutation(other) for k, other in enumerate(others)]
-            result.append(Draw.of(others, own, (name,), draw, settings, is_fold=True))
+            result.append(Draw.of(others, own, (name,), draw, settings))
     return result
+
+
+def remedy(split: str) -> str:
+    """What to do where windows are too few."""
+    return (
+        "Use fewer --shots or --val_samples, let small classes be learnt from with fewer by --small_classes shorten, "
+        "or leave them out by --classes or --small_classes drop"
+        + ("" if split in ("window", "recording") else ", or use --split recording")
+    )
+
+
+def _divide(
+    split: str, counts: np.ndarray, classes: Sequence[str], settings: DrawSettings, key: tuple[int, ...]
+) -> np.ndarray:
+    """(draws, G) masks of the groups that are held out, as near to a quarter as every class allows.
+
+    With ``shorten`` a class that has too few windows asks for no room, and none does where no division leaves it.
+
+    Args:
+        counts: (G, K) windows.
+        key: tells these random numbers from others of the seed.
+    """
+    learnt, held_out = settings.shots + settings.select, settings.held_out
+    left = _most_left(counts, held_out, settings.seed)
+    possible = next((n for n in ROOM[split] if n <= left), 0)
+    usual = np.full(len(classes), max(possible, settings.select + 1))
+    is_short = counts.sum(axis=0) < learnt + held_out
+    rooms = [np.maximum(np.where(is_short, 0, learnt), usual)] + [usual] * settings.shorten
+    masks = np.zeros((settings.draws, len(counts)), dtype=bool)
+    for draw in range(settings.draws):
+        for room in rooms:
+            mask, missing = _first_division(counts, room, held_out, stream(settings.seed, draw, *key))
+            if mask is not None:
+                break
+        else:
+            worst = missing.argmax()
+            there = sorted(filter(None, counts[:, worst].tolist()), reverse=True)
+            more = f", and {len(there) - _NAMED} more" if len(there) > _NAMED else ""
+            raise ValueError(
+                f"split {split}: none of {_TRIES} random divisions of {len(counts)} {split}s leaves {room.max()} "
+                f"windows of every class on one side and {held_out} on the other; the nearest lacks {missing.sum()} "
+                f"windows, most of them of {classes[worst]} (windows in each {split} that has any: "
+                f"{', '.join(map(str, there[:_NAMED]))}{more}). {remedy(split)}"
+            )
+        masks[draw] = mask
+    return masks
+
+
+def _most_left(counts: np.ndarray, held_out: int, seed: int) -> int:
+    """Windows of every class that most random orders of the groups can leave, when just enough are held out."""
+    rng, total, left = np.random.default_rng(seed), counts.sum(axis=0), []
+    for _ in range(_SAMPLE):
+        there = np.cumsum(counts[rng.permutation(len(counts))], axis=0)[:-1]
+        enough = np.flatnonzero((there >= held_out).all(axis=1))
+        left.append((total - there[enough[0]]).min() if len(enough) else 0)
+    return int(np.quantile(left, 1 - _MOST, method="lower"))
+
+
+def _first_division(
+    counts: np.ndarray, room: np.ndarray, held_out: int, rng: np.random.Generator
+) -> tuple[np.ndarray | None, np.ndarray]:
+    """(G,) mask of held-out groups, None if none leaves both sides enough, and (K,) what the nearest division lacks.
+
+    Args:
+        room: (K,) windows that the side that is learnt from must have.
+    """
+    num_groups = len(counts)
+    wanted = max(1, round(HELD_OUT_GROUPS * num_groups))
+    nearest = None
+    for _ in range(_TRIES):
+        order = rng.permutation(num_groups)
+        there = np.cumsum(counts[order], axis=0)[:-1]  # (G - 1, K) held out, if the first 1, 2, ... groups are
+        here = counts.sum(axis=0) - there
+        missing = np.maximum(held_out - there, 0) + np.maximum(room - here, 0)  # (G - 1, K)
+        possible = np.flatnonzero(missing.sum(axis=1) == 0) + 1
+        if len(possible):
+            size = possible[np.abs(possible - wanted).argmin()]
+            return np.isin(np.arange(num_groups), order[:size]), missing[size - 1]
+        least = missing[missing.sum(axis=1).argmin()]
+        if nearest is None or least.sum() < nearest.sum():
+            nearest = least
+    return None, nearest

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from datasets.protocols.splits import Draw, SplitError
+from datasets.protocols.splits import Draw
 from datasets.store import open_store
 from datasets.windows import Windows
 
@@ -26,14 +26,14 @@ def refuse_leaks(draws: Sequence[Draw], groups: np.ndarray, copies: Sequence[tup
         copies: what ``copies_on_both_sides`` found.
 
     Raises:
-        SplitError: names the draw and the groups, or some of the windows.
+        ValueError: names the draw and the groups, or some of the windows.
     """
     for draw in draws:
         if both := sorted(set(groups[draw.learnt_from].tolist()) & set(groups[draw.test].tolist())):
-            raise SplitError(f"draw {draw.number}: {', '.join(both[:_NAMED])} would be on both sides")
+            raise ValueError(f"draw {draw.number}: {', '.join(both[:_NAMED])} would be on both sides")
     if copies:
         named = ", ".join(f"{a} = {b}" for a, b in copies[:_NAMED])
-        raise SplitError(
+        raise ValueError(
             f"{len(copies)} held-out windows hold the same samples as windows to learn from ({named}): the recording "
             "is in the dataset under two names; remove one of them from the raw folder and prepare the dataset again"
         )

@@ -11,10 +11,6 @@ import numpy as np
 import pandas as pd
 
 
-class SplitError(ValueError):
-    """A split that these windows do not allow; the message names counts and remedy."""
-
-
 @dataclass(frozen=True)
 class DrawSettings:
     """How often windows are drawn, and how many of every class.
@@ -59,7 +55,7 @@ class Draw:
     held_out_groups: tuple[str, ...]
     number: int
     select: tuple[np.ndarray, ...]
-    is_fold: bool = False
+    is_fold: bool
 
     def train(self, shots: int) -> np.ndarray:
         """Positions of the n-shot set, class by class: K * shots, unless a class is shortened."""
@@ -73,7 +69,6 @@ class Draw:
         groups: tuple[str, ...],
         number: int,
         settings: DrawSettings,
-        is_fold: bool = False,
     ) -> "Draw":
         """From each class's windows on the side that is learnt from, in random order, and those held out.
 
@@ -82,17 +77,12 @@ class Draw:
         ends = [len(own) - settings.select for own in learnt]
         shots = tuple(own[: min(settings.shots, end)] for own, end in zip(learnt, ends, strict=True))
         select = tuple(own[end:] for own, end in zip(learnt, ends, strict=True))
-        return cls(shots, tuple(held_out), groups, number, select, is_fold)
+        return cls(shots, tuple(held_out), groups, number, select, is_fold=settings.held_out is None)
 
     @property
     def learnt_from(self) -> np.ndarray:
         """Positions of all windows that decide on the trained state: shots, and those to select by."""
         return np.concatenate([*self.shots, *self.select])
-
-    @property
-    def chosen_by(self) -> np.ndarray:
-        """Positions of the windows to select by, class by class."""
-        return np.concatenate(self.select)
 
     @property
     def test(self) -> np.ndarray:

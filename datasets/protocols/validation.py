@@ -30,13 +30,12 @@ def hold_out(windows: Windows, fraction: float, most: int, seed: int) -> tuple[n
     Raises:
         ValueError: if the signal of a held-out window holds what is no number: there would be no report.
     """
-    everything = np.arange(len(windows))
     label = windows.store.recordings["label"].to_numpy(str)[windows.recording]
     _, first, unit, sizes = np.unique(
         _units(windows, label), return_index=True, return_inverse=True, return_counts=True
     )
     if fraction == 0 or len(sizes) < 2:
-        return everything, everything[:0]
+        return np.arange(len(windows)), np.arange(0)
     stratum = np.unique(label, return_inverse=True)[1]
     room = np.floor(min(fraction, most / len(windows)) * np.bincount(stratum) + 1e-9).astype(int)
     stratum_of_unit = stratum[first]
@@ -49,14 +48,14 @@ def hold_out(windows: Windows, fraction: float, most: int, seed: int) -> tuple[n
     if not chosen.any():
         chosen[order[sizes[order].argmin()]] = True
     held_out = chosen[unit]
-    kept = np.sort(rng.permutation(everything[held_out])[:most])
+    kept = np.sort(rng.permutation(np.flatnonzero(held_out))[:most])
     spoilt = kept[~np.isfinite(windows.imu(kept, "none")).all((1, 2))]
     if len(spoilt):
         raise ValueError(
             f"IMU signal not finite in {', '.join(windows.ids(spoilt))}, held out for the report: "
             "scripts.prepare --verify says which files are damaged"
         )
-    return everything[~held_out], kept
+    return np.flatnonzero(~held_out), kept
 
 
 def _units(windows: Windows, label: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 
 from configs.load import read_yaml
 from datasets.protocols.classes import near
+from datasets.protocols.splits import stream
 
 
 def draw_prototypes(
@@ -37,7 +38,7 @@ def draw_prototypes(
     """
     chosen, problems = [], []
     for k, name in enumerate(classes):
-        rng = np.random.default_rng([seed, k])
+        rng = stream(seed, k)
         own = rng.permutation(np.flatnonzero(labels == k))
         there = np.unique(recordings[own])
         limit = len(there) // 2 if leave_queries else len(there)
@@ -67,12 +68,8 @@ def bootstrap(labels: np.ndarray, num_classes: int, fraction: float, repetitions
     """
     result = []
     for repetition in range(repetitions):
-        parts = []
-        for k in range(num_classes):
-            own = np.flatnonzero(labels == k)
-            size = max(1, round(fraction * len(own))) if len(own) else 0
-            parts.append(np.random.default_rng([seed, repetition, k]).permutation(own)[:size])
-        result.append(np.sort(np.concatenate(parts)))
+        order = [stream(seed, repetition, k).permutation(np.flatnonzero(labels == k)) for k in range(num_classes)]
+        result.append(np.sort(np.concatenate([own[: max(1, round(fraction * len(own)))] for own in order])))
     return result
 
 

@@ -140,21 +140,12 @@ def test_windows_do_not_see_each_other(monkeypatch):
     monkeypatch.setattr("models.handcrafted._CHUNK", 3)
     assert np.array_equal(handcrafted_features(imu), together)
     assert np.array_equal(handcrafted_features(imu[4:5])[0], together[4])
-    assert handcrafted_features(imu[:0]).shape == (0, len(FEATURES))
 
 
 def test_names_are_unique():
     assert len(set(FEATURES)) == len(FEATURES)
 
 
-@pytest.mark.parametrize(
-    "imu, message",
-    [
-        (np.zeros((2, 250, 6), dtype=np.float32), r"shape \(2, 250, 6\), want \(n, 6, 250\)"),
-        (np.zeros((6, 250), dtype=np.float32), r"want \(n, 6, 250\)"),
-        (np.full((3, 6, 250), np.nan, dtype=np.float32), "3 of 3 windows are not finite"),
-    ],
-)
-def test_bad_input_is_named(imu, message):
-    with pytest.raises(ValueError, match=message):
-        handcrafted_features(imu)
+def test_windows_that_are_not_finite_are_counted():
+    with pytest.raises(ValueError, match="3 of 3 windows are not finite"):
+        handcrafted_features(np.full((3, 6, 250), np.nan, dtype=np.float32))

@@ -10,7 +10,6 @@ from datasets.preparation.finalize import finalize
 from datasets.preparation.journal import PreparedRecording, read_journal, write_source
 from datasets.protocols.few_shot import build_task
 from datasets.protocols.leakage import copies_on_both_sides, refuse_leaks, seen_in_pretraining, true_recordings
-from datasets.protocols.splits import SplitError
 from datasets.store import open_store
 from datasets.windows import list_windows
 from tests.datasets.protocols.test_splits import by_window
@@ -49,9 +48,9 @@ def config(root, **changes):
 
 def test_a_renamed_copy_is_refused_by_group_and_named_by_window(tmp_path):
     with_a_copy(tmp_path / "toy", "somebody else")
-    with pytest.raises(SplitError, match="hold the same samples .*rec000@.* = copy@|copy@.* = rec000@"):
+    with pytest.raises(ValueError, match="hold the same samples .*rec000@.* = copy@|copy@.* = rec000@"):
         build_task(config(tmp_path / "toy", split="group"))
-    with pytest.raises(SplitError, match="prepare the dataset again"):
+    with pytest.raises(ValueError, match="prepare the dataset again"):
         build_task(config(tmp_path / "toy", split="leave_one_group_out"))
     found = build_task(config(tmp_path / "toy", split="window")).copies
     assert found and all({a.split("@")[0], b.split("@")[0]} == {"rec000", "copy"} for a, b in found)
@@ -95,7 +94,7 @@ def _two_halves(root, seeds):
 def test_a_person_on_both_sides_is_refused_whoever_drew(tmp_path):
     windows = list_windows(write_dataset(tmp_path / "toy", CLASSES * 6, seconds=20, video=False), labelled=True)
     draws = by_window(windows.label, windows.classes, shots=8, held_out=8, draws=1, seed=0)
-    with pytest.raises(SplitError, match="draw 0: s0, s1, s2 would be on both sides"):
+    with pytest.raises(ValueError, match="draw 0: s0, s1, s2 would be on both sides"):
         refuse_leaks(draws, windows.subject, [])
     assert copies_on_both_sides(draws, windows) == []
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from datasets.protocols.leakage import siblings_share
-from datasets.protocols.splits import SplitError
 from tests.datasets.protocols.test_splits import by_group, by_recording, by_window, first, in_turn, same
 
 MMEA5 = (11, 19, 28, 1, 3)  # standing, walking, sit_stand, downstairs, fall: 0-based labels of the published lists
@@ -99,7 +98,7 @@ def test_recordings_too_few_are_refused_with_counts():
     labels, recordings = clips((20, 20))
     recordings[labels == 1] = "one"
     recordings[np.flatnonzero(labels == 1)[:4]] = "two"
-    with pytest.raises(SplitError, match=r"lacks 1 windows, most of them of class 1 \(.*recording.*: 56, 4\)"):
+    with pytest.raises(ValueError, match=r"lacks 1 windows, most of them of class 1 \(.*recording.*: 56, 4\)"):
         by_recording(labels, recordings, names(2), 5, 5, draws=1, seed=0)
 
 
@@ -123,7 +122,7 @@ def test_short_classes_keep_what_is_held_out(by):
 
 def test_a_class_that_no_division_leaves_enough_of_is_short():
     labels, recordings = clips((16, 40), size=7)  # two clips of 7 are held out: 98 of 112 are left
-    with pytest.raises(SplitError, match="split recording: none of .* leaves 100 .* lacks 2 .*shorten"):
+    with pytest.raises(ValueError, match="split recording: none of .* leaves 100 .* lacks 2 .*shorten"):
         by_recording(labels, recordings, names(2), 100, 10, draws=2, seed=0)
     for draw in by_recording(labels, recordings, names(2), 100, 10, draws=2, seed=0, shorten=True):
         assert [len(own) for own in draw.shots] == [98, 100] and [len(own) for own in draw.held_out] == [10, 10]
