@@ -138,10 +138,8 @@ def main(argv: list[str] | None = None) -> Path:
         "recall": recall_per_class(confusion),
         "confusion": confusion.tolist(),
     }
-    write_json(
-        folder / "prototypes.json",
-        {c: prototypes.ids(np.flatnonzero(owner[prototypes.label] == k)) for k, c in enumerate(classes)},
-    )
+    of_class = {c: prototypes.ids(np.flatnonzero(owner[prototypes.label] == k)) for k, c in enumerate(classes)}
+    write_json(folder / "prototypes.json", of_class)
     prediction_table(queries, predicted).to_csv(folder / "predictions.csv", index=False, lineterminator="\r\n")
     plot_confusion(confusion, classes, folder / "confusion.png", zero_shot_title(results))
     write_results(folder, config, results, started, zero_shot_tables)
