@@ -4,22 +4,18 @@ Log files of batch queues would hold hundreds of states of a bar. Imports nothin
 without PyTorch.
 """
 
+import math
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterable
+from typing import Any
 
 from tqdm import tqdm
 
 LINE_EVERY_S = 30.0
 _LINE = "{desc}: {n_fmt}/{total_fmt} ({percentage:.0f} %), {elapsed} so far, {remaining} left, {rate_fmt}{postfix}"
 
-Item = TypeVar("Item")
 
-
-def progress(
-    items: Iterable[Item] | None = None, *, total: int, desc: str, unit: str, initial: int = 0
-) -> "tqdm | Lines[Item]":
+def progress(items: Iterable | None = None, *, total: int, desc: str, unit: str, initial: int = 0) -> tqdm:
     """Wrap a loop, or count by ``update`` inside a ``with``.
 
     Args:
@@ -41,70 +37,32 @@ def hide_other_bars() -> None:
         logging.disable_progress_bar()
 
 
-class Lines(Generic[Item]):
-    """What of ``tqdm`` is used here, in lines on standard error: the first, the last, and one every 30 s at most.
+class Lines(tqdm):
+    """``tqdm`` in lines on standard error: the first, the last, and one every 30 s at most."""
 
-    Args:
-        clock: seconds, for tests.
-    """
+    monitor_interval = 0
+    _shown = -1
 
-    def __init__(
-        self,
-        items: Iterable[Item] | None,
-        total: int,
-        desc: str,
-        unit: str,
-        initial: int = 0,
-        clock: Callable[[], float] = time.monotonic,
-    ):
-        self._items, self._total, self._desc, self._unit = items, total, desc, unit
-        self._done = self._initial = initial
-        self._note, self._shown, self._clock = "", -1, clock
-        self._begun = clock()
-        self._print()
+    def __init__(self, *args: Any, **kwargs: Any):
+        times = {"mininterval": LINE_EVERY_S, "maxinterval": math.inf, "miniters": 1, "smoothing": 0}
+        super().__init__(*args, **times, bar_format=_LINE, **kwargs)
 
-    def __iter__(self) -> Iterator[Item]:
-        assert self._items is not None
-        with self:
-            for item in self._items:
-                yield item
-                self.update()
+    def display(self, *_: Any, **__: Any) -> None:
+        """Print a line, unless it stands there."""
+        if self.n != self._shown:
+            self._shown = self.n
+            print(self, file=sys.stderr, flush=True)
 
-    def __enter__(self) -> "Lines[Item]":
-        return self
+    def clear(self, *_: Any, **__: Any) -> None:
+        """Lines stay where they are."""
 
-    def __exit__(self, *_: Any) -> None:
-        self.close()
-
-    def update(self, count: int = 1) -> None:
-        """So many more are done."""
-        self._done += count
-        if self._clock() - self._last >= LINE_EVERY_S:
-            self._print()
-
-    def set_postfix_str(self, note: str) -> None:
+    def set_postfix_str(self, s: str = "", refresh: bool = False) -> None:
         """What the next line says beside the numbers."""
-        self._note = note
-
-    def write(self, text: str) -> None:
-        """Print a line of the caller's own, where ``tqdm.write`` would."""
-        tqdm.write(text)
+        super().set_postfix_str(s, refresh=False)
 
     def close(self) -> None:
-        """Print the last line, unless it stands there."""
-        if self._done != self._shown:
-            self._print()
-
-    def _print(self) -> None:
-        self._last, self._shown = self._clock(), self._done
-        line = tqdm.format_meter(
-            self._done,
-            self._total,
-            self._last - self._begun,
-            prefix=self._desc,
-            unit=self._unit,
-            initial=self._initial,
-            postfix=self._note,
-            bar_format=_LINE,
-        )
-        print(line, file=sys.stderr, flush=True)
+        """Print the last line."""
+        if not self.disable:
+            self.display()
+            self.disable = True
+            self._decr_instances(self)

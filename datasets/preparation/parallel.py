@@ -20,7 +20,7 @@ from datasets.preparation.journal import count_starts
 from datasets.preparation.lock import HeldLock, end_with_caller
 from datasets.preparation.source import Outcome, prepare_source, reject_crashed
 from datasets.recording import Source
-from utils.progress_bar import Lines, progress
+from utils.progress_bar import progress
 
 _MAX_DEATHS = 3  # of workers in a row, none of which had begun with a recording
 _IDLE_S = 60  # after which a worker ends
@@ -90,7 +90,7 @@ def source_bytes(source: Source) -> int:
     return sum(path.stat().st_size for path in source.files if path.is_file())
 
 
-def progress_bar(task: Task, total: int) -> tqdm | Lines:
+def progress_bar(task: Task, total: int) -> tqdm:
     """How many recordings are done."""
     return progress(total=total, desc=f"prepare {task.out.name}", unit="recording")
 

@@ -42,16 +42,16 @@ def counts(text: str) -> list[int]:
         (1.0, 60, [0, 30, 60]),
     ],
 )
-def test_at_most_a_line_every_30_s(capsys, item_s, items, shown):
-    clock = Clock()
-    for _ in Lines(range(items), items, "work", "file", clock=clock):
+def test_at_most_a_line_every_30_s(capsys, monkeypatch, item_s, items, shown):
+    monkeypatch.setattr("tqdm.std.time", clock := Clock())
+    for _ in Lines(range(items), total=items, desc="work", unit="file"):
         clock.now += item_s
     assert counts(capsys.readouterr().err) == shown
 
 
-def test_a_line_says_count_share_rate_and_time_left(capsys):
-    clock = Clock()
-    with Lines(None, 100, "work", "file", initial=20, clock=clock) as bar:
+def test_a_line_says_count_share_rate_and_time_left(capsys, monkeypatch):
+    monkeypatch.setattr("tqdm.std.time", clock := Clock())
+    with Lines(total=100, desc="work", unit="file", initial=20) as bar:
         clock.now += 40
         bar.set_postfix_str("third run")
         bar.update(40)  # 40 in 40 s; 40 are left
@@ -63,7 +63,7 @@ def test_a_line_says_count_share_rate_and_time_left(capsys):
 
 def test_a_loop_that_is_left_says_how_far_it_came(capsys):
     with pytest.raises(RuntimeError):
-        for item in Lines(range(9), 9, "work", "file"):
+        for item in Lines(range(9), total=9, desc="work", unit="file"):
             if item == 4:
                 raise RuntimeError
     assert counts(capsys.readouterr().err) == [0, 4]
