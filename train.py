@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
     config = parse(TrainConfig, argv)
     distributed.refuse_ranks_that_do_not_know_each_other()
     ranks = distributed.setup(config.device)
-    with ExitStack() as cleanup, fail_together(config.memory_remedy):
+    with ExitStack() as cleanup, fail_together():
         name = distributed.on_first_rank(lambda: config.run_name or default_name(config.model, config.dataset))
         cleanup.enter_context(run_log(config.runs_root / name / "log.txt" if ranks.first else None))
         status = train(config, config.runs_root / name, ranks, cleanup)

@@ -182,17 +182,6 @@ class TrainConfig(Config):
             raise ValueError("resume auto needs run_name, to know which run to continue")
         return self
 
-    @property
-    def memory_remedy(self) -> str:
-        """What to do where memory runs out."""
-        if self.video_encoder is None:
-            return "Use a smaller --batch_size, or more ranks"
-        more = "" if self.freeze_video else "add --checkpoint_activations, "
-        return (
-            f"Take the clips in pieces with --micro_batch_size N, which gives the same gradients, {more}or use a "
-            "smaller --batch_size"
-        )
-
     def batch_size_per_rank(self, ranks: int) -> int:
         """Windows of each step that one rank computes.
 

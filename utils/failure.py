@@ -1,31 +1,36 @@
 """Ranks that fail together: what goes wrong on one ends all within seconds, with the message of that rank.
 
 A rank that waits in a collective for one that has failed waits for the time limit (NCCL), or raises an error about a
-closed connection (gloo). Some launchers leave it there, torchrun kills it after 30 s. So every rank also holds a
-connection to rank 0, by which it says how it ended; a connection that closes without a word is a rank that was killed.
-Rank 0 passes the first failure on, and a thread ends the ranks that cannot leave their collective.
+closed connection (gloo). So a rank that fails writes why into the store of ``torch.distributed``. A thread of each
+rank looks there, counts up a number that says that its rank lives, and ends a rank that cannot leave its collective.
 """
 
-import json
+import itertools
 import os
-import socket
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 import torch
+import torch.distributed as dist
+from torch.distributed.distributed_c10d import _get_default_store
 from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
-from utils.distributed import RankError, on_first_rank, rank, world_size
+from utils.distributed import RankError, rank, world_size
 
-CONNECT_S = 60.0  # for all ranks to come
-LISTEN_S = 1.0  # before a rank tells of a failure: it may come from one that another rank is about to tell of
-GRACE_S = 5.0  # for a rank to leave by itself once another has failed
+POLL_S = 0.25
+LISTEN_S = 2.0  # before a rank tells of a failure: it may come from one that another rank is about to tell of
+GRACE_S = 5.0  # for a rank to leave by itself once one has failed
+SILENT_S = 60.0  # after which a rank that does not count up was killed
 
+REMEDY = "Use a smaller --batch_size, or give video in pieces with --micro_batch_size N, which learns the same"
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+_KILLED = "rank {} ended without a word: something killed it, as Linux does where memory runs out"
+_uses = itertools.count()  # of the store, as many on every rank
 
 
 class OutOfMemory(RuntimeError):
@@ -56,181 +61,92 @@ def run(main: Callable[[], int], program: str, expected: tuple[type[Exception], 
 
 
 @contextmanager
-def fail_together(memory_remedy: str) -> Iterator[None]:
+def fail_together() -> Iterator[None]:
     """End this rank as soon as another one fails inside, and all others where this one does; all enter and leave it.
 
     A rank that is done waits here for the others. Out of memory becomes ``OutOfMemory``, in a single process too.
 
-    Args:
-        memory_remedy: what to do where memory runs out, a sentence without its full stop.
-
     Raises:
         RankError: if another rank was the first to fail; the message is that rank's.
-        OSError: if the ranks cannot reach each other.
     """
-    ending = _Ending() if world_size() > 1 else None
+    watch = _Watch() if world_size() > 1 else None
     try:
-        yield
+        with _remedy_for_memory():
+            yield
+            if watch is not None:
+                dist.barrier()
+                watch.over.set()
     except BaseException as error:
-        problem = _with_remedy(error, memory_remedy)
-        if ending is not None:
-            if not isinstance(problem, RankError):
-                _record(problem, error)  # at once: torchrun names the earliest, in whole seconds
-            own = str(problem) if isinstance(problem, RankError) else _words(problem)
-            first = ending.tell(own)
-            problem = problem if first == own else RankError(first)
-        if problem is error:
+        if watch is None:
             raise
-        raise problem from error
-    if ending is not None and (first := ending.tell("")):
-        raise RankError(first)
+        own = str(error)
+        if not isinstance(error, RankError):
+            own = f"{type(error).__name__} on rank {rank()}: {error}"
+            get_error_handler().record_exception(error)  # at once: torchrun names the earliest, in whole seconds
+        if (first := watch.tell(own)) != own:
+            raise RankError(first) from error
+        raise
 
 
-class _Ending:
-    """How this rank has ended, and all of them: in words what failed first, or, once all are done, in none."""
+class _Watch:
+    """What failed first on any rank, and which ranks give no sign of life. Rank 0 looks at all, the others at it."""
 
     def __init__(self):
-        self._lock, self._decided, self._first = threading.Lock(), threading.Event(), ""
-        self._running = set(range(world_size()))  # rank 0 alone keeps it up to date
-        self._connections = _connect()
-        for other, connection in self._connections.items():
-            threading.Thread(target=self._listen, args=(other, connection), daemon=True).start()
+        self.over, self._failed, self._first = threading.Event(), threading.Event(), ""
+        self._store = dist.PrefixStore(f"fail_together {next(_uses)}", _get_default_store())
+        self._silent_polls = dict.fromkeys(range(1, world_size()) if rank() == 0 else [0], 0)
+        threading.Thread(target=self._look, daemon=True).start()
 
     def tell(self, words: str) -> str:
-        """Say how this rank has ended; returns how all have, for which a rank that is done waits."""
-        if words:
-            self._decided.wait(LISTEN_S)
-        if rank() == 0:
-            self._heard(0, words)
-        else:
-            _send(self._connections[0], words)
-        self._decided.wait(GRACE_S if words else None)
+        """Say what this rank has failed of, and let the others hear it; returns what failed first."""
+        with suppress(dist.DistError):  # the store is gone, and with it who could hear
+            if not self._failed.wait(LISTEN_S + (rank() > 0)):  # rank 0 first: it knows who was killed
+                killed = [other for other, polls in self._silent_polls.items() if polls * POLL_S > 0.7 * LISTEN_S]
+                words = "; ".join([words, *map(_KILLED.format, killed)])
+                self._store.compare_set("failure", "", words)
+            self._failed.wait(LISTEN_S)
+            deadline = time.monotonic() + LISTEN_S
+            while self._store.add("heard", 0) < world_size() and time.monotonic() < deadline:
+                time.sleep(POLL_S)
         return self._first or words
 
-    def _listen(self, other: int, connection: socket.socket) -> None:
-        """Wait, in a thread, for the one thing that another rank says."""
+    def _look(self) -> None:
+        counts: dict[int, int] = {}
         try:
-            words = _receive(connection)
-        except (OSError, EOFError):
-            words = f"rank {other} ended without a word: something killed it, as Linux does where memory runs out"
-        if rank() == 0:
-            self._heard(other, words)
-        else:
-            self._decide(words)
-
-    def _heard(self, other: int, words: str) -> None:
-        """Rank 0: a rank has ended. The first failure, or the last rank that is done, decides for all."""
-        with self._lock:
-            self._running.discard(other)
-            if not self._decided.is_set() and (words or not self._running):
-                for connection in self._connections.values():
-                    _send(connection, words)
-                self._decide(words)
-
-    def _decide(self, words: str) -> None:
-        self._first = words
-        self._decided.set()
-        if words:
-            timer = threading.Timer(GRACE_S, self._leave)
-            timer.daemon = True
-            timer.start()
+            while not self._store.check(["failure"]):
+                if self.over.wait(POLL_S):
+                    return
+                self._store.add(f"alive {rank()}", 1)
+                for other in self._silent_polls:
+                    count = self._store.add(f"alive {other}", 0)
+                    self._silent_polls[other] = self._silent_polls[other] + 1 if counts.get(other) == count else 0
+                    counts[other] = count
+                    if self._silent_polls[other] * POLL_S > SILENT_S:
+                        self._store.compare_set("failure", "", _KILLED.format(other))
+            self._first = self._store.get("failure").decode()
+            self._store.add("heard", 1)
+        except dist.DistError:  # the store goes with rank 0, or with torchrun
+            if self.over.wait(LISTEN_S):
+                return
+            self._first = _KILLED.format(0)
+        self._failed.set()
+        time.sleep(GRACE_S)
+        self._leave()
 
     def _leave(self) -> None:
         """End this process from a thread: its main thread is held up, by a collective as a rule."""
-        try:
-            raise RankError(self._first)
-        except RankError as error:
-            get_error_handler().record_exception(error)
+        get_error_handler().record_exception(RankError(self._first))
         os.write(sys.__stderr__.fileno(), f"rank {rank()} ended: {self._first}\n".encode())
         os._exit(1)
 
 
-def _connect() -> dict[int, socket.socket]:
-    """Connections by the rank at the other end: rank 0 has one to each other rank, they have one to it."""
-    server = None
-    if rank() == 0:
-        both = socket.has_dualstack_ipv6()
-        server = socket.create_server(("", 0), family=socket.AF_INET6 if both else socket.AF_INET, dualstack_ipv6=both)
-    port = on_first_rank(lambda: server.getsockname()[1])
-    if server is None:
-        address = (os.environ["MASTER_ADDR"], port)
-        try:
-            connection = socket.create_connection(address, timeout=CONNECT_S)
-        except OSError as error:
-            raise OSError(
-                f"rank {rank()} cannot reach rank 0 at {address}: {error}; let the machines connect"
-            ) from error
-        connection.settimeout(None)
-        _keep_alive(connection)
-        _send(connection, str(rank()))
-        return {0: connection}
-    connections: dict[int, socket.socket] = {}
-    with server:
-        server.settimeout(CONNECT_S)
-        while missing := set(range(1, world_size())) - connections.keys():
-            try:
-                connection = server.accept()[0]
-            except TimeoutError as error:
-                raise OSError(f"rank {min(missing)} did not connect to rank 0 within {CONNECT_S:g} s") from error
-            number = _rank_of(connection)
-            if number in missing:
-                _keep_alive(connection)
-                connections[number] = connection
-            else:  # somebody else found the port
-                connection.close()
-    return connections
-
-
-def _rank_of(connection: socket.socket) -> int | None:
-    """The rank that a new connection says it comes from; None if it says nothing, or something else."""
-    connection.settimeout(GRACE_S)
+@contextmanager
+def _remedy_for_memory() -> Iterator[None]:
     try:
-        number = int(_receive(connection))
-    except (OSError, EOFError, ValueError, TypeError):
-        return None
-    connection.settimeout(None)
-    return number
-
-
-def _keep_alive(connection: socket.socket) -> None:
-    """A word a minute, so that no firewall forgets a connection which is silent for days."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if hasattr(socket, "TCP_KEEPIDLE"):  # not on every system
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
-
-
-def _send(connection: socket.socket, words: str) -> None:
-    with suppress(OSError):  # a rank that is gone need not be told
-        connection.sendall(json.dumps(words).encode() + b"\n")
-
-
-def _receive(connection: socket.socket) -> str:
-    line = b""
-    while not line.endswith(b"\n"):
-        if not (byte := connection.recv(1)):
-            raise EOFError
-        line += byte
-    return json.loads(line)
-
-
-def _record(problem: BaseException, cause: BaseException) -> None:
-    """Write the error file that torchrun's summary shows, with the traceback of the error as it will be raised."""
-    try:
-        if problem is not cause:
-            raise problem from cause
-        raise problem
-    except BaseException as raised:
-        get_error_handler().record_exception(raised)
-
-
-def _words(error: BaseException) -> str:
-    return f"{type(error).__name__} on rank {rank()}: {error}"
-
-
-def _with_remedy(error: BaseException, remedy: str) -> BaseException:
-    """The error itself, or in its place one that says what to do where memory ran out."""
-    raised_for = isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
-    if not (raised_for or isinstance(error, (torch.OutOfMemoryError, MemoryError))):
-        return error
-    reason = str(error).strip().split("\n")[0] or "no memory is left"
-    return OutOfMemory(f"{reason}. {remedy}")
+        yield
+    except (RuntimeError, MemoryError) as error:
+        known = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+        if not known and not any(words in str(error) for words in _OUT_OF_MEMORY):
+            raise
+        reason = str(error).strip().split("\n")[0] or "no memory is left"
+        raise OutOfMemory(f"{reason}. {REMEDY}") from error
