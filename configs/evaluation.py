@@ -196,12 +196,12 @@ class ExportConfig(Config):
     summary = "Write the IMU encoder of a pretraining checkpoint by itself, without any video weights."
 
     checkpoint: Path = setting(help="checkpoint of train.py")
-    out: Path = setting(help="file to write: .pt, or .safetensors for other programs")
+    out: Path = setting(help="file to write, a .safetensors")
 
     @model_validator(mode="after")
     def _check(self) -> "ExportConfig":
-        if self.out.suffix not in (".pt", ".safetensors"):
-            raise ValueError(f"out {self.out} must end in .pt or .safetensors")
+        if self.out.suffix != ".safetensors":
+            raise ValueError(f"out {self.out} must end in .safetensors")
         if self.out.resolve() == self.checkpoint.resolve():
             raise ValueError(f"out {self.out} is the checkpoint itself: name another file")
         return self

@@ -21,6 +21,7 @@ from tests.gpu.report import GpuReport
 from tests.mmea import write_mmea
 from tests.prepared import write_dataset
 from tests.training import SIZES
+from utils.encoder_file import read_encoder
 
 DICTIONARY = Path(__file__).resolve().parents[1] / "docs" / "data_dictionary.md"
 TYPES = {"text": str, "integer": int, "number": (int, float), "boolean": bool, "settings": dict, "value": object}
@@ -154,7 +155,7 @@ def root(tmp_path_factory):
     zeroshot.main([*base, "zeroshot", *last, "--prototypes_per_class", "2"])
     picture = f"--data_root {root}/data --device cpu --datasets tiny --out {root}/runs/embed"
     embed.main([*last, *picture.split()])
-    export.main([*last, "--out", f"{root}/encoder.pt"])
+    export.main([*last, "--out", f"{root}/encoder.safetensors"])
     report = GpuReport(root, "cpu", 60)
     report.begin("test_one")
     report.add("test_one", 0.1, {"windows per second": 1.0}, "")
@@ -191,10 +192,9 @@ def compared(root: Path) -> Comparison:
             found.json(run / "draws.json", "drawsjson")
         if (run / "predictions.csv").exists():
             found.csv(run / "predictions.csv", "predictionscsv", command)
-    files = {"pretrain": "runs/train/checkpoints/last.pt", "classifier": "classifier.pt", "encoder": "encoder.pt"}
-    for kind, name in files.items():
-        payload = torch.load(root / name, weights_only=True)
-        found.object(dict(payload), "checkpoints", kind)
+    for kind, name in {"pretrain": "runs/train/checkpoints/last.pt", "classifier": "classifier.pt"}.items():
+        found.object(dict(torch.load(root / name, weights_only=True)), "checkpoints", kind)
+    found.object(read_encoder(root / "encoder.safetensors")[1], "encodersafetensors")
     found.csv(root / "runs" / "embed" / "embedding.csv", "embeddingcsv")
     found.json(root / "gpu_check.json", "gpu_checkjson")
     return found

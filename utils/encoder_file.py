@@ -1,7 +1,6 @@
-"""The IMU encoder alone on file: weights and the settings that rebuild it, without any video weights.
+"""The IMU encoder alone, as safetensors (https://github.com/huggingface/safetensors), which other programs read.
 
-``.pt`` is a checkpoint like the others; ``.safetensors`` is what other programs read (https://github.com/huggingface/safetensors):
-tensors, and under ``imu_encoder`` of its metadata the rest as JSON.
+Tensors, and under ``imu_encoder`` of the metadata, as JSON, the settings that rebuild it and what it was trained on.
 """
 
 import json
@@ -15,29 +14,16 @@ from torch import Tensor
 from utils import checkpoint
 from utils.atomic_io import replacing
 
-KIND = "imu_encoder"
+KIND = "imu_encoder"  # key of the metadata
 PREFIX = "imu_encoder."  # of its weights in a pretraining checkpoint
 FACTS = ("config", "dataset", "epoch", "step")  # what is kept beside the weights
 
 
 def save_encoder(path: Path, state: dict[str, Tensor], facts: dict[str, Any]) -> None:
-    """Write weights and facts; the file is there whole or not at all.
-
-    Args:
-        path: ends in .pt or .safetensors.
-        facts: plain values, ``FACTS`` among them.
-
-    Raises:
-        ValueError: if the name ends in neither.
-    """
-    if path.suffix == ".pt":
-        checkpoint.save(path, {"kind": KIND, "imu_encoder": state} | facts)
-    elif path.suffix == ".safetensors":
-        tensors = {name: value.contiguous() for name, value in state.items()}
-        with replacing(path) as temporary:
-            save_file(tensors, temporary, metadata={"format": "pt", KIND: json.dumps(facts)})
-    else:
-        raise ValueError(f"{path}: must end in .pt or .safetensors, which says how it is written")
+    """Write weights and facts, plain values with ``FACTS`` among them; the file is there whole or not at all."""
+    tensors = {name: value.contiguous() for name, value in state.items()}
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata={"format": "pt", KIND: json.dumps(facts)})
 
 
 def read_encoder(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -46,21 +32,10 @@ def read_encoder(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         CheckpointError: if the file is missing, damaged, or holds no IMU encoder of this project.
     """
-    if path.suffix == ".safetensors":
-        return _read_safetensors(path)
-    payload = checkpoint.load(path)
-    if payload["kind"] == KIND:
-        state = payload["imu_encoder"]
-    elif payload["kind"] == "pretrain":
+    if path.suffix != ".safetensors":
+        payload = checkpoint.load(path, kind="pretrain")
         state = {k.removeprefix(PREFIX): v for k, v in payload["model"].items() if k.startswith(PREFIX)}
-    else:
-        raise checkpoint.CheckpointError(
-            f"{path}: holds a {payload['kind']!r} checkpoint, 'pretrain' or an encoder of scripts.export is needed"
-        )
-    return state, {name: payload[name] for name in FACTS if name in payload}
-
-
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        return state, {name: payload[name] for name in FACTS if name in payload}
     if not path.is_file():
         raise checkpoint.CheckpointError(f"{path}: no such encoder")
     try:
