@@ -23,17 +23,22 @@ def temporary(path: Path) -> Path:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """The temporary name under which to write a file; the file gets its own name where the block ends without error."""
+def replacing(path: Path, unfinished: Path | None = None) -> Iterator[Path]:
+    """The temporary name under which to write a file; the file gets its own name where the block ends without error.
+
+    Args:
+        unfinished: the temporary name where one process alone writes the file; what a killed one left is replaced.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = unfinished or temporary(path)
     try:
-        yield temporary(path)
-        with open(temporary(path), "rb") as file:
+        yield unfinished
+        with open(unfinished, "rb") as file:
             os.fsync(file.fileno())
     except BaseException:
-        temporary(path).unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
         raise
-    temporary(path).replace(path)
+    unfinished.replace(path)
 
 
 def write_temporary(contents: dict[Path, bytes]) -> None:

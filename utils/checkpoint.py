@@ -7,19 +7,21 @@ the process dies at, the file that is there has its digest beside it.
 What a checkpoint holds is decided in ``train.py``.
 """
 
-import hashlib
 import logging
 import os
 import pickle
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from utils.atomic_io import replacing, sha256_of
+
 FORMAT = 1
-_BLOCK_BYTES = 1 << 20
 _log = logging.getLogger(__name__)
 
 
@@ -36,16 +38,11 @@ def save(path: Path, payload: dict[str, Any]) -> None:
     Raises:
         OSError: if the disk is full or the folder cannot be written; an older file of that name stays as it was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with open(temporary, "wb") as file:
+        with _replacing(path) as unfinished, open(unfinished, "wb") as file:  # torch would not name a full disk
             torch.save({"format": FORMAT} | payload, file)
             file.flush()
-            os.fsync(file.fileno())
-        _put_in_place(temporary, path, _digest(temporary))
     except BaseException as error:
-        temporary.unlink(missing_ok=True)
         # torch.save turns an error of the disk into one of its own that does not tell
         if isinstance(cause := error.__context__ if isinstance(error, RuntimeError) else error, OSError):
             raise OSError(
@@ -56,13 +53,12 @@ def save(path: Path, payload: dict[str, Any]) -> None:
 
 def copy(source: Path, target: Path) -> None:
     """Give a saved checkpoint a second name; the bytes are shared where the file system can."""
-    temporary = target.with_name(f".{target.name}.tmp")
-    temporary.unlink(missing_ok=True)
-    try:
-        os.link(source, temporary)
-    except OSError:  # no hard links here
-        shutil.copyfile(source, temporary)
-    _put_in_place(temporary, target, _known_digests(source)[0])
+    with _replacing(target) as unfinished:
+        unfinished.unlink(missing_ok=True)
+        try:
+            os.link(source, unfinished)
+        except OSError:  # no hard links here
+            shutil.copyfile(source, unfinished)
 
 
 def load(path: Path, kind: str | None = None) -> dict[str, Any]:
@@ -77,8 +73,13 @@ def load(path: Path, kind: str | None = None) -> dict[str, Any]:
     if not path.is_file():
         there = sorted(p.name for p in path.parent.glob("*.pt")) if path.parent.is_dir() else []
         raise CheckpointError(f"{path}: no such checkpoint; the folder has {', '.join(there) or 'none'}")
-    if problem := damage(path):
-        raise CheckpointError(f"{path}: {problem}")
+    if not (known := _known_digests(path)):
+        _log.warning("%s: has no checksum beside it, so damage would go unnoticed", path)
+    elif sha256_of(path) not in known:
+        raise CheckpointError(
+            f"{path}: does not match its checksum, so it is truncated or damaged: use an older checkpoint, or copy it "
+            "again"
+        )
     try:
         payload = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, KeyError, ValueError) as error:
@@ -91,17 +92,6 @@ def load(path: Path, kind: str | None = None) -> dict[str, Any]:
     if kind is not None and payload["kind"] != kind:
         raise CheckpointError(f"{path}: holds a {payload['kind']!r} checkpoint, a {kind!r} one is needed")
     return payload
-
-
-def damage(path: Path) -> str | None:
-    """What the checksum says against a file, or None. A file without checksum is let through with a warning."""
-    known = _known_digests(path)
-    if not known:
-        _log.warning("%s: has no checksum beside it, so damage would go unnoticed", path)
-        return None
-    if _digest(path) in known:
-        return None
-    return "does not match its checksum, so it is truncated or damaged: use an older checkpoint, or copy it again"
 
 
 def newest_valid(folder: Path) -> Path | None:
@@ -139,39 +129,34 @@ def load_weights(module: nn.Module, state: dict[str, torch.Tensor], path: Path) 
     module.load_state_dict(state)
 
 
-def _put_in_place(temporary: Path, path: Path, digest: str) -> None:
-    """Rename into place. The checksum file names both the old and the new content until the rename is on the disk."""
-    _write_digests(path, [digest, *_known_digests(path)])
-    temporary.replace(path)
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """As ``replacing``. The checksum file names both the old and the new content until the rename is on the disk."""
+    with replacing(path, path.with_name(f".{path.name}.tmp")) as unfinished:
+        yield unfinished
+        digest = sha256_of(unfinished)
+        _write_digests(path, [digest, *_known_digests(path)])
     _flush_folder(path.parent)
     _write_digests(path, [digest])
 
 
+def _digest_file(path: Path) -> Path:
+    return path.with_name(path.name + ".sha256")
+
+
 def _write_digests(path: Path, digests: list[str]) -> None:
     """Lines that ``sha256sum --check`` understands."""
-    target = path.with_name(path.name + ".sha256")
-    temporary = target.with_name(f".{target.name}.tmp")
-    with open(temporary, "w", encoding="ascii") as file:
-        file.writelines(f"{digest}  {path.name}\n" for digest in digests)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(target)
+    target = _digest_file(path)
+    with replacing(target, target.with_name(f".{target.name}.tmp")) as unfinished:
+        unfinished.write_text("".join(f"{digest}  {path.name}\n" for digest in digests), encoding="ascii")
     _flush_folder(path.parent)
 
 
 def _known_digests(path: Path) -> list[str]:
-    target = path.with_name(path.name + ".sha256")
+    target = _digest_file(path)
     if not target.is_file():
         return []
     return [line.split()[0] for line in target.read_text(encoding="utf-8", errors="replace").splitlines() if line]
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _flush_folder(folder: Path) -> None:
