@@ -3,18 +3,14 @@
 A machine without network says so within seconds. Nothing is fetched that is already on this machine.
 """
 
-import ssl
-import threading
-import urllib.error
-import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-import huggingface_hub
 import torch
 import transformers
-from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
-from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
+from huggingface_hub import constants, get_session, hf_hub_download, try_to_load_from_cache
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
 from safetensors import SafetensorError
 from transformers import PreTrainedConfig, PreTrainedModel
 
@@ -23,6 +19,7 @@ from utils.progress_bar import hide_other_bars
 Model = TypeVar("Model", bound=PreTrainedModel)
 
 _WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+_ENDPOINT = constants.ENDPOINT
 _RESPONSE_WITHIN_S = 5.0
 _WAYS_OUT = (
     "Ways out: give --video_weights the path of a local folder with config.json and model.safetensors, "
@@ -30,7 +27,7 @@ _WAYS_OUT = (
 )
 
 
-class WeightsError(RuntimeError):
+class WeightsError(ValueError):
     """Published weights that cannot be had or did not load whole; the message says the ways out."""
 
 
@@ -54,72 +51,27 @@ def weights_folder(name: str) -> Path:
     if name.count("/") > 1 or name.startswith((".", "/", "~")):
         raise WeightsError(f"video_weights: there is no folder {name}. {_WAYS_OUT}")
     for file in _WEIGHT_FILES:
-        config, weights = _cached(name, "config.json"), _cached(name, file)
-        if config and weights:
-            return config.parent
+        config, weights = (try_to_load_from_cache(name, wanted) for wanted in ("config.json", file))
+        if isinstance(config, str) and isinstance(weights, str):
+            return Path(config).parent
     if constants.HF_HUB_OFFLINE:
         raise WeightsError(f"video_weights: {name} is not on this machine and HF_HUB_OFFLINE is set. {_WAYS_OUT}")
-    if problem := _unreachable(f"{_endpoint()}/{name}/resolve/main/config.json"):
+    try:  # any response will do; downloads repeat a request that fails for half a minute
+        get_session().head(f"{_ENDPOINT}/{name}/resolve/main/config.json", timeout=_RESPONSE_WITHIN_S)
+    except Exception as error:  # the client's own kinds, which have changed between its versions
         raise WeightsError(
-            f"video_weights: {name} is not on this machine and {_endpoint()} cannot be reached ({problem}). "
-            + _WAYS_OUT
-        )
-    return _download(name)
-
-
-def _endpoint() -> str:
-    return constants.ENDPOINT
-
-
-def _cache() -> Path:
-    return Path(constants.HF_HUB_CACHE)
-
-
-def _cached(name: str, file: str) -> Path | None:
-    path = try_to_load_from_cache(name, file, cache_dir=_cache())
-    return Path(path) if isinstance(path, str) else None
-
-
-def _unreachable(url: str) -> str | None:
-    """Why a server does not respond, or None if it does. Any response counts, also an error page.
-
-    The hub's own client repeats a failed request for some 25 seconds per file, and looking up a name cannot be given a
-    timeout at all; hence one request of our own, in a thread that is not waited for longer than a few seconds.
-    """
-    outcome: list[str | None] = [f"no answer within {_RESPONSE_WITHIN_S:g} s"]
-
-    def request() -> None:
-        try:
-            urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_RESPONSE_WITHIN_S).close()
-            outcome[0] = None
-        except urllib.error.HTTPError:
-            outcome[0] = None
-        except urllib.error.URLError as error:  # a certificate that Python does not know may be one the client knows
-            outcome[0] = None if isinstance(error.reason, ssl.SSLError) else str(error.reason)
-        except (OSError, ValueError) as error:
-            outcome[0] = str(error)
-
-    thread = threading.Thread(target=request, daemon=True)
-    thread.start()
-    thread.join(_RESPONSE_WITHIN_S + 1)
-    return outcome[0]
-
-
-def _download(name: str) -> Path:
-    place = {"cache_dir": _cache(), "endpoint": _endpoint()}
+            f"video_weights: {name} is not on this machine and {_ENDPOINT} cannot be reached ({error}). " + _WAYS_OUT
+        ) from error
     hide_other_bars()
     try:
-        config = hf_hub_download(name, "config.json", **place)
+        config = hf_hub_download(name, "config.json", endpoint=_ENDPOINT)
         for file in _WEIGHT_FILES:
-            try:
-                hf_hub_download(name, file, **place)
+            with suppress(EntryNotFoundError):
+                hf_hub_download(name, file, endpoint=_ENDPOINT)
                 return Path(config).parent
-            except EntryNotFoundError:
-                continue
-    except (OSError, HfHubHTTPError, huggingface_hub.errors.HFValidationError) as error:
-        raise WeightsError(
-            f"video_weights: {name} cannot be fetched ({str(error).splitlines()[0]}). {_WAYS_OUT}"
-        ) from error
+    except (OSError, HfHubHTTPError, HFValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise WeightsError(f"video_weights: {name} cannot be fetched ({reason}). {_WAYS_OUT}") from error
     raise WeightsError(f"video_weights: {name} has neither {' nor '.join(_WEIGHT_FILES)}. {_WAYS_OUT}")
 
 

@@ -32,7 +32,7 @@ ABSENT = "nobody-here/no-such-weights"
 
 def endpoint(monkeypatch, url: str) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)  # as the environment of a test run may say
-    monkeypatch.setattr("models.pretrained._endpoint", lambda: url)
+    monkeypatch.setattr("models.pretrained._ENDPOINT", url)
 
 
 def randomize(model):
@@ -216,7 +216,7 @@ class _Hub(http.server.BaseHTTPRequestHandler):
 def hub(monkeypatch, tmp_path):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(_Hub, "files", {})
-    monkeypatch.setattr("models.pretrained._cache", lambda: tmp_path / "cache")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Hub)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     endpoint(monkeypatch, f"http://127.0.0.1:{server.server_port}")
