@@ -124,11 +124,6 @@ class TrainConfig(Config):
         "auto",
         help="arithmetic of forward and backward; auto: bf16 where the GPU has it, else fp16, fp32 on a CPU",
     )
-    checkpoint_activations: bool = setting(
-        False, help="compute the video encoder's layers anew in backward instead of keeping them: less memory, slower"
-    )
-    attention: Literal["sdpa", "eager"] = setting("sdpa", help="PyTorch's fused attention, or written out")
-    fused_adamw: bool = setting(True, help="AdamW as one kernel over all parameters")
     compile: bool = setting(False, help="encoders through torch.compile: minutes at the start, then faster on a GPU")
     device: str = setting("auto", help="auto, cpu or cuda; of several ranks each takes its own GPU")
     seed: int = setting(0, ge=0, help="draws of weights, order, frames and dropout")
@@ -172,10 +167,8 @@ class TrainConfig(Config):
             raise ValueError("imu_encoder conv_gru has no patches to mask: imu_only needs patchtst")
         if self.imu_encoder == "conv_gru" and self.imu_pooling != "cls":
             raise ValueError(f"imu_pooling {self.imu_pooling} is for patchtst: conv_gru has no tokens, leave it out")
-        if self.model == "imu_only" and (self.micro_batch_size is not None or self.checkpoint_activations):
-            raise ValueError("micro_batch_size and checkpoint_activations are for the video encoder, imu_only has none")
-        if self.freeze_video and self.checkpoint_activations:
-            raise ValueError("checkpoint_activations: a frozen video encoder keeps no activations, leave it out")
+        if self.model == "imu_only" and self.micro_batch_size is not None:
+            raise ValueError("micro_batch_size is for the video encoder, imu_only has none")
         if self.freeze_video and self.video_weights == "none":
             raise ValueError("freeze_video keeps loaded weights, and video_weights none loads none: drop one of them")
         if self.resume == "auto" and self.run_name is None:

@@ -36,7 +36,6 @@ def build_imu_encoder(config: TrainConfig) -> nn.Module:
         scaling=config.imu_scaling,
         norm=config.imu_norm,
         pooling=config.imu_pooling,
-        attention=config.attention,
     )
 
 
@@ -88,9 +87,6 @@ def build_model(config: TrainConfig, video_config: dict[str, Any] | None = None)
         video_encoder = build_video_encoder(config)
     else:
         video_encoder = VIDEO_ENCODERS[config.video_encoder].from_config(video_config)
-    video_encoder.model.set_attn_implementation(config.attention)
-    if config.checkpoint_activations:
-        video_encoder.model.gradient_checkpointing_enable({"use_reentrant": False})
     if config.heads == "none":
         for side, encoder in (("imu", imu_encoder), ("video", video_encoder)):
             if encoder.dim != config.embed_dim:

@@ -23,6 +23,7 @@ from models.compiling import compile_encoders
 from models.losses import contrastive_loss
 from tests.training import SIZES, command, losses
 from utils import distributed
+from utils.optim import NonFiniteError
 
 PAIRS = 6  # in all; 3 on each rank
 NO_DROPOUT = ("--imu_dropout", "0", "--head_dropout", "0")
@@ -70,7 +71,7 @@ def both_ranks(case, rank: int, pieces: int | None = None, compiled: bool = Fals
     model = small_model(*case)
     model.micro_batch = pieces
     if compiled:
-        compile_encoders(model, torch.device("cpu"), backend="aot_eager")
+        compile_encoders(model, backend="aot_eager")
     engine = DistributedDataParallel(model)
     imu, video = (rows[rank * PAIRS // 2 : (rank + 1) * PAIRS // 2] for rows in pairs())
     loss = contrastive_loss(case[0], *engine(imu, video))
@@ -134,7 +135,7 @@ def not_a_number(data: Path, runs: Path) -> dict:
         with ExitStack() as cleanup:  # train.main would end the process
             train.train(config, runs / "spoilt", distributed.setup("cpu"), cleanup)
         return {"stopped": False}
-    except train.NonFiniteError as error:
+    except NonFiniteError as error:
         state = models[0].state_dict()
         torch.manual_seed(0)
         fresh = build_model(TrainConfig(**read_yaml(runs / "spoilt" / "config.yaml"))).state_dict()

@@ -49,9 +49,8 @@ def setup(device: str) -> Ranks:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; one of several ranks takes the GPU of its local rank.
 
     Raises:
-        ValueError: if CUDA is requested and absent, the device is of another kind, there are more ranks than GPUs, the
-            launcher does not say which rank of its machine this is, or torchrun started the ranks again without being
-            set up for it.
+        ValueError: if the device is of another kind or absent, there are more ranks than GPUs, or the launcher has not
+            told the ranks what they must know.
     """
     if device.split(":")[0] not in ("auto", "cpu", "cuda"):
         raise ValueError(f"device {device!r} must be auto, cpu, cuda or cuda:N")
@@ -59,30 +58,49 @@ def setup(device: str) -> Ranks:
     use_gpu = gpus > 0 if device == "auto" else torch.device(device).type == "cuda"
     if use_gpu and gpus == 0:
         raise ValueError(f"device {device!r}: this torch sees no CUDA device; use --device cpu")
-    if "RANK" not in os.environ:
-        if not use_gpu:
-            return Ranks(0, 1, torch.device("cpu"))
-        number = (torch.device(device).index if device != "auto" else None) or 0
-        if number >= gpus:
-            raise ValueError(f"device {device!r}: there are only {gpus} GPUs, numbered from 0")
-        torch.cuda.set_device(number)
-        return Ranks(0, 1, torch.device("cuda", number))
-    local_rank = _local_rank()
-    if use_gpu and local_rank >= gpus:
+    alone = "RANK" not in os.environ
+    number = _local_rank() if not alone else 0 if device == "auto" else torch.device(device).index or 0
+    if use_gpu and number >= gpus:
         raise ValueError(
-            f"local rank {local_rank} has no GPU, there are {gpus}: start fewer ranks, let "
-            "every rank see all GPUs of its machine (Slurm: --gpu-bind=none), or use --device cpu"
+            f"there is no GPU {number}, this machine has {gpus}, numbered from 0: name another with --device; of "
+            "several ranks start fewer, or let each see all GPUs (Slurm: --gpu-bind=none)"
         )
-    chosen = torch.device("cuda", local_rank) if use_gpu else torch.device("cpu")
+    chosen = torch.device("cuda", number) if use_gpu else torch.device("cpu")
     if use_gpu:
         torch.cuda.set_device(chosen)
+    if alone:
+        return Ranks(0, 1, chosen)
     if not dist.is_initialized():
         _refuse_stale_store()
         if not use_gpu:
-            _keep_to_own_cores(local_rank)
+            _keep_to_own_cores(number)
         patience = timedelta(minutes=30)  # the others wait while rank 0 fetches weights
         dist.init_process_group("nccl" if use_gpu else "gloo", device_id=chosen if use_gpu else None, timeout=patience)
     return Ranks(dist.get_rank(), dist.get_world_size(), chosen)
+
+
+def refuse_tasks_without_ranks() -> None:
+    """A launcher started several tasks without telling them apart: each would train alone, in one run folder."""
+    for name in ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"):
+        if "RANK" not in os.environ and int(os.environ.get(name, "1")) > 1:
+            raise ValueError(
+                f"{name} is {os.environ[name]} and RANK is not set: start torchrun, or set RANK, WORLD_SIZE, "
+                "MASTER_ADDR and MASTER_PORT for each task"
+            )
+
+
+def _refuse_stale_store() -> None:
+    """Restarted ranks may find the addresses of dead ones in torchrun's store, and would wait for them for 30 minutes.
+
+    torchrun keeps one store for all its restarts unless told otherwise, see
+    https://github.com/pytorch/pytorch/issues/135712.
+    """
+    restarts, shared = (os.environ.get(f"TORCHELASTIC_{name}") for name in ("RESTART_COUNT", "USE_AGENT_STORE"))
+    if shared == "True" and restarts not in (None, "0"):
+        raise ValueError(
+            "torchrun started the ranks again with the store of the ranks that are gone: "
+            "set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 where torchrun is started, then --max_restarts works"
+        )
 
 
 def _local_rank() -> int:
@@ -114,34 +132,6 @@ def own_cores(cores: set[int], local_rank: int, local_ranks: int) -> set[int]:
         return cores
     first, end = (place * len(cores) // local_ranks for place in (local_rank, local_rank + 1))
     return set(sorted(cores)[first:end])
-
-
-def _refuse_stale_store() -> None:
-    """Restarted ranks may find the addresses of dead ones in torchrun's store, and would wait for them for 30 minutes.
-
-    torchrun keeps one store for all its restarts unless told otherwise, see
-    https://github.com/pytorch/pytorch/issues/135712.
-    """
-    restarts, shared = (os.environ.get(f"TORCHELASTIC_{name}") for name in ("RESTART_COUNT", "USE_AGENT_STORE"))
-    if shared == "True" and restarts not in (None, "0"):
-        raise ValueError(
-            "torchrun started the ranks again with the store of the ranks that are gone: "
-            "set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 where torchrun is started, then --max_restarts works"
-        )
-
-
-def refuse_ranks_that_do_not_know_each_other() -> None:
-    """A launcher started several tasks without telling them apart: each would train alone, in one run folder.
-
-    Raises:
-        ValueError: names the launcher's variable and what to set.
-    """
-    for name in ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"):
-        if "RANK" not in os.environ and int(os.environ.get(name, "1")) > 1:
-            raise ValueError(
-                f"{name} is {os.environ[name]} and RANK is not set: start torchrun, or set RANK, WORLD_SIZE, "
-                "MASTER_ADDR and MASTER_PORT for each task"
-            )
 
 
 def teardown() -> None:

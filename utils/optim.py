@@ -21,12 +21,7 @@ def warmup_cosine(step: int, total_steps: int, warmup: float) -> float:
         step: 0 for the first step.
         total_steps: steps of the whole run.
         warmup: fraction of the steps that rise.
-
-    Raises:
-        ValueError: if the step lies outside the run.
     """
-    if not 0 <= step < total_steps:
-        raise ValueError(f"step {step} must lie in 0..{total_steps - 1}")
     rising = round(warmup * total_steps)
     if step < rising:
         return (step + 1) / rising
@@ -116,11 +111,8 @@ def describe_non_finite(step: int, ids: list[str], imu: Tensor, outputs: Tensor)
     }
     mine = {what: [ids[row] for row in bad.nonzero().flatten().tolist()] for what, bad in rows.items()}
     everywhere = distributed.gather_objects(mine)
-    for what in rows:
-        if named := [window for rank in everywhere for window in rank[what]]:
-            break
-    else:
-        what, named = "batch", [f"of step {step}"]
+    found = {what: [window for rank in everywhere for window in rank[what]] for what in rows}
+    what, named = next((item for item in found.items() if item[1]), ("batch", [f"of step {step}"]))
     shown = ", ".join(named[:5]) + (" ..." if len(named) > 5 else "")
     return (
         f"loss or gradient is not finite at step {step}: {what} {shown}. "

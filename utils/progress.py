@@ -1,29 +1,22 @@
-"""What a person sees of a run: lines on the screen and in log.txt, beside a progress bar."""
+"""What a person sees of a run: lines on the screen and in log.txt, and the speed that they tell."""
 
 import logging
 import resource
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
 import torch
-from tqdm import tqdm
 
 PHASES = ("wait", "forward", "backward", "optimizer")
-_MAX_OPEN = 400  # events of a GPU that are kept until they are read
+_MAX_OPEN = 400  # moments that are kept until they are read
 
 Item = TypeVar("Item")
 Moment = float | torch.cuda.Event
-
-
-class _Screen(logging.Handler):
-    """Prints lines above a progress bar instead of through it."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(self.format(record))
 
 
 @contextmanager
@@ -35,7 +28,7 @@ def run_log(path: Path | None) -> Iterator[None]:
     """
     root = logging.getLogger()
     level = root.level
-    handlers: list[logging.Handler] = [_Screen()]
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)]
     handlers[0].setLevel(logging.WARNING if path is None else logging.INFO)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,12 +46,6 @@ def run_log(path: Path | None) -> Iterator[None]:
             handler.close()
 
 
-def log_facts(log: logging.Logger, facts: Mapping[str, object]) -> None:
-    """One line for each, its name first; a line without name adds to the one above."""
-    for name, value in facts.items():
-        log.info("%-11s %s", name, value)
-
-
 class Stopwatch:
     """Speed since the last look, and the fraction of that time spent in each phase and in waiting for data.
 
@@ -71,12 +58,11 @@ class Stopwatch:
 
     def __init__(self, device: torch.device):
         self._device, self._on_gpu = device, device.type == "cuda"
+        self._open: list[tuple[str, Moment, Moment]] = []  # not yet added up
         self._begin()
 
     def _begin(self) -> None:
-        self._since, self._windows = time.perf_counter(), 0
-        self._seconds = dict.fromkeys(PHASES, 0.0)
-        self._open: list[tuple[str, Moment, Moment]] = []  # of the current step
+        self._since, self._windows, self._seconds = time.perf_counter(), 0, dict.fromkeys(PHASES, 0.0)
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -98,7 +84,7 @@ class Stopwatch:
     def step_done(self, windows: int) -> None:
         """A step over this many windows (of all ranks) has ended."""
         self._windows += windows
-        if not self._on_gpu or len(self._open) > _MAX_OPEN:
+        if len(self._open) > _MAX_OPEN:
             self._settle()
 
     def look(self) -> dict[str, float]:
@@ -118,8 +104,7 @@ class Stopwatch:
     def _peak_bytes(self) -> int:
         if self._on_gpu:
             return torch.cuda.max_memory_allocated(self._device)
-        unit = 1 if sys.platform == "darwin" else 1024  # Linux counts in kilobytes
-        return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     def _now(self) -> Moment:
         if not self._on_gpu:
@@ -137,13 +122,6 @@ class Stopwatch:
         self._open.clear()
 
 
-def duration(seconds: float) -> str:
-    """Hours, minutes and seconds, as 1:02:03 or 2:03."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
 def describe_step(epoch: int, epochs: int, step: int, steps: int, values: dict[str, float], left_s: float) -> str:
     """A training step as a line; scale and bias of the logits where the method has them."""
     logits = "".join(f"{name} {values[name]:.2f}  " for name in ("scale", "bias") if name in values)
@@ -151,5 +129,5 @@ def describe_step(epoch: int, epochs: int, step: int, steps: int, values: dict[s
         f"epoch {epoch}/{epochs}  step {step}/{steps}  loss {values['loss']:.4f}  lr {values['lr']:.1e}  "
         f"{logits}grad {values['grad_norm']:.2f}  "
         f"{values['windows_per_s']:.0f} windows/s  waiting {values['wait_share']:.0%}  "
-        f"{values['memory_gb']:.1f} GB  left {duration(left_s)}"
+        f"{values['memory_gb']:.1f} GB  left {timedelta(seconds=round(left_s))}"
     )

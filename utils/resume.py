@@ -1,16 +1,22 @@
 """Resuming a run: which checkpoint, whether it is the same experiment, and the state of the random generators."""
 
 import logging
-import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
-from utils.checkpoint import CheckpointError, newest_valid
+from utils.checkpoint import CheckpointError, load, load_weights, newest_valid
+from utils.distributed import Ranks
 
+# What a resumed run may set anew; anything else would make it another experiment.
+FREE_ON_RESUME = frozenset(
+    ("resume", "run_name", "runs_root", "data_root", "num_workers", "device", "max_steps", "micro_batch_size")
+    + ("save_interval", "save_minutes", "eval_interval", "log_interval")
+)
 _log = logging.getLogger(__name__)
 
 
@@ -38,20 +44,13 @@ def choose_checkpoint(resume: str, folder: Path) -> Path | None:
     return newest
 
 
-def check_same_experiment(
-    payload: dict[str, Any],
-    config: dict[str, Any],
-    facts: dict[str, Any],
-    free: Collection[str],
-    path: Path,
-) -> None:
+def check_same_experiment(payload: dict[str, Any], config: dict[str, Any], facts: dict[str, Any], path: Path) -> None:
     """Refuse to resume from a checkpoint of another experiment.
 
     Args:
         payload: the checkpoint, with its ``config`` and ``facts``.
-        config: settings of this run, as plain values.
+        config: settings of this run, as plain values; those of ``FREE_ON_RESUME`` may differ.
         facts: what else must agree, by name, such as the windows that are trained on.
-        free: names of settings that may differ.
         path: of the checkpoint, for the message.
 
     Raises:
@@ -60,8 +59,8 @@ def check_same_experiment(
     differences = [
         f"{name} was {before.get(name)!r}, is {now.get(name)!r}"
         for before, now in ((payload["config"], config), (payload["facts"], facts))
-        for name in sorted(before.keys() | now.keys())
-        if name not in free and before.get(name) != now.get(name)
+        for name in sorted((before.keys() | now.keys()) - FREE_ON_RESUME)
+        if before.get(name) != now.get(name)
     ]
     if differences:
         raise CheckpointError(
@@ -70,23 +69,31 @@ def check_same_experiment(
         )
 
 
-class SaveTimer:
-    """Says when the next checkpoint is due.
+def restore(
+    path: Path,
+    config: dict[str, Any],
+    facts: dict[str, Any],
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    ranks: Ranks,
+) -> dict[str, Any]:
+    """Put model, optimizer, scaler and random generators back to a checkpoint's state; returns the checkpoint.
 
     Args:
-        minutes: between checkpoints; infinite never says so.
+        config, facts: see ``check_same_experiment``.
+
+    Raises:
+        CheckpointError: if the file cannot be used, or is of another experiment.
     """
-
-    def __init__(self, minutes: float):
-        self._seconds = 60 * minutes
-        self.saved()
-
-    def saved(self) -> None:
-        """A checkpoint was written just now."""
-        self._since = time.monotonic()
-
-    def due(self) -> bool:
-        return time.monotonic() - self._since >= self._seconds
+    payload = load(path, kind="pretrain")
+    check_same_experiment(payload, config, facts, path)
+    load_weights(model, payload["model"], path)
+    optimizer.load_state_dict(payload["optimizer"])
+    scaler.load_state_dict(payload["scaler"])
+    seed = config["seed"] + payload["step"]
+    restore_random_state(payload["random_state"], ranks.rank, ranks.world_size, seed, ranks.device)
+    return payload
 
 
 def random_state(device: torch.device) -> dict[str, torch.Tensor]:

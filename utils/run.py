@@ -78,14 +78,10 @@ def open_run(folder: Path, config_yaml: str, device: torch.device, world_size: i
         config_yaml: the resolved config as text, see ``configs.load.dump``.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in (
-        ("config", config_yaml),
-        ("environment", json.dumps(environment(device, world_size), indent=2) + "\n"),
-    ):
-        suffix = {"config": "yaml", "environment": "json"}[name]
-        path = folder / f"{name}.{suffix}"
+    facts = json.dumps(environment(device, world_size), indent=2) + "\n"
+    for path, text in ((folder / "config.yaml", config_yaml), (folder / "environment.json", facts)):
         if path.exists():
-            path = folder / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}.{suffix}"
+            path = path.with_stem(f"{path.stem}-{time.strftime('%Y%m%d-%H%M%S')}")
         path.write_text(text, encoding="utf-8")
     return folder
 
@@ -108,9 +104,7 @@ class MetricsLog:
         rows = []
         if self.path.exists():
             with open(self.path, newline="", encoding="utf-8") as file:
-                rows = [
-                    row for row in csv.reader(file) if len(row) == 3 and row[0].isdigit() and int(row[0]) < first_step
-                ]
+                rows = [r for r in csv.reader(file) if len(r) == 3 and r[0].isdigit() and int(r[0]) < first_step]
         with replacing(self.path) as path, open(path, "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([["step", "name", "value"], *rows])  # a run killed here keeps its history
         self._file = open(self.path, "a", newline="", encoding="utf-8")  # noqa: SIM115 - closed by close()

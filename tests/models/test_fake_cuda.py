@@ -40,8 +40,6 @@ METHODS = [
     {"imu_scaling": "std"},
     {"imu_norm": "layernorm", "imu_pooling": "both"},
     {"micro_batch_size": 3},
-    {"checkpoint_activations": True},
-    {"attention": "eager"},
     {"precision": "fp16"},
     {"precision": "fp32"},
 ]

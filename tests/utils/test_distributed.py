@@ -38,7 +38,11 @@ def test_the_device_of_a_single_process(gpus, asked, count, expected):
 
 @pytest.mark.parametrize(
     "asked, count, words",
-    [("cuda", 0, "sees no CUDA device"), ("cuda:2", 2, "only 2 GPUs"), ("mps", 0, "must be auto, cpu, cuda or cuda:N")],
+    [
+        ("cuda", 0, "sees no CUDA device"),
+        ("cuda:2", 2, "no GPU 2, this machine has 2"),
+        ("mps", 0, "must be auto, cpu, cuda or cuda:N"),
+    ],
 )
 def test_impossible_devices_are_named(gpus, asked, count, words):
     gpus(count)
@@ -50,7 +54,7 @@ def test_more_ranks_than_gpus_are_refused_before_they_meet(gpus, monkeypatch):
     gpus(1)
     for name, value in {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(ValueError, match="local rank 1 has no GPU, there are 1"):
+    with pytest.raises(ValueError, match="no GPU 1, this machine has 1"):
         distributed.setup("auto")
 
 
@@ -63,7 +67,7 @@ def test_each_launcher_says_the_local_rank(gpus, monkeypatch, name):
     with pytest.raises(ValueError, match=rf"RANK is set, and none of LOCAL_RANK,.*{name}"):
         distributed.setup("auto")
     monkeypatch.setenv(name, "1")
-    with pytest.raises(ValueError, match="local rank 1 has no GPU"):
+    with pytest.raises(ValueError, match="no GPU 1"):
         distributed.setup("auto")
 
 
@@ -113,9 +117,9 @@ def test_ranks_started_again_do_not_wait_for_dead_ones(gpus, monkeypatch):
 def test_tasks_without_ranks_are_refused_by_name(monkeypatch, name):
     monkeypatch.delenv("RANK", raising=False)
     monkeypatch.setenv(name, "1")
-    distributed.refuse_ranks_that_do_not_know_each_other()
+    distributed.refuse_tasks_without_ranks()
     monkeypatch.setenv(name, "4")
     with pytest.raises(ValueError, match=f"{name} is 4 .*RANK"):
-        distributed.refuse_ranks_that_do_not_know_each_other()
+        distributed.refuse_tasks_without_ranks()
     monkeypatch.setenv("RANK", "0")
-    distributed.refuse_ranks_that_do_not_know_each_other()
+    distributed.refuse_tasks_without_ranks()

@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from utils.progress import Stopwatch, describe_step, duration, run_log
+from utils.progress import Stopwatch, describe_step, run_log
 
 
 def test_lines_reach_the_screen_and_the_file_while_inside(tmp_path, capsys):
@@ -120,14 +120,9 @@ def test_leaving_early_closes_the_batches():
     assert closed
 
 
-@pytest.mark.parametrize("seconds, text", [(0, "0:00"), (59.6, "1:00"), (754, "12:34"), (3723, "1:02:03")])
-def test_durations(seconds, text):
-    assert duration(seconds) == text
-
-
 def test_a_step_as_a_line():
     values = dict.fromkeys(("loss", "lr", "scale", "bias", "grad_norm", "windows_per_s"), 1.5)
     values |= {"wait_share": 0.07, "memory_gb": 61.52}
     line = describe_step(2, 12, 60, 540, values, 61)
-    for words in ("epoch 2/12", "step 60/540", "loss 1.5000", "waiting 7%", "61.5 GB", "left 1:01"):
+    for words in ("epoch 2/12", "step 60/540", "loss 1.5000", "waiting 7%", "61.5 GB", "left 0:01:01"):
         assert words in line

@@ -1,12 +1,10 @@
 """Whether and from where a run resumes."""
 
-import math
-
 import pytest
 import torch
 
 from utils.checkpoint import CheckpointError, save
-from utils.resume import SaveTimer, check_same_experiment, choose_checkpoint, random_state, restore_random_state
+from utils.resume import check_same_experiment, choose_checkpoint, random_state, restore_random_state
 
 CPU = torch.device("cpu")
 
@@ -29,29 +27,14 @@ def test_a_folder_with_checkpoints(tmp_path):
 
 
 def test_differences_are_listed(tmp_path):
-    before = {"lr": 1.0, "epochs": 5, "seed": 0}
+    before = {"lr": 1.0, "device": "cpu", "seed": 0}
     payload = {"config": before, "facts": {"digest": 2}}
-    check_same_experiment(payload, {"lr": 1.0, "epochs": 9, "seed": 0}, {"digest": 2}, {"epochs"}, tmp_path)
+    check_same_experiment(payload, {"lr": 1.0, "device": "cuda", "seed": 0}, {"digest": 2}, tmp_path)
     with pytest.raises(CheckpointError) as problem:
-        check_same_experiment(payload, {"lr": 2.0, "epochs": 5, "seed": 3, "added": 1}, {"digest": 4}, set(), tmp_path)
+        check_same_experiment(payload, {"lr": 2.0, "device": "cuda", "seed": 3, "added": 1}, {"digest": 4}, tmp_path)
     for words in ("lr was 1.0, is 2.0", "seed was 0, is 3", "digest was 2, is 4", "added was None, is 1"):
         assert words in str(problem.value)
-    assert "epochs" not in str(problem.value)
-
-
-def test_a_save_is_due_so_long_after_the_last(monkeypatch):
-    clock = [0.0]
-    monkeypatch.setattr("time.monotonic", lambda: clock[0])
-
-    def due_at(timer: SaveTimer, second: float) -> bool:
-        clock[0] = second
-        return timer.due()
-
-    timer, never = SaveTimer(0.5), SaveTimer(math.inf)
-    assert [due_at(timer, second) for second in (29, 30, 31)] == [False, True, True]
-    timer.saved()
-    assert [due_at(timer, second) for second in (60, 61)] == [False, True]
-    assert not due_at(never, 1e9)
+    assert "device" not in str(problem.value)
 
 
 def test_randomness_goes_on_where_it_was():
