@@ -112,14 +112,11 @@ def parse(schema: type[AnyConfig], argv: list[str] | None = None) -> AnyConfig:
     flags = {key: value for key, value in vars(known).items() if value not in (None, [])}
     file, show = flags.pop("config", None), flags.pop("print_config", False)
     try:
-        for word in unknown:
-            if word.startswith("--"):
-                flags_known = set(schema.model_fields) - set(schema.positional)
-                near = difflib.get_close_matches(word[2:].split("=")[0], flags_known, n=3, cutoff=0.5)
-                hint = f"; did you mean {', '.join('--' + name for name in near)}?" if near else ""
-                raise ConfigError(f"unknown flag {word}{hint}")
         if unknown:
-            raise ConfigError(f"stray words {' '.join(unknown)}: every setting has a name, see --help")
+            known_flags = [f"--{name}" for name in schema.model_fields if name not in schema.positional]
+            near = difflib.get_close_matches(unknown[0].split("=")[0], known_flags, n=3, cutoff=0.5)
+            kind = "unknown flag" if unknown[0].startswith("--") else "stray words"
+            raise ConfigError(f"{kind} {' '.join(unknown)}" + (f"; did you mean {', '.join(near)}?" if near else ""))
         config = load(schema, file, flags)
     except ConfigError as error:
         parser.exit(2, f"{schema.program}: {error}\n")

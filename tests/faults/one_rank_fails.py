@@ -76,6 +76,7 @@ FAULTS = {
     "memory": {1: lambda: at_step(7, take_too_much_memory)},
     "memory, other busy": {1: lambda: at_step(7, take_too_much_memory), 0: lambda: at_step(7, lambda: time.sleep(600))},
     "killed": {1: lambda: at_step(7, end_by_signal)},
+    "first killed": {0: lambda: at_step(7, end_by_signal)},
     "defect": {0: break_the_report},
     "loader": {1: None},
     "evaluation": {0: None},

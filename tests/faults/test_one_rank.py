@@ -76,6 +76,7 @@ CASES = {  # by fault: the rank that fails first, what the other one says, and t
     "memory": (1, "OutOfMemory on rank 1: .*--micro_batch_size", 1),
     "memory, other busy": (1, "OutOfMemory on rank 1: .*--micro_batch_size", 1),
     "killed": (1, "rank 1 ended without a word", -9),
+    "first killed": (0, "rank 0 ended without a word", -9),
     "defect": (0, "KeyError on rank 0: 'no such metric'", 1),
     "loader": (1, "FrameError on rank 1: .*windows cannot be read", 1),
     "evaluation": (0, "FrameError on rank 0: .*windows cannot be read", 1),
@@ -90,7 +91,7 @@ def test_both_ranks_end(folder, found, fault):
     assert found[fault]["statuses"][first] == status
     assert found[fault]["statuses"][1 - first] == 1
     assert re.search(words, outputs[1 - first])
-    if fault != "killed":  # one line, or the traceback of a defect
+    if status != -9:  # one line, or the traceback of a defect
         assert re.search(words.split(": ")[1], outputs[first])
         assert (f"train.py, rank {first}: " in outputs[first]) == (fault != "defect")
     assert ("Traceback" in outputs[first]) == (fault == "defect")
