@@ -25,15 +25,9 @@ class RankError(RuntimeError):
 
 @dataclass(frozen=True)
 class Ranks:
-    """Where this process stands.
+    """Where this process stands."""
 
-    Attributes:
-        rank: number of this process among all, over all machines.
-        world_size: number of processes.
-        device: the device of this process.
-    """
-
-    rank: int
+    rank: int  # number of this process among all, over all machines
     world_size: int
     device: torch.device
 

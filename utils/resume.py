@@ -44,31 +44,6 @@ def choose_checkpoint(resume: str, folder: Path) -> Path | None:
     return newest
 
 
-def check_same_experiment(payload: dict[str, Any], config: dict[str, Any], facts: dict[str, Any], path: Path) -> None:
-    """Refuse to resume from a checkpoint of another experiment.
-
-    Args:
-        payload: the checkpoint, with its ``config`` and ``facts``.
-        config: settings of this run, as plain values; those of ``FREE_ON_RESUME`` may differ.
-        facts: what else must agree, by name, such as the windows that are trained on.
-        path: of the checkpoint, for the message.
-
-    Raises:
-        CheckpointError: naming what differs, both values and the remedy.
-    """
-    differences = [
-        f"{name} was {before.get(name)!r}, is {now.get(name)!r}"
-        for before, now in ((payload["config"], config), (payload["facts"], facts))
-        for name in sorted((before.keys() | now.keys()) - FREE_ON_RESUME)
-        if before.get(name) != now.get(name)
-    ]
-    if differences:
-        raise CheckpointError(
-            f"{path}: cannot be continued: {'; '.join(differences)}. Give the same as before, or start another run "
-            "with another --run_name"
-        )
-
-
 def restore(
     path: Path,
     config: dict[str, Any],
@@ -81,13 +56,24 @@ def restore(
     """Put model, optimizer, scaler and random generators back to a checkpoint's state; returns the checkpoint.
 
     Args:
-        config, facts: see ``check_same_experiment``.
+        config: settings of this run, as plain values; those of ``FREE_ON_RESUME`` may differ from the checkpoint's.
+        facts: what else must agree, by name, such as the windows that are trained on.
 
     Raises:
-        CheckpointError: if the file cannot be used, or is of another experiment.
+        CheckpointError: if the file cannot be used, or is of another experiment, naming what differs.
     """
     payload = load(path, kind="pretrain")
-    check_same_experiment(payload, config, facts, path)
+    differences = [
+        f"{name} was {before.get(name)!r}, is {now.get(name)!r}"
+        for before, now in ((payload["config"], config), (payload["facts"], facts))
+        for name in sorted((before.keys() | now.keys()) - FREE_ON_RESUME)
+        if before.get(name) != now.get(name)
+    ]
+    if differences:
+        raise CheckpointError(
+            f"{path}: cannot be continued: {'; '.join(differences)}. Give the same as before, or start another run "
+            "with another --run_name"
+        )
     load_weights(model, payload["model"], path)
     optimizer.load_state_dict(payload["optimizer"])
     scaler.load_state_dict(payload["scaler"])

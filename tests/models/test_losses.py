@@ -1,18 +1,12 @@
 """Both losses against the equation as written, one pair at a time in Python floats."""
 
-import json
 import math
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 
 from models.losses import contrastive_loss, sigmoid_loss, soft_target_loss, softmax_loss
-from tests.models.losses_of_ranks import NAMES, WORLDS
 
 SCALE = torch.tensor(7.5, dtype=torch.float64)
 BIAS = torch.tensor(-3.25, dtype=torch.float64)
@@ -113,22 +107,3 @@ def test_soft_targets_match_the_equation(first, count, temperature):
     expected = soft_oracle(u, v, range(first, first + count), temperature)
     scale = torch.tensor(1 / temperature, dtype=torch.float64)
     assert float(soft_target_loss(u, v, scale, first, count)) == pytest.approx(expected, rel=1e-12)
-
-
-def test_ranks_learn_what_a_loop_over_all_pairs_learns(tmp_path):
-    """Loss and the gradient of each parameter, scale and bias included."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.models.losses_of_ranks", str(tmp_path)],
-        cwd=Path(__file__).resolve().parents[2],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    for world in WORLDS:
-        for rank in range(world):
-            found = json.loads((tmp_path / f"{world}-{rank}.json").read_text())
-            assert tuple(found) == NAMES
-            assert "bias" in found["sigmoid"] and "log_scale" in found["softmax"] and len(found["softmax"]) == 6
-            assert max(value for differences in found.values() for value in differences.values()) < 1e-12

@@ -70,23 +70,6 @@ def test_pieces_are_computed_again_with_the_same_dropout(norm):
     assert not torch.equal(expected["loss"], learnt(model_of(0.0, imu_norm=norm))["loss"])  # dropout was on
 
 
-def test_the_written_out_method_gives_the_same():
-    """Embeddings without graph, the loss's gradient with respect to them, then each piece again: step by step."""
-    model = model_of(0.0)
-    imu, video = pairs()
-    u = model.embed_imu(imu)
-    with torch.no_grad():
-        v = torch.cat([model.embed_video(piece) for piece in video.split(3)])
-    v.requires_grad_()
-    loss = contrastive_loss("sigmoid", u, v, model.log_scale.exp(), model.bias)
-    loss.backward()
-    for piece, gradient in zip(video.split(3), v.grad.split(3), strict=True):
-        model.embed_video(piece).backward(gradient)
-    expected = {name: p.grad for name, p in model.named_parameters() if p.requires_grad}
-    found = learnt(model_of(0.0, micro_batch_size=3))
-    assert_equal({name: found[f"gradient {name}"] for name in expected}, expected)
-
-
 def kept_bytes(**settings) -> int:
     """Bytes that wait for backward once forward is done."""
     sizes = {"video_dim": 64, "video_ffn": 256, "video_layers": 4}  # so that layers outweigh what they are given
