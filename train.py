@@ -125,6 +125,7 @@ def train(config: TrainConfig, folder: Path, ranks: Ranks, cleanup: ExitStack) -
             checkpoint.copy(first, other)
         loss_curve(metrics.path, folder / "loss.png", f"{title}: {folder.name}")
         saved_at = time.monotonic()
+        watch.look()  # what came before is not training speed
 
     # Training
     stopped_by: list[int] = []
@@ -180,7 +181,6 @@ def train(config: TrainConfig, folder: Path, ranks: Ranks, cleanup: ExitStack) -
                 break
             if save_now and not epoch_ended:
                 save("last.pt")
-                watch.look()  # this is not training speed
 
         names = ["last.pt"]
         if epoch_ended or step == last_step:
@@ -191,7 +191,6 @@ def train(config: TrainConfig, folder: Path, ranks: Ranks, cleanup: ExitStack) -
             if epoch_ended and (epoch % config.save_interval == 0 or step == total_steps):
                 names.append(f"epoch_{epoch:04}.pt")
         save(*names)
-        watch.look()  # none of this is training speed
 
     if stop and step < last_step:
         log.info("stopped     by a signal, after step %d; the same command with --resume auto resumes", step)
