@@ -4,20 +4,25 @@ Decoding releases the interpreter lock, so threads inside the training process b
 copied between processes and frames stay uint8. What a batch holds follows from (seed, epoch, window) alone, not from
 threads, ranks or where a run was interrupted.
 
+A thread that hangs in a read (a network share that is gone) cannot be ended from Python. So whoever waits for a window
+waits for a bounded time, and buffers that such a thread may still write to are not used again.
+
 In training, a window whose frames cannot be read gives way to another, which follows from the same three, so that one
 damaged file does not end a run of days. Evaluation never replaces anything; a report may leave such windows out.
 """
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 
 from configs.constants import WINDOW_FRAMES
 from datasets.frames import FrameError, draw_frames
-from datasets.prefetch import Batch, Filling, FillingThreads, Slot, UnreadableWindows
+from datasets.prefetch import Batch, Slot, Threads, UnreadableWindows
 from datasets.windows import Windows
 
 _LEFT_OUT = -1  # stands where a window was
@@ -110,25 +115,36 @@ class PairLoader:
             yield from self._imu_batches(slots, order, range(start_batch, len(self)))
             self._slots = slots
             return
-        free, ahead, used = list(slots), deque[_Fill](), None
+        free, ahead, used = list(slots), deque[tuple[Slot, np.ndarray, list[Future]]](), None
         numbers = iter(range(start_batch, len(self)))
-        threads = FillingThreads(settings.num_threads, settings.timeout_s)
+        threads, patience_s = Threads(settings.num_threads), settings.timeout_s
         try:
             while True:
                 while free and (number := next(numbers, None)) is not None:
-                    ahead.append(_Fill(self, free.pop(), order, number, epoch))
-                    threads.submit(ahead[-1])
+                    slot, positions = free.pop(), np.arange(len(order))[self.positions(number)]
+                    slot.wait()
+                    reads = [
+                        threads.submit(partial(self._read, slot, row, order, int(position), epoch))
+                        for row, position in enumerate(positions)
+                    ]
+                    ahead.append((slot, order[positions], reads))
                 if not ahead:
                     return
-                fill = ahead.popleft()
-                threads.wait(fill)
+                rows = self._result(*ahead[0])
                 if used is not None:
                     free.append(used)
-                used, n = fill.slot, len(fill.rows)
+                used, n = ahead.popleft()[0], len(rows)
                 if n or not settings.leave_out:
-                    yield Batch(used.imu[:n], used.video[:n], torch.from_numpy(fill.rows), used)
+                    yield Batch(used.imu[:n], used.video[:n], torch.from_numpy(rows), used)
+        except TimeoutError:
+            patience_s = 0.0
+            raise
         finally:
-            if threads.close():
+            reads = [read for *_, reads in ahead for read in reads]
+            for read in reads:
+                read.cancel()
+            threads.close()
+            if not wait(reads, patience_s).not_done:
                 self._slots = slots
 
     def _imu_batches(self, slots: list[Slot], order: np.ndarray, numbers: range) -> Iterator[Batch]:
@@ -155,67 +171,57 @@ class PairLoader:
         chosen = draw_frames(WINDOW_FRAMES, self.settings.clip_len, rng)[self._frames_used]
         self.windows.read_frames(index, chosen, slot.video.numpy()[task])
 
+    def _read(self, slot: Slot, row: int, order: np.ndarray, position: int, epoch: int) -> int:
+        """Read the window at a position of an epoch's order into a row of a slot, or the first that can replace it.
 
-class _Fill(Filling):
-    """A batch of a loader on its way, one window at a time.
+        Those are the ones at its place in the global batches that follow, round the end: never one of its own global
+        batch, nor one that replaces another there. A window that is there twice would be its own negative.
 
-    Attributes:
-        rows: (B,) int64 windows; one that is replaced changes here.
-    """
-
-    def __init__(self, loader: PairLoader, slot: Slot, order: np.ndarray, number: int, epoch: int):
-        total = loader.settings.global_batch
-        self.loader, self.slot, self.order, self.epoch = loader, slot, order, epoch
-        self.batch = range(number * total, (number + 1) * total)  # positions in the order, of all ranks
-        self.first = loader.positions(number).start
-        self.rows = order[loader.positions(number)].copy()
-        slot.wait()
-        super().__init__(tasks=len(self.rows))
-
-    def fill(self, task: int) -> None:
-        """Read the frames of one window, or of the first that can stand in for it."""
-        index, substitutes = int(self.rows[task]), self._substitutes(self.first + task)
-        settings = self.loader.settings
-        while True:
-            try:
-                self.loader.read_video(index, self.epoch, self.slot, task)
-                break
-            except FrameError as error:
-                if not (settings.train or settings.leave_out):
-                    raise
-                self.loader.unreadable.note(index, error)
-                if settings.leave_out:
-                    index = _LEFT_OUT
-                    break
-                index = next(substitutes, None)
-                if index is None:
-                    raise FrameError(
-                        error.path,
-                        f"{error.problem}; no readable window is left to replace it: use a smaller batch_size",
-                    ) from error
-        self.rows[task] = index
-
-    def finish(self) -> None:
-        """Read the IMU, of the windows that are really in the batch."""
-        if (self.rows == _LEFT_OUT).any():
-            self._close_gaps()
-        self.slot.imu.numpy()[: len(self.rows)] = self.loader.windows.imu(self.rows, self.loader.settings.normalize)
-
-    def _close_gaps(self) -> None:
-        """Move windows up to where others were left out."""
-        kept, slot = np.flatnonzero(self.rows != _LEFT_OUT), self.slot
-        self.rows = self.rows[kept]
-        slot.video.numpy()[: len(kept)] = slot.video.numpy()[kept]
-
-    def describe(self, task: int) -> str:
-        windows, index = self.loader.windows, int(self.rows[task])
-        return f"{windows.ids(np.array([index]))[0]} ({windows.store.frames(int(windows.recording[index])).path})"
-
-    def _substitutes(self, position: int) -> Iterator[int]:
-        """Windows that may replace the one at a position, in an order that depends on nothing else.
-
-        They have its place in the global batches that follow, round the end. So none is of its own global batch, nor
-        may it replace another window there: a window that is there twice would be its own negative.
+        Returns:
+            the window that was read, or ``_LEFT_OUT``.
         """
-        for candidate in range(position + len(self.batch), self.batch.start + len(self.order), len(self.batch)):
-            yield int(self.order[candidate % len(self.order)])
+        total = self.settings.global_batch
+        for candidate in range(position, position - position % total + len(order), total):
+            index = int(order[candidate % len(order)])
+            try:
+                self.read_video(index, epoch, slot, row)
+            except FrameError as error:
+                if not (self.settings.train or self.settings.leave_out):
+                    raise
+                self.unreadable.note(index, error)
+                if self.settings.leave_out:
+                    return _LEFT_OUT
+                last = error
+                continue
+            slot.imu.numpy()[row] = self.windows.imu(np.array([index]), self.settings.normalize)[0]
+            return index
+        raise FrameError(
+            last.path, f"{last.problem}; no readable window is left to replace it: use a smaller batch_size"
+        ) from last
+
+    def _result(self, slot: Slot, planned: np.ndarray, reads: list[Future]) -> np.ndarray:
+        """Wait until a batch is full; those that were not left out move up.
+
+        Args:
+            planned: (B,) windows that were to be read.
+
+        Returns:
+            (n,) int64 windows that are in the batch.
+        """
+        rows = planned.copy()
+        for row, read in enumerate(reads):  # each has begun when the one before it has ended
+            try:
+                rows[row] = read.result(self.settings.timeout_s)
+            except TimeoutError as error:
+                window = self.windows.subset(planned[[row]])
+                path = window.store.frames(int(window.recording[0])).path
+                raise TimeoutError(
+                    f"no window was read within {self.settings.timeout_s:g} s; still reading {window.ids()[0]} "
+                    f"({path}): is the disk or network share that holds it reachable?"
+                ) from error
+        if (rows == _LEFT_OUT).any():
+            kept = np.flatnonzero(rows != _LEFT_OUT)
+            for buffer in (slot.imu.numpy(), slot.video.numpy()):
+                buffer[: len(kept)] = buffer[kept]
+            rows = rows[kept]
+        return rows

@@ -1,20 +1,15 @@
-"""Batches in buffers that are used again, and the threads that fill them ahead of the one in use.
-
-A thread that hangs in a read (a network share that is gone) cannot be ended from Python. So the threads are daemons,
-which do not keep the program alive; whoever waits for a batch waits for a bounded time; and buffers that such a
-thread may still write to are not used again.
-"""
+"""Batches in buffers that are used again, threads that fill them, and the count of windows that cannot be read."""
 
 import logging
 import math
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -66,115 +61,34 @@ class Batch:
         return imu, video
 
 
-class Filling:
-    """A batch on its way, in ``tasks`` parts that are filled independently; it may have none.
+class Threads:
+    """Do tasks in their order. A thread that hangs does not keep the program alive, as those of an executor would."""
 
-    Attributes:
-        ready: set when every part has been filled, or has failed.
-        error: what went wrong first, if anything did.
-    """
+    def __init__(self, count: int):
+        self._count = count
+        self._tasks: SimpleQueue[tuple[Future, Callable[[], Any]] | None] = SimpleQueue()
+        for _ in range(count):
+            threading.Thread(target=self._run, daemon=True).start()
 
-    def __init__(self, tasks: int):
-        self.tasks = self.left = tasks
-        self.ready = threading.Event()
-        self.error: Exception | None = None
+    def submit(self, task: Callable[[], Any]) -> Future:
+        """The future result of a task."""
+        future: Future = Future()
+        self._tasks.put((future, task))
+        return future
 
-    def fill(self, task: int) -> None:
-        """Fill one part. Parts are filled by several threads at once."""
-        raise NotImplementedError
-
-    def finish(self) -> None:
-        """Do what remains when all parts have been filled."""
-        raise NotImplementedError
-
-    def describe(self, task: int) -> str:
-        """What a part reads, for an error message."""
-        raise NotImplementedError
-
-
-class FillingThreads:
-    """Fills batches in the order in which they are submitted.
-
-    Args:
-        count: threads.
-        timeout_s: an error is raised if no part of any batch is filled for so long.
-    """
-
-    def __init__(self, count: int, timeout_s: float):
-        self.timeout_s = timeout_s
-        self._tasks: SimpleQueue[tuple[Filling, int] | None] = SimpleQueue()
-        self._lock = threading.Lock()
-        self._filled = 0  # parts, of all batches
-        self._busy: dict[int, tuple[Filling, int]] = {}
-        self._closing = self._hung = False
-        self._threads = [threading.Thread(target=self._run, name=f"fill-{k}", daemon=True) for k in range(count)]
-        for thread in self._threads:
-            thread.start()
-
-    def submit(self, filling: Filling) -> None:
-        """Begin to fill a batch."""
-        if filling.tasks == 0:
-            filling.ready.set()
-        for task in range(filling.tasks):
-            self._tasks.put((filling, task))
-
-    def wait(self, filling: Filling) -> None:
-        """Wait until a batch is full.
-
-        Raises:
-            TimeoutError: if nothing is filled for ``timeout_s``; it names what is being read.
-            Exception: whatever filling it raised.
-        """
-        seen = self._filled
-        while not filling.ready.wait(self.timeout_s):
-            if self._filled == seen:
-                self._hung = True
-                reading = ", ".join(sorted(f.describe(task) for f, task in list(self._busy.values()))) or "nothing"
-                raise TimeoutError(
-                    f"no window was read within {self.timeout_s:g} s; still reading {reading}: "
-                    "is the disk or network share that holds it reachable?"
-                )
-            seen = self._filled
-        if filling.error is not None:
-            raise filling.error
-
-    def close(self) -> bool:
-        """End the threads; what was submitted and not begun is left unfilled.
-
-        Returns:
-            Whether all have ended, so that the buffers are free.
-        """
-        self._closing = True
-        for _ in self._threads:
+    def close(self) -> None:
+        """End the threads once all tasks that are not cancelled are done."""
+        for _ in range(self._count):
             self._tasks.put(None)
-        end = time.monotonic() + (0 if self._hung else self.timeout_s)
-        for thread in self._threads:
-            thread.join(max(end - time.monotonic(), 0))
-        return not any(thread.is_alive() for thread in self._threads)
 
     def _run(self) -> None:
-        me = threading.get_ident()
         while (item := self._tasks.get()) is not None:
-            filling, task = item
-            self._busy[me] = item
-            self._attempt(filling, partial(filling.fill, task))
-            with self._lock:
-                self._filled += 1
-                filling.left -= 1
-                last = filling.left == 0
-            if last:
-                self._attempt(filling, filling.finish)
-                filling.ready.set()
-            del self._busy[me]
-
-    def _attempt(self, filling: Filling, work: Callable[[], None]) -> None:
-        """Do some work of a batch, unless it has failed already or nobody wants it any more."""
-        if filling.error is not None or self._closing:
-            return
-        try:
-            work()
-        except Exception as error:  # belongs to whoever waits for the batch
-            filling.error = filling.error or error
+            future, task = item
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(task())
+                except Exception as error:  # belongs to whoever waits for the result
+                    future.set_exception(error)
 
 
 class UnreadableWindows:
