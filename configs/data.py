@@ -25,7 +25,7 @@ class SimulateConfig(Config):
 
 
 class QualityLimitsConfig(Config):
-    """What a YAML for ``--quality_limits`` may hold; what it leaves out is as in ``datasets.masking.QualityLimits``.
+    """What a YAML for ``--quality_limits`` may hold.
 
     Windows that touch a stretch of 5 s beyond a limit are not used. The files stay, and masked.csv says why.
     """
@@ -33,19 +33,19 @@ class QualityLimitsConfig(Config):
     program: ClassVar[str] = "quality_limits"
     summary: ClassVar[str] = "Limits beyond which a stretch is masked."
 
-    max_clipped_share: Share | None = setting(None, help="fraction of samples with one axis at the end of its range")
-    max_flat_s: float | None = setting(None, gt=0, help="time for which one axis keeps its value exactly, seconds")
-    max_copied_share: Share | None = setting(None, help="fraction of samples in which two axes of a sensor are equal")
-    max_bridged_share: Share | None = setting(None, help="fraction of the time interpolated in gaps of up to 0.1 s")
-    max_rate_drift: float | None = setting(None, gt=0, help="fraction by which the sensor's rate is off its own mean")
-    max_frozen_share: Share | None = setting(
-        None, help="fraction of frames equal to the one before, of 10 a second; 0.8 leaves 2 new ones a second"
+    max_clipped_share: Share = setting(0.05, help="fraction of samples with one axis at the end of its range")
+    max_flat_s: float = setting(2.5, gt=0, help="time for which one axis keeps its value exactly, seconds")
+    max_copied_share: Share = setting(0.95, help="fraction of samples in which two axes of a sensor are equal")
+    max_bridged_share: Share = setting(0.3, help="fraction of the time interpolated in gaps of up to 0.1 s")
+    max_rate_drift: float = setting(0.1, gt=0, help="fraction by which the sensor's rate is off its own mean")
+    max_frozen_share: Share = setting(
+        0.8, help="fraction of frames equal to the one before, of 10 a second; 0.8 leaves 2 new ones a second"
     )
-    min_contrast: float | None = setting(
-        None, ge=0, help="standard deviation of grey levels, 0 to 255: black, white, covered lens"
+    min_contrast: float = setting(
+        2.0, ge=0, help="standard deviation of grey levels, 0 to 255: black, white, covered lens"
     )
-    max_duration_mismatch_s: float | None = setting(
-        None, gt=0, help="difference in length of IMU and video, where the table has no times of its own, seconds"
+    max_duration_mismatch_s: float = setting(
+        1.0, gt=0, help="difference in length of IMU and video, where the table has no times of its own, seconds"
     )
 
 
@@ -68,10 +68,10 @@ class PrepareConfig(Config):
         None, help="prepare nothing: read every file of this prepared dataset again and name what is damaged"
     )
     frame_size: int = setting(224, ge=16, multiple_of=2, help="side of the stored square frames, pixels")
-    jpeg_quality: int = setting(90, ge=1, le=100, help="JPEG quality of the stored frames")
     num_workers: int = setting(0, ge=0, help="processes; 0 takes every core")
-    backend: Literal["local", "dask"] = setting("local", help="work on this machine, or on a Dask cluster")
-    scheduler: str | None = setting(None, help="dask: address of the scheduler, such as tcp://host:8786")
+    scheduler: str | None = setting(
+        None, help="work on a Dask cluster: address of its scheduler, such as tcp://host:8786; default: this machine"
+    )
     max_rejected_share: Share = setting(0.5, help="fail if more than this fraction of the recordings is left out whole")
     strict: bool = setting(False, help="fail if gravity says that the units of a recording are wrong; else: warn")
     quality_limits: Path | None = setting(
@@ -154,10 +154,8 @@ class PrepareConfig(Config):
                 raise ValueError(f"{name} stands in place of {', '.join(given)}: give one or the other")
         if self.format == "table" and self.table is None:
             raise ValueError("table is missing: format table needs --table FILE.yaml that describes the files")
-        if (self.scheduler is None) == (self.backend == "dask"):
-            raise ValueError("backend dask and scheduler ADDRESS go together: give both or neither")
-        if self.backend == "dask" and self.num_workers:
-            raise ValueError("num_workers has no use with backend dask: the cluster has as many workers as it has")
+        if self.scheduler is not None and self.num_workers:
+            raise ValueError("num_workers has no use with scheduler: the cluster has as many workers as it has")
         out, raw = self.out.resolve(), self.raw.resolve()
         if out == raw or raw in out.parents or out in raw.parents:
             raise ValueError(f"out {self.out} and raw {self.raw} must not lie in one another: raw is only read")

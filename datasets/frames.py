@@ -4,17 +4,18 @@ Any player opens ``<id>.mjpeg``; ``<id>.idx.npy`` says where frame k begins, so 
 frames it uses. Reading keeps no file open and no state, which makes it safe across threads and forks.
 """
 
-import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import BinaryIO
 
 import numpy as np
 import simplejpeg
 
-from utils.atomic_io import temporary
+from utils.atomic_io import replacing, write_array
 
+JPEG_QUALITY = 90
 _OFFSET_BYTES = 8  # int64
 
 
@@ -35,58 +36,28 @@ class FrameError(ValueError):
 
 
 class FrameWriter:
-    """Writes the two files of a recording's frames, for ``with``. They get their names only when ``close`` succeeds.
+    """Appends frames to an open stream; ``offsets`` says where each begins, and where the last one ends."""
 
-    Args:
-        path: of the stream; the offsets go beside it as ``<stem>.idx.npy``.
-        quality: JPEG quality, 1 to 100.
-    """
-
-    def __init__(self, path: Path, quality: int):
-        self.path, self.quality = path, quality
-        self._offsets = [0]
-        self._stream = open(temporary(path), "wb")  # noqa: SIM115 - closed by close() or abort()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
+    def __init__(self, stream: BinaryIO):
+        self._stream, self.offsets = stream, [0]
 
     def __len__(self) -> int:
-        return len(self._offsets) - 1
+        return len(self.offsets) - 1
 
     def write(self, rgb: np.ndarray) -> None:
         """Append one frame, (H, W, 3) uint8."""
-        data = simplejpeg.encode_jpeg(np.ascontiguousarray(rgb), quality=self.quality, colorsubsampling="420")
+        data = simplejpeg.encode_jpeg(np.ascontiguousarray(rgb), quality=JPEG_QUALITY, colorsubsampling="420")
         self._stream.write(data)
-        self._offsets.append(self._offsets[-1] + len(data))
+        self.offsets.append(self.offsets[-1] + len(data))
 
-    def close(self) -> None:
-        """Flush to disk, then rename both files into place, the stream last."""
-        index = index_path(self.path)
-        content = io.BytesIO()  # into a file NumPy writes by itself, and does not say whether the disk was full
-        np.save(content, np.array(self._offsets, dtype=np.int64), allow_pickle=False)
-        with open(temporary(index), "wb") as file:
-            file.write(content.getvalue())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary(index).replace(index)
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
-        self._stream.close()
-        temporary(self.path).replace(self.path)
 
-    def abort(self) -> None:
-        """Drop what was written."""
-        self._stream.close()
-        temporary(self.path).unlink(missing_ok=True)
-        temporary(index_path(self.path)).unlink(missing_ok=True)
+@contextmanager
+def frame_writer(path: Path) -> Iterator[FrameWriter]:
+    """Write the stream of a recording and its offsets. They get their names only if no error comes, the stream last."""
+    with replacing(path) as temporary, open(temporary, "wb") as stream:
+        writer = FrameWriter(stream)
+        yield writer
+        write_array(index_path(path), np.array(writer.offsets, dtype=np.int64))
 
 
 class FrameStream:
@@ -136,37 +107,38 @@ class FrameStream:
     def _encoded(self, numbers: list[int]) -> list[bytes]:
         first = min(numbers)
         offsets = self._offsets(first, max(numbers) + 2)
-        try:
-            file = os.open(self.path, os.O_RDONLY)
-            try:
-                size = os.fstat(file).st_size
-                encoded = []
-                for k in numbers:
-                    begin, end = offsets[k - first], offsets[k - first + 1]
-                    if not 0 <= begin < end <= size:
-                        raise FrameError(self.path, f"frame {k} is damaged (not within the file); prepare it again")
-                    encoded.append(os.pread(file, end - begin, begin))
-                return encoded
-            finally:
-                os.close(file)
-        except OSError as error:
-            raise FrameError(self.path, f"cannot be read ({error.strerror}); prepare it again") from error
+        encoded = []
+        with _opened(self.path) as file:
+            size = os.fstat(file).st_size
+            for k in numbers:
+                begin, end = offsets[k - first], offsets[k - first + 1]
+                if not 0 <= begin < end <= size:
+                    raise FrameError(self.path, f"frame {k} is damaged (not within the file); prepare it again")
+                encoded.append(os.pread(file, end - begin, begin))
+        return encoded
 
     def _offsets(self, first: int, end: int) -> list[int]:
         """Byte offsets ``first`` to ``end - 1``: they are the last bytes of the npy file, whatever its header."""
         index = index_path(self.path)
-        try:
-            file = os.open(index, os.O_RDONLY)
-            try:
-                start = os.fstat(file).st_size - (self.frames + 1 - first) * _OFFSET_BYTES
-                data = os.pread(file, (end - first) * _OFFSET_BYTES, max(start, 0))
-            finally:
-                os.close(file)
-        except OSError as error:
-            raise FrameError(index, f"cannot be read ({error.strerror}); prepare it again") from error
+        with _opened(index) as file:
+            start = os.fstat(file).st_size - (self.frames + 1 - first) * _OFFSET_BYTES
+            data = os.pread(file, (end - first) * _OFFSET_BYTES, max(start, 0))
         if start < 0 or len(data) != (end - first) * _OFFSET_BYTES:
             raise FrameError(index, f"too short for {self.frames} frames; prepare it again")
         return np.frombuffer(data, dtype=np.int64).tolist()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    """Descriptor of a file, for ``os.pread``, which is safe across threads."""
+    try:
+        file = os.open(path, os.O_RDONLY)
+        try:
+            yield file
+        finally:
+            os.close(file)
+    except OSError as error:
+        raise FrameError(path, f"cannot be read ({error.strerror}); prepare it again") from error
 
 
 def index_path(mjpeg: Path) -> Path:

@@ -16,7 +16,7 @@ are measured before they are filtered and resampled, because filters hide a clip
 Letters: W stretches, N samples of a sensor, M = 8 measures.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,20 +31,6 @@ MASK_COLUMNS = ["id", "start_s", "end_s", "reason", "value", "threshold"]
 VIDEO_OFFSET = "video_offset"  # from the synchrony check, of whole recordings
 LISTED = "listed"  # in a list of bad windows, see ``datasets.preparation.listed_windows``
 _LEAST_SAMPLES = 50  # 1 s: a shorter rest at the end is not measured
-
-
-@dataclass(frozen=True)
-class QualityLimits:
-    """Stretches beyond these are masked; ``configs.data.QualityLimitsConfig`` says what each means."""
-
-    max_clipped_share: float = 0.05
-    max_flat_s: float = 2.5
-    max_copied_share: float = 0.95
-    max_bridged_share: float = 0.3
-    max_rate_drift: float = 0.1
-    max_frozen_share: float = 0.8
-    min_contrast: float = 2.0
-    max_duration_mismatch_s: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -84,12 +70,13 @@ def stretch_starts(samples: int) -> np.ndarray:
     return np.arange(0, max(samples - _LEAST_SAMPLES, 0) + 1, WINDOW_SAMPLES)
 
 
-def mask_rows(recording_id: str, measures: np.ndarray, samples: int, limits: QualityLimits) -> list[dict]:
+def mask_rows(recording_id: str, measures: np.ndarray, samples: int, limits: Mapping[str, float]) -> list[dict]:
     """Rows of ``masked.csv`` of one recording: a row for each stretch and each rule that it breaks.
 
     Args:
         measures: (W, M), columns as ``MEASURES``.
         samples: of the recording, at 50 Hz.
+        limits: by name, as ``configs.data.QualityLimitsConfig`` has them.
 
     Raises:
         ValueError: if there are not as many measures as the recording has stretches.
@@ -101,7 +88,7 @@ def mask_rows(recording_id: str, measures: np.ndarray, samples: int, limits: Qua
         )
     rows = []
     for rule in RULES:
-        values, limit = measures[:, MEASURES.index(rule.measure)], getattr(limits, rule.limit)
+        values, limit = measures[:, MEASURES.index(rule.measure)], limits[rule.limit]
         for row in np.flatnonzero(rule.broken(values, limit)):
             start_s = starts[row] / IMU_RATE_HZ
             end_s = min(start_s + WINDOW_S, samples / IMU_RATE_HZ)

@@ -98,18 +98,16 @@ class UnreadableWindows:
         windows: number of windows in all.
         max_fraction: of them that may be unreadable; three always may, but never all.
         fate: what happens to them, in words.
+
+    Attributes:
+        files: file that could not be read, by window.
     """
 
     def __init__(self, windows: int, max_fraction: float, fate: str):
         self._windows, self._fate = windows, fate
         self._allowed = min(max(_FEW, math.floor(max_fraction * windows)), windows - 1)
-        self._files: dict[int, Path] = {}  # window -> file
+        self.files: dict[int, Path] = {}
         self._lock = threading.Lock()
-
-    def by_file(self) -> dict[Path, int]:
-        """Files that could not be read so far, with the number of windows that each cost."""
-        with self._lock:
-            return dict(Counter(self._files.values()))
 
     def note(self, index: int, error: FrameError) -> None:
         """Count a window that cannot be read; its file is named once.
@@ -118,9 +116,9 @@ class UnreadableWindows:
             FrameError: if there are now too many of them.
         """
         with self._lock:
-            first_of_file = error.path not in self._files.values()
-            self._files[index] = error.path
-            files = Counter(path.name for path in self._files.values())
+            first_of_file = error.path not in self.files.values()
+            self.files[index] = error.path
+            files = Counter(path.name for path in self.files.values())
         if first_of_file:
             _log.warning("%s: its unreadable windows are %s", error, self._fate)
         if files.total() > self._allowed:

@@ -5,6 +5,7 @@ A format module lists its recordings cheaply (``find``), and each ``Source`` is 
 """
 
 import re
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -45,10 +46,8 @@ class Rejection:
 
 def unexpected_error(source_id: str, error: Exception) -> Rejection:
     """The rejection for an error that no parser foresees; the detail names the line of code that raised it."""
-    last = error.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    place = f"{Path(last.tb_frame.f_code.co_filename).name}:{last.tb_lineno}" if last is not None else "?"
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(last.filename).name}:{last.lineno}"
     return Rejection(source_id, "unexpected_error", f"{type(error).__name__} at {place}: {error}")
 
 

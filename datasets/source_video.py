@@ -27,14 +27,12 @@ class VideoInfo:
     Attributes:
         start_s: presentation time of the first frame on the container's clock.
         duration_s: from the first frame to the end of the last.
-        rate_hz: mean frame rate.
     """
 
     width: int
     height: int
     start_s: float
     duration_s: float
-    rate_hz: float
 
 
 def probe(path: Path) -> VideoInfo:
@@ -89,7 +87,7 @@ def _info(path: Path, container: Any) -> VideoInfo:
     else:
         raise BadRecording("unreadable_video", f"{path}: states no duration; remux it, as with ffmpeg -c copy")
     start = float((stream.start_time or 0) * base) if base is not None else 0.0
-    return VideoInfo(stream.width, stream.height, start, duration, float(stream.average_rate or 0))
+    return VideoInfo(stream.width, stream.height, start, duration)
 
 
 def frames_at(path: Path, times_s: np.ndarray, size: int) -> Iterator[np.ndarray]:

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from configs.constants import CHANNELS
-from datasets.frames import FrameStream, FrameWriter, index_path
+from datasets.frames import FrameStream, index_path
 from datasets.recording import ID_PATTERN
 
 FORMAT_VERSION = 1
@@ -58,13 +58,6 @@ def frame_files(root: Path, recording_id: str) -> list[Path]:
     """All files that the frames of a recording take."""
     path = frames_path(root, recording_id)
     return [path, index_path(path)]
-
-
-def open_frame_writer(root: Path, recording_id: str, jpeg_quality: int) -> FrameWriter:
-    """A writer of the frames of one recording, for ``with``; ``jpeg_quality`` is 1 to 100."""
-    path = frames_path(root, recording_id)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return FrameWriter(path, jpeg_quality)
 
 
 class Recordings:

@@ -5,13 +5,14 @@ those that are missing, or whose files or settings have changed: the same comman
 """
 
 import errno
-import importlib.metadata
 import json
 import os
 import platform
 import sys
 from collections import Counter
 from dataclasses import asdict
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,15 @@ from configs.data import PrepareConfig, QualityLimitsConfig
 from configs.load import build, parse, read_yaml
 from datasets.formats import FORMATS
 from datasets.formats.common import NO_LOSS, with_usable_names
-from datasets.masking import VIDEO_OFFSET, QualityLimits, mask_row
-from datasets.preparation.cluster import prepare_on_cluster
+from datasets.frames import JPEG_QUALITY
+from datasets.masking import VIDEO_OFFSET, mask_row
+from datasets.preparation.cluster import connected, on_cluster
 from datasets.preparation.finalize import finalize, invalidate, mask_rows_of, recordings_table
 from datasets.preparation.journal import read_journal, remove_temporary_files
 from datasets.preparation.listed_windows import listed_rows, read_listed
-from datasets.preparation.lock import HeldLock, LockedError, locked
-from datasets.preparation.parallel import Task, WorkersError, prepare_all
-from datasets.preparation.source import Outcome
+from datasets.preparation.lock import LockedError, locked
+from datasets.preparation.parallel import WorkersError, in_processes, prepare_all
+from datasets.preparation.source import Status, prepare_source
 from datasets.preparation.verify import verify
 from datasets.recording import Found, without_folder
 from datasets.store import Recordings, Store
@@ -42,18 +44,22 @@ _PACKAGES = ("numpy", "scipy", "pandas", "av", "simplejpeg")
 
 def main(argv: list[str] | None = None) -> None:
     cfg = parse(PrepareConfig, argv)
-    if cfg.verify is not None:
-        sys.exit(report_damage(cfg.verify))
-    if cfg.backend == "dask":  # workers have working folders of their own
-        cfg = cfg.model_copy(update={"raw": cfg.raw.absolute(), "out": cfg.out.absolute()})
     try:
+        if cfg.verify is not None:
+            files, damage = verify(cfg.verify)
+            print(f"{cfg.verify}: read {files} files, {len(damage) or 'none'} damaged", *damage, sep="\n")
+            if damage:
+                sys.exit("prepare: remove the damaged files and give the same command again, it writes them anew")
+            return
+        if cfg.scheduler is not None:  # workers of a cluster have working folders of their own
+            cfg = cfg.model_copy(update={"raw": cfg.raw.absolute(), "out": cfg.out.absolute()})
         check_out(cfg)
         limits = read_limits(cfg.quality_limits)
         listed = {} if cfg.skip_windows is None else read_listed(cfg.skip_windows)
-        found = find(cfg)
-        with locked(cfg.out) as lock:
+        found = with_usable_names(cfg.raw, FORMATS[cfg.format].find(cfg.raw, **options_of(cfg)))
+        with locked(cfg.out):
             remove_temporary_files(cfg.out)
-            counts = Counter(outcome.status for outcome in prepare_found(cfg, found, lock))
+            counts = prepare_found(cfg, found)
             print(
                 f"\n{counts['prepared']} prepared, {counts['kept']} kept from before, {counts['rejected']} left out\n"
             )
@@ -73,16 +79,6 @@ def main(argv: list[str] | None = None) -> None:
         check_strict(store)
 
 
-def report_damage(root: Path) -> int:
-    """Print what is damaged in a prepared dataset; 1 if anything is, else 0."""
-    try:
-        report = verify(root)
-    except (FileNotFoundError, ValueError) as error:
-        sys.exit(f"prepare: {error}")
-    print("\n".join(report.lines()))
-    return int(bool(report.damage))
-
-
 def check_out(cfg: PrepareConfig) -> None:
     """Refuse a folder that holds something else, because stray files in a prepared dataset are removed."""
     if (cfg.out / "dataset.json").is_file():
@@ -99,38 +95,32 @@ def check_out(cfg: PrepareConfig) -> None:
         raise ValueError(f"{cfg.out} is no prepared dataset and not empty: choose another --out")
 
 
-def read_limits(path: Path | None) -> QualityLimits:
+def read_limits(path: Path | None) -> dict[str, float]:
     """The limits of a YAML file, and the built-in ones where it gives none.
 
     Raises:
         ConfigError: if the file cannot be read, or a limit is refused.
     """
-    given = build(QualityLimitsConfig, read_yaml(path), str(path)) if path is not None else QualityLimitsConfig()
-    return QualityLimits(**given.model_dump(exclude_none=True))
+    return build(QualityLimitsConfig, {} if path is None else read_yaml(path), str(path)).model_dump()
 
 
-def find(cfg: PrepareConfig) -> Found:
-    """List the recordings.
-
-    Raises:
-        FileNotFoundError, ValueError: if the raw folder is not as the format wants it.
-    """
-    module = FORMATS[cfg.format]
-    found = module.find(cfg.raw, **{name: getattr(cfg, name) for name in module.OPTIONS})
-    return with_usable_names(cfg.raw, found)
+def options_of(cfg: PrepareConfig) -> dict[str, Any]:
+    """The settings of the format alone."""
+    return {name: getattr(cfg, name) for name in FORMATS[cfg.format].OPTIONS}
 
 
-def prepare_found(cfg: PrepareConfig, found: Found, lock: HeldLock) -> list[Outcome]:
-    """Prepare every source, on this machine or on a cluster."""
-    task = Task(cfg.raw, cfg.out, cfg.frame_size, cfg.jpeg_quality)
-    if cfg.backend == "dask":
-        return prepare_on_cluster(task, found.sources, cfg.scheduler)
+def prepare_found(cfg: PrepareConfig, found: Found) -> Counter[Status]:
+    """Prepare every source, on this machine or on a cluster; how many have each status."""
+    work = partial(prepare_source, raw=cfg.raw, root=cfg.out, frame_size=cfg.frame_size)
+    if cfg.scheduler is not None:
+        with connected(cfg.scheduler, [cfg.raw, cfg.out / ".journal" / "lock"]) as client:
+            return prepare_all(work, found.sources, cfg.out, partial(on_cluster, client=client))
     workers = min(cfg.num_workers or os.cpu_count() or 1, max(len(found.sources), 1))
-    return prepare_all(task, found.sources, workers, lock)
+    return prepare_all(work, found.sources, cfg.out, partial(in_processes, root=cfg.out, workers=workers))
 
 
 def write_tables(
-    cfg: PrepareConfig, found: Found, limits: QualityLimits, listed: dict[str, list[tuple[float, float]]]
+    cfg: PrepareConfig, found: Found, limits: dict[str, float], listed: dict[str, list[tuple[float, float]]]
 ) -> None:
     """Write the tables.
 
@@ -154,8 +144,8 @@ def write_tables(
         "frame_size": cfg.frame_size,
         "settings": settings_of(cfg),
         "notes": found.notes,
-        "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
-        "quality": asdict(limits),
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
+        "quality": limits,
     }
     recordings = recordings_table(row for entry in journal for row in entry["recordings"])
     masked = mask_rows_of(cfg.out, recordings.to_dict("records"), limits)
@@ -196,16 +186,9 @@ def offset_rows(store: Recordings, max_offset_s: float, num_workers: int) -> lis
 
 def settings_of(cfg: PrepareConfig) -> dict[str, Any]:
     """The settings that the prepared files follow from; files are recorded by name, not by path."""
-    values = {name: getattr(cfg, name) for name in ("format", "frame_size", "jpeg_quality")}
-    values |= {name: getattr(cfg, name) for name in FORMATS[cfg.format].OPTIONS}
+    values = {"format": cfg.format, "frame_size": cfg.frame_size, "jpeg_quality": JPEG_QUALITY}
+    values |= options_of(cfg)
     return {name: value.name if isinstance(value, Path) else value for name, value in values.items()}
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "absent"
 
 
 def check_rejected(cfg: PrepareConfig, found: Found) -> None:

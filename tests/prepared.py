@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from configs.constants import FRAME_RATE_HZ, IMU_RATE_HZ
-from datasets.frames import FrameWriter
+from datasets.frames import frame_writer
 from datasets.preparation.finalize import finalize
 from datasets.preparation.journal import PreparedRecording, write_source
 from datasets.recording import Rejection, Segment
@@ -38,9 +38,7 @@ def write_dataset(
         )
         frames = round(seconds * FRAME_RATE_HZ) if video else 0
         if video:
-            path = frames_path(root, recording_id)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with FrameWriter(path, quality=90) as writer:
+            with frame_writer(frames_path(root, recording_id)) as writer:
                 for k in range(frames):
                     writer.write(np.full((frame_size, frame_size, 3), 5 * k % 250, dtype=np.uint8))
         prepared = PreparedRecording(

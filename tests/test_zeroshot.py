@@ -13,7 +13,7 @@ from configs.constants import WINDOW_FRAMES
 from configs.evaluation import ZeroshotConfig
 from configs.load import parse
 from configs.training import TrainConfig
-from datasets.frames import FrameStream, FrameWriter, draw_frames
+from datasets.frames import FrameStream, draw_frames, frame_writer
 from datasets.protocols.classes import CLASS_SETS
 from datasets.store import frames_path, open_store
 from datasets.windows import list_windows
@@ -33,7 +33,7 @@ def world(tmp_path_factory):
     write_dataset(root / "data" / "patients", ["walking", "sitting"] * 4, seconds=15, **no_video)
     for number, name in enumerate(store.recordings["id"]):  # videos that differ
         rng = np.random.default_rng(number)
-        with FrameWriter(frames_path(store.root, name), quality=90) as writer:
+        with frame_writer(frames_path(store.root, name)) as writer:
             for _ in range(150):
                 blocks = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
                 writer.write(blocks.repeat(8, axis=0).repeat(8, axis=1))

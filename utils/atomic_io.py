@@ -41,20 +41,6 @@ def replacing(path: Path, unfinished: Path | None = None) -> Iterator[Path]:
     unfinished.replace(path)
 
 
-def write_temporary(contents: dict[Path, bytes]) -> None:
-    """Write files to the disk, all or none, each beside the one that it is to replace."""
-    try:
-        for path, content in contents.items():
-            with open(temporary(path), "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-    except BaseException:
-        for path in contents:
-            temporary(path).unlink(missing_ok=True)
-        raise
-
-
 def write_text(path: Path, text: str) -> None:
     """Replace a file in one step: a reader sees the old content or the new, never a part."""
     with replacing(path) as file:
@@ -62,9 +48,9 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
-    """Replace a file in one step by a ``.npy`` of float32, whatever the array's own type."""
+    """Replace a file in one step by a ``.npy``."""
     content = io.BytesIO()  # into a file NumPy writes by itself, and does not say whether the disk was full
-    np.save(content, np.ascontiguousarray(array, dtype=np.float32), allow_pickle=False)
+    np.save(content, np.ascontiguousarray(array), allow_pickle=False)
     with replacing(path) as file:
         file.write_bytes(content.getvalue())
 

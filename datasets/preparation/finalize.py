@@ -5,7 +5,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from datasets.masking import QualityLimits, mask_rows, mask_table
+from datasets.masking import mask_rows, mask_table
 from datasets.preparation.journal import FOLDERS, journal_path, read_journal
-from datasets.preparation.lock import lock_path
+from datasets.preparation.lock import LOCK_FILES
 from datasets.recording import Rejection
 from datasets.store import FORMAT_VERSION, RECORDING_COLUMNS, quality_path
-from utils.atomic_io import temporary, write_temporary
+from utils.atomic_io import replacing
 
 
 def recordings_table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
@@ -26,7 +27,7 @@ def recordings_table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(list(rows), columns=RECORDING_COLUMNS).sort_values("id", ignore_index=True)
 
 
-def mask_rows_of(root: Path, recordings: Iterable[dict[str, Any]], limits: QualityLimits) -> list[dict]:
+def mask_rows_of(root: Path, recordings: Iterable[dict[str, Any]], limits: Mapping[str, float]) -> list[dict]:
     """Rows of ``masked.csv`` that follow from the stored measures; no raw file is read for them.
 
     Args:
@@ -88,15 +89,15 @@ def finalize(
     texts = {root / f"{name}.csv": frame.to_csv(index=False) for name, frame in tables.items()}
     info["tables"] = {path.name: hashlib.sha256(text.encode()).hexdigest() for path, text in texts.items()}
     texts[root / "dataset.json"] = json.dumps(info, indent=2, default=str) + "\n"
-    write_temporary({path: text.encode() for path, text in texts.items()})  # a full disk leaves the old ones
-    invalidate(root)
-    keep = {root / name for name in tables["files"]["file"]} | {journal_path(root, source) for source in ids}
-    keep.add(lock_path(root))
-    for folder in FOLDERS:
-        for path in set((root / folder).glob("*")) - keep:
-            path.unlink(missing_ok=True)
-    for path in texts:  # dataset.json comes last
-        temporary(path).replace(path)
+    with ExitStack() as files:  # renamed in the reverse order, dataset.json last
+        for path, text in reversed(texts.items()):
+            files.enter_context(replacing(path)).write_bytes(text.encode())  # a full disk leaves the old ones
+        invalidate(root)
+        keep = {root / name for name in tables["files"]["file"]} | {journal_path(root, source) for source in ids}
+        keep |= {root / ".journal" / name for name in LOCK_FILES}
+        for folder in FOLDERS:
+            for path in set((root / folder).glob("*")) - keep:
+                path.unlink(missing_ok=True)
 
 
 def invalidate(root: Path) -> None:

@@ -1,9 +1,7 @@
 """What one source gave to a prepared dataset, and the journal that says so.
 
-    .journal/<source>.json      written last: digests of the source's files, rows of the tables
-    .journal/<source>.started   a byte for every process that began with the source and has not written the entry yet
-
-A source counts as prepared when its entry exists; ``finalize`` merges the entries into the tables.
+The entry, ``.journal/<source>.json``, is written last: digests of the source's files, rows of the tables. A source
+counts as prepared when it exists; ``finalize`` merges the entries into the tables.
 """
 
 import hashlib
@@ -28,7 +26,7 @@ _SAMPLES, _SAMPLE_BYTES = 16, 1 << 16
 
 @dataclass(frozen=True)
 class PreparedRecording:
-    """One row of ``recordings.csv`` with its signal; frames are written by a ``FrameWriter`` before it.
+    """One row of ``recordings.csv`` with its signal; frames are written by a ``frame_writer`` before it.
 
     Attributes:
         imu: (T, 6) float32.
@@ -70,32 +68,6 @@ def journal_path(root: Path, source_id: str) -> Path:
     return root / ".journal" / f"{checked_id(source_id)}.json"
 
 
-def started_path(root: Path, source_id: str) -> Path:
-    """The note of a source that a process has begun with. One that is left tells what may have killed the process."""
-    return journal_path(root, source_id).with_suffix(".started")
-
-
-def note_start(root: Path, source_id: str) -> None:
-    """Note that a process begins with a source."""
-    path = started_path(root, source_id)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "ab") as file:
-        file.write(b".")
-
-
-def count_starts(root: Path, source_id: str) -> int:
-    """How many processes have begun with a source since its entry was last written: 0 for most."""
-    try:
-        return started_path(root, source_id).stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
-def forget_starts(root: Path, source_id: str) -> None:
-    """Count from 0 again."""
-    started_path(root, source_id).unlink(missing_ok=True)
-
-
 def write_source(
     root: Path,
     source_id: str,
@@ -103,7 +75,7 @@ def write_source(
     recordings: Sequence[PreparedRecording],
     rejected: Sequence[Rejection] = (),
 ) -> None:
-    """Write what one source gave, its journal entry last; its starts are forgotten.
+    """Write what one source gave, its journal entry last.
 
     Args:
         fingerprint: digest of the source's content and of the settings; a later call compares it.
@@ -112,24 +84,21 @@ def write_source(
     for recording in recordings:
         arrays = {imu_path(root, recording.id): recording.imu}
         if recording.measures is not None:
-            arrays[quality_path(root, recording.id)] = recording.measures
+            arrays[quality_path(root, recording.id)] = recording.measures.astype(np.float32)
         for path, array in arrays.items():
             write_array(path, array)
         files += [*arrays, *(frame_files(root, recording.id) if recording.frames else ())]
     entry = {
         "fingerprint": fingerprint,
-        "files": [_file_row(root, path) for path in files],
+        "files": [
+            {"file": path.relative_to(root).as_posix(), "bytes": path.stat().st_size, "sha256": sha256_of(path)}
+            for path in files
+        ],
         "recordings": [recording.row() for recording in recordings],
         "segments": [{"id": r.id, **asdict(s)} for r in recordings for s in r.segments],
         "rejected": [asdict(rejection) for rejection in rejected],
     }
     write_text(journal_path(root, source_id), json.dumps(entry))
-    forget_starts(root, source_id)
-
-
-def _file_row(root: Path, path: Path) -> dict[str, Any]:
-    """A row of ``files.csv``."""
-    return {"file": path.relative_to(root).as_posix(), "bytes": path.stat().st_size, "sha256": sha256_of(path)}
 
 
 def read_journal(root: Path, source_id: str) -> dict[str, Any] | None:

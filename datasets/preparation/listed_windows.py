@@ -8,13 +8,23 @@ import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, FiniteFloat, TypeAdapter, ValidationError
 
 from configs.constants import IMU_RATE_HZ
 from datasets.masking import LISTED, mask_row
 
-_ENDLESS_S = 1e9  # JSON knows NaN, Infinity, and integers of any length
 _EPSILON = 1e-4  # samples; starts of parts are known to the microsecond
+
+
+def _ordered(entry: tuple[str, float, float]) -> tuple[str, float, float]:
+    if entry[1] > entry[2]:
+        raise ValueError("start_s is after end_s")
+    return entry
+
+
+_LIST = TypeAdapter(list[Annotated[tuple[str, FiniteFloat, FiniteFloat], AfterValidator(_ordered)]])
 
 
 def read_listed(path: Path) -> dict[str, list[tuple[float, float]]]:
@@ -28,26 +38,17 @@ def read_listed(path: Path) -> dict[str, list[tuple[float, float]]]:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not there: give a JSON list as --skip_windows, {want}")
     try:
-        entries = json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
+        entries = _LIST.validate_json(path.read_text(encoding="utf-8-sig"), strict=True)
+    except UnicodeDecodeError as error:
         raise ValueError(f"{path}: is no JSON ({error}); {want}") from error
-    if not isinstance(entries, list):
-        raise ValueError(f"{path}: holds a {type(entries).__name__}; {want}")
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = f"entry {first['loc'][0] + 1}: " if first["loc"] else ""
+        raise ValueError(f"{path}: {where}{first['msg']}; {want}") from error
     found: dict[str, list[tuple[float, float]]] = {}
-    for number, entry in enumerate(entries, start=1):
-        if not _is_stretch(entry):
-            raise ValueError(f"{path}: entry {number} is {entry!r:.99}; {want}")
-        found.setdefault(entry[0], []).append((float(entry[1]), float(entry[2])))
+    for uid, *stretch in entries:
+        found.setdefault(uid, []).append(tuple(stretch))
     return {uid: _merged(stretches) for uid, stretches in found.items()}
-
-
-def _is_stretch(entry: Any) -> bool:
-    if not (isinstance(entry, list) and len(entry) == 3 and isinstance(entry[0], str)):
-        return False
-    for time in entry[1:]:
-        if isinstance(time, bool) or not isinstance(time, (int, float)) or not abs(time) < _ENDLESS_S:
-            return False
-    return entry[1] <= entry[2]
 
 
 def _merged(stretches: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:

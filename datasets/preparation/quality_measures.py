@@ -74,17 +74,10 @@ def _longest_run(values: np.ndarray) -> int:
     return longest
 
 
-def _same(before: np.ndarray, rgb: np.ndarray) -> bool:
-    """Whether two frames are equal; nearly always their middle rows tell that they are not."""
-    middle = len(rgb) // 2
-    return np.array_equal(before[middle], rgb[middle]) and np.array_equal(before, rgb)
-
-
 class FrameMeasures:
-    """Measures the frames of a part as they are written; it remembers one frame and one number per stretch."""
+    """Measures the frames of a part as they are written; it remembers one frame and two numbers of each."""
 
     def __init__(self):
-        self._rows: list[tuple[float, float]] = []
         self._frozen: list[bool] = []
         self._contrast: list[float] = []
         self._before: np.ndarray | None = None
@@ -92,22 +85,15 @@ class FrameMeasures:
     def add(self, rgb: np.ndarray) -> None:
         """Take the next frame, (S, S, 3) uint8."""
         before, self._before = self._before, rgb
-        self._frozen.append(before is rgb or (before is not None and _same(before, rgb)))
+        self._frozen.append(before is rgb or (before is not None and np.array_equal(before, rgb)))
         step = max(1, len(rgb) // _PIXELS)
         # green alone is most of grey
         self._contrast.append(float(rgb[::step, ::step, 1].std()))
-        if len(self._frozen) == WINDOW_FRAMES:
-            self._close()
-
-    def _close(self) -> None:
-        self._rows.append((float(np.mean(self._frozen)), float(np.median(self._contrast))))
-        self._frozen, self._contrast = [], []
 
     def table(self, rows: int) -> np.ndarray:
         """(rows, 2) float64, columns as ``VIDEO_MEASURES``; NaN where there were no frames."""
-        if len(self._rows) < rows and self._frozen:
-            self._close()
         table = np.full((rows, len(VIDEO_MEASURES)), np.nan)
-        measured = self._rows[:rows]
-        table[: len(measured)] = np.reshape(measured, (-1, len(VIDEO_MEASURES)))
+        for row, first in enumerate(range(0, min(rows * WINDOW_FRAMES, len(self._frozen)), WINDOW_FRAMES)):
+            here = slice(first, first + WINDOW_FRAMES)
+            table[row] = np.mean(self._frozen[here]), np.median(self._contrast[here])
         return table

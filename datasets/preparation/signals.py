@@ -42,6 +42,11 @@ class Sensor:
     dropped: dict[str, int]
     unsorted: int
 
+    @property
+    def rate_hz(self) -> float:
+        """True mean rate, missing samples counted in."""
+        return true_rate_hz(self.time_s)
+
 
 @dataclass(frozen=True)
 class Part:
@@ -64,36 +69,31 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """A stretch that is too short to hold a window."""
-
-    start_s: float
-    end_s: float
-
-
-@dataclass(frozen=True)
 class Processed:
     """What a recording's signals became.
 
     Attributes:
         parts: in order of time, each at least one window long, or as long as is filled up to one.
-        too_short: stretches between gaps that hold no window.
+        too_short: start and end, seconds, of stretches between gaps that hold no window.
         acc, gyro: the sensors after cleaning, before anything was filtered.
-        acc_rate_hz, gyro_rate_hz: true mean rates, missing samples counted in.
-        counts: samples dropped or put in order, by sensor and reason; zeros left out.
     """
 
     parts: tuple[Part, ...]
-    too_short: tuple[Stretch, ...]
+    too_short: tuple[tuple[float, float], ...]
     acc: Sensor
     gyro: Sensor
-    acc_rate_hz: float
-    gyro_rate_hz: float
-    counts: dict[str, int]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Samples dropped or put in order, by sensor and reason; zeros left out."""
+        sensors = {"acc": self.acc, "gyro": self.gyro}
+        counts = {f"{name}_{why}": n for name, s in sensors.items() for why, n in s.dropped.items() if n}
+        return counts | {f"{name}_unsorted": s.unsorted for name, s in sensors.items() if s.unsorted}
 
     @property
     def dropped(self) -> int:
-        return sum(count for name, count in self.counts.items() if not name.endswith("unsorted"))
+        """Samples of both sensors."""
+        return sum(self.acc.dropped.values()) + sum(self.gyro.dropped.values())
 
 
 def process(recording: Recording, start_s: float = -np.inf, end_s: float = np.inf) -> Processed:
@@ -117,17 +117,17 @@ def process(recording: Recording, start_s: float = -np.inf, end_s: float = np.in
         if np.median(np.diff(sensor.time_s)) > 1 / MIN_RATE_HZ + _EPSILON_S:
             raise BadRecording(
                 "low_rate",
-                f"{recording.id}: {name} comes at {true_rate_hz(sensor.time_s):.1f} Hz, want at least "
+                f"{recording.id}: {name} comes at {sensor.rate_hz:.1f} Hz, want at least "
                 f"{MIN_RATE_HZ:g} Hz; if the rate is right, look at the unit of its time column",
             )
     parts: list[Part] = []
-    too_short: list[Stretch] = []
+    too_short: list[tuple[float, float]] = []
     least_samples = WINDOW_SAMPLES if recording.pad_from_s is None else round(recording.pad_from_s * IMU_RATE_HZ)
     for first_s, last_s, acc_run, gyro_run in common_runs(acc.time_s, gyro.time_s):
         first_s, last_s = max(first_s, start_s), min(last_s, end_s)
         samples = int(np.floor((last_s - first_s + _EPSILON_S) * IMU_RATE_HZ)) + 1
         if samples < least_samples:
-            too_short += [Stretch(first_s, last_s)] if last_s > first_s else []
+            too_short += [(first_s, last_s)] if last_s > first_s else []
             continue
         grid = first_s + np.arange(samples) / IMU_RATE_HZ
         pair = [(s.time_s[run], s.values[run]) for s, run in ((acc, acc_run), (gyro, gyro_run))]
@@ -136,10 +136,7 @@ def process(recording: Recording, start_s: float = -np.inf, end_s: float = np.in
         imu = np.concatenate([resample(time, values, grid) for time, values in pair], axis=1)
         bridged = np.any([in_gap(time, grid) for time, _ in pair], axis=0)
         parts.append(Part(first_s, median(imu).astype(np.float32), int(bridged.sum())))
-    counts = {f"{name}_{why}": n for name, s in (("acc", acc), ("gyro", gyro)) for why, n in s.dropped.items() if n}
-    counts |= {f"{name}_unsorted": s.unsorted for name, s in (("acc", acc), ("gyro", gyro)) if s.unsorted}
-    rates = true_rate_hz(acc.time_s), true_rate_hz(gyro.time_s)
-    return Processed(tuple(parts), tuple(too_short), acc, gyro, *rates, counts)
+    return Processed(tuple(parts), tuple(too_short), acc, gyro)
 
 
 def clean(time_s: np.ndarray, values: np.ndarray) -> Sensor:
@@ -164,9 +161,9 @@ def clean(time_s: np.ndarray, values: np.ndarray) -> Sensor:
     return Sensor(time_s[first], values[first], dropped, unsorted)
 
 
-def runs(time_s: np.ndarray, max_gap_s: float = MAX_GAP_S) -> list[slice]:
-    """Cut increasing times (N,) wherever two neighbours are further apart than ``max_gap_s``."""
-    cuts = np.flatnonzero(np.diff(time_s) > max_gap_s + _EPSILON_S) + 1
+def runs(time_s: np.ndarray) -> list[slice]:
+    """Cut increasing times (N,) wherever two neighbours are further apart than 0.1 s."""
+    cuts = np.flatnonzero(np.diff(time_s) > MAX_GAP_S + _EPSILON_S) + 1
     edges = [0, *cuts.tolist(), len(time_s)]
     return [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
 

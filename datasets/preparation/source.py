@@ -4,25 +4,22 @@ Reading and processing may fail for a recording, and the reason becomes a row of
 full disk stops the work.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from configs.constants import FRAME_RATE_HZ, IMU_RATE_HZ, MAX_GAP_S, WINDOW_S, WINDOW_SAMPLES
-from datasets.frames import FrameWriter
+from datasets.frames import JPEG_QUALITY, frame_writer
 from datasets.masking import IMU_MEASURES, stretch_starts
 from datasets.preparation.finalize import invalidate
 from datasets.preparation.journal import (
     PreparedRecording,
     fingerprint,
-    forget_starts,
     hash_files,
     journal_path,
-    note_start,
     read_journal,
     write_source,
 )
@@ -31,42 +28,34 @@ from datasets.preparation.signals import Part, Processed, Sensor, process
 from datasets.preparation.units_check import check_units
 from datasets.recording import BadRecording, Recording, Rejection, Segment, Source, unexpected_error, without_folder
 from datasets.source_video import frames_at, probe
-from datasets.store import open_frame_writer
+from datasets.store import frames_path
 
 VERSION = 3  # of the signal path and the frames: raised when the same files would be prepared differently
 _SAMPLES_PER_FRAME = IMU_RATE_HZ // FRAME_RATE_HZ
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """The result of preparing a source."""
-
-    source_id: str
-    status: Literal["prepared", "kept", "rejected"]
+Status = Literal["prepared", "kept", "rejected"]
 
 
-def prepare_source(source: Source, raw: Path, root: Path, frame_size: int, jpeg_quality: int) -> Outcome:
+def prepare_source(source: Source, raw: Path, root: Path, frame_size: int) -> Status:
     """Prepare one source, unless its journal entry says that this was done with these files and settings.
 
     Args:
         raw: folder of the raw recordings; messages name files within it.
         root: folder of the prepared dataset.
         frame_size: side of the stored frames, pixels.
-        jpeg_quality: 1 to 100.
 
     Raises:
         OSError: if the dataset cannot be written.
     """
-    settings = {"version": VERSION, "frame_size": frame_size, "jpeg_quality": jpeg_quality}
+    settings = {"version": VERSION, "frame_size": frame_size, "jpeg_quality": JPEG_QUALITY}
     recordings: list[PreparedRecording] = []
-    note_start(root, source.id)
     try:
         source_hash = hash_files(source.files)
         mark = fingerprint(source, source_hash, settings)
         entry = read_journal(root, source.id)
         if entry is not None and entry["fingerprint"] == mark and _all_there(root, entry):
-            forget_starts(root, source.id)
-            return Outcome(source.id, "kept" if entry["recordings"] else "rejected")
+            return "kept" if entry["recordings"] else "rejected"
         recording, video_s, processed, rejected = _read(source)
     except BadRecording as error:
         rejected = [Rejection(source.id, error.reason, error.message)]
@@ -75,23 +64,22 @@ def prepare_source(source: Source, raw: Path, root: Path, frame_size: int, jpeg_
     except Exception as error:  # one recording must not end the work on thousands; the table names it
         mark, rejected = "", [unexpected_error(source.id, error)]
     else:
-        if entry["recordings"] if entry is not None else journal_path(root, source.id).is_file():
-            invalidate(root)  # an entry that cannot be read may have given recordings, too
-        writer = partial(open_frame_writer, root, jpeg_quality=jpeg_quality)
-        stored, more = _store_parts(source, recording, video_s, processed, writer, frame_size, source_hash)
+        if journal_path(root, source.id).is_file():
+            invalidate(root)
+        stored, more = _store_parts(source, recording, video_s, processed, root, frame_size, source_hash)
         recordings += stored
         rejected += more
     if not recordings and not rejected:
         rejected = [Rejection(source.id, "no_samples", "no stretch where both sensors and the video run")]
     write_source(root, source.id, mark, recordings, [without_folder(r, raw) for r in rejected])
-    return Outcome(source.id, "prepared" if recordings else "rejected")
+    return "prepared" if recordings else "rejected"
 
 
-def reject_crashed(source: Source, root: Path) -> Outcome:
+def reject_crashed(source: Source, root: Path) -> Status:
     """Record a source whose worker process died."""
     detail = "the process died while preparing it (damaged video, or out of memory); the next call tries again"
     write_source(root, source.id, "", [], [Rejection(source.id, "crashed", detail)])
-    return Outcome(source.id, "rejected")
+    return "rejected"
 
 
 def _all_there(root: Path, entry: dict[str, Any]) -> bool:
@@ -109,12 +97,11 @@ def _read(source: Source) -> tuple[Recording, float, Processed, list[Rejection]]
         Rejection(
             source.id,
             "too_short",
-            f"{s.end_s - s.start_s:.2f} s without a gap over {MAX_GAP_S:g} s, "
-            f"want {recording.pad_from_s or WINDOW_S:g} s",
-            s.start_s,
-            s.end_s,
+            f"{end - begin:.2f} s without a gap over {MAX_GAP_S:g} s, want {recording.pad_from_s or WINDOW_S:g} s",
+            begin,
+            end,
         )
-        for s in processed.too_short
+        for begin, end in processed.too_short
     ]
     first, last = float(np.nanmin(recording.acc_time_s)), float(np.nanmax(recording.acc_time_s))
     for begin, end in ((first, min(start_s, last)), (max(end_s, first), last)):
@@ -129,7 +116,7 @@ def _store_parts(
     recording: Recording,
     video_s: float,
     processed: Processed,
-    open_writer: Callable[[str], FrameWriter],
+    root: Path,
     frame_size: int,
     source_hash: str,
 ) -> tuple[list[PreparedRecording], list[Rejection]]:
@@ -147,7 +134,7 @@ def _store_parts(
         seen = FrameMeasures()
         if frames is not None:
             try:
-                count = _write_frames(frames, len(_frame_times(part)), open_writer(part_id), seen)
+                count = _write_frames(frames, len(_frame_times(part)), frames_path(root, part_id), seen)
             except BadRecording as error:
                 rejected.append(Rejection(source.id, error.reason, error.message, part.start_s, part.end_s))
                 break
@@ -160,8 +147,8 @@ def _store_parts(
                 continue
         notes = dict(recording.notes)
         split = str(notes.pop("split", ""))
-        notes |= {"start_s": round(part.start_s, 6), "gyro_rate_hz": round(processed.gyro_rate_hz, 3)}
-        notes |= check_units(part.imu[:samples]).notes()
+        notes |= {"start_s": round(part.start_s, 6), "gyro_rate_hz": round(processed.gyro.rate_hz, 3)}
+        notes |= check_units(part.imu[:samples])
         padded = 0 if recording.pad_from_s is None else -samples % WINDOW_SAMPLES
         notes |= {"padded_samples": padded} if padded else {}
         rows = len(stretch_starts(samples + padded))
@@ -176,7 +163,7 @@ def _store_parts(
                 subject=recording.subject,
                 session=recording.session or source.id,
                 label=recording.label,
-                source_rate_hz=round(processed.acc_rate_hz, 3),
+                source_rate_hz=round(processed.acc.rate_hz, 3),
                 source_hash=source_hash,
                 frames=count,
                 split=split,
@@ -220,12 +207,10 @@ def _decoded(frames: Iterator[np.ndarray], video: Path) -> Iterator[np.ndarray]:
         raise BadRecording("unreadable_video", f"{video}: {type(error).__name__}: {error}") from error
 
 
-def _write_frames(frames: Iterator[np.ndarray], count: int, writer: FrameWriter, measures: FrameMeasures) -> int:
+def _write_frames(frames: Iterator[np.ndarray], count: int, path: Path, measures: FrameMeasures) -> int:
     """Write the next ``count`` frames, or as many as there are, and measure them."""
-    with writer:
-        for _ in range(count):
-            if (frame := next(frames, None)) is None:
-                break
+    with frame_writer(path) as writer:
+        for frame in islice(frames, count):
             writer.write(frame)
             measures.add(frame)
         return len(writer)

@@ -9,7 +9,6 @@ Letters: T samples at 50 Hz.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import uniform_filter1d
@@ -23,36 +22,25 @@ SLOPE_FACTOR = 5.0  # steps falsify the slope by up to 3; degrees for radians by
 MOST_SUSTAINED_RAD_S = 3.0  # 172 deg/s as the median of a recording; people at work and walking stay below 1.2
 MOST_RAD_S = 35.0  # 2000 deg/s, the largest range that sensors are commonly set to
 _SMOOTH = IMU_RATE_HZ // 2  # samples that the direction of gravity is averaged over, and the turn is taken over
+_ACC_CAUSES = (  # by the ratio of what is read at rest to 1 g
+    (0.0, 0.085, "gravity is missing; export the accelerometer itself, not the linear (user) acceleration"),
+    (0.085, 0.12, "probably g taken for m/s²; state g as the unit of the acceleration"),
+    (8.3, 11.5, "probably m/s² taken for g; state m/s² as the unit of the acceleration"),
+    (50.0, np.inf, "probably counts or mg taken for m/s²; state the unit, or the counts per g"),
+)
 _RANGES = (0.125, 0.25, 0.5, 2.0, 4.0, 8.0)  # factors between the ranges that an accelerometer is set to
 
 
-@dataclass(frozen=True)
-class UnitsCheck:
-    """What gravity says of a recording's units.
-
-    Attributes:
-        gravity_m_s2: median length of the acceleration in the quietest seconds.
-        gyro_scale: what the gyroscope reads for each rad/s at which gravity turns; NaN where it cannot be told.
-        problems: what is wrong, its likely cause and the remedy; empty if nothing is.
-    """
-
-    gravity_m_s2: float
-    gyro_scale: float
-    problems: tuple[str, ...]
-
-    def notes(self) -> dict[str, float | str]:
-        """For the notes of a recording."""
-        found: dict[str, float | str] = {"gravity_m_s2": round(self.gravity_m_s2, 3)}
-        if np.isfinite(self.gyro_scale):
-            found["gyro_scale"] = float(f"{self.gyro_scale:.3g}")
-        return found | ({"units_problem": "; ".join(self.problems)} if self.problems else {})
-
-
-def check_units(imu: np.ndarray) -> UnitsCheck:
+def check_units(imu: np.ndarray) -> dict[str, float | str]:
     """Judge the units of a recording.
 
     Args:
         imu: (T, 6) m/s² and rad/s at 50 Hz, as the format made them, at least one second.
+
+    Returns:
+        for its notes: ``gravity_m_s2``, the median length of the acceleration in the quietest seconds; ``gyro_scale``,
+        what the gyroscope reads for each rad/s at which gravity turns, where it can be told; ``units_problem``, what is
+        wrong, its likely cause and the remedy, if anything is.
     """
     acc, gyro = imu[:, :3].astype(np.float64), imu[:, 3:].astype(np.float64)
     gravity, quiet_gyro = at_rest(acc, gyro)
@@ -64,7 +52,9 @@ def check_units(imu: np.ndarray) -> UnitsCheck:
         )
     if cause := _gyro_cause(scale, np.linalg.norm(gyro, axis=1)):
         problems.append(cause)
-    return UnitsCheck(gravity, scale, tuple(problems))
+    notes: dict[str, float | str] = {"gravity_m_s2": round(gravity, 3)}
+    notes |= {"gyro_scale": float(f"{scale:.3g}")} if np.isfinite(scale) else {}
+    return notes | ({"units_problem": "; ".join(problems)} if problems else {})
 
 
 def at_rest(acc: np.ndarray, gyro: np.ndarray) -> tuple[float, float]:
@@ -107,14 +97,9 @@ def _acc_cause(gravity: float, quiet_gyro: float) -> str:
     ratio = gravity / STANDARD_GRAVITY
     if abs(quiet_gyro - STANDARD_GRAVITY) <= GRAVITY_TOLERANCE and ratio < 0.5:
         return "gravity is in the gyroscope's columns; are they first? Name the columns in the right order"
-    if 0.085 < ratio < 0.12:
-        return "probably g taken for m/s²; state g as the unit of the acceleration"
-    if 8.3 < ratio < 11.5:
-        return "probably m/s² taken for g; state m/s² as the unit of the acceleration"
-    if ratio < 0.085:
-        return "gravity is missing; export the accelerometer itself, not the linear (user) acceleration"
-    if ratio > 50:
-        return "probably counts or mg taken for m/s²; state the unit, or the counts per g"
+    for low, high, cause in _ACC_CAUSES:
+        if low <= ratio < high:
+            return cause
     nearest = min(_RANGES, key=lambda factor: abs(np.log(ratio / factor)))
     if abs(ratio / nearest - 1) < 0.15:
         return f"probably the counts per g of another range ({nearest:g} times); correct the sensor's scale"
@@ -143,7 +128,7 @@ def report_units(ids: Sequence[str], notes: Sequence[dict]) -> list[str]:
     """Lines on a whole dataset: what gravity and gyroscope read, then each kind of problem with the recordings it has.
 
     Args:
-        ids, notes: of each recording; notes as ``UnitsCheck.notes`` wrote them.
+        ids, notes: of each recording; notes as ``check_units`` gave them.
     """
     gravity = [note["gravity_m_s2"] for note in notes if "gravity_m_s2" in note]
     scales = [note["gyro_scale"] for note in notes if "gyro_scale" in note]

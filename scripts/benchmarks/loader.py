@@ -16,11 +16,12 @@ import torch
 
 from configs.constants import CHANNELS, FRAME_RATE_HZ, IMU_RATE_HZ, WINDOW_FRAMES, WINDOW_S
 from configs.reporting import BenchmarkConfig
+from datasets.frames import frame_writer
 from datasets.loader import LoaderSettings, PairLoader
 from datasets.preparation.finalize import finalize
 from datasets.preparation.journal import PreparedRecording, write_source
 from datasets.source_video import frames_at
-from datasets.store import Store, imu_path, open_frame_writer
+from datasets.store import Store, frames_path, imu_path
 from datasets.windows import Windows, list_windows
 from scripts.benchmarks import videos
 from scripts.benchmarks.measure import Report, in_turn, per_second, progress, ratio
@@ -74,7 +75,7 @@ def prepare(root: Path, sources: dict[str, Path], minutes: float, frame_size: in
     for name, video in sources.items():
         progress(f"prepare {name}")
         pictures = list(frames_at(video, np.arange(videos.LENGTH_S * FRAME_RATE_HZ) / FRAME_RATE_HZ, frame_size))
-        with open_frame_writer(root, name, jpeg_quality=90) as writer:
+        with frame_writer(frames_path(root, name)) as writer:
             for _, picture in zip(range(count), itertools.cycle(pictures), strict=False):
                 writer.write(picture)
         imu = rng.standard_normal((count * IMU_RATE_HZ // FRAME_RATE_HZ, len(CHANNELS))).astype(np.float32)

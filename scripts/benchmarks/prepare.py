@@ -64,9 +64,9 @@ def prepare(video: Path, duration_s: float, root: Path) -> float:
     """Prepare a recording from nothing; returns its seconds."""
     shutil.rmtree(root, ignore_errors=True)
     source = Source(video.stem, (video,), partial(parse, video, duration_s))
-    outcome = prepare_source(source, video.parent, root, FRAME_SIZE, jpeg_quality=90)
-    if outcome.status != "prepared":
-        raise RuntimeError(f"{source.id} was {outcome.status}: {list(root.rglob('*.json'))[0].read_text()}")
+    status = prepare_source(source, video.parent, root, FRAME_SIZE)
+    if status != "prepared":
+        raise RuntimeError(f"{source.id} was {status}: {list(root.rglob('*.json'))[0].read_text()}")
     return duration_s
 
 

@@ -1,17 +1,15 @@
 """Rules of quality: what is masked, and that no window touches it."""
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
 
+from configs.data import QualityLimitsConfig
 from datasets.masking import (
     MASK_COLUMNS,
     MEASURES,
     RULES,
     VIDEO_REASONS,
-    QualityLimits,
     mask_rows,
     stretch_starts,
 )
@@ -21,6 +19,7 @@ from datasets.windows import list_windows
 from tests.prepared import write_dataset
 from utils.atomic_io import write_text
 
+LIMITS = QualityLimitsConfig().model_dump()
 GOOD = dict(zip(MEASURES, (0, 0.1, 0, 0, 0, 0.1, 40, 0.1), strict=True))
 
 
@@ -41,28 +40,27 @@ def test_stretches_are_the_windows_and_a_rest_of_a_second(samples, starts):
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.reason)
 def test_each_rule_masks_beyond_its_limit_and_not_at_it(rule):
-    limits = QualityLimits()
-    limit = getattr(limits, rule.limit)
+    limit = LIMITS[rule.limit]
     beyond = limit + (-0.01 if rule.limit.startswith("min_") else 0.01)
-    assert mask_rows("r", measures(600, **{rule.measure: limit}), 600, limits) == []
-    (row,) = mask_rows("r", measures(600, **{rule.measure: beyond}), 600, limits)
+    assert mask_rows("r", measures(600, **{rule.measure: limit}), 600, LIMITS) == []
+    (row,) = mask_rows("r", measures(600, **{rule.measure: beyond}), 600, LIMITS)
     assert row == dict(zip(MASK_COLUMNS, ("r", 5.0, 10.0, rule.reason, round(beyond, 4), limit), strict=True))
-    looser = replace(limits, **{rule.limit: beyond})
+    looser = LIMITS | {rule.limit: beyond}
     assert mask_rows("r", measures(600, **{rule.measure: beyond}), 600, looser) == []
 
 
 def test_what_was_not_measured_is_not_masked():
-    assert mask_rows("r", measures(500, frozen_share=np.nan, contrast=np.nan), 500, QualityLimits()) == []
+    assert mask_rows("r", measures(500, frozen_share=np.nan, contrast=np.nan), 500, LIMITS) == []
 
 
 def test_the_last_stretch_ends_with_the_recording():
-    (row,) = mask_rows("r", measures(350, flat_s=5), 350, QualityLimits())
+    (row,) = mask_rows("r", measures(350, flat_s=5), 350, LIMITS)
     assert (row["start_s"], row["end_s"]) == (5, 7)
 
 
 def test_measures_of_another_recording_are_refused():
     with pytest.raises(ValueError, match="r: quality measures have shape"):
-        mask_rows("r", measures(500), 800, QualityLimits())
+        mask_rows("r", measures(500), 800, LIMITS)
 
 
 # ------------------------------------------------------------- windows

@@ -10,11 +10,12 @@ import pytest
 import simplejpeg
 from scipy.signal import medfilt
 
+from datasets.frames import frame_writer
 from datasets.loader import LoaderSettings, PairLoader
 from datasets.preparation.finalize import finalize
 from datasets.preparation.journal import PreparedRecording, write_source
 from datasets.source_video import frames_at, probe
-from datasets.store import Store, open_frame_writer
+from datasets.store import Store, frames_path
 from datasets.windows import list_windows
 from scripts import benchmark
 from scripts.benchmarks import loader, measure, videos
@@ -44,7 +45,7 @@ def store(tmp_path_factory, video, raw_imu) -> Store:
     """20 s whose IMU is ``raw_imu`` after the median filter, and whose frames are the video's, again and again."""
     root = tmp_path_factory.mktemp("data") / "d"
     pictures = list(frames_at(video, np.arange(50) / 10, SIZE))
-    with open_frame_writer(root, "a", jpeg_quality=95) as writer:
+    with frame_writer(frames_path(root, "a")) as writer:
         for k in range(200):
             writer.write(pictures[k % 50])
     filtered = medfilt(raw_imu.astype(np.float64), (5, 1)).astype(np.float32)
@@ -139,7 +140,7 @@ def test_a_benchmark_video_is_like_a_camera_s(tmp_path):
     size = videos.SIZES["640x480"]
     videos.write_video(tmp_path / "a.mp4", size, 1.2)
     info = probe(tmp_path / "a.mp4")
-    assert (info.width, info.height, info.rate_hz) == (640, 480, 25)
+    assert (info.width, info.height) == (640, 480)
     assert info.duration_s == pytest.approx(1.2)
     frames = list(frames_at(tmp_path / "a.mp4", np.arange(12) / 10, 224))
     assert len(frames) == 12

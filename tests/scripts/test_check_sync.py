@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from datasets.frames import FrameWriter
+from datasets.frames import frame_writer
 from datasets.preparation.finalize import finalize
 from datasets.preparation.journal import PreparedRecording, write_source
 from datasets.recording import Rejection
@@ -28,7 +28,7 @@ def write_recording(root: Path, name: str, frames: np.ndarray, gyro: np.ndarray)
     path = frames_path(root, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     if len(frames):
-        with FrameWriter(path, quality=90) as writer:
+        with frame_writer(path) as writer:
             for frame in frames:
                 writer.write(frame)
     imu = np.concatenate([np.full((len(gyro), 3), [0, 9.81, 0]), gyro], axis=1).astype(np.float32)

@@ -1,12 +1,8 @@
 """scripts.prepare as a person uses it: raw folders in, a dataset or a plain message out."""
 
 import json
-import os
 import re
-import signal
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,7 +10,6 @@ import pytest
 
 from configs.data import PrepareConfig
 from configs.load import build
-from datasets.recording import BadRecording, Found, Recording, Source
 from datasets.store import Store
 from datasets.windows import list_windows
 from scripts import prepare
@@ -222,38 +217,6 @@ def test_a_damaged_dataset_json_says_what_to_do(raw, tmp_path, text):
 def test_contradictory_settings_are_refused(given, says):
     with pytest.raises(ValueError, match=says):
         build(PrepareConfig, {"raw": "x/raw", "out": "y"} | given, "flags")
-
-
-# ------------------------------------------------------------- processes that die
-
-
-def _parse(folder: Path, number: int) -> Recording:
-    if number == 3 and (folder / "deadly").exists():
-        os.kill(os.getpid(), signal.SIGKILL)
-    if number == 4:
-        raise BadRecording("empty_csv", "nothing in it")
-    time_s = np.arange(600) / 50
-    return Recording(f"r{number}", time_s, np.ones((600, 3)), time_s, np.zeros((600, 3)))
-
-
-@pytest.fixture
-def deadly(tmp_path, monkeypatch):
-    """A format of which one recording kills the process that reads it."""
-    (tmp_path / "raw").mkdir()
-    (tmp_path / "raw" / "deadly").write_text("")
-    sources = tuple(Source(f"r{k}", (), partial(_parse, tmp_path / "raw", k)) for k in range(8))
-    monkeypatch.setattr(prepare.FORMATS["pd"], "find", lambda raw, **_: Found(sources))
-    return tmp_path
-
-
-def test_a_process_that_dies_costs_its_recording_only(deadly):
-    run(deadly / "raw", deadly / "out", "--num_workers", "2")
-    table = pd.read_csv(deadly / "out" / "rejected.csv")
-    assert table[["id", "reason"]].values.tolist() == [["r3", "crashed"], ["r4", "empty_csv"]]
-    assert Store(deadly / "out").recordings["id"].tolist() == ["r0", "r1", "r2", "r5", "r6", "r7"]
-    (deadly / "raw" / "deadly").unlink()
-    run(deadly / "raw", deadly / "out")
-    assert Store(deadly / "out").recordings["id"].tolist() == ["r0", "r1", "r2", "r3", "r5", "r6", "r7"]
 
 
 # ------------------------------------------------------------- real layouts with video, real recordings

@@ -1,7 +1,6 @@
 """Quality, units and synchrony through the command: what is masked, said, and not done twice."""
 
 import json
-from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -9,7 +8,7 @@ import pytest
 
 from configs.data import QualityLimitsConfig
 from datasets.frames import FrameStream
-from datasets.masking import MEASURES, QualityLimits
+from datasets.masking import MEASURES, RULES
 from datasets.store import Store, frames_path, imu_path, quality_path
 from datasets.synchrony import check as checking
 from datasets.windows import list_windows
@@ -97,7 +96,7 @@ def test_other_limits_change_the_masks_only(raw, tmp_path, capsys):
     assert store.masked.empty and len(list_windows(store)) == 12
     assert {path: path.stat().st_mtime_ns for path in (store.root / "imu").iterdir()} == before
     given = {"max_flat_s": 4, "max_copied_share": 1}
-    assert store.info["quality"] == asdict(QualityLimits()) | given
+    assert store.info["quality"] == QualityLimitsConfig().model_dump() | given
 
 
 @pytest.mark.parametrize("line", ["max_flat: 4", "max_clipped_share: 1.5", "min_contrast: dark", "max_flat_s: 0"])
@@ -108,8 +107,8 @@ def test_limits_that_are_none_are_refused_first(raw, tmp_path, line):
     assert not (tmp_path / "d").exists()
 
 
-def test_the_yaml_knows_every_limit_and_no_default():
-    assert QualityLimitsConfig().model_dump() == dict.fromkeys(asdict(QualityLimits()))
+def test_every_rule_has_its_limit_and_every_limit_a_rule():
+    assert list(QualityLimitsConfig.model_fields) == [rule.limit for rule in RULES]
 
 
 def test_a_file_cut_short_is_prepared_again(raw, tmp_path, capsys):

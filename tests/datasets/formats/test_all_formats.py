@@ -63,7 +63,7 @@ def test_the_example_is_short_and_makes_a_dataset(tmp_path):
     write_example(raw / "Ben" / "sitting.csv", 6)
     write_example(raw / "Ben" / "broken.csv", 6, times=False)
     found = example_format.find(raw)
-    status = {source.id: prepare_source(source, raw, root, 64, 90).status for source in found.sources}
+    status = {source.id: prepare_source(source, raw, root, 64) for source in found.sources}
     assert status == {"Ann_B-walking": "prepared", "Ben-broken": "rejected", "Ben-sitting": "prepared"}
     finalize(root, [s.id for s in found.sources], found.rejected, found.classes,
            {"name": "example", "simulated": False, "frame_size": 64, "settings": {}})  # fmt: skip

@@ -185,6 +185,6 @@ def test_the_real_people(real_data):
     at_rest = [source for source in found.sources if source.parse.args[3]["label"] == "reading"]
     for source in at_rest[::6]:
         done = process(source.parse())
-        assert done.acc_rate_hz == pytest.approx(100, abs=0.5) and len(done.parts) == 1
+        assert done.acc.rate_hz == pytest.approx(100, abs=0.5) and len(done.parts) == 1
         assert np.median(np.linalg.norm(done.parts[0].imu[:, :3], axis=1)) == pytest.approx(9.8, abs=0.6)
         assert np.abs(done.parts[0].imu[:, 3:]).max() < 35  # 2000 deg/s in rad/s

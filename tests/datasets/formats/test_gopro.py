@@ -207,7 +207,7 @@ def test_a_walk_with_a_camera(real_data):
         assert time_s[-105] == pytest.approx(10.092993 - 0.085608, abs=3e-6)
         np.testing.assert_allclose(np.diff(time_s), 1 / 197.457, rtol=5e-5)  # an even clock: the stamps are right
     done = process(recording, start_s=0.0)
-    assert done.acc_rate_hz == pytest.approx(197.457, abs=0.01)
+    assert done.acc.rate_hz == pytest.approx(197.457, abs=0.01)
     assert len(done.parts) == 1 and len(done.parts[0].imu) // 250 == 2 and done.parts[0].start_s == 0
     assert np.median(np.linalg.norm(done.parts[0].imu[:, :3], axis=1)) == pytest.approx(9.8, abs=0.3)
     assert done.parts[0].imu[:, 2].mean() == pytest.approx(9.7, abs=0.1)  # Z is up

@@ -86,7 +86,7 @@ def test_the_real_trials(real_data):
         assert np.median(np.linalg.norm(recording.acc, axis=1)) == pytest.approx(9.55, abs=0.1)
         assert recording.acc[:, 0].mean() < -6.5  # x points down
         done = process(recording)
-        assert len(done.parts) == 1 and done.acc_rate_hz == pytest.approx(128, abs=1e-3)
+        assert len(done.parts) == 1 and done.acc.rate_hz == pytest.approx(128, abs=1e-3)
         covered = sum(s.end_s - s.start_s for s in recording.segments)
         assert covered == pytest.approx(len(recording.acc) / 128, abs=1e-4)  # every sample has a label
 

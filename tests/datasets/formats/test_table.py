@@ -375,7 +375,7 @@ def test_a_file_like_those_of_glasses(tmp_path):
                    "gyro": [f"{a}-axis (deg/s)" for a in "xyz"]}  # fmt: skip
     (source,) = find(raw, description).sources
     done = process(source.parse())
-    assert source.id == "User1-3_Glasses" and done.acc_rate_hz == pytest.approx(100)
+    assert source.id == "User1-3_Glasses" and done.acc.rate_hz == pytest.approx(100)
     np.testing.assert_allclose(done.parts[0].imu[100], [0.0980665, 9.80665, -0.196133, 0, np.pi / 2, 0], atol=1e-5)
 
 

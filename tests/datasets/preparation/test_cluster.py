@@ -35,7 +35,7 @@ def test_a_cluster_gives_the_dataset_of_one_machine(cluster, tmp_path, monkeypat
     raw = write_mmea(tmp_path / "raw", 8)
     prepare.main(arguments(raw, tmp_path / "here", "--num_workers", "1"))
     monkeypatch.chdir(tmp_path)  # paths from here mean nothing to the workers
-    prepare.main(arguments("raw", "there", "--backend", "dask", "--scheduler", cluster.scheduler_address))
+    prepare.main(arguments("raw", "there", "--scheduler", cluster.scheduler_address))
     assert contents(tmp_path / "there") == contents(tmp_path / "here")
 
 
@@ -55,10 +55,10 @@ def test_both_work_and_a_crash_costs_its_recording_only(cluster, tmp_path, monke
     monkeypatch.setattr(prepare.FORMATS["pd"], "find", lambda raw, **_: Found(sources))
     out = tmp_path / "out"
     command = ["--format", "pd", "--raw", str(raw), "--out", str(out)]
-    prepare.main([*command, "--backend", "dask", "--scheduler", cluster.scheduler_address])
+    prepare.main([*command, "--scheduler", cluster.scheduler_address])
     table = pd.read_csv(out / "rejected.csv")
     assert table[["id", "reason"]].values.tolist() == [["r3", "crashed"]]
-    assert len(Store(out).recordings) == 11 and not list(out.rglob("*.started"))
+    assert len(Store(out).recordings) == 11
     processes = [path.read_text().split() for path in raw.glob("by-*")]
     assert len(processes) >= 2 and sum(numbers.count("3") for numbers in processes) == 2
 
@@ -67,13 +67,13 @@ def test_folders_that_workers_do_not_see_are_named(cluster, tmp_path, monkeypatc
     monkeypatch.setattr(prepare.FORMATS["pd"], "find", lambda raw, **_: Found(()))
     command = ["--format", "pd", "--raw", str(tmp_path / "mine"), "--out", str(tmp_path / "out")]
     with pytest.raises(SystemExit, match=r"worker tcp://.* does not see .*mine: raw and out must lie on a disk"):
-        prepare.main([*command, "--backend", "dask", "--scheduler", cluster.scheduler_address])
+        prepare.main([*command, "--scheduler", cluster.scheduler_address])
 
 
 @pytest.fixture
 def found_nothing(monkeypatch, tmp_path):
     monkeypatch.setattr(prepare.FORMATS["pd"], "find", lambda raw, **_: Found(()))
-    return ["--format", "pd", "--raw", str(tmp_path / "raw"), "--out", str(tmp_path / "out"), "--backend", "dask"]
+    return ["--format", "pd", "--raw", str(tmp_path / "raw"), "--out", str(tmp_path / "out")]
 
 
 def test_a_scheduler_that_does_not_answer_is_named(found_nothing, monkeypatch):
@@ -100,14 +100,7 @@ def test_without_dask_the_message_says_what_to_install(found_nothing, monkeypatc
         prepare.main([*found_nothing, "--scheduler", "tcp://127.0.0.1:1"])
 
 
-@pytest.mark.parametrize(
-    "given, says",
-    [
-        ({"backend": "dask"}, "give both or neither"),
-        ({"scheduler": "tcp://a:1"}, "give both or neither"),
-        ({"backend": "dask", "scheduler": "tcp://a:1", "num_workers": 3}, "num_workers has no use"),
-    ],
-)
-def test_contradictory_settings_are_refused(given, says):
-    with pytest.raises(ValueError, match=says):
-        build(PrepareConfig, {"format": "pd", "raw": "x", "out": "y"} | given, "flags")
+def test_a_cluster_has_as_many_workers_as_it_has():
+    given = {"format": "pd", "raw": "x", "out": "y", "scheduler": "tcp://a:1", "num_workers": 3}
+    with pytest.raises(ValueError, match="num_workers has no use"):
+        build(PrepareConfig, given, "flags")

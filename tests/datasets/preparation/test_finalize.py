@@ -37,7 +37,7 @@ def recording(root, name, source=None):
 
 def test_a_source_that_vanished_takes_its_files_along(store):
     recording(store.root, "gone")
-    left = touched(store.root, "imu/gone_part2.npy", "frames/gone.idx.npy.1-a.tmp", ".journal/gone.started")
+    left = touched(store.root, "imu/gone_part2.npy", "frames/gone.idx.npy.1-a.tmp")
     left += [imu_path(store.root, "gone"), store.root / ".journal/gone.json"]
     again = finalize_again(store, "rec000", "rec001")
     assert again.recordings["id"].tolist() == ["rec000", "rec001"]
@@ -50,7 +50,7 @@ def test_files_that_no_journal_entry_names_go(store):
     with locked(store.root):
         finalize_again(store, "rec000", "rec001")
     there = {path for path in store.root.rglob("*") if path.is_file()}
-    assert there == kept | {store.root / ".journal/lock"}
+    assert there == kept | {store.root / ".journal/lock", store.root / ".journal/workers"}
 
 
 def test_a_dataset_of_which_a_file_is_gone_is_not_opened(store):
@@ -66,7 +66,7 @@ def test_a_full_disk_at_the_end_leaves_the_open_dataset_whole(store, monkeypatch
         raise OSError(errno.ENOSPC, "No space left on device")
 
     before = {path: path.read_bytes() for path in store.root.rglob("*") if path.is_file()}
-    monkeypatch.setattr("datasets.preparation.finalize.write_temporary", full)
+    monkeypatch.setattr("datasets.preparation.finalize.replacing", full)
     with pytest.raises(OSError, match="No space"):
         finalize(store.root, ["rec000"], [], [], {"name": "demo"})  # rec001 has vanished
     assert {path: path.read_bytes() for path in store.root.rglob("*") if path.is_file()} == before

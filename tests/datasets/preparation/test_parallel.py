@@ -7,17 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from datasets.preparation import parallel
-from datasets.preparation.journal import journal_path
 from datasets.recording import BadRecording, Found, Recording, Source
 from datasets.store import Store
 from scripts import prepare
@@ -96,7 +92,6 @@ def test_sigkill_at_random_moments_then_the_same_command_again(raw, whole, tmp_p
     if victim == "the whole tree":
         now = changed(out)
         assert {name: now[name] for name in before} == before
-    assert not list(out.rglob("*.started"))
 
 
 def workers_of(process):
@@ -108,7 +103,7 @@ def workers_of(process):
             words = (folder / "cmdline").read_text()
         except OSError:  # it has ended
             continue
-        if parent == process.pid and "LokyProcess" in words:
+        if parent == process.pid and "multiprocessing.spawn" in words:
             found.append(int(folder.name))
     return found
 
@@ -161,45 +156,6 @@ def test_a_crash_costs_its_recording_only(deadly, workers):
     (deadly / "raw" / "deadly").unlink()
     run(deadly, "--num_workers", workers)
     assert Store(deadly / "out").recordings["id"].tolist() == ["r0", "r1", "r2", "r3", "r5", "r6", "r7"]
-
-
-def test_what_a_killed_call_had_begun_gets_its_own_process(deadly, monkeypatch):
-    note = journal_path(deadly / "out", "r3").with_suffix(".started")
-    note.parent.mkdir(parents=True)
-    note.write_text(".")
-    shared = []
-
-    def in_this_process(task, sources, workers, lock):
-        shared.extend(source.id for source in sources)
-        return map(task, sources)  # a crash would end the test
-
-    monkeypatch.setattr(parallel, "_in_processes", in_this_process)
-    run(deadly, "--num_workers", "1")
-    assert sorted(shared) == ["r0", "r1", "r2", "r4", "r5", "r6", "r7"] and not note.exists()
-    assert pd.read_csv(deadly / "out" / "rejected.csv")["reason"].tolist() == ["crashed", "empty_csv"]
-
-
-class DyingPool:
-    """Workers that die before they have begun with anything."""
-
-    def __init__(self):
-        self.rounds = 0
-
-    def submit(self, task, source):
-        future = Future()
-        future.set_exception(TerminatedWorkerError("A worker process managed by the executor was killed.\nmore"))
-        return future
-
-    def shutdown(self, kill_workers=False):
-        self.rounds += 1
-
-
-def test_workers_that_never_begin_end_the_call_with_a_message(deadly, monkeypatch):
-    pool = DyingPool()
-    monkeypatch.setattr(parallel, "LokyPool", lambda **_: pool)
-    with pytest.raises(SystemExit, match=r"prepare: worker processes die before they begin .*fewer --num_workers"):
-        run(deadly)
-    assert pool.rounds == 3
 
 
 # ------------------------------------------------------------- a full disk

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
-from datasets.masking import IMU_MEASURES, QualityLimits, mask_rows
+from configs.data import QualityLimitsConfig
+from datasets.masking import IMU_MEASURES, mask_rows
 from datasets.preparation.quality_measures import FrameMeasures, measure_imu
 from datasets.preparation.signals import clean
 
+LIMITS = QualityLimitsConfig().model_dump()
 RATE_HZ = 100
 
 
@@ -26,7 +28,7 @@ def measure(time_s, acc, gyro, samples=1000, start_s=0.0):
 
 def reasons(found, samples=1000):
     table = np.concatenate([found, np.full((len(found), 3), np.nan)], axis=1)
-    return {(row["reason"], row["start_s"]) for row in mask_rows("r", table, samples, QualityLimits())}
+    return {(row["reason"], row["start_s"]) for row in mask_rows("r", table, samples, LIMITS)}
 
 
 def oracle(time_s, acc, gyro, stretch):
@@ -159,7 +161,7 @@ def test_a_camera_at_rest_is_not_frozen():
 def test_black_grey_and_white(level):
     blank = np.full((50, 32, 32, 3), level) + np.random.default_rng(0).integers(-1, 2, (50, 32, 32, 3))
     contrast = of_frames(blank.clip(0, 255).astype(np.uint8), 1)[0, 1]
-    assert contrast < QualityLimits().min_contrast
+    assert contrast < LIMITS["min_contrast"]
     dim = (textured(50) // 16).astype(np.uint8)  # a dark room: grey levels 0 to 15
     contrast = of_frames(dim, 1)[0, 1]
     assert contrast == pytest.approx(np.median([f[..., 1].std() for f in dim])) and contrast > 2
@@ -169,10 +171,3 @@ def test_no_frames_no_measures():
     assert np.isnan(of_frames([], 3)).all()
     found = of_frames(textured(70), 3)  # the last stretch without, the second with a part
     assert np.isnan(found[2]).all() and np.isfinite(found[:2]).all()
-
-
-def test_what_is_kept_does_not_grow_with_the_frames():
-    seen, frames = FrameMeasures(), textured(100)
-    for k in range(5000):
-        seen.add(frames[k % 100])
-    assert len(seen._frozen) < 50 and len(seen._rows) == 100 and seen.table(100).shape == (100, 2)

@@ -8,11 +8,11 @@ from functools import partial
 import numpy as np
 import pytest
 
-from datasets.frames import FrameStream
+from datasets.frames import FrameStream, FrameWriter
 from datasets.preparation import signals
 from datasets.preparation import source as source_module
 from datasets.preparation.finalize import finalize
-from datasets.preparation.journal import WHOLE_FILE_BYTES, count_starts, fingerprint, hash_files, read_journal
+from datasets.preparation.journal import WHOLE_FILE_BYTES, fingerprint, hash_files, read_journal
 from datasets.preparation.source import prepare_source, reject_crashed
 from datasets.recording import BadRecording, Recording, Segment, Source
 from datasets.store import Store, frames_path, imu_path
@@ -48,9 +48,9 @@ def source(tmp_path, recording=None, error=None, files=()):
 
 def prepare(tmp_path, *args, frame_size=SIDE, **options):
     chosen = args[0] if args and isinstance(args[0], Source) else source(tmp_path, *args, **options)
-    outcome = prepare_source(chosen, tmp_path / "raw", tmp_path / "out", frame_size, 95)
+    status = prepare_source(chosen, tmp_path / "raw", tmp_path / "out", frame_size)
     entry = read_journal(tmp_path / "out", "rec")
-    return outcome.status, entry["recordings"], entry["rejected"]
+    return status, entry["recordings"], entry["rejected"]
 
 
 def stored(tmp_path, row):
@@ -202,17 +202,17 @@ def test_a_full_disk_is_no_rejection(tmp_path, monkeypatch):
 
     monkeypatch.setattr(source_module, "write_source", full)
     with pytest.raises(OSError, match="No space"):
-        prepare_source(source(tmp_path, make(even(0, 6))), tmp_path, tmp_path / "out", SIDE, 95)
+        prepare_source(source(tmp_path, make(even(0, 6))), tmp_path, tmp_path / "out", SIDE)
 
 
 def test_a_full_disk_while_writing_frames_is_no_rejection(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(source_module.FrameWriter, "write", full)
+    monkeypatch.setattr(FrameWriter, "write", full)
     video = write_video(tmp_path / "v.mp4", 25 * 6, 25)
     with pytest.raises(OSError, match="No space"):
-        prepare_source(source(tmp_path, make(even(0, 6), video)), tmp_path, tmp_path / "out", SIDE, 95)
+        prepare_source(source(tmp_path, make(even(0, 6), video)), tmp_path, tmp_path / "out", SIDE)
     assert not list((tmp_path / "out").rglob("*.mjpeg*")) and read_journal(tmp_path / "out", "rec") is None
 
 
@@ -225,7 +225,6 @@ def test_a_second_call_keeps_what_is_there(tmp_path):
     before = imu_path(tmp_path / "out", "rec").stat().st_mtime_ns
     assert prepare(tmp_path, recording)[0] == "kept"
     assert imu_path(tmp_path / "out", "rec").stat().st_mtime_ns == before
-    assert count_starts(tmp_path / "out", source(tmp_path).id) == 0
 
 
 @pytest.mark.parametrize("change", ["content", "settings", "imu lost", "frames lost", "journal damaged"])
@@ -266,8 +265,7 @@ def test_a_rejected_file_is_not_read_again_until_it_changes(tmp_path):
 
 def test_a_crash_is_noted_and_tried_again(tmp_path):
     chosen = source(tmp_path, make(even(0, 6)))
-    outcome = reject_crashed(chosen, tmp_path / "out")
-    assert outcome.status == "rejected" and count_starts(tmp_path / "out", chosen.id) == 0
+    assert reject_crashed(chosen, tmp_path / "out") == "rejected"
     assert read_journal(tmp_path / "out", "rec")["rejected"][0]["reason"] == "crashed"
     assert prepare(tmp_path, chosen)[0] == "prepared"
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from datasets.frames import FrameStream, FrameWriter
+from datasets.frames import FrameStream, frame_writer
 from datasets.simulation.raw_files import film as film_room
 from datasets.simulation.rooms import build_room
 from datasets.simulation.world import POPULATIONS, draw_device, draw_person, simulate
@@ -177,7 +177,7 @@ def test_a_peak_at_the_end_of_the_range_is_none(at_s):
 @pytest.fixture
 def stored(tmp_path):
     frames, gyro = record(2, 0.62, duration_s=24)
-    with FrameWriter(tmp_path / "a.mjpeg", quality=90) as writer:
+    with frame_writer(tmp_path / "a.mjpeg") as writer:
         for frame in frames:
             writer.write(frame)
     return FrameStream(tmp_path / "a.mjpeg", 240, 48), gyro
