@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
-from configs.base import Config, FolderName, Normalization, PositiveInt, setting
+from configs.base import Config, FolderName, PositiveInt, setting
 from configs.constants import WINDOW_S
 from configs.training import MethodName, PoolingName, TrainConfig
 

@@ -176,9 +176,6 @@ class PairLoader:
 
         Those are the ones at its place in the global batches that follow, round the end: never one of its own global
         batch, nor one that replaces another there. A window that is there twice would be its own negative.
-
-        Returns:
-            the window that was read, or ``_LEFT_OUT``.
         """
         total = self.settings.global_batch
         for candidate in range(position, position - position % total + len(order), total):
@@ -200,14 +197,7 @@ class PairLoader:
         ) from last
 
     def _result(self, slot: Slot, planned: np.ndarray, reads: list[Future]) -> np.ndarray:
-        """Wait until a batch is full; those that were not left out move up.
-
-        Args:
-            planned: (B,) windows that were to be read.
-
-        Returns:
-            (n,) int64 windows that are in the batch.
-        """
+        """Wait until a batch is full; the (n,) windows in it, moved up where some of the planned (B,) are left out."""
         rows = planned.copy()
         for row, read in enumerate(reads):  # each has begun when the one before it has ended
             try:

@@ -60,6 +60,19 @@ def frame_files(root: Path, recording_id: str) -> list[Path]:
     return [path, index_path(path)]
 
 
+def read_info(root: Path) -> dict[str, Any]:
+    """What ``dataset.json`` holds.
+
+    Raises:
+        ValueError: if it is no JSON.
+    """
+    try:
+        return json.loads((root / "dataset.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        remedy = "remove dataset.json and give the same scripts.prepare command again"
+        raise ValueError(f"{root / 'dataset.json'}: damaged ({error}): {remedy}") from error
+
+
 class Recordings:
     """Signals and frames of prepared recordings; they are read when first used.
 
@@ -135,7 +148,7 @@ class Store(Recordings):
                 f"{root} is not a prepared dataset (it has no dataset.json): "
                 f"make it with python -m scripts.prepare --format F --raw DIR --out {root}"
             )
-        info: dict[str, Any] = json.loads((root / "dataset.json").read_text(encoding="utf-8"))
+        info = read_info(root)
         version = info["format_version"]
         if version != FORMAT_VERSION:
             raise ValueError(f"{root}: format version {version}, this code reads {FORMAT_VERSION}: prepare it again")
@@ -157,7 +170,7 @@ class Store(Recordings):
     @cached_property
     def measured_samples(self) -> np.ndarray:
         """(R,) samples of each recording that its mean and standard deviation count: not those that fill its end."""
-        filled = [json.loads(notes or "{}").get("padded_samples", 0) for notes in self.recordings["notes"]]
+        filled = [json.loads(notes).get("padded_samples", 0) for notes in self.recordings["notes"]]
         return self.recordings["samples"].to_numpy() - np.array(filled, dtype=int)
 
     @cached_property

@@ -5,7 +5,6 @@ those that are missing, or whose files or settings have changed: the same comman
 """
 
 import errno
-import json
 import os
 import platform
 import sys
@@ -16,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from configs.data import PrepareConfig, QualityLimitsConfig
@@ -23,9 +23,9 @@ from configs.load import build, parse, read_yaml
 from datasets.formats import FORMATS
 from datasets.formats.common import NO_LOSS, with_usable_names
 from datasets.frames import JPEG_QUALITY
-from datasets.masking import VIDEO_OFFSET, mask_row
+from datasets.masking import VIDEO_OFFSET, mask_row, mask_rows
 from datasets.preparation.cluster import connected, on_cluster
-from datasets.preparation.finalize import finalize, invalidate, mask_rows_of, recordings_table
+from datasets.preparation.finalize import finalize, invalidate, recordings_table
 from datasets.preparation.journal import read_journal, remove_temporary_files
 from datasets.preparation.listed_windows import listed_rows, read_listed
 from datasets.preparation.lock import LockedError, locked
@@ -33,7 +33,7 @@ from datasets.preparation.parallel import WorkersError, in_processes, prepare_al
 from datasets.preparation.source import Status, prepare_source
 from datasets.preparation.verify import verify
 from datasets.recording import Found, without_folder
-from datasets.store import Recordings, Store
+from datasets.store import Recordings, Store, quality_path, read_info
 from datasets.synchrony.check import check_dataset
 from scripts.reporting.preparation_summary import check_strict, summary
 from utils.atomic_io import write_text
@@ -54,7 +54,8 @@ def main(argv: list[str] | None = None) -> None:
         if cfg.scheduler is not None:  # workers of a cluster have working folders of their own
             cfg = cfg.model_copy(update={"raw": cfg.raw.absolute(), "out": cfg.out.absolute()})
         check_out(cfg)
-        limits = read_limits(cfg.quality_limits)
+        given = {} if cfg.quality_limits is None else read_yaml(cfg.quality_limits)
+        limits = build(QualityLimitsConfig, given, str(cfg.quality_limits)).model_dump()
         listed = {} if cfg.skip_windows is None else read_listed(cfg.skip_windows)
         found = with_usable_names(cfg.raw, FORMATS[cfg.format].find(cfg.raw, **options_of(cfg)))
         with locked(cfg.out):
@@ -82,26 +83,11 @@ def main(argv: list[str] | None = None) -> None:
 def check_out(cfg: PrepareConfig) -> None:
     """Refuse a folder that holds something else, because stray files in a prepared dataset are removed."""
     if (cfg.out / "dataset.json").is_file():
-        try:
-            there = json.loads((cfg.out / "dataset.json").read_text(encoding="utf-8"))["settings"]["format"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(
-                f"{cfg.out / 'dataset.json'}: damaged, or not of a dataset prepared here ({error!r}): remove "
-                "dataset.json and give the same command again"
-            ) from error
+        there = read_info(cfg.out)["settings"]["format"]
         if there != cfg.format:
             raise ValueError(f"{cfg.out} holds a dataset of format {there}, not {cfg.format}: choose another --out")
     elif cfg.out.exists() and not (cfg.out / ".journal").is_dir() and any(cfg.out.iterdir()):
         raise ValueError(f"{cfg.out} is no prepared dataset and not empty: choose another --out")
-
-
-def read_limits(path: Path | None) -> dict[str, float]:
-    """The limits of a YAML file, and the built-in ones where it gives none.
-
-    Raises:
-        ConfigError: if the file cannot be read, or a limit is refused.
-    """
-    return build(QualityLimitsConfig, {} if path is None else read_yaml(path), str(path)).model_dump()
 
 
 def options_of(cfg: PrepareConfig) -> dict[str, Any]:
@@ -138,17 +124,21 @@ def write_tables(
         write_text(cfg.out / "rejected.csv", pd.DataFrame(rows).to_csv(index=False))
         reasons = ", ".join(f"{reason} {count}" for reason, count in Counter(r["reason"] for r in rows).most_common())
         raise ValueError(f"nothing could be prepared from {cfg.raw} ({reasons}); see {cfg.out / 'rejected.csv'}")
+    settings = {"format": cfg.format, "frame_size": cfg.frame_size, "jpeg_quality": JPEG_QUALITY} | options_of(cfg)
     info = {
         "name": cfg.out.name,
         "simulated": (cfg.raw / SIMULATED_NOTE).is_file(),
         "frame_size": cfg.frame_size,
-        "settings": settings_of(cfg),
+        "settings": {name: value.name if isinstance(value, Path) else value for name, value in settings.items()},
         "notes": found.notes,
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
         "quality": limits,
     }
     recordings = recordings_table(row for entry in journal for row in entry["recordings"])
-    masked = mask_rows_of(cfg.out, recordings.to_dict("records"), limits)
+    masked = []
+    for row in recordings.itertuples():
+        measures = np.load(quality_path(cfg.out, row.id), allow_pickle=False)
+        masked += mask_rows(row.id, measures, row.samples, limits)
     if cfg.skip_windows is not None:
         info["quality"] |= {"skip_windows": cfg.skip_windows.name}
         masked += listed_rows(recordings.to_dict("records"), listed)
@@ -182,13 +172,6 @@ def offset_rows(store: Recordings, max_offset_s: float, num_workers: int) -> lis
     return [
         mask_row(row.id, 0.0, duration_s[row.id], VIDEO_OFFSET, row.offset_s, max_offset_s) for row in far.itertuples()
     ]
-
-
-def settings_of(cfg: PrepareConfig) -> dict[str, Any]:
-    """The settings that the prepared files follow from; files are recorded by name, not by path."""
-    values = {"format": cfg.format, "frame_size": cfg.frame_size, "jpeg_quality": JPEG_QUALITY}
-    values |= options_of(cfg)
-    return {name: value.name if isinstance(value, Path) else value for name, value in values.items()}
 
 
 def check_rejected(cfg: PrepareConfig, found: Found) -> None:

@@ -5,39 +5,25 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from datasets.masking import mask_rows, mask_table
+from datasets.masking import mask_table
 from datasets.preparation.journal import FOLDERS, journal_path, read_journal
 from datasets.preparation.lock import LOCK_FILES
 from datasets.recording import Rejection
-from datasets.store import FORMAT_VERSION, RECORDING_COLUMNS, quality_path
+from datasets.store import FORMAT_VERSION, RECORDING_COLUMNS
 from utils.atomic_io import replacing
 
 
 def recordings_table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """``recordings.csv`` of the rows that journal entries hold, in the order of ids."""
     return pd.DataFrame(list(rows), columns=RECORDING_COLUMNS).sort_values("id", ignore_index=True)
-
-
-def mask_rows_of(root: Path, recordings: Iterable[dict[str, Any]], limits: Mapping[str, float]) -> list[dict]:
-    """Rows of ``masked.csv`` that follow from the stored measures; no raw file is read for them.
-
-    Args:
-        recordings: rows of ``recordings.csv``.
-    """
-    rows = []
-    for recording in recordings:
-        measures = np.load(quality_path(root, recording["id"]), allow_pickle=False)
-        rows += mask_rows(recording["id"], measures, recording["samples"], limits)
-    return rows
 
 
 def finalize(

@@ -1,7 +1,7 @@
 """All sources of a dataset prepared at once: in processes of this machine, or by another engine.
 
 Video decoders are native code, and a damaged file may kill the process that reads it. A process works on one source
-at a time, so that its death is told of that source alone. It is tried once more when all others are done.
+at a time, so that its death is blamed on that source alone.
 """
 
 import os
@@ -29,27 +29,17 @@ class WorkersError(RuntimeError):
 def prepare_all(work: Work, sources: Iterable[Source], root: Path, engine: Engine) -> Counter[Status]:
     """Prepare sources, longest first, so that no worker is left alone with a long one at the end.
 
-    A source whose process dies twice is rejected; the second time it is alone in work.
-
     Args:
         root: folder of the dataset.
-        engine: yields the status of each source as it is known, None where the process died.
+        engine: yields the status of each source as it is known, None where the processes died that worked on it.
 
     Returns:
         How many sources have each status.
     """
     queue = sorted(sources, key=_source_bytes, reverse=True)
     counts: Counter[Status] = Counter()
-    died = []
     with progress(total=len(queue), desc=f"prepare {root.name}", unit="recording") as bar:
         for source, status in engine(work, queue):
-            if status is None:
-                died.append(source)
-                continue
-            counts[status] += 1
-            bar.update()
-        for source in died:
-            ((_, status),) = engine(work, [source])
             counts[status or reject_crashed(source, root)] += 1
             bar.update()
     return counts
@@ -63,7 +53,10 @@ def _source_bytes(source: Source) -> int:
 def in_processes(
     work: Work, sources: Iterable[Source], root: Path, workers: int
 ) -> Iterator[tuple[Source, Status | None]]:
-    """The engine of this machine: so many processes, which hold the workers' lock of the dataset."""
+    """The engine of this machine: so many processes, which hold the workers' lock of the dataset.
+
+    A source whose process died is tried once more when all others are done, alone.
+    """
     pools: SimpleQueue[ProcessPoolExecutor] = SimpleQueue()
     for _ in range(workers):
         pools.put(_one_process(root))
@@ -78,10 +71,16 @@ def in_processes(
         finally:
             pools.put(pool)
 
-    threads = ThreadPoolExecutor(workers)
+    threads, died = ThreadPoolExecutor(workers), []
     try:
         for done in as_completed([threads.submit(prepare, source) for source in sources]):
-            yield done.result()
+            source, status = done.result()
+            if status is None:
+                died.append(source)
+            else:
+                yield source, status
+        for source in died:
+            yield prepare(source)
     finally:  # after an error, such as a full disk, what is under way may end
         threads.shutdown(cancel_futures=True)
         for _ in range(workers):

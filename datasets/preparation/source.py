@@ -148,9 +148,11 @@ def _store_parts(
         notes = dict(recording.notes)
         split = str(notes.pop("split", ""))
         notes |= {"start_s": round(part.start_s, 6), "gyro_rate_hz": round(processed.gyro.rate_hz, 3)}
-        notes |= check_units(part.imu[:samples])
+        imu = part.imu[:samples]
+        notes |= check_units(imu)
         padded = 0 if recording.pad_from_s is None else -samples % WINDOW_SAMPLES
         notes |= {"padded_samples": padded} if padded else {}
+        filling = np.full((padded, 6), imu.mean(0, dtype=np.float64), np.float32)  # 0 once it is z-scored
         rows = len(stretch_starts(samples + padded))
         of_imu = np.full((rows, len(IMU_MEASURES)), np.nan)  # of filling alone, nothing is measured
         of_imu[: len(stretch_starts(samples))] = measure_imu(processed.acc, processed.gyro, part.start_s, samples)
@@ -159,7 +161,7 @@ def _store_parts(
             PreparedRecording(
                 id=part_id,
                 source=source.id,
-                imu=_padded(part.imu[:samples], padded),
+                imu=np.concatenate([imu, filling]),
                 subject=recording.subject,
                 session=recording.session or source.id,
                 label=recording.label,
@@ -176,12 +178,6 @@ def _store_parts(
             )
         )
     return stored, rejected
-
-
-def _padded(imu: np.ndarray, samples: int) -> np.ndarray:
-    """(T, 6) float32 and so many samples more of its mean, which is 0 once it is z-scored."""
-    mean = imu.mean(0, keepdims=True, dtype=np.float64).astype(np.float32)
-    return np.concatenate([imu, np.repeat(mean, samples, 0)])
 
 
 def _duration_mismatch_s(recording: Recording, video_s: float, acc: Sensor) -> float:

@@ -1,10 +1,10 @@
 """Read a prepared dataset again, every byte of it, and name what is damaged."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
 
+from datasets.store import read_info
 from utils.atomic_io import sha256_of
 
 
@@ -20,14 +20,9 @@ def verify(root: Path) -> tuple[int, list[str]]:
     """
     if not (root / "dataset.json").is_file():
         raise FileNotFoundError(f"{root} is not a prepared dataset, or its preparation has not ended: no dataset.json")
-    remedy = "remove dataset.json and give the same scripts.prepare command again"
-    try:
-        digests = dict(json.loads((root / "dataset.json").read_text(encoding="utf-8"))["tables"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{root / 'dataset.json'}: damaged ({error!r}); {remedy}") from error
-    problems = {name: _problem(root / name, digest) for name, digest in digests.items()}
+    problems = {name: _problem(root / name, digest) for name, digest in read_info(root)["tables"].items()}
     if problems["files.csv"]:
-        raise ValueError(f"{root / 'files.csv'}: {problems['files.csv']}; {remedy}")
+        raise ValueError(f"{root / 'files.csv'}: {problems['files.csv']}: give the same scripts.prepare command again")
     table = pd.read_csv(root / "files.csv", dtype=str)
     problems |= {row.file: _problem(root / row.file, row.sha256) for row in table.itertuples()}
     return len(problems), [f"{name}: {problem}" for name, problem in problems.items() if problem]

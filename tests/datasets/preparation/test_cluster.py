@@ -60,7 +60,7 @@ def test_both_work_and_a_crash_costs_its_recording_only(cluster, tmp_path, monke
     assert table[["id", "reason"]].values.tolist() == [["r3", "crashed"]]
     assert len(Store(out).recordings) == 11
     processes = [path.read_text().split() for path in raw.glob("by-*")]
-    assert len(processes) >= 2 and sum(numbers.count("3") for numbers in processes) == 2
+    assert len(processes) >= 2 and sum(numbers.count("3") for numbers in processes) == 4
 
 
 def test_folders_that_workers_do_not_see_are_named(cluster, tmp_path, monkeypatch):
