@@ -36,11 +36,11 @@ from models import build_imu_encoder, load_imu_encoder
 from models.finetune import Cell, Trained, finetune_grid
 from models.probe import embed_imu, train_linear_heads
 from utils import checkpoint, distributed
-from utils.plots import Line, Panel, shots_panels
+from utils.long_table import dataset_name, long_table, method
 from utils.plots import confusion_matrix as plot_confusion
+from utils.plots import shots_panels
 from utils.results import checkpoint_facts
 from utils.run import default_name, open_run, seed_everything
-from utils.tables import few_shot_method, marked
 
 
 def main(argv: list[str] | None = None) -> Path:
@@ -149,14 +149,14 @@ def linear_probes(
 
 def draw_pictures(folder: Path, results: dict[str, Any]) -> None:
     """confusion.png (most shots, all draws) and shots.png."""
-    dataset, method = marked(results["dataset"]["name"], results["simulated"]), few_shot_method(results)
+    name, how = dataset_name(results), method(results)
     most = max(results["shots"], key=int)
     confusion = np.array(results["shots"][most]["confusion"])
-    plot_confusion(confusion, results["classes"], folder / "confusion.png", f"{dataset}, {most} shots\n{method}")
-    accuracy = {int(n): row["balanced_accuracy"] for n, row in results["shots"].items()}
-    line = {n: (value["mean"], value["std"]) for n, value in accuracy.items()}
-    panel = Panel("", [Line(method, method, line)], results["chance"]["balanced_accuracy"])
-    shots_panels([panel], folder / "shots.png", f"{dataset}, few-shot", pdf=False)
+    plot_confusion(confusion, results["classes"], folder / "confusion.png", f"{name}, {most} shots\n{how}")
+    values = long_table({"": results})
+    line = values[values["draw"].isna() & (values["metric"] == "balanced_accuracy")]
+    line = line.assign(panel="", line=how, approach=how, dashed=False)
+    shots_panels(line, folder / "shots.png", f"{name}, few-shot", pdf=False)
 
 
 def save_model(path: Path, trained: Trained, training: TrainConfig, results: dict[str, Any]) -> None:

@@ -8,14 +8,16 @@ opens nothing outside itself.
 
 import sys
 
+import pandas as pd
+
 from configs.load import parse
 from configs.reporting import DescribeConfig
 from datasets.frames import FrameError
 from datasets.store import Store
 from scripts.reporting.dataset_page import dataset_blocks
 from scripts.reporting.dataset_summary import summarize
-from scripts.reporting.datasets_table import NUMERIC, TABLE_1, table_1_row
-from scripts.reporting.document import Block, Heading, Listing
+from scripts.reporting.datasets_table import TABLE_1, table_1_row
+from scripts.reporting.document import Block, Heading, Table
 from scripts.reporting.writers import as_html
 from utils.atomic_io import write_text
 from utils.tables import markdown
@@ -31,13 +33,12 @@ def main(argv: list[str] | None = None) -> None:
         print(markdown(TABLE_1, rows))
         if cfg.table:
             return
-        sizes: list[Block] = (
-            [Heading("Sizes of the datasets"), Listing(TABLE_1, rows, NUMERIC)] if len(rows) > 1 else []
-        )
+        sizes: list[Block] = [Heading("Sizes of the datasets"), Table(pd.DataFrame(rows, columns=TABLE_1))]
         for folder, summary in zip(cfg.data, summaries, strict=True):
             out = cfg.out or folder / "describe.html"
+            blocks = dataset_blocks(summary, cfg.seed, sizes if len(rows) > 1 else [])
             notice = NOTICE if summary.store.simulated else None
-            write_text(out, as_html(summary.name, notice, dataset_blocks(summary, cfg.seed, sizes), summary.store.root))
+            write_text(out, as_html(summary.name, notice, blocks, summary.store.root))
             print(out)
     except (FileNotFoundError, PermissionError, FrameError, ValueError) as error:
         sys.exit(f"{DescribeConfig.program}: {error}")

@@ -24,10 +24,10 @@ from datasets.windows import Windows, list_windows
 from models import load_imu_encoder
 from models.probe import embed_imu
 from utils import distributed
+from utils.long_table import encoder_origin, marked
 from utils.plots import embedding_map
 from utils.results import checkpoint_facts, public_settings
 from utils.run import commit, open_run, seed_everything, write_json
-from utils.tables import encoder_origin, marked
 
 PCA_FIRST = 50  # dimensions that t-SNE sees: the rest is mostly noise, and slow
 PERPLEXITY = 30  # neighbours that t-SNE holds a window to, about; fewer where there are few windows

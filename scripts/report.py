@@ -3,13 +3,16 @@
     python -m scripts.report --runs runs --out report
     python -m scripts.report --runs out/runs --study configs/study/demo.yaml --data_root out/data --out out/report
 
-Writes report.md, report.html (one file with its pictures inside), and every table and figure as a file of its own:
-tables/*.md, *.tex, *.csv and figures/*.png, *.pdf. With ``--study`` the page begins with the tables and figures of the
-paper. Every number is read from a results.json and linked to its run; whatever is simulated is called so.
+Writes report.md, report.html (one file with its pictures inside), every table and figure as a file of its own
+(tables/*.md, *.tex, *.csv and figures/*.png, *.pdf), and results_long.csv, the values that they are made from. With
+``--study`` the page begins with the tables and figures of the paper. Every number is read from a results.json and
+linked to its run; whatever is simulated is called so.
 """
 
 import sys
 from pathlib import Path
+
+import pandas as pd
 
 from configs.load import parse
 from configs.reporting import ReportConfig
@@ -20,9 +23,9 @@ from scripts.reporting.result_tables import (
     pretraining_section,
     zero_shot_section,
 )
-from scripts.reporting.runs import FEW_SHOT, Run, find_runs, notice
+from scripts.reporting.runs import FEW_SHOT, Run, find_runs, notice, table_of
 from scripts.reporting.study_page import study_blocks
-from scripts.reporting.writers import as_csv, as_html, as_latex, as_markdown, markdown_table
+from scripts.reporting.writers import as_html, as_markdown, write_table
 
 
 def main(argv: list[str] | None = None) -> Path:
@@ -31,6 +34,7 @@ def main(argv: list[str] | None = None) -> Path:
     runs, unfinished = find_runs(config.runs, may_be_empty=config.study is not None)
     for name in ("figures", "tables"):
         (config.out / name).mkdir(parents=True, exist_ok=True)
+    table_of(runs).to_csv(config.out / "results_long.csv", index=False)
     blocks: list[Block] = []
     others = runs
     if config.study:
@@ -53,26 +57,20 @@ def main(argv: list[str] | None = None) -> Path:
     return page
 
 
-def write_table(table: Table, folder: Path) -> None:
-    """One table as Markdown, LaTeX and CSV."""
-    text = "\n\n".join([f"**{table.caption}**", markdown_table(table, folder), *table.notes])
-    (folder / f"{table.name}.md").write_text(text + "\n", encoding="utf-8")
-    (folder / f"{table.name}.tex").write_text(as_latex(table), encoding="utf-8")
-    (folder / f"{table.name}.csv").write_text(as_csv(table), encoding="utf-8")
-
-
 def provenance(runs: list[Run], unfinished: list[Path]) -> list[Block]:
     """Where every number comes from."""
+    header = ("run", "command", "dataset", "seed", "checkpoint", "commit")
     rows = []
     for run in runs:
         r = run.results
-        facts = r.get("checkpoint") or {"sha256": "-"}
-        name = Cell(run.folder.name, run=run.folder)
-        rows.append([name, r["command"], run.dataset, str(r["seed"]), facts["sha256"][:12], _short(r["commit"])])
+        checkpoint = "-" if r["command"] == "train" or not r["checkpoint"] else r["checkpoint"]["sha256"][:12]
+        rows.append(
+            (Cell(run.name, run.folder), r["command"], run.dataset, str(r["seed"]), checkpoint, _short(r["commit"]))
+        )
     blocks = [
         Heading("Runs"),
         Text("Each run's folder holds its settings, environment and, for evaluations, the windows used."),
-        Table("runs", "Runs", ("run", "command", "dataset", "seed", "checkpoint", "commit"), rows, labels=3),
+        Table(pd.DataFrame(rows, columns=header, dtype=object), "runs", "Runs"),
     ]
     if unfinished:
         blocks.append(Text(f"Begun but without results: {', '.join(folder.name for folder in unfinished)}."))

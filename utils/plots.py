@@ -3,64 +3,20 @@
 They are PNG files (for print also PDF), drawn without a display.
 """
 
-import csv
 import textwrap
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from matplotlib import colormaps
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 # Okabe and Ito's colours: told apart by colour-blind readers too
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = "os^Dv*"
-Points = Mapping[int, tuple[float, float | None]]  # shots -> mean and standard deviation (None: a single draw)
 _RETRIEVAL = ("mrr", "r@1", "r@3", "r@5")
-
-
-@dataclass(frozen=True)
-class Line:
-    """A method in a panel of Figure 3; lines of the same ``method`` share a colour, dashed ones are a variant."""
-
-    name: str
-    method: str
-    points: Points
-    dashed: bool = False
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One pair of pretraining and evaluated dataset."""
-
-    title: str
-    lines: Sequence[Line]
-    chance: float
-
-
-def read_metrics(metrics_csv: Path) -> dict[str, tuple[list[int], list[float]]]:
-    """Steps and values of each metric in a run's ``metrics.csv`` (step, name, value).
-
-    Raises:
-        ValueError: if the file is not of that form; names the line.
-    """
-    series: dict[str, tuple[list[int], list[float]]] = {}
-    with open(metrics_csv, newline="", encoding="utf-8") as file:
-        reader = csv.reader(file)
-        if next(reader, None) != ["step", "name", "value"]:
-            raise ValueError(f"{metrics_csv}: does not begin with the line step,name,value")
-        for row in reader:
-            try:
-                step, name, value = int(row[0]), row[1], float(row[2])
-            except (IndexError, ValueError) as error:
-                raise ValueError(f"{metrics_csv}, line {reader.line_num}: {row} is not step, name, value") from error
-            steps, values = series.setdefault(name, ([], []))
-            steps.append(step)
-            values.append(value)
-    return series
 
 
 def loss_curve(metrics_csv: Path, png: Path, title: str = "") -> None:
@@ -68,18 +24,22 @@ def loss_curve(metrics_csv: Path, png: Path, title: str = "") -> None:
 
     A metric is recognised by the last part of its name: ``loss``, or ``mrr`` and ``r@k``. Nothing is written as long
     as there is no loss, as after an epoch that is shorter than the log interval.
+
+    Args:
+        metrics_csv: of a run, with the columns step, name and value.
     """
-    series = read_metrics(metrics_csv)
-    losses = {name: points for name, points in series.items() if name.split("/")[-1] == "loss"}
-    retrieval = {name: points for name, points in series.items() if name.split("/")[-1] in _RETRIEVAL}
+    series = dict(list(pd.read_csv(metrics_csv).groupby("name", sort=False)))
+    losses = {name: rows for name, rows in series.items() if name.split("/")[-1] == "loss"}
+    retrieval = {name: rows for name, rows in series.items() if name.split("/")[-1] in _RETRIEVAL}
     if not losses:
         return
     panels = [(losses, "loss")] + ([(retrieval, "retrieval on held-out windows")] if retrieval else [])
     figure = Figure(figsize=(5.5 * len(panels), 3.6), layout="constrained")
     for axes, (lines, label) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
-        for number, (name, (steps, values)) in enumerate(lines.items()):
-            marker = "." if len(steps) < 40 else None
-            axes.plot(steps, values, color=COLOURS[number % len(COLOURS)], label=name, linewidth=1, marker=marker)
+        for number, (name, rows) in enumerate(lines.items()):
+            marker = "." if len(rows) < 40 else None
+            colour = COLOURS[number % len(COLOURS)]
+            axes.plot(rows["step"], rows["value"], color=colour, label=name, linewidth=1, marker=marker)
         axes.set(xlabel="step", ylabel=label)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
@@ -114,48 +74,50 @@ def confusion_matrix(confusion: np.ndarray, classes: Sequence[str], png: Path, t
     save_figure(figure, png, title)
 
 
-def shots_panels(panels: Sequence[Panel], png: Path, title: str, pdf: bool = True) -> None:
-    """Draw balanced accuracy against labelled windows per class, chance dotted, in panels (form of Figure 3)."""
-    columns = min(2, len(panels))
-    rows = -(-len(panels) // columns)
-    names = {line.name for panel in panels for line in panel.lines}
+def shots_panels(rows: pd.DataFrame, png: Path, title: str, pdf: bool = True) -> None:
+    """Draw balanced accuracy against labelled windows per class, chance dotted, in panels (form of Figure 3).
+
+    Args:
+        rows: of the long table, one for each point: shots, value, std and chance; with the names of its ``panel``
+            (a pair of datasets), ``line`` and ``approach``. Lines of an approach share a colour; ``dashed`` ones are a
+            variant.
+    """
+    panels = rows["panel"].nunique()
+    columns = min(2, panels)
+    names = rows["line"].unique()
     legend_columns = 3 if max(map(len, names)) < 40 and columns > 1 else 1
     legend_height = 0.2 * -(-(len(names) + 1) // legend_columns)  # inches; below: names are long and lines anywhere
-    figure = Figure(figsize=(5.4 * columns, 3.6 * rows + 0.4 + legend_height), layout="constrained")
-    grid = np.ravel(figure.subplots(rows, columns, squeeze=False))
-    methods = list(dict.fromkeys(line.method for panel in panels for line in panel.lines))
+    figure = Figure(figsize=(5.4 * columns, 3.6 * -(-panels // columns) + 0.4 + legend_height), layout="constrained")
+    grid = np.ravel(figure.subplots(-(-panels // columns), columns, squeeze=False))
+    approaches = rows["approach"].unique().tolist()
     legend: dict[str, object] = {}
-    for axes, panel in zip(grid, panels, strict=False):
-        for line in panel.lines:
-            shots = sorted(line.points)
-            number = methods.index(line.method)
-            legend[line.name] = axes.errorbar(
-                shots,
-                [100 * line.points[n][0] for n in shots],
-                yerr=[100 * (line.points[n][1] or 0.0) for n in shots],
+    for axes, (panel, members) in zip(grid, rows.groupby("panel", sort=False), strict=False):
+        for name, line in members.sort_values("shots").groupby("line", sort=False):
+            number = approaches.index(line["approach"].iloc[0])
+            legend[name] = axes.errorbar(
+                line["shots"].to_list(),
+                100 * line["value"],
+                yerr=100 * line["std"].fillna(0),
                 color=COLOURS[number % len(COLOURS)],
                 marker=_MARKERS[number % len(_MARKERS)],
-                linestyle="--" if line.dashed else "-",
+                linestyle="--" if line["dashed"].any() else "-",
                 capsize=3,
-                label=line.name,
+                label=name,
             )
-        legend["chance"] = axes.axhline(100 * panel.chance, color="gray", linestyle=":", linewidth=1.2, label="chance")
-        _label_shots(axes, panel)
-    for axes in grid[len(panels) :]:
+        chance = 100 * members["chance"].iloc[0]
+        legend["chance"] = axes.axhline(chance, color="gray", linestyle=":", linewidth=1.2, label="chance")
+        ticks = sorted(members["shots"].unique())
+        axes.set_xscale("log")
+        axes.set_xticks(ticks, map(str, ticks))
+        axes.minorticks_off()
+        axes.set(xlabel="labelled windows per class", ylabel="balanced accuracy, %", ylim=(0, 100))
+        axes.set_title(panel, fontsize=10)
+        axes.grid(alpha=0.3)
+    for axes in grid[panels:]:
         axes.set_axis_off()
     place = {"loc": "outside lower center", "fontsize": 8, "ncols": legend_columns, "handlelength": 4}
     figure.legend(legend.values(), legend.keys(), **place)
     save_figure(figure, png, title, pdf)
-
-
-def _label_shots(axes: Axes, panel: Panel) -> None:
-    ticks = sorted({n for line in panel.lines for n in line.points})
-    axes.set_xscale("log")
-    axes.set_xticks(ticks, [str(n) for n in ticks])
-    axes.minorticks_off()
-    axes.set(xlabel="labelled windows per class", ylabel="balanced accuracy, %", ylim=(0, 100))
-    axes.set_title(panel.title, fontsize=10)
-    axes.grid(alpha=0.3)
 
 
 def embedding_map(

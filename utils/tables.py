@@ -1,26 +1,83 @@
-"""Results as Markdown tables, one way of writing a number everywhere."""
+"""Tables as text, made from the long table of results by ``pivot``; one way of writing a number everywhere."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-MODES = {"lp": "linear probe", "finetune": "finetuning", "supervised": "supervised from scratch"}
-METRICS = {"balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1", "mrr": "MRR", "r@1": "R@1", "r@3": "R@3"}
+import numpy as np
+import pandas as pd
+
+from utils.long_table import GUESSES, METRICS, RECALL, dataset_name, long_table, marked, method
+
+_NUMERIC = re.compile(r"(?:[-+±<–]?\s?[\d.,]+\b.*|[-–?]?|missing)$")
 
 
-def percent(mean: float | None, std: float | None = None, digits: int = 1) -> str:
+def percent(mean: float, std: float | None = None, digits: int = 1) -> str:
     """``71.2 ± 3.4`` from fractions 0.712 and 0.034; without std ``71.2``; nothing to show is ``-``."""
-    if mean is None:
+    if pd.isna(mean):
         return "-"
-    return f"{100 * mean:.{digits}f}" + (f" ± {100 * std:.{digits}f}" if std is not None else "")
+    return f"{100 * mean:.{digits}f}" + ("" if pd.isna(std) else f" ± {100 * std:.{digits}f}")
 
 
 def fraction(mean: float, std: float | None = None) -> str:
-    """``0.712 ± 0.034``; without std ``0.712``."""
-    return f"{mean:.3f}" + (f" ± {std:.3f}" if std is not None else "")
+    """``0.712 ± 0.034``; without std ``0.712``; nothing to show is ``-``."""
+    return "-" if pd.isna(mean) else f"{mean:.3f}" + ("" if pd.isna(std) else f" ± {std:.3f}")
 
 
-def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], labels: int = 1) -> str:
-    """A Markdown table, columns padded so that it reads as plain text too; the first ``labels`` are flush left.
+def interval(row: Any, written: Callable[[float], str] = percent) -> str:
+    """``64.1 to 78.0``, the 95 % interval over groups of a row of the long table; a dash where there is none."""
+    return "-" if pd.isna(row.low) else f"{written(row.low)} to {written(row.high)}"
+
+
+def pivot(
+    rows: pd.DataFrame, index: list[str], columns: list[str], empty: str = "-", **cells: Callable[[Any], str]
+) -> pd.DataFrame:
+    """A table of text from rows of the long table; rows and columns stand in the order in which they appear.
+
+    Args:
+        index: columns of ``rows`` that label a row of the table; they become its first columns.
+        columns: columns of ``rows`` whose values are columns of the table.
+        cells: what a cell shows of its row. Several stand beside each other, with their names as a lower header.
+    """
+    parts = {}
+    for name, write in cells.items():
+        text = pd.Series([write(row) for row in rows.itertuples()], index=rows.index, dtype=object)
+        parts[name] = rows.assign(cell=text).pivot_table("cell", index, columns, aggfunc="first", sort=False)
+    wide = pd.concat(parts, axis=1).swaplevel(axis=1)
+    titles = wide.columns.get_level_values(0).unique()
+    wide = wide[[(title, name) for title in titles for name in cells]].astype(object).fillna(empty)
+    if len(cells) == 1:
+        wide.columns = titles
+        return wide.reset_index().rename_axis(columns=None)
+    wide = wide.reset_index()
+    wide.columns = pd.MultiIndex.from_tuples([(b, a) if a in index else (a, b) for a, b in wide.columns])
+    return wide
+
+
+def with_guesses(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the long table, and below them what chance and the most frequent class give, as methods."""
+    nothing = dict.fromkeys(["std", "low", "high"], np.nan)
+    guesses = [rows.assign(method=name, value=rows[name], **nothing).dropna(subset="value") for name in GUESSES]
+    return pd.concat([rows, *guesses], ignore_index=True)
+
+
+def column_names(frame: pd.DataFrame) -> list[str]:
+    """One name per column of a table of text, with that of its upper header."""
+    if frame.columns.nlevels == 1:
+        return frame.columns.tolist()
+    return [", ".join(filter(None, names)) for names in frame.columns]
+
+
+def is_numeric(cells: Sequence[str]) -> bool:
+    """Whether a column is set flush right: each cell begins with a number, or says that there is none."""
+    return all(_NUMERIC.match(cell) for cell in cells)
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool] | None = None) -> str:
+    """A Markdown table, columns padded so that it reads as plain text too.
+
+    Args:
+        right: which columns are flush right; default: those of numbers, but not the first.
 
     Raises:
         ValueError: if a row is not as long as the header.
@@ -28,75 +85,20 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], labels: int =
     cells = [[cell.replace("|", "\\|") for cell in row] for row in (header, *rows)]
     if any(len(row) != len(header) for row in cells):
         raise ValueError(f"a row has not the {len(header)} cells of the header {list(header)}")
-    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
-
-    def line(row: Sequence[str]) -> str:
-        padded = (
-            cell.ljust(width) if column < labels else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        return "| " + " | ".join(padded) + " |"
-
-    rule = "|" + "|".join("-" * (w + 2) if c < labels else "-" * (w + 1) + ":" for c, w in enumerate(widths)) + "|"
-    return "\n".join([line(cells[0]), rule, *map(line, cells[1:])])
-
-
-def marked(name: str, simulated: bool) -> str:
-    """A dataset's name, and that it is simulated where it is."""
-    return f"{name} (simulated)" if simulated else name
-
-
-def encoder_origin(results: dict[str, Any]) -> str:
-    """Where an evaluated encoder comes from."""
-    if results["command"] == "downstream" and results["encoder"] == "random":
-        return "random weights"
-    dataset = results["checkpoint"]["dataset"]
-    return f"pretrained on {marked(dataset['name'], dataset['simulated'])}"
-
-
-def few_shot_method(results: dict[str, Any]) -> str:
-    """How the classes were learnt, without the dataset that they were learnt on."""
-    if results["command"] == "handcrafted":
-        return "random forest on handcrafted features"
-    standardized = " on standardised embeddings" if results["config"]["standardize"] else ""
-    pooling = results["imu_pooling"]  # conv_gru has none
-    model = f"{results['model']} ({pooling})" if pooling else results["model"]
-    return f"{MODES[results['mode']]}{standardized}, {model}, {encoder_origin(results)}"
-
-
-def few_shot_title(results: dict[str, Any]) -> str:
-    """One line that says what was measured, and what of it is simulated."""
-    return f"{marked(results['dataset']['name'], results['simulated'])}: {few_shot_method(results)}"
-
-
-def interval(measured: dict[str, Any], name: str, written: Callable[[float], str] = percent) -> str:
-    """``64.1 to 78.0``, the 95 % interval over groups of a metric; a dash where there is none."""
-    ends = measured["interval"][name]
-    return "-" if ends["low"] is None else f"{written(ends['low'])} to {written(ends['high'])}"
+    if right is None:
+        right = [place > 0 and is_numeric(column[1:]) for place, column in enumerate(zip(*cells, strict=True))]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [
+        "| " + " | ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True)) + " |"
+        for row in cells
+    ]
+    rule = "|" + "|".join("-" * (w + 1) + (":" if r else "-") for w, r in zip(widths, right, strict=True)) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]])
 
 
 def interval_note(ends: dict[str, Any]) -> str:
     """What an interval is over, or why there is none."""
     return ends["note"] if ends["low"] is None else f"95 % interval over {ends['groups']} groups"
-
-
-def seen_before(results: dict[str, Any]) -> list[str]:
-    """A line that says that the encoder was pretrained on what it is measured on; none where it was not."""
-    seen = results["seen_in_pretraining"]
-    return (
-        [f"Seen before: {seen['why']}; {seen['windows']} of these windows are not new to it."] if seen["seen"] else []
-    )
-
-
-def paper_column(results: dict[str, Any]) -> list[str]:
-    """A line for results on all classes of a dataset of which the paper took some; none for others."""
-    return [line] if (line := results["paper_column"]) else []
-
-
-def copies_left_out(results: dict[str, Any]) -> list[str]:
-    """A line that counts what was no query because a prototype holds it under another name; none where nothing was."""
-    copies = results["copies_left_out"]
-    return [f"Left out: {len(copies)} windows that are copies of a prototype's recording."] if copies else []
 
 
 def siblings_between(siblings: float, shots: int) -> str:
@@ -119,7 +121,7 @@ def shortened_classes(shortened: dict[str, dict[str, int]]) -> list[str]:
     return [f"{said}: {', '.join(parts)}."] if parts else []
 
 
-def few_shot_notes(results: dict[str, Any]) -> list[str]:
+def window_notes(results: dict[str, Any]) -> list[str]:
     """What a reader of few-shot results must know of their windows."""
     lines = shortened_classes(results["shortened_classes"])
     if siblings := results["siblings_share"]:
@@ -127,33 +129,44 @@ def few_shot_notes(results: dict[str, Any]) -> list[str]:
     return lines
 
 
+def seen_before(results: dict[str, Any]) -> list[str]:
+    """A line that says that the encoder was pretrained on what it is measured on; none where it was not."""
+    seen = results["seen_in_pretraining"]
+    words = f"Seen before: {seen['why']}; {seen['windows']} of these windows are not new to it."
+    return [words] if seen["seen"] else []
+
+
+def notes(results: dict[str, Any]) -> list[str]:
+    """Lines that stand above the results of an evaluation where there is something to say."""
+    lines = [results["paper_column"], *seen_before(results)]
+    if results["command"] != "zeroshot":
+        lines += window_notes(results)
+    elif copies := results["copies_left_out"]:
+        lines.append(f"Left out: {len(copies)} windows that are copies of a prototype's recording.")
+    return list(filter(None, lines))
+
+
 def few_shot_tables(results: dict[str, Any]) -> str:
     """Results by number of shots beside chance, and recall of each class."""
-    names = ("balanced_accuracy", "macro_f1")
-    rows = [
-        [f"{n} shots", *(c for name in names for c in (percent(r[name]["mean"], r[name]["std"]), interval(r, name)))]
-        for n, r in results["shots"].items()
-    ]
-    for row in ("chance", "majority"):
-        rows.append([row, *(cell for name in names for cell in (percent(results[row][name]), ""))])
-    first = next(iter(results["shots"].values()))["interval"]["balanced_accuracy"]
-    recall = [
-        [name, *(percent(r["recall"][k]) for r in results["shots"].values())]
-        for k, name in enumerate(results["classes"])
-    ]
-    draws = len(next(iter(results["shots"].values()))["balanced_accuracy"]["values"])
+    values = long_table({"": results})
+    values = with_guesses(values[values["draw"].isna()])
+    values["shots"] = values["method"].where(values["method"].isin(GUESSES), values["shots"].astype(str) + " shots")
+    scores = values[values["metric"].isin(METRICS)].replace({"metric": METRICS})
+    shown = pivot(scores, ["shots"], ["metric"], **{"%": lambda row: percent(row.value, row.std), "interval": interval})
+    recall = values[values["metric"].str.startswith(RECALL) & ~values["method"].isin(GUESSES)]
+    recall = recall.assign(**{"class": recall["metric"].str.removeprefix(RECALL)})
+    of_classes = pivot(recall, ["class"], ["shots"], value=lambda row: percent(row.value))
+    first = next(iter(results["shots"].values()))
     return "\n".join(
         [
-            f"\n{few_shot_title(results)}",
-            f"mean ± std over {draws} draws; held out: {results['held_out']}; split by {results['groups']}; "
-            f"{interval_note(first)}",
-            *paper_column(results),
-            *seen_before(results),
-            *few_shot_notes(results),
+            f"\n{dataset_name(results)}: {method(results)}",
+            f"mean ± std over {len(first['balanced_accuracy']['values'])} draws; held out: {results['held_out']}; "
+            f"split by {results['groups']}; {interval_note(first['interval']['balanced_accuracy'])}",
+            *notes(results),
             "",
-            markdown(["", *(cell for name in names for cell in (f"{METRICS[name]}, %", "interval"))], rows),
+            markdown(column_names(shown), shown.to_numpy().tolist()),
             "\nRecall of each class, %\n",
-            markdown(["class", *(f"{n} shots" for n in results["shots"])], recall),
+            markdown(of_classes.columns, of_classes.to_numpy().tolist()),
             "",
         ]
     )
@@ -162,42 +175,35 @@ def few_shot_tables(results: dict[str, Any]) -> str:
 def zero_shot_title(results: dict[str, Any]) -> str:
     """One line that says what was measured, and what of it is simulated."""
     target, source = results["dataset"], results["prototypes_from"]
-    name = marked(target["name"], target["simulated"])
     prototypes = "" if source == target else f", prototypes from {marked(source['name'], source['simulated'])}"
-    way = "" if results["direction"] == "imu_to_video" else " from video to IMU"
-    return f"{name}: zero-shot{way}, {results['model']}, {encoder_origin(results)}{prototypes}"
+    return f"{dataset_name(results)}: zero-shot, {method(results)}{prototypes}"
 
 
 def zero_shot_tables(results: dict[str, Any]) -> str:
     """Each metric beside its chance value, and recall of each class."""
+    values = long_table({"": results})
+    scores = values[values["draw"].isna() & values["metric"].isin(METRICS)]
     rows = [
-        [
-            label,
-            fraction(results["metrics"][name]["mean"], results["metrics"][name]["std"]),
-            interval(results, name, fraction) if name in results["interval"] else "",
-            fraction(results["chance"][name]),
-        ]
-        for name, label in METRICS.items()
+        (METRICS[row.metric], fraction(row.value, row.std), interval(row, fraction), fraction(row.chance))
+        for row in scores.itertuples()
     ]
-    recall = [
-        [name, str(n), percent(value)]
-        for name, n, value in zip(results["classes"], results["queries_per_class"], results["recall"], strict=True)
+    recall = values[values["metric"].str.startswith(RECALL)]["value"]
+    of_classes = [
+        (name, str(n), percent(value))
+        for name, n, value in zip(results["classes"], results["queries_per_class"], recall, strict=True)
     ]
-    repetitions = len(results["metrics"]["mrr"]["values"])
-    drawn = results["config"]["bootstrap_share"]
     return "\n".join(
         [
             f"\n{zero_shot_title(results)}",
             f"{sum(results['queries_per_class'])} queries, {results['prototypes_per_class']} prototypes per class; "
-            f"mean ± std over {repetitions} random {100 * drawn:g} % of each class; "
+            f"mean ± std over {len(results['metrics']['mrr']['values'])} random "
+            f"{100 * results['config']['bootstrap_share']:g} % of each class; "
             f"{interval_note(results['interval']['balanced_accuracy'])}",
-            *paper_column(results),
-            *seen_before(results),
-            *copies_left_out(results),
+            *notes(results),
             "",
-            markdown(["metric", "result", "interval", "chance"], rows),
+            markdown(("metric", "result", "interval", "chance"), rows),
             "\nRecall of each class (all queries), %\n",
-            markdown(["class", "queries", "recall"], recall),
+            markdown(("class", "queries", "recall"), of_classes),
             "",
         ]
     )

@@ -3,8 +3,6 @@
 Every list is cut at a length that a reader can take in, and says how much it leaves out.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
 
@@ -20,7 +18,7 @@ from scripts.reporting.dataset_summary import (
     mean_spectrum,
     read_windows,
 )
-from scripts.reporting.document import Bars, Block, Facts, Heading, Listing, Picture, Row, Text, count, plural
+from scripts.reporting.document import Bars, Block, Facts, Heading, Picture, Row, Table, Text, plural
 
 MOST_BARS = 40
 MOST_SAMPLES = 40
@@ -46,46 +44,42 @@ def dataset_blocks(summary: Summary, seed: int, after_totals: list[Block]) -> li
 def _totals(summary: Summary) -> Facts:
     rows = summary.store.recordings
     people = {name: rows[name].nunique() - int("" in set(rows[name])) for name in ("subject", "session")}
-    return Facts(
-        {
-            "recordings": count(len(rows)),
-            "hours": hours_text(summary.hours),
-            "windows of 5 s": count(_number(summary.windows)),
-            "with video": count(_number(summary.with_video)),
-            "with a label": count(_number(summary.labelled)),
-            "classes": count(len(summary.store.classes)) if summary.store.classes else "none",
-            **{f"{name}s": count(number) if number else "unknown" for name, number in people.items()},
-            "stored frames": count(int(rows["frames"].sum())),
-            "on disk": _size(summary.bytes),
-            "rejected": count(len(summary.rejected)),
-            "stretches masked": count(len(summary.store.masked)),
-        }
-    )
+    counts = {
+        "recordings": len(rows),
+        "hours": hours_text(summary.hours),
+        "windows of 5 s": _number(summary.windows),
+        "with video": _number(summary.with_video),
+        "with a label": _number(summary.labelled),
+        "classes": len(summary.store.classes) or "none",
+        **{f"{name}s": number or "unknown" for name, number in people.items()},
+        "stored frames": int(rows["frames"].sum()),
+        "on disk": _size(summary.bytes),
+        "rejected": len(summary.rejected),
+        "stretches masked": len(summary.store.masked),
+    }
+    return Facts({name: value if isinstance(value, str) else f"{value:,}" for name, value in counts.items()})
 
 
 def _windows(summary: Summary) -> list[Block]:
     if summary.windows is None:
         return [Text("No recording is as long as a window of 5 s.")]
-    known_subjects = any(summary.store.recordings["subject"])
-    unit = "subject" if known_subjects else "session"
+    unit = "subject" if any(summary.store.recordings["subject"]) else "session"
     by_class: Block = Text("The recordings have no labels.", muted=True)
     if summary.store.classes:
-        by_class = _bars(
-            summary.per_class,
-            lambda row: plural(row.subjects, "subject") if known_subjects else plural(row.recordings, "recording"),
-            "class",
-        )
-    by_unit = _bars(summary.per(unit), lambda row: plural(row.recordings, "recording"), unit)
-    title = f"Per {unit}" + ("" if known_subjects else " (subjects are unknown)")
+        by_class = _bars(summary.per_class, "class", "subject" if unit == "subject" else "recording")
+    title = f"Per {unit}" + (" (subjects are unknown)" if unit == "session" else "")
+    by_unit = _bars(summary.per(unit), unit, "recording")
     return [Row([[Heading("Per class", 3), by_class], [Heading(title, 3), by_unit]])]
 
 
-def _bars(counts: pd.DataFrame, remark: Callable[..., str], noun: str) -> Bars:
+def _bars(counts: pd.DataFrame, noun: str, remark: str) -> Bars:
     """Bars in the table's order; where they are too many, the largest."""
     shown = counts if len(counts) <= MOST_BARS else counts.nlargest(MOST_BARS, "windows")
-    values = [(str(row.Index) or "(unknown)", int(row.windows), remark(row)) for row in shown.itertuples()]
+    rows = shown.to_dict("index").items()
+    values = [(str(name) or "(unknown)", row["windows"], plural(row[f"{remark}s"], remark)) for name, row in rows]
     rest = counts.drop(shown.index)
-    return Bars(values, len(rest), noun, f" with {plural(int(rest['windows'].sum()), 'window')}")
+    windows = plural(int(rest["windows"].sum()), "window")
+    return Bars(values, f"and {plural(len(rest), noun)} more with {windows}" if len(rest) else "")
 
 
 def samples(summary: Summary, seed: int) -> list[Block]:
@@ -139,7 +133,7 @@ def spectra(summary: Summary, seed: int) -> list[Block]:
     drawn, which = np.arange(len(windows)), plural(len(windows), "window")
     if len(windows) > SPECTRUM_WINDOWS:
         drawn = np.sort(np.random.default_rng(seed).choice(len(windows), SPECTRUM_WINDOWS, replace=False))
-        which = f"{count(len(drawn))} of {which}, drawn at random (seed {seed})"
+        which = f"{len(drawn):,} of {which}, drawn at random (seed {seed})"
     frequency, density = mean_spectrum(read_windows(windows, drawn))
     text = f"Power spectral density of each channel (Welch; Hann window of {WINDOW_S:g} s): the mean of {which}."
     cards = []
@@ -157,19 +151,22 @@ def spectra(summary: Summary, seed: int) -> list[Block]:
 def _settings(summary: Summary) -> list[Block]:
     info = summary.store.info
     known = {"classes", "subjects", "recordings", "hours", "rejected", "settings", "versions", "quality", "tables"}
-    own = {key: value for key, value in info.items() if key not in known}
     parts = {
-        "Dataset": own,
+        "Dataset": {key: value for key, value in info.items() if key not in known},
         "Preparation": info["settings"] | info.get("quality", {}),
         "Versions": info["versions"],
     }
-    return [Row([[Heading(title, 3), _pairs(values)] for title, values in parts.items()])]
-
-
-def _pairs(values: dict) -> Block:
-    if not values:
-        return Text("Nothing is recorded.", muted=True)
-    return Listing(("name", "value"), [(name, text_of(value)) for name, value in values.items()])
+    return [
+        Row(
+            [
+                [
+                    Heading(title, 3),
+                    Table(pd.DataFrame({"name": values.keys(), "value": map(text_of, values.values())})),
+                ]
+                for title, values in parts.items()
+            ]
+        )
+    ]
 
 
 def _number(windows: Windows | None) -> int:

@@ -5,6 +5,7 @@ Letters: W windows, C = 6 channels, T = 250 samples, K frequencies.
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,7 +19,6 @@ from datasets.store import Recordings, Store, frames_path, imu_path
 from datasets.windows import Windows, list_windows
 
 ACC_UNIT, GYRO_UNIT = "m/s²", "rad/s"
-SYNC_COLUMNS = ("id", "offset_s", "confidence", "verdict")
 _POPULATIONS = {  # of the people whose recordings come in a format, where the format says so
     "ego4d": "general",
     "mmea": "general",
@@ -76,15 +76,16 @@ class Summary:
             return "simulated"
         return _POPULATIONS.get(str(self.store.info["settings"].get("format")), "")
 
-    @cached_property
+    @property
     def per_class(self) -> pd.DataFrame:
         """windows, subjects, recordings of each class, in the order of the dataset's classes."""
-        return _counts(self.labelled, len(self.store.classes), lambda w: w.label).set_axis(self.store.classes)
+        names = [] if self.labelled is None else np.array(self.store.classes)[self.labelled.label]
+        return _counts(self.labelled, names, self.store.classes)
 
     def per(self, column: str) -> pd.DataFrame:
         """windows, subjects, recordings of each value of ``subject`` or ``session``, sorted by value."""
-        names = sorted(set(self.store.recordings[column]))
-        return _counts(self.windows, len(names), lambda w: np.searchsorted(names, getattr(w, column))).set_axis(names)
+        names = [] if self.windows is None else getattr(self.windows, column)
+        return _counts(self.windows, names, sorted(set(self.store.recordings[column])))
 
     @cached_property
     def rejected(self) -> pd.DataFrame:
@@ -108,31 +109,18 @@ class Summary:
         files += [frames_path(self.store.root, i) for i in rows.loc[rows["frames"] > 0, "id"]]
         return sum(path.stat().st_size for path in files if path.exists())
 
-    @cached_property
+    @property
     def offsets(self) -> pd.DataFrame | None:
         """See ``read_offsets``."""
         return read_offsets(self.store)
 
 
 def read_offsets(store: Recordings) -> pd.DataFrame | None:
-    """Rows of ``sync.csv`` that belong to these recordings, or None if synchrony was not checked.
-
-    Raises:
-        ValueError: if the file lacks a column, or has text where a number should be.
-    """
+    """Rows of ``sync.csv`` that belong to these recordings, or None if synchrony was not checked."""
     path = store.root / "sync.csv"
     if not path.exists():
         return None
     table = pd.read_csv(path, dtype={"id": str, "verdict": str})
-    remedy = f"write it again: python -m scripts.check_sync {store.root}"
-    if missing := sorted(set(SYNC_COLUMNS) - set(table.columns)):
-        raise ValueError(f"{path}: has no column {', '.join(missing)}; {remedy}")
-    for column in ("offset_s", "confidence"):
-        try:
-            table[column] = pd.to_numeric(table[column])
-        except ValueError as error:
-            raise ValueError(f"{path}: column {column}: {error}; {remedy}") from error
-    table["verdict"] = table["verdict"].fillna("")
     return table[table["id"].isin(set(store.recordings["id"]))].reset_index(drop=True)
 
 
@@ -155,20 +143,13 @@ def _windows_or_none(store: Store, **wanted: bool) -> Windows | None:
         return None
 
 
-def _counts(windows: Windows | None, groups: int, group_of) -> pd.DataFrame:
+def _counts(windows: Windows | None, group: Sequence[str], groups: Sequence[str]) -> pd.DataFrame:
     if windows is None:
-        return pd.DataFrame(0, index=range(groups), columns=["windows", "subjects", "recordings"])
-    group = group_of(windows)
-    table = pd.DataFrame({"group": group, "recording": windows.recording, "subject": windows.subject})
-    by_group = table.groupby("group")
-    counted = pd.DataFrame(
-        {
-            "windows": by_group.size(),
-            "subjects": table[table["subject"] != ""].groupby("group")["subject"].nunique(),
-            "recordings": by_group["recording"].nunique(),
-        }
-    )
-    return counted.reindex(range(groups)).fillna(0).astype(int)
+        return pd.DataFrame(0, index=groups, columns=["windows", "subjects", "recordings"])
+    subject = pd.Series(windows.subject).replace("", None)  # who is unknown is not counted
+    table = pd.DataFrame({"windows": windows.start, "subjects": subject, "recordings": windows.recording})
+    found = table.groupby(np.asarray(group)).agg({"windows": "size", "subjects": "nunique", "recordings": "nunique"})
+    return found.reindex(groups, fill_value=0)
 
 
 def hours_text(hours: float) -> str:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from configs.constants import IMU_RATE_HZ
 from configs.paper import paper_results
@@ -11,12 +12,11 @@ from datasets.store import open_store
 from datasets.windows import Windows, list_windows
 from scripts.reporting.dataset_figures import paired_windows, read_window
 from scripts.reporting.dataset_summary import Summary, hours_text, summarize
-from scripts.reporting.document import MISSING, Block, Cell, Heading, Picture, Table, Text, count
+from scripts.reporting.document import MISSING, Block, Heading, Picture, Table, Text
+from utils.long_table import marked
 from utils.plots import save_figure
-from utils.tables import marked
 
 TABLE_1 = ("dataset", "modalities", "population", "hours", "classes", "5 s windows", "windows per class")
-NUMERIC = TABLE_1[3:]
 FIGURE_2 = ("walking", "downstairs")
 
 
@@ -29,27 +29,26 @@ def table_1_row(summary: Summary) -> tuple[str, ...]:
         summary.modalities,
         summary.population or "–",
         hours_text(summary.hours),
-        count(classes) if classes else "–",
-        count(0 if summary.windows is None else len(summary.windows)),
+        f"{classes:,}" if classes else "–",
+        f"{0 if summary.windows is None else len(summary.windows):,}",
         f"{labelled / classes:,.0f}" if classes else "–",
     )
 
 
 def table_1(study: Study, data_root: Path) -> list[Block]:
     """Sizes of the study's datasets, each beside what the paper had in its place."""
-    rows: list[list[Cell | str]] = []
-    problems = []
+    rows, problems = [], []
     for role, name in study.datasets.items():
         try:
-            rows.append([role, *table_1_row(summarize(open_store(data_root, name)))])
+            rows.append((role, *table_1_row(summarize(open_store(data_root, name)))))
         except (OSError, ValueError) as error:
-            rows.append([role, name, *[Cell(MISSING)] * (len(TABLE_1) - 1)])
+            rows.append((role, name, *[MISSING] * (len(TABLE_1) - 1)))
             problems.append(f"{role}: {error}")
         if role in paper_results().datasets:
-            rows.append([role, "in the paper", *paper_results().datasets[role].values()])
+            rows.append((role, "in the paper", *paper_results().datasets[role].values()))
+    frame = pd.DataFrame(rows, columns=("role", *TABLE_1))
     caption = "Sizes of the datasets in the form of Table 1"
-    table = Table("table1_datasets", caption, ("role", *TABLE_1), rows, labels=4, notes=tuple(problems))
-    return [Heading("Table 1: datasets"), table]
+    return [Heading("Table 1: datasets"), Table(frame, "table1_datasets", caption, tuple(problems))]
 
 
 def figure_2(study: Study, data_root: Path, out: Path) -> list[Block]:

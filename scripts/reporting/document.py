@@ -3,113 +3,75 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+
+import pandas as pd
+
+from utils.tables import column_names, is_numeric
 
 MISSING = "missing"
 
 
-@dataclass(frozen=True)
-class Cell:
-    """A number of a table, and where it comes from.
+class Cell(str):
+    """Text of a table that leads to the run that measured it.
 
     Attributes:
-        text: as it is shown.
-        mean, std: in full; None where nothing was measured.
-        run: folder of the run that measured it.
-        marks: signs of footnotes.
+        run: its folder.
     """
 
-    text: str
-    mean: float | None = None
-    std: float | None = None
-    run: Path | None = None
-    marks: str = ""
+    run: Path
 
-    def __str__(self) -> str:
-        return self.text + self.marks
+    def __new__(cls, text: str, run: Path) -> "Cell":
+        """Text with its source."""
+        cell = super().__new__(cls, text)
+        cell.run = run
+        return cell
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of labels, then numbers.
+    """Text in rows and columns.
 
     Attributes:
-        name: of its files, and its label in LaTeX.
+        frame: text; two levels of columns are an upper and a lower header.
+        name: of its files, and its label in LaTeX; a table without one stands on its page only.
         caption: what it shows.
-        header: names of the columns.
-        rows: each as long as the header; plain strings are cells without a source.
-        labels: how many columns, from the left, are words.
-        spans: an upper header: title and number of columns, for all columns in order.
         notes: below the table.
+        most: rows shown on a page, as many as a reader can take in; below them stands how many more ``noun`` there are.
     """
 
-    name: str
-    caption: str
-    header: tuple[str, ...]
-    rows: list[list[Cell | str]]
-    labels: int = 1
-    spans: tuple[tuple[str, int], ...] = ()
+    frame: pd.DataFrame
+    name: str = ""
+    caption: str = ""
     notes: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        """Raises ValueError if a row or the spans are not as long as the header."""
-        _check_rows(self.name, self.header, self.rows)
-        if self.spans and sum(n for _, n in self.spans) != len(self.header):
-            raise ValueError(f"table {self.name}: the spans do not cover the {len(self.header)} columns")
-
-    @property
-    def shown(self) -> list[list[Cell | str]]:
-        return self.rows
-
-    @property
-    def right(self) -> range:
-        """Places of the columns that are set flush right."""
-        return range(self.labels, len(self.header))
-
-    @property
-    def upper(self) -> list[str]:
-        """Title of the span of each column."""
-        return [title for title, n in self.spans for _ in range(n)] or [""] * len(self.header)
-
-    def columns(self) -> list[str]:
-        """One name per column, with that of its span."""
-        return [", ".join(filter(None, words)) for words in zip(self.upper, self.header, strict=True)]
-
-
-@dataclass(frozen=True)
-class Listing:
-    """A table of an HTML page only, cut at a length that a reader can take in.
-
-    Attributes:
-        rows: each as long as ``header``.
-        numeric: names of the columns that are set flush right.
-        most: rows shown; below them stands how many more ``noun`` there are.
-    """
-
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    numeric: Sequence[str] = ()
     most: int | None = None
     noun: str = "row"
-    spans = ()  # it has no upper header
-
-    def __post_init__(self) -> None:
-        _check_rows("listing", self.header, self.rows)
 
     @property
-    def shown(self) -> Sequence[Sequence[str]]:
-        return self.rows[: self.most]
+    def right(self) -> list[bool]:
+        """Which columns are set flush right: those of numbers, but not the first."""
+        return [place > 0 and is_numeric(self.frame.iloc[:, place]) for place in range(self.frame.shape[1])]
 
     @property
-    def right(self) -> list[int]:
-        return [place for place, name in enumerate(self.header) if name in self.numeric]
+    def spans(self) -> list[tuple[str, int]]:
+        """The upper header: title and number of columns."""
+        if self.frame.columns.nlevels == 1:
+            return []
+        return [(title, len(list(of))) for title, of in groupby(self.frame.columns.get_level_values(0))]
 
+    @property
+    def header(self) -> list[str]:
+        return self.frame.columns.get_level_values(-1).tolist()
 
-def _check_rows(name: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    for row in rows:
-        if len(row) != len(header):
-            raise ValueError(f"table {name}: a row has {len(row)} cells, the header {len(header)}")
+    @property
+    def columns(self) -> list[str]:
+        """One name per column, with that of its span."""
+        return column_names(self.frame)
+
+    @property
+    def rows(self) -> list[list[str]]:
+        return self.frame.to_numpy().tolist()
 
 
 @dataclass(frozen=True)
@@ -153,21 +115,10 @@ class Facts:
 
 @dataclass(frozen=True)
 class Bars:
-    """Horizontal bars: name, count and a remark; the longest fills the width.
-
-    Attributes:
-        left_out: how many more there are of ``noun``.
-        left_out_remark: what else is to be said of these.
-    """
+    """Horizontal bars: name, count and a remark; the longest fills the width. ``rest`` says what is left out."""
 
     values: Sequence[tuple[str, int, str]]
-    left_out: int = 0
-    noun: str = "row"
-    left_out_remark: str = ""
-
-    @property
-    def largest(self) -> int:
-        return max((number for _, number, _ in self.values), default=0) or 1
+    rest: str = ""
 
 
 @dataclass(frozen=True)
@@ -178,12 +129,7 @@ class Row:
     cards: bool = False
 
 
-Block = Heading | Text | Picture | Table | Listing | Facts | Bars | Row
-
-
-def count(number: int) -> str:
-    """A whole number with its thousands set apart: 12,345."""
-    return f"{number:,}"
+Block = Heading | Text | Picture | Table | Facts | Bars | Row
 
 
 def plural(number: int, noun: str) -> str:

@@ -3,19 +3,15 @@
 import json
 import sys
 
-import numpy as np
 import pandas as pd
 
-from configs.constants import WINDOW_S
-from datasets.masking import VIDEO_OFFSET, VIDEO_REASONS
-from datasets.preparation.units_check import report_units
+from datasets.masking import VIDEO_OFFSET
 from datasets.store import Store
-from datasets.windows import Windows, list_windows
-from scripts.reporting.dataset_summary import hours_text, read_offsets
+from scripts.reporting.dataset_quality import masked_by_reason, rejected_by_reason, units_lines
+from scripts.reporting.dataset_summary import hours_text, read_offsets, summarize
 from utils.tables import markdown
 
 _SUBJECTS_SHOWN = 40
-_UNKNOWN = "(unknown)"
 _UNITS_ARE_SET = {
     "pd": "--acc_unit, --gyro_unit (or --acc_counts_per_g, --gyro_counts_per_deg_s) and --imu_columns say what the "
     "columns hold",
@@ -26,68 +22,33 @@ _UNITS_ARE_FIXED = "this format has fixed units, so these may not be the files t
 
 def summary(store: Store) -> str:
     """What was prepared and what was left out, as Markdown tables."""
-    table = store.recordings
+    found, table = summarize(store), store.recordings
     note = " (simulated)" if store.simulated else ""
     lines = [
-        f"{store.root}{note}: {len(table)} recordings, {hours_text(table['duration_s'].sum() / 3600)} h, "
+        f"{store.root}{note}: {len(table)} recordings, {hours_text(found.hours)} h, "
         f"{(table['frames'] > 0).sum()} with video"
     ]
-    try:
-        lines += window_tables(list_windows(store))
-    except ValueError as error:  # none is left, and it says why
-        lines.append(str(error))
-    rejected = pd.read_csv(store.root / "rejected.csv", dtype={"id": str}, keep_default_na=False)
-    if len(rejected):
-        rows = [(reason, f"{len(g)}", g["id"].iloc[0]) for reason, g in rejected.groupby("reason")]
-        lines.append(markdown(("left out because of", "times", "such as"), rows))
-    notes = [json.loads(text or "{}") for text in table["notes"]]
-    extra = [masked_table(store), *sync_lines(store), *report_units(table["id"].tolist(), notes)]
-    return "\n\n".join(lines + [line for line in extra if line])
+    if found.windows is None:
+        lines.append(f"no usable 5 s window; masked.csv says what is left out in {len(store.masked)} rows")
+    else:
+        subjects = found.per("subject").rename({"": "(unknown)"})
+        lines += [_counted("class", found.per_class)] if store.classes else []
+        lines.append(_counted("subject", subjects.drop(columns="subjects").head(_SUBJECTS_SHOWN)))
+        if (more := len(subjects) - _SUBJECTS_SHOWN) > 0:
+            lines.append(f"... {more} subjects more")
+    if len(found.rejected):
+        lines.append(_written("left out because of", rejected_by_reason(found.rejected)))
+    if len(store.masked):
+        lines.append(_written("masked because of", masked_by_reason(store.masked)))
+    return "\n\n".join([*lines, *sync_lines(store), *units_lines(table)])
 
 
-def window_tables(windows: Windows) -> list[str]:
-    """Windows by class, and by subject."""
-    names = np.array([*windows.classes, "(no label)"])[windows.label]  # -1, no label, is the last
-    counted = pd.DataFrame({"label": names, "subject": windows.subject, "session": windows.session})
-    counted["subject"] = counted["subject"].replace("", _UNKNOWN)
-    lines = [
-        markdown(
-            ("class", "windows", "hours", "subjects", "sessions"),
-            [
-                (
-                    name,
-                    f"{len(g)}",
-                    hours_text(len(g) * WINDOW_S / 3600),
-                    _people(g["subject"]),
-                    f"{g['session'].nunique()}",
-                )
-                for name, g in [*counted.groupby("label"), ("all", counted)]
-            ],
-        )
-    ]
-    subjects = counted.groupby("subject")
-    rows = [(name, f"{len(g)}", f"{g['label'].nunique()}") for name, g in list(subjects)[:_SUBJECTS_SHOWN]]
-    if len(subjects) > len(rows):
-        rows.append((f"... {len(subjects) - len(rows)} more", "", ""))
-    lines.append(markdown(("subject", "windows", "classes"), rows))
-    return lines
+def _counted(noun: str, counts: pd.DataFrame) -> str:
+    return _written(noun, counts.rename_axis(noun).reset_index().astype(str))
 
 
-def masked_table(store: Store) -> str:
-    """Time that is prepared but not used, by reason; empty if there is none."""
-    if store.masked.empty:
-        return ""
-    rows = [
-        (
-            reason + (" (where video is used)" if reason in VIDEO_REASONS else ""),
-            f"{g['id'].nunique()}",
-            f"{len(g)}",
-            hours_text((g["end_s"] - g["start_s"]).sum() / 3600),
-            f"{g['id'].iloc[0]} at {g['start_s'].iloc[0]:g} s",
-        )
-        for reason, g in store.masked.groupby("reason")
-    ]
-    return markdown(("masked because of", "recordings", "stretches", "hours", "such as"), rows)
+def _written(noun: str, frame: pd.DataFrame) -> str:
+    return markdown([noun, *frame.columns[1:]], frame.to_numpy().tolist())
 
 
 def sync_lines(store: Store) -> list[str]:
@@ -103,12 +64,6 @@ def sync_lines(store: Store) -> list[str]:
         f"synchrony: {len(offset_s) - far - silent} recordings within {limit:g} s, {far} masked beyond it, "
         f"{silent} cannot tell and are kept"
     ]
-
-
-def _people(subjects: pd.Series) -> str:
-    """How many there are; who is unknown may be one person or many."""
-    known = subjects[subjects != _UNKNOWN].nunique()
-    return f"{known or '?'}" if known == subjects.nunique() or not known else f"{known} + ?"
 
 
 def check_strict(store: Store) -> None:

@@ -1,28 +1,31 @@
 """Results of any runs, in tables by what they measured: few-shot, zero-shot, pretraining, embeddings."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.reporting.document import Block, Cell, Heading, Picture, Table, Text
+import pandas as pd
+
+from scripts.reporting.document import Block, Heading, Picture, Table, Text
 from scripts.reporting.runs import (
-    RETRIEVAL,
     Run,
-    fraction_cell,
-    held_out,
-    interval_cell,
-    percent_cell,
+    fraction,
+    interval,
+    measured,
+    percent,
     picture_of,
-    seen_by,
-    shots_line,
     warnings,
     window_notes,
+    windows_measured,
 )
-from scripts.reporting.study_results import windows_measured
-from utils.plots import Line, Panel, shots_panels
-from utils.tables import METRICS, encoder_origin, few_shot_method, fraction, interval, interval_note, marked, percent
+from utils import tables
+from utils.long_table import METRICS, encoder_origin, marked, method
+from utils.plots import shots_panels
+from utils.tables import interval_note, pivot, seen_before, with_guesses
 
 WAYS = {"imu_to_video": "IMU to video", "video_to_imu": "video to IMU"}
-INTERVALS = ("balanced_accuracy", "macro_f1")
+RETRIEVAL = {"r@1": "R@1", "r@5": "R@5", "mrr": "MRR"}
+OVER_GROUPS = "over groups (people, or sessions where people are unknown)"
 
 
 def few_shot_sections(runs: list[Run], out: Path) -> list[Block]:
@@ -30,101 +33,87 @@ def few_shot_sections(runs: list[Run], out: Path) -> list[Block]:
     groups: dict[tuple, list[Run]] = defaultdict(list)
     for run in runs:
         r = run.results
-        groups[run.dataset, tuple(r["classes"]), r["groups"], held_out(r)].append(run)
+        groups[run.dataset, tuple(r["classes"]), r["groups"], r["held_out"]].append(run)
     blocks: list[Block] = [Heading("Few-shot")] if runs else []
     for number, ((dataset, classes, kind, windows), members) in enumerate(groups.items()):
-        members = sorted(members, key=lambda run: few_shot_method(run.results))
-        draws = {len(row["macro_f1"]["values"]) for run in members for row in run.results["shots"].values()}
-        same = same_windows(members)
+        members = sorted(members, key=lambda run: method(run.results))
         names = distinct_names(members)
+        values = measured(members, ["balanced_accuracy", "macro_f1"])
+        values = values.assign(method=values["run"].map(names), columns=values["shots"].astype(str) + " shots")
+        draws = sorted({len(row["macro_f1"]["values"]) for run in members for row in run.results["shots"].values()})
+        same = same_windows(members)
         chosen = any(run.results["selected_epochs"] for run in members)
+        epoch = "the epoch is the last, or chosen on windows of their own." if chosen else "the last epoch is measured."
         blocks += [
             Heading(f"{dataset}: {len(classes)} classes, split by {kind}", 3),
             Text(
-                f"Mean ± standard deviation over {' or '.join(map(str, sorted(draws)))} random draws; held out: "
-                f"{windows}; "
-                + (
-                    "the epoch is the last, or chosen on windows of their own."
-                    if chosen
-                    else "the last epoch is measured."
-                )
+                f"Mean ± standard deviation over {' or '.join(map(str, draws))} random draws; held out: {windows}; "
+                + epoch
                 + (" All rows are of the same windows." if same else "")
             ),
         ]
         if not same:
             blocks.append(Text("Not all rows are of the same draws of windows.", strong=True))
-        for metric in ("balanced_accuracy", "macro_f1"):
-            blocks.append(_few_shot_table(number, dataset, metric, members, names))
-        blocks += _interval_table(number, dataset, members, names)
-        blocks += seen_by(members)
-        blocks += [Text(word, strong=True) for word in dict.fromkeys(word for run in members for word in warnings(run))]
+        for metric, of_metric in values.groupby("metric", sort=False):
+            frame = pivot(with_guesses(of_metric), ["method"], ["columns"], cell=percent)
+            caption = f"{dataset}, few-shot: {METRICS[metric]}"
+            frame = frame.rename(columns={"method": f"{METRICS[metric]}, %"})
+            blocks.append(Table(frame, f"few_shot_{number}_{metric}", caption, window_notes(members)))
+        accuracy = values[values["metric"] == "balanced_accuracy"]
+        if accuracy["low"].notna().any():
+            caption = f"{dataset}, few-shot: 95 % interval of the balanced accuracy over groups, %"
+            frame = pivot(accuracy, ["method"], ["columns"], cell=interval)
+            blocks.append(Table(frame, f"few_shot_{number}_interval", caption))
+        blocks += [*seen_by(members), *(Text(word, strong=True) for word in warnings(members))]
         curve = out / "figures" / f"shots_{number}.png"
-        lines = [Line(name, name, shots_line(run)) for name, run in zip(names, members, strict=True)]
-        panel = Panel("", lines, members[0].results["chance"]["balanced_accuracy"])
-        shots_panels([panel], curve, f"{dataset}, few-shot")
+        lines = accuracy.assign(panel="", line=accuracy["method"], approach=accuracy["method"], dashed=False)
+        shots_panels(lines, curve, f"{dataset}, few-shot")
         blocks.append(Picture(curve, f"Balanced accuracy against shots, {dataset}", curve.with_suffix(".pdf")))
-        for name, run in zip(names, members, strict=True):
+        for run in members:
             if run.command == "downstream" and run.results["encoder"] != "random":
-                caption = f"Confusion matrix, {dataset}, {name}"
+                caption = f"Confusion matrix, {dataset}, {names[run.name]}"
                 blocks.append(picture_of(run, "confusion.png", caption, out))
     return blocks
 
 
-def same_windows(members: list[Run]) -> bool:
+def same_windows(members: Sequence[Run]) -> bool:
     """Whether runs were measured on the same windows wherever they have a number of shots in common."""
-    shots = {n for run in members for n in run.results["shots"]}
-    return all(len({windows_measured(run, int(n)) for run in members if n in run.results["shots"]}) == 1 for n in shots)
+    shots = {int(n) for run in members for n in run.results["shots"]}
+    return all(len({windows_measured(run, n) for run in members} - {None}) == 1 for n in shots)
 
 
-def distinct_names(members: list[Run]) -> list[str]:
-    """Their methods in words; with the run's folder where several are alike."""
-    names = [few_shot_method(run.results) for run in members]
-    return [n if names.count(n) == 1 else f"{n} ({run.folder.name})" for n, run in zip(names, members, strict=True)]
+def distinct_names(members: Sequence[Run]) -> dict[str, str]:
+    """Their methods in words by name of the run; with that name where several are alike."""
+    names = [method(run.results) for run in members]
+    return {
+        run.name: name if names.count(name) == 1 else f"{name} ({run.name})"
+        for name, run in zip(names, members, strict=True)
+    }
 
 
-def _few_shot_table(number: int, dataset: str, metric: str, members: list[Run], names: list[str]) -> Table:
-    shots = sorted({int(n) for run in members for n in run.results["shots"]})
-    rows: list[list[Cell | str]] = []
-    for name, run in zip(names, members, strict=True):
-        values = [run.results["shots"].get(str(n)) for n in shots]
-        rows.append([name, *(percent_cell(v and v[metric], run) for v in values)])
-    first = members[0].results  # equal classes and held-out windows: equal chance
-    rows += [[row, *[percent(first[row][metric])] * len(shots)] for row in ("chance", "majority")]
-    header = (f"{METRICS[metric]}, %", *(f"{n} shots" for n in shots))
-    caption = f"{dataset}, few-shot: {METRICS[metric]}"
-    return Table(f"few_shot_{number}_{metric}", caption, header, rows, notes=window_notes(members))
-
-
-def _interval_table(number: int, dataset: str, members: list[Run], names: list[str]) -> list[Block]:
-    """95 % intervals over groups, if some run has enough of them."""
-    shots = sorted({int(n) for run in members for n in run.results["shots"]})
-    rows: list[list[Cell | str]] = []
-    for name, run in zip(names, members, strict=True):
-        measured = [run.results["shots"].get(str(n)) for n in shots]
-        rows.append([name, *(interval_cell(row, run) for row in measured)])
-    if all(cell.text == "-" for row in rows for cell in row[1:]):
-        return []
-    caption = f"{dataset}, few-shot: 95 % interval of the balanced accuracy over groups, %"
-    return [Table(f"few_shot_{number}_interval", caption, ("method", *(f"{n} shots" for n in shots)), rows)]
+def seen_by(runs: Sequence[Run]) -> list[Block]:
+    """Of which runs pretraining has seen the windows."""
+    return [Text(f"{run.name}: {word}", strong=True) for run in runs for word in seen_before(run.results)]
 
 
 def zero_shot_section(runs: list[Run], out: Path) -> list[Block]:
     """One table, chance beside each value, and the confusion matrices."""
     if not runs:
         return []
-    rows: list[list[Cell | str]] = []
-    for run in runs:
-        r = run.results
-        source = r["prototypes_from"]
-        method = f"{r['model']}, {encoder_origin(r)}"
-        method += ", video to IMU" if r["direction"] == "video_to_imu" else ""
-        size = [str(len(r["classes"])), str(sum(r["queries_per_class"]))]
-        row: list[Cell | str] = [run.dataset, method, marked(source["name"], source["simulated"]), *size]
-        for name in METRICS:
-            row += [fraction_cell(r["metrics"][name], run), fraction(r["chance"][name])]
-        rows.append(row)
-    header = ["dataset", "method", "prototypes from", "classes", "queries"]
-    header += [cell for label in METRICS.values() for cell in (label, "chance")]
+    sizes = {
+        run.name: {
+            "prototypes from": marked(r["prototypes_from"]["name"], r["prototypes_from"]["simulated"]),
+            "classes": str(len(r["classes"])),
+            "queries": str(sum(r["queries_per_class"])),
+        }
+        for run in runs
+        for r in [run.results]
+    }
+    values = measured(runs, list(METRICS)).replace({"metric": METRICS})
+    values = values.join(pd.DataFrame.from_dict(sizes, orient="index"), on="run")
+    labels = ["run", "dataset", "method", "prototypes from", "classes", "queries"]
+    cells = {"result": fraction, "chance": lambda row: tables.fraction(row.chance)}
+    frame = pivot(values, labels, ["metric"], **cells)
     first = runs[0].results
     text = (
         "Each IMU window takes the class of the nearest labelled video (or of their mean, or each video window that of "
@@ -133,74 +122,51 @@ def zero_shot_section(runs: list[Run], out: Path) -> list[Block]:
         f"{100 * first['config']['bootstrap_share']:g} % of each class."
     )
     pictures = [picture_of(run, "confusion.png", f"Confusion matrix, zero-shot, {run.dataset}", out) for run in runs]
-    table = Table("zero_shot", "Zero-shot", tuple(header), rows, labels=3)
-    intervals = zero_shot_intervals(
-        "zero_shot_intervals", [(row[:2], run) for row, run in zip(rows, runs, strict=True)]
-    )
-    return [Heading("Zero-shot"), Text(text), table, *intervals, *seen_by(runs), *pictures]
+    return [
+        Heading("Zero-shot"),
+        Text(text),
+        Table(frame, "zero_shot", "Zero-shot"),
+        zero_shot_intervals("zero_shot_intervals", values, ["run", "dataset", "method"], runs),
+        *seen_by(runs),
+        *pictures,
+    ]
 
 
-def zero_shot_intervals(name: str, rows: list[tuple[list[Cell | str], Run]]) -> list[Block]:
+def zero_shot_intervals(name: str, values: pd.DataFrame, labels: list[str], runs: Sequence[Run]) -> Table:
     """How far zero-shot results hold for other people.
 
     Args:
-        rows: labels of a run in two columns, and the run.
+        values: of the long table, with words for each metric.
+        labels: columns of ``values`` that name an evaluation.
     """
-    if not rows:
-        return []
-    cells = [
-        [*labels, *(Cell(interval(run.results, metric), run=run.folder) for metric in INTERVALS)]
-        for labels, run in rows
-    ]
-    notes = tuple(dict.fromkeys(interval_note(run.results["interval"]["balanced_accuracy"]) for _, run in rows))
-    caption = "95 % bootstrap intervals over groups (people, or sessions where people are unknown), zero-shot, %"
-    header = ("evaluation", "approach", *(METRICS[metric] for metric in INTERVALS))
-    return [Table(name, caption, header, cells, labels=2, notes=notes)]
+    values = values[values["metric"].isin([METRICS["balanced_accuracy"], METRICS["macro_f1"]])]
+    frame = pivot(values, labels, ["metric"], cell=interval)
+    notes = dict.fromkeys(interval_note(run.results["interval"]["balanced_accuracy"]) for run in runs)
+    caption = f"95 % bootstrap intervals {OVER_GROUPS}, zero-shot, %"
+    return Table(frame.rename(columns={"method": "approach"}), name, caption, tuple(notes))
 
 
 def pretraining_section(runs: list[Run], out: Path) -> list[Block]:
     """Retrieval among held-out pairs, both ways, or the error of reconstruction, beside chance; loss curves."""
-    if not runs:
-        return []
-    blocks: list[Block] = [Heading("Pretraining")]
-    masked = [run for run in runs if "reconstruction" in run.results]
-    pairs = [run for run in runs if run not in masked]
-    if pairs:
-        text = "Which video belongs to an IMU window, and the reverse, among held-out windows of other sessions."
-        header = ["run", "dataset", "windows", "last loss", "retrieval", "among"]
-        header += [cell for label in RETRIEVAL.values() for cell in (label, "chance")]
-        rows = [row for run in pairs for row in _retrieval_rows(run)]
-        blocks += [Text(text), Table("pretraining", "Pretraining", tuple(header), rows, labels=2)]
-    if masked:
-        text = (
-            "IMU alone: squared error of masked patches of held-out windows, beside that of the visible patches' mean."
-        )
-        header = ("run", "dataset", "windows", "last loss", "held out", "masked MSE", "mean")
-        rows = [_reconstruction_row(run) for run in masked]
-        blocks += [Text(text), Table("pretraining_imu_only", "Pretraining, IMU alone", header, rows, labels=2)]
-    return blocks + [picture_of(run, "loss.png", f"Loss, {run.folder.name}, {run.dataset}", out) for run in runs]
-
-
-def _retrieval_rows(run: Run) -> list[list[Cell | str]]:
-    rows = []
-    for way, arrow in WAYS.items():
-        r = run.results
-        row: list[Cell | str] = [run.folder.name, run.dataset, str(r["windows"]), _loss(run), arrow, str(r["held_out"])]
-        for name in RETRIEVAL:
-            for values, key in ((r["retrieval"], f"{way}/{name}"), (r["chance"], name)):
-                row.append(Cell(fraction(values[key]), values[key], run=run.folder) if key in values else "-")
-        rows.append(row)
-    return rows
-
-
-def _reconstruction_row(run: Run) -> list[Cell | str]:
-    r = run.results
-    errors = [f"{values['masked_mse']:.3f}" if values else "-" for values in (r["reconstruction"], r["chance"])]
-    return [run.folder.name, run.dataset, str(r["windows"]), _loss(run), str(r["held_out"]), *errors]
-
-
-def _loss(run: Run) -> Cell:
-    return Cell(f"{run.results['loss']:.3f}", run.results["loss"], run=run.folder)
+    blocks: list[Block] = [Heading("Pretraining")] if runs else []
+    retrieval = {f"{way}/{r}": f"{words}, {label}" for way, words in WAYS.items() for r, label in RETRIEVAL.items()}
+    pairs = "Which video belongs to an IMU window, and the reverse, among held-out windows of other sessions."
+    alone = "IMU alone: squared error of masked patches of held-out windows, beside that of the visible patches' mean."
+    for text, name, masked, metrics in (
+        (pairs, "pretraining", False, retrieval),
+        (alone, "pretraining_imu_only", True, {"masked_mse": "masked MSE"}),
+    ):
+        if members := [run for run in runs if ("reconstruction" in run.results) == masked]:
+            words = {"loss": "last loss"} | metrics
+            sizes = {run.name: (str(run.results["windows"]), str(run.results["held_out"])) for run in members}
+            sizes = pd.DataFrame.from_dict(sizes, orient="index", columns=["windows", "held out"])
+            values = measured(members, list(words)).replace({"metric": words}).join(sizes, on="run")
+            labels = ["run", "dataset", "windows", "held out"]
+            guess = "mean" if masked else "chance"
+            cells = {"result": fraction, guess: lambda row: tables.fraction(row.chance)}
+            frame = pivot(values, labels, ["metric"], **cells).drop(columns=[("last loss", guess)])
+            blocks += [Text(text), Table(frame, name, "Pretraining" + (", IMU alone" if masked else ""))]
+    return blocks + [picture_of(run, "loss.png", f"Loss, {run.name}, {run.dataset}", out) for run in runs]
 
 
 def embedding_section(runs: list[Run], out: Path) -> list[Block]:

@@ -1,32 +1,29 @@
-"""The runs of a report, found by their results.json, and how a number of theirs is written."""
+"""The runs of a report, found by their results.json, and what its reader must know of them."""
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from scripts.reporting.document import Block, Cell, Picture, Text
-from utils.tables import (
-    few_shot_notes,
-    fraction,
-    interval,
-    marked,
-    percent,
-    seen_before,
-)
+from utils import tables
+from utils.long_table import GUESSES, dataset_name, long_table
 
 COMMANDS = ("train", "downstream", "handcrafted", "zeroshot", "embed")
 FEW_SHOT = ("downstream", "handcrafted")
-RETRIEVAL = {"r@1": "R@1", "r@5": "R@5", "mrr": "MRR"}
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: its folder and the content of its results.json."""
+    """A finished run: its folder, its name among the runs of a report, and the content of its results.json."""
 
     folder: Path
+    name: str
     results: dict[str, Any]
 
     @property
@@ -36,12 +33,7 @@ class Run:
     @property
     def dataset(self) -> str:
         """Name of what the run was about, and whether it is simulated."""
-        if self.command == "embed":
-            return ", ".join(marked(d["name"], d["simulated"]) for d in self.results["datasets"])
-        value = self.results["dataset"]
-        if isinstance(value, str):
-            return marked(value, self.results["simulated"])
-        return marked(value["name"], value["simulated"])  # a zero-shot result is simulated if its prototypes are
+        return dataset_name(self.results)
 
 
 def find_runs(folders: list[Path], may_be_empty: bool = False) -> tuple[list[Run], list[Path]]:
@@ -65,97 +57,102 @@ def find_runs(folders: list[Path], may_be_empty: bool = False) -> tuple[list[Run
             raise ValueError(f"{file}: is not JSON ({error}): run it again, or move it away") from error
         if not isinstance(results, dict) or results.get("command") not in COMMANDS:
             raise ValueError(f"{file}: is not a result of {', '.join(COMMANDS)}: move it away")
-        runs.append(Run(file.parent, results))
+        common = os.path.commonpath([other.parent.parent for other in files])  # of one folder, the runs' own names
+        runs.append(Run(file.parent, file.parent.relative_to(common).as_posix(), results))
     finished = {run.folder for run in runs}
     begun = {file.parent for folder in folders for file in folder.rglob("config.yaml")}
     return runs, sorted(begun - finished)
 
 
+def table_of(runs: Sequence[Run]) -> pd.DataFrame:
+    """The long table of these runs."""
+    return long_table({run.name: run.results for run in runs})
+
+
+def measured(runs: Sequence[Run], metrics: Sequence[str]) -> pd.DataFrame:
+    """Rows of the long table over all draws, by metric in this order and by shots, with the ``folder`` of each run."""
+    values = table_of(runs)
+    values = values[values["draw"].isna() & values["metric"].isin(metrics)]
+    folders = {run.name: run.folder for run in runs}
+    values = values.assign(folder=values["run"].map(folders), order=values["metric"].map(list(metrics).index))
+    return values.sort_values(["order", "shots"], kind="stable").drop(columns="order")
+
+
+def percent(row: Any) -> str:
+    """A cell of a table: mean and standard deviation of a row in percent, linked to its run."""
+    return linked(tables.percent(row.value, row.std), row)
+
+
+def fraction(row: Any) -> str:
+    """A cell of a table: mean and standard deviation of a row, linked to its run."""
+    return linked(tables.fraction(row.value, row.std), row)
+
+
+def interval(row: Any) -> str:
+    """A cell of a table: interval over groups of a row in percent, linked to its run."""
+    return linked(tables.interval(row), row)
+
+
+def linked(text: str, row: Any) -> str:
+    """Text of a row of the long table with its source, if it is of a run."""
+    return text if text == "-" or row.method in GUESSES else Cell(text, row.folder)
+
+
 def notice(runs: list[Run]) -> str | None:
     """What the reader must know of the recordings before any number."""
-    if runs and all(_wholly_simulated(run) for run in runs):
+    if runs and all(_wholly_simulated(run.results) for run in runs):
         return (
             "Everything measured here is simulated: people, rooms, sensors and video come from a program. It shows "
             "that the software works from end to end, and says nothing about patients."
         )
-    if any(run.results["simulated"] or _trained_on_simulated(run) for run in runs):
+    checkpoints = [run.results["checkpoint"] for run in runs if run.command != "train"]
+    if any(run.results["simulated"] for run in runs) or any(c and c["dataset"]["simulated"] for c in checkpoints):
         return "Whatever is marked simulated was not measured on people."
     return None
 
 
-def _wholly_simulated(run: Run) -> bool:
+def _wholly_simulated(results: dict[str, Any]) -> bool:
     """Whether no recording of people went into a result; what evaluates several datasets may mix them."""
-    r = run.results
-    datasets = (
-        r["datasets"] if run.command == "embed" else [r[key] for key in ("dataset", "prototypes_from") if key in r]
+    if results["command"] == "train":
+        return results["simulated"]
+    datasets = results["datasets"] if results["command"] == "embed" else [results["dataset"]]
+    return all(
+        d["simulated"] for d in [*datasets, *([results["prototypes_from"]] if "prototypes_from" in results else [])]
     )
-    return all(r["simulated"] if isinstance(d, str) else d["simulated"] for d in datasets)
 
 
-def _trained_on_simulated(run: Run) -> bool:
-    facts = run.results.get("checkpoint")
-    return bool(facts and facts["dataset"]["simulated"])
-
-
-def interval_cell(row: dict[str, Any] | None, run: Run) -> Cell:
-    """Both ends, and their middle as the number behind them; ``-`` where there is none."""
-    if row is None or row["interval"]["balanced_accuracy"]["low"] is None:
-        return Cell("-")
-    ends = row["interval"]["balanced_accuracy"]
-    return Cell(interval(row, "balanced_accuracy"), (ends["low"] + ends["high"]) / 2, run=run.folder)
-
-
-def seen_by(runs: list[Run]) -> list[Block]:
-    """Of which runs pretraining has seen the windows."""
-    return [Text(f"{run.folder.name}: {word}", strong=True) for run in runs for word in seen_before(run.results)]
-
-
-def warnings(run: Run) -> list[str]:
-    """What was found wrong with the windows of a few-shot result."""
+def warnings(runs: Sequence[Run]) -> tuple[str, ...]:
+    """What was found wrong with the windows of few-shot results."""
     found = []
-    if copies := run.results["copies_on_both_sides"]:
-        found.append(f"{run.dataset}: {len(copies)} held-out windows are copies of windows that were learnt from.")
-    if dropped := run.results["dropped_classes"]:
-        found.append(
-            f"{run.dataset}: classes left out: {', '.join(f'{name} ({why})' for name, why in dropped.items())}."
-        )
-    return found
+    for run in runs:
+        if copies := run.results["copies_on_both_sides"]:
+            found.append(f"{run.dataset}: {len(copies)} held-out windows are copies of windows that were learnt from.")
+        if dropped := run.results["dropped_classes"]:
+            words = ", ".join(f"{name} ({why})" for name, why in dropped.items())
+            found.append(f"{run.dataset}: classes left out: {words}.")
+    return tuple(dict.fromkeys(found))
 
 
 def window_notes(runs: Sequence[Run]) -> tuple[str, ...]:
     """Notes under a table of few-shot results: classes that were shortened, recordings that were on both sides."""
-    return tuple(dict.fromkeys(f"{run.dataset}: {line}" for run in runs for line in few_shot_notes(run.results)))
+    lines = [f"{run.dataset}: {line}" for run in runs for line in tables.window_notes(run.results)]
+    return tuple(dict.fromkeys(lines))
 
 
-def held_out(results: dict[str, Any]) -> str:
-    """What a few-shot result was measured on, in words."""
-    number = results["held_out_per_class"]
-    return results["held_out"] if number is None else f"{number} windows per class"
-
-
-def percent_cell(value: dict | None, run: Run, marks: str = "") -> Cell:
-    """Mean and standard deviation in percent; ``-`` where the run has no such value."""
-    if value is None:
-        return Cell("-")
-    return Cell(percent(value["mean"], value["std"]), value["mean"], value["std"], run.folder, marks)
-
-
-def fraction_cell(value: dict, run: Run, marks: str = "") -> Cell:
-    """Mean and standard deviation as fractions of 1."""
-    return Cell(fraction(value["mean"], value["std"]), value["mean"], value["std"], run.folder, marks)
-
-
-def shots_line(run: Run) -> dict[int, tuple[float, float | None]]:
-    """Balanced accuracy by number of shots, mean and standard deviation."""
-    accuracy = {int(n): row["balanced_accuracy"] for n, row in run.results["shots"].items()}
-    return {n: (value["mean"], value["std"]) for n, value in accuracy.items()}
+def windows_measured(run: Run, shots: int | None = None) -> Any:
+    """Equal for runs that were measured on the same windows; of few-shot runs, at these shots per class."""
+    r = run.results
+    if shots is not None:
+        return r["shots"][str(shots)]["windows_sha256"] if str(shots) in r["shots"] else None
+    queries = (*r["classes"], *r["queries_per_class"], r["direction"])
+    return (*queries, r["prototypes_per_class"], r["prototypes_from"]["name"], r["seed"])
 
 
 def picture_of(run: Run, file: str, caption: str, out: Path) -> Block:
     """Copy a run's picture to the report and show it; one that is missing is said to be."""
     source = run.folder / file
     if not source.is_file():
-        return Text(f"{caption}: {source.name} is missing from run {run.folder.name}.")
+        return Text(f"{caption}: {source.name} is missing from run {run.name}.")
     target = out / "figures" / f"{run.folder.parent.name}_{run.folder.name}_{file}"
     shutil.copyfile(source, target)
     pdf = source.with_suffix(".pdf")

@@ -1,193 +1,179 @@
-"""The planned runs of a study beside the finished ones: what is missing, and what may stand in one table."""
+"""The planned runs of a study beside the finished ones, as one table: a row per value that the study asks for."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any
+from itertools import count
 
+import pandas as pd
+
+from configs.paper import paper_results
 from configs.study import PlannedRun, Study
-from scripts.reporting.runs import Run
+from scripts.reporting.runs import Run, measured, windows_measured
 from scripts.reproduce import PLACES, alike
+from utils.long_table import METRICS, marked
 
-APPROACHES = {
+APPROACHES = {  # in the order of the tables
     "imu_only": "IMU-only",
     "imu2clip": "IMU2CLIP",
-    "ours": "ours",
     "softmax": "ours with softmax loss",
     "conv_gru": "ours with 1D-CNN + RNN",
     "clip": "ours with ViT-CLIP",
-    "random": "random weights",
+    "ours": "ours",
     "supervised": "supervised from scratch",
     "handcrafted": "handcrafted features",
+    "random": "random weights",
 }
 MODES = {"lp": "linear probing", "finetune": "finetuning"}
-IN_DISTRIBUTION, OTHER_DRAWS, OTHER_SETTINGS = "†", "≠", "‡"
 MARKS = {
-    IN_DISTRIBUTION: "pretrained, without labels, on recordings of the evaluated dataset: in-distribution",
-    OTHER_DRAWS: "measured on other windows than most of its column: not to be compared",
-    OTHER_SETTINGS: "run with other settings than the study asks for now",
+    "†": "pretrained, without labels, on recordings of the evaluated dataset: in-distribution",
+    "≠": "measured on other windows than most of its column: not to be compared",
+    "‡": "run with other settings than the study asks for now",
 }
 
 
-@dataclass(frozen=True)
-class Result:
-    """A planned run of the study, and the finished run if there is one."""
-
-    planned: PlannedRun
-    run: Run | None
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What the study asks for."""
-        return self.planned.settings
-
-    @property
-    def pretraining(self) -> str:
-        """Name of the pretraining run (of which the encoder is measured), or of the baseline."""
-        if self.planned.pretrained_on is None:
-            return self.planned.approach
-        return self.planned.name if self.planned.evaluation is None else self.planned.needs[0]
-
-    @cached_property
-    def other_settings(self) -> list[str]:
-        """Settings in which the run differs from what the study asks for."""
-        there = self.run.results["config"] if self.run else {}
-        return sorted(k for k in there.keys() & self.settings.keys() - PLACES if not alike(there[k], self.settings[k]))
-
-    def marks(self, usual_windows: Any, shots: int | None = None) -> str:
-        """Signs of footnotes, see ``MARKS``."""
-        if self.run is None:
-            return ""
-        signs = IN_DISTRIBUTION if in_distribution(self) else ""
-        signs += OTHER_DRAWS if windows_measured(self.run, shots) != usual_windows else ""
-        return signs + (OTHER_SETTINGS if self.other_settings else "")
-
-
-@dataclass(frozen=True)
-class StudyResults:
-    """All planned runs of a study with the finished ones."""
-
-    study: Study
-    results: tuple[Result, ...]
-    by_key: dict[tuple[str, str], Result] = field(repr=False)
-    video_notes: tuple[str, ...] = ()
-
-    def get(self, evaluation: str | None, pretraining: str) -> Result | None:
-        """The run of an evaluation and an encoder (or baseline); None if the study has none."""
-        return self.by_key.get((evaluation, pretraining)) if evaluation else None
-
-    def of(self, evaluation: str | None) -> list[Result]:
-        """All runs of an evaluation."""
-        return [result for result in self.results if evaluation and result.planned.evaluation == evaluation]
-
-    def ended(self, evaluations: Sequence[str | None]) -> list[Run]:
-        """Runs of these evaluations that have results."""
-        return [result.run for name in evaluations for result in self.of(name) if result.run]
-
-    def usual_windows(self, evaluation: str, shots: int | None = None) -> Any:
-        """What most runs of an evaluation were measured on, with a number of shots."""
-        runs = [run for run in self.ended([evaluation]) if shots is None or str(shots) in run.results["shots"]]
-        found = [windows_measured(run, shots) for run in runs]
-        return Counter(found).most_common(1)[0][0] if found else None
-
-
-@dataclass(frozen=True)
-class FewShotColumns:
-    """Few-shot evaluations that belong into one table: at most one per mode and evaluated dataset.
-
-    Attributes:
-        split: of the windows.
-        evaluations: (mode, role) -> name of the evaluation.
-        shots: labelled windows per class, increasing.
-    """
-
-    split: str
-    evaluations: dict[tuple[str, str], str]
-    shots: tuple[int, ...]
-
-    def most_shots(self, found: StudyResults, column: tuple[str, str]) -> int:
-        """The most labels per class that the study asks of the encoders in a column."""
-        asked = [r.settings["shots"] for r in found.of(self.evaluations[column]) if r.planned.pretrained_on]
-        return max(n for shots in asked for n in shots)
-
-    @property
-    def roles(self) -> list[str]:
-        return list(dict.fromkeys(role for _, role in self.evaluations))
-
-
-def match(study: Study, planned: Sequence[PlannedRun], runs: Sequence[Run]) -> StudyResults:
-    """Match finished runs to the planned ones, by the names of their folders.
+def match(planned: Sequence[PlannedRun], runs: Sequence[Run]) -> dict[str, Run]:
+    """Finished runs of the planned ones, by the names of their folders.
 
     Raises:
         ValueError: if two runs have the name of one planned run, or a run is of another command.
     """
-    by_name: dict[str, Run] = {}
-    names = {wanted.name for wanted in planned}
+    commands, found = {wanted.name: wanted.command for wanted in planned}, {}
     for run in runs:
-        if run.folder.name in names and by_name.setdefault(run.folder.name, run) is not run:
-            other = by_name[run.folder.name].folder
-            raise ValueError(f"runs: {other} and {run.folder} are both the study's {run.folder.name}: name one of them")
-    results = []
-    for wanted in planned:
-        run = by_name.get(wanted.name)
-        if run and run.command != wanted.command:
-            raise ValueError(
-                f"{run.folder}: is a result of {run.command}, the study's {wanted.name} is {wanted.command}"
-            )
-        results.append(Result(wanted, run))
-    by_key = {(r.planned.evaluation, r.pretraining): r for r in results if r.planned.evaluation}
-    lonely = [name for name, evaluation in study.evaluations.items() if evaluation.of == []]
-    for result in [r for r in results if r.planned.evaluation in lonely]:
-        for name, evaluation in study.evaluations.items():  # a baseline of its own stands beside the dataset's encoders
-            if evaluation.kind == "few_shot" and evaluation.dataset == result.planned.dataset_role:
-                by_key.setdefault((name, result.pretraining), result)
-    return StudyResults(study, tuple(results), by_key, video_notes(study, planned))
-
-
-def few_shot_columns(found: StudyResults) -> list[FewShotColumns]:
-    """One table of few-shot results per split; evaluations that would fall on the same column begin another table."""
-    tables: dict[tuple[str, int], dict[tuple[str, str], str]] = {}
-    shots: dict[str, list[int]] = {}
-    for name, evaluation in found.study.evaluations.items():
-        trained = [r for r in found.of(name) if r.planned.command == "downstream" and r.settings["mode"] in MODES]
-        if evaluation.kind != "few_shot" or not trained:
+        name = run.folder.name
+        if name not in commands:
             continue
-        settings = trained[0].settings
-        shots[name] = settings["shots"]
-        key, number = (settings["mode"], evaluation.dataset), 0
-        while key in tables.setdefault((settings["split"], number), {}):
-            number += 1
-        tables[settings["split"], number][key] = name
+        if other := found.get(name):
+            raise ValueError(f"runs: {other.folder} and {run.folder} are both the study's {name}: name one of them")
+        if run.command != commands[name]:
+            raise ValueError(f"{run.folder}: is a result of {run.command}, the study's {name} is {commands[name]}")
+        found[name] = run
+    return found
+
+
+def other_settings(planned: PlannedRun, found: dict[str, Run]) -> list[str]:
+    """Settings in which a finished run differs from what the study asks for."""
+    there = found[planned.name].results["config"] if planned.name in found else {}
+    asked = planned.settings
+    return sorted(k for k in there.keys() & asked.keys() - PLACES if not alike(there[k], asked[k]))
+
+
+def study_table(study: Study, planned: Sequence[PlannedRun], found: dict[str, Run]) -> pd.DataFrame:
+    """A row for each evaluation, encoder (or baseline), number of shots and metric, in the order of the tables.
+
+    Columns:
+        evaluation, source, approach, role: name of the evaluation, of the encoder or baseline, how that came to be,
+            and the role of the evaluated dataset.
+        pretrained_on: role of the dataset of pretraining, empty for a baseline.
+        table, mode: few-shot: split and number of the table that it belongs to, how its encoders are evaluated;
+            zero-shot: ``zero_shot`` and the direction.
+        shots, metric, asked: what is measured; False where the table has this number of shots and the study asks for
+            none of it here.
+        on, label, target: words for pretrained_on, source and role, which say what is simulated.
+        run, value, std, low, high, chance, majority, folder: of the long table; without value where it is missing.
+        marks, paper: signs of footnotes (``MARKS``); mean and standard deviation in the paper, None where it has none.
+    """
+    rows = pd.DataFrame([row for wanted in planned if wanted.evaluation for row in _asked(study, planned, wanted)])
+    rows["shots"] = rows["shots"].astype("Int64")
+    values = measured([found[name] for name in found], list(METRICS))
+    names = {run.name: name for name, run in found.items()}
+    values = values.assign(run=values["run"].map(names)).drop(columns=["command", "method", "dataset", "draw"])
+    rows = rows.merge(values, how="left", on=["run", "shots", "metric"])
+    rows["value"] = rows["value"].where(rows["asked"])
+    simulated = {wanted.evaluation: run.results["simulated"] for wanted in planned if (run := found.get(wanted.name))}
+    rows["target"] = [marked(row.role, simulated.get(row.evaluation, False)) for row in rows.itertuples()]
+    rows["marks"] = _marks(rows, planned, found)
+    paper = paper_results()
+    rows["paper"] = [
+        paper.zero_shot.get((row.pretrained_on, row.approach, row.role, row.metric))
+        if row.mode == "imu_to_video"
+        else paper.few_shot.get((row.pretrained_on, row.approach, row.mode, row.role, row.shots))
+        for row in rows.itertuples()
+    ]
+    rows["on"] = rows["source"].map({name: _on(study, name, planned, found) for name in rows["source"].unique()})
+    alike_sources = rows.groupby(["pretrained_on", "approach"])["source"].transform("nunique") > 1
+    labels = rows["approach"].map(APPROACHES)
+    rows["label"] = labels.where(~alike_sources, labels + " (" + rows["source"] + ")")
+    return rows.sort_values("order", kind="stable").reset_index(drop=True)
+
+
+def _asked(study: Study, planned: Sequence[PlannedRun], wanted: PlannedRun) -> list[dict]:
+    """Rows of a planned run; a baseline that is an evaluation of its own stands beside its dataset's encoders."""
+    columns = few_shot_columns(study, planned)
+    places = [wanted.evaluation]
+    if study.evaluations[wanted.evaluation].of == []:
+        taken = {p.evaluation for p in planned if p.evaluation and _source(p) == _source(wanted)}
+        places += [n for n in columns if study.evaluations[n].dataset == wanted.dataset_role and n not in taken]
+    order = list(study.datasets).index(wanted.pretrained_on) if wanted.pretrained_on else len(study.datasets)
+    order = 100 * order + list(APPROACHES).index(wanted.approach)
+    row = {"source": _source(wanted), "approach": wanted.approach, "role": wanted.dataset_role, "order": order}
+    row |= {"metric": "balanced_accuracy", "run": wanted.name, "pretrained_on": wanted.pretrained_on or ""}
+    if wanted.command == "zeroshot":
+        row |= {"evaluation": wanted.evaluation, "table": "zero_shot", "mode": wanted.settings["direction"]}
+        return [row | {"shots": None, "metric": metric, "asked": True} for metric in METRICS]
     return [
-        FewShotColumns(split, names, tuple(sorted({n for name in names.values() for n in shots[name]})))
-        for (split, _), names in tables.items()
+        row
+        | columns[place]
+        | {"evaluation": place, "shots": n, "asked": n in wanted.settings["shots"], "metric": metric}
+        for place in places
+        if place in columns
+        for n in columns[place]["shots"]
+        for metric in ["balanced_accuracy"]
     ]
 
 
-def windows_measured(run: Run, shots: int | None = None) -> Any:
-    """Equal for runs that were measured on the same windows; of few-shot runs, at these shots per class."""
-    r = run.results
-    if shots is not None:
-        return r["shots"][str(shots)]["windows_sha256"]
-    queries = (*r["classes"], *r["queries_per_class"], r["direction"])
-    return (*queries, r["prototypes_per_class"], r["prototypes_from"]["name"], r["seed"])
+def _source(wanted: PlannedRun) -> str:
+    return wanted.needs[0] if wanted.pretrained_on else wanted.approach
 
 
-def video_notes(study: Study, planned: Sequence[PlannedRun]) -> tuple[str, ...]:
-    """Which video encoder stood beside each approach; at a small scale it is not the published one."""
-    origins = {run.approach: run.config.video_origin for run in planned if run.command == "train"}
-    words = [f"{APPROACHES[approach]}: {origin}" for approach, origin in origins.items() if origin]
-    return (f"Video encoders of pretraining: {'; '.join(words)}.",) if words else ()
+def few_shot_columns(study: Study, planned: Sequence[PlannedRun]) -> dict[str, dict]:
+    """Where each few-shot evaluation stands: its table (the split), its mode, and the numbers of shots of the table.
+
+    Evaluations that would fall on the same column begin another table of their split.
+    """
+    columns, taken, shots = {}, set(), defaultdict(set)
+    for name, evaluation in study.evaluations.items():
+        settings = [p.settings for p in planned if p.evaluation == name and p.settings.get("mode") in MODES]
+        if settings:
+            split, mode = settings[0]["split"], settings[0]["mode"]
+            tables = (split if number == 1 else f"{split} ({number})" for number in count(1))
+            table = next(table for table in tables if (table, mode, evaluation.dataset) not in taken)
+            taken.add((table, mode, evaluation.dataset))
+            shots[table] |= set(settings[0]["shots"])
+            columns[name] = {"table": table, "mode": mode}
+    return {name: place | {"shots": sorted(shots[place["table"]])} for name, place in columns.items()}
 
 
-def in_distribution(result: Result) -> bool:
-    """Whether the encoder was pretrained on the dataset that it is evaluated on, or its run found windows seen then."""
-    seen = result.run.results["seen_in_pretraining"] if result.run else None
-    return result.planned.pretrained_on == result.planned.dataset_role or bool(seen and seen["seen"])
+def _on(study: Study, source: str, planned: Sequence[PlannedRun], found: dict[str, Run]) -> str:
+    """Role of the dataset of an encoder's pretraining, and whether it was simulated; ``none`` for a baseline."""
+    if source not in study.pretraining:
+        return "none"
+    runs = [found[p.name] for p in planned if p.evaluation and _source(p) == source and p.name in found]
+    facts = [run.results["checkpoint"]["dataset"]["simulated"] for run in runs]
+    return marked(study.pretraining[source].dataset, any(facts))
 
 
-def used_marks(cells: Sequence[Any]) -> tuple[str, ...]:
-    """Footnotes of the signs that some cells carry."""
-    signs = "".join(getattr(cell, "marks", "") for cell in cells)
-    return tuple(f"{sign} {text}." for sign, text in MARKS.items() if sign in signs)
+def _marks(rows: pd.DataFrame, planned: Sequence[PlannedRun], found: dict[str, Run]) -> list[str]:
+    """Signs of footnotes of each row."""
+    changed = {wanted.name for wanted in planned if other_settings(wanted, found)}
+    of_most: dict[tuple, Counter] = defaultdict(Counter)  # windows of the runs in a column
+    measured_on = []
+    for row in rows.itertuples():
+        shots = None if pd.isna(row.shots) else int(row.shots)
+        measured_on.append(windows_measured(found[row.run], shots) if pd.notna(row.value) else None)
+        if measured_on[-1] is not None:
+            of_most[row.evaluation, shots][measured_on[-1]] += 1
+    marks = []
+    for row, windows in zip(rows.itertuples(), measured_on, strict=True):
+        if windows is None:
+            marks.append("")
+            continue
+        usual = of_most[row.evaluation, None if pd.isna(row.shots) else int(row.shots)].most_common(1)[0][0]
+        seen = found[row.run].results["seen_in_pretraining"]["seen"]
+        signs = {"†": row.pretrained_on == row.role or seen, "≠": windows != usual, "‡": row.run in changed}
+        marks.append("".join(sign for sign, holds in signs.items() if holds))
+    return marks
+
+
+def used_marks(rows: pd.DataFrame) -> tuple[str, ...]:
+    """Footnotes of the signs that some rows carry."""
+    return tuple(f"{sign} {text}." for sign, text in MARKS.items() if sign in "".join(rows["marks"]))

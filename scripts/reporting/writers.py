@@ -5,8 +5,6 @@ The same blocks give all four, so that a number cannot differ between them. HTML
 """
 
 import base64
-import csv
-import io
 import os
 from collections.abc import Sequence
 from functools import cache
@@ -15,9 +13,8 @@ from typing import Any
 from urllib.parse import quote
 
 import jinja2
-import pandas as pd
 
-from scripts.reporting.document import Block, Cell, Heading, Picture, Table, Text, count, plural
+from scripts.reporting.document import Block, Cell, Heading, Picture, Table, Text, plural
 from utils.tables import markdown
 
 _MEDIA = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"<?xml": "image/svg+xml"}
@@ -47,29 +44,19 @@ def as_markdown(title: str, notice: str | None, blocks: Sequence[Block], folder:
 
 def markdown_table(table: Table, folder: Path) -> str:
     """The rows, each number linked to its run."""
-    rows = [[_linked(cell, folder) for cell in row] for row in table.rows]
-    return markdown(table.columns(), rows, labels=table.labels)
+    rows = [
+        [f"[{cell}]({relative(cell.run, folder)})" if isinstance(cell, Cell) else cell for cell in row]
+        for row in table.rows
+    ]
+    return markdown(table.columns, rows, table.right)
 
 
-def _linked(cell: Cell | str, folder: Path) -> str:
-    if isinstance(cell, Cell) and cell.run:
-        return f"[{cell.text}]({relative(cell.run, folder)}){cell.marks}"
-    return str(cell)
-
-
-def as_csv(table: Table) -> str:
-    """One line per number: its row's labels, its column, what is shown, mean and standard deviation in full, run."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    names = table.columns()
-    writer.writerow([*names[: table.labels], "column", "shown", "mean", "std", "run"])
-    for row in table.rows:
-        words = [cell if isinstance(cell, str) else cell.text for cell in row[: table.labels]]
-        for name, cell in zip(names[table.labels :], row[table.labels :], strict=True):
-            cell = Cell(cell) if isinstance(cell, str) else cell
-            values = ["" if value is None else repr(value) for value in (cell.mean, cell.std)]
-            writer.writerow([*words, name, str(cell), *values, cell.run.name if cell.run else ""])
-    return buffer.getvalue()
+def write_table(table: Table, folder: Path) -> None:
+    """A file of the table as Markdown, LaTeX and CSV each."""
+    text = "\n\n".join([f"**{table.caption}**", markdown_table(table, folder), *table.notes])
+    (folder / f"{table.name}.md").write_text(text + "\n", encoding="utf-8")
+    (folder / f"{table.name}.tex").write_text(as_latex(table), encoding="utf-8")
+    table.frame.set_axis(table.columns, axis=1).to_csv(folder / f"{table.name}.csv", index=False)
 
 
 def latex(text: str) -> str:
@@ -79,14 +66,11 @@ def latex(text: str) -> str:
 
 def as_latex(table: Table) -> str:
     """A ``table`` environment with caption, label and notes, for the booktabs package."""
-    columns: Any = [latex(name) for name in table.header]
-    if table.spans:
-        columns = pd.MultiIndex.from_arrays([[latex(title) for title in table.upper], columns])
-    rows = [[latex(str(cell)) for cell in row] for row in table.rows]
-    text = pd.DataFrame(rows, columns=columns).to_latex(
+    frame = table.frame.map(latex).rename(columns=latex)
+    text = frame.to_latex(
         index=False,
         escape=False,
-        column_format="l" * table.labels + "r" * len(table.right),
+        column_format="".join("r" if right else "l" for right in table.right),
         multicolumn_format="c",
         caption=latex(table.caption),
         label=f"tab:{table.name}",
@@ -129,7 +113,7 @@ def _environment() -> jinja2.Environment:
         finalize=_legible,
     )
     env.filters |= {"kind": lambda block: type(block).__name__, "data_uri": lambda picture: data_uri(picture.image)}
-    env.filters |= {"count": count, "plural": plural}
+    env.filters["plural"] = plural
     return env
 
 

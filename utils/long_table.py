@@ -1,0 +1,103 @@
+"""Results of runs as one long table, from which every table and figure is made: a row for each measured value.
+
+A row with a draw (zero-shot: a repetition) is what that draw gave. A row without one is over all draws: mean, standard
+deviation and the 95 % interval over groups. Every row has what guessing would have given.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+COLUMNS = ("run", "command", "method", "dataset", "shots", "draw", "metric", "value", "std", "low", "high")
+GUESSES = ("chance", "majority")
+METRICS = {"balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1", "mrr": "MRR", "r@1": "R@1", "r@3": "R@3"}
+RECALL = "recall/"  # and the class: over all draws together
+_MODES = {"lp": "linear probe", "finetune": "finetuning", "supervised": "supervised from scratch"}
+
+
+def long_table(runs: Mapping[str, dict[str, Any]]) -> pd.DataFrame:
+    """One row per value, with the columns ``COLUMNS`` and ``GUESSES``.
+
+    Args:
+        runs: name of a run -> content of its results.json.
+    """
+    rows = [
+        {"run": name, "command": r["command"], "method": method(r), "dataset": dataset_name(r)} | row
+        for name, r in runs.items()
+        for row in _values(r)
+    ]
+    whole, real = ["shots", "draw"], ["value", "std", "low", "high", *GUESSES]
+    table = pd.DataFrame(rows, columns=[*COLUMNS, *GUESSES])
+    return table.astype(dict.fromkeys(whole, "Int64") | dict.fromkeys(real, float))
+
+
+def _values(results: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    match results["command"]:
+        case "train":
+            yield {"metric": "loss", "value": results["loss"]}
+            for metric, value in (results["retrieval"] | results.get("reconstruction", {})).items():
+                yield {"metric": metric, "value": value, "chance": results["chance"][metric.split("/")[-1]]}
+        case "embed":
+            yield {"metric": "trustworthiness", "value": results["trustworthiness"]}
+        case "zeroshot":
+            scores = results["metrics"] | {key: results[key] for key in ("interval", "recall")}
+            yield from _scores(results, scores, None)
+        case _:
+            for shots, scores in results["shots"].items():
+                yield from _scores(results, scores, int(shots))
+
+
+def _scores(results: dict[str, Any], scores: dict[str, Any], shots: int | None) -> Iterator[dict[str, Any]]:
+    for metric in METRICS:
+        if metric in scores:
+            row = {"shots": shots, "metric": metric} | {name: results[name].get(metric) for name in GUESSES}
+            ends = scores["interval"].get(metric, {})  # only of what is a mean over classes
+            yield (
+                row
+                | {"value": scores[metric]["mean"], "std": scores[metric]["std"]}
+                | {end: ends.get(end) for end in ("low", "high")}
+            )
+            for draw, value in enumerate(scores[metric]["values"]):
+                yield row | {"draw": draw, "value": value}
+    for name, value in zip(results["classes"], scores["recall"], strict=True):
+        yield {"shots": shots, "metric": RECALL + name, "value": value}
+
+
+def marked(name: str, simulated: bool) -> str:
+    """A dataset's name, and that it is simulated where it is."""
+    return f"{name} (simulated)" if simulated else name
+
+
+def dataset_name(results: dict[str, Any]) -> str:
+    """What a run was about, and whether it is simulated."""
+    if results["command"] == "train":
+        return marked(results["dataset"], results["simulated"])
+    datasets = results["datasets"] if results["command"] == "embed" else [results["dataset"]]
+    return ", ".join(marked(d["name"], d["simulated"]) for d in datasets)
+
+
+def encoder_origin(results: dict[str, Any]) -> str:
+    """Where an evaluated encoder comes from."""
+    if results["command"] == "downstream" and results["encoder"] == "random":
+        return "random weights"
+    dataset = results["checkpoint"]["dataset"]
+    return f"pretrained on {marked(dataset['name'], dataset['simulated'])}"
+
+
+def method(results: dict[str, Any]) -> str:
+    """How the result came to be, without the dataset that it was measured on."""
+    match results["command"]:
+        case "train":
+            return results["config"]["model"]
+        case "handcrafted":
+            return "random forest on handcrafted features"
+        case "zeroshot":
+            way = "" if results["direction"] == "imu_to_video" else ", video to IMU"
+            return f"{results['model']}, {encoder_origin(results)}{way}"
+        case "embed":
+            return f"{results['model']}, {encoder_origin(results)}"
+    standardized = " on standardised embeddings" if results["config"]["standardize"] else ""
+    pooling = results["imu_pooling"]  # conv_gru has none
+    model = f"{results['model']} ({pooling})" if pooling else results["model"]
+    return f"{_MODES[results['mode']]}{standardized}, {model}, {encoder_origin(results)}"
