@@ -46,13 +46,9 @@ class DescribeConfig(Config):
 
     data: list[Path] = setting(min_length=1, help="folders of prepared datasets, such as data/mmea")
     out: Path | None = setting(None, help="HTML file to write, with one dataset; default: describe.html in its folder")
-    table: bool = setting(False, help="print the table of sizes only, and write no page")
-    seed: int = setting(0, ge=0, help="draws of the windows that are shown and of those whose spectra are averaged")
 
     @model_validator(mode="after")
     def _check(self) -> "DescribeConfig":
-        if self.table and self.out is not None:
-            raise ValueError("table writes no page, so out has no use: drop one of them")
         if self.out is not None and len(self.data) > 1:
             raise ValueError(f"out is one file and {len(self.data)} datasets have a page each: drop it or name one")
         return self

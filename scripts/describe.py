@@ -2,7 +2,7 @@
 
 One self-contained HTML file per dataset: totals, windows per class and subject, sample windows, quality and
 rejections, spectra, offsets, settings. Several datasets (``data/*``) are compared as in Table 1 of the paper, on the
-terminal and on each page; ``--table`` prints that table alone. The page carries ids of the prepared dataset only, and
+terminal and on each page. The page carries ids of the prepared dataset only, and
 opens nothing outside itself.
 """
 
@@ -31,12 +31,10 @@ def main(argv: list[str] | None = None) -> None:
         summaries = [summarize(Store(folder)) for folder in cfg.data]
         rows = [table_1_row(summary) for summary in summaries]
         print(markdown(TABLE_1, rows))
-        if cfg.table:
-            return
         sizes: list[Block] = [Heading("Sizes of the datasets"), Table(pd.DataFrame(rows, columns=TABLE_1))]
         for folder, summary in zip(cfg.data, summaries, strict=True):
             out = cfg.out or folder / "describe.html"
-            blocks = dataset_blocks(summary, cfg.seed, sizes if len(rows) > 1 else [])
+            blocks = dataset_blocks(summary, sizes if len(rows) > 1 else [])
             notice = NOTICE if summary.store.simulated else None
             write_text(out, as_html(summary.name, notice, blocks, summary.store.root))
             print(out)

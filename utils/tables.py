@@ -121,14 +121,6 @@ def shortened_classes(shortened: dict[str, dict[str, int]]) -> list[str]:
     return [f"{said}: {', '.join(parts)}."] if parts else []
 
 
-def window_notes(results: dict[str, Any]) -> list[str]:
-    """What a reader of few-shot results must know of their windows."""
-    lines = shortened_classes(results["shortened_classes"])
-    if siblings := results["siblings_share"]:
-        lines.append(f"Recordings on both sides: {siblings_between(siblings, max(map(int, results['shots'])))}.")
-    return lines
-
-
 def seen_before(results: dict[str, Any]) -> list[str]:
     """A line that says that the encoder was pretrained on what it is measured on; none where it was not."""
     seen = results["seen_in_pretraining"]
@@ -137,12 +129,19 @@ def seen_before(results: dict[str, Any]) -> list[str]:
 
 
 def notes(results: dict[str, Any]) -> list[str]:
-    """Lines that stand above the results of an evaluation where there is something to say."""
-    lines = [results["paper_column"], *seen_before(results)]
-    if results["command"] != "zeroshot":
-        lines += window_notes(results)
-    elif copies := results["copies_left_out"]:
-        lines.append(f"Left out: {len(copies)} windows that are copies of a prototype's recording.")
+    """What a reader of an evaluation must know of its windows, in lines."""
+    lines = [results["paper_column"]]
+    if results["command"] == "zeroshot":
+        if copies := results["copies_left_out"]:
+            lines.append(f"Left out: {len(copies)} windows that are copies of a prototype's recording.")
+        return list(filter(None, lines))
+    lines += shortened_classes(results["shortened_classes"])
+    if siblings := results["siblings_share"]:
+        lines.append(f"Recordings on both sides: {siblings_between(siblings, max(map(int, results['shots'])))}.")
+    if copies := results["copies_on_both_sides"]:
+        lines.append(f"{len(copies)} held-out windows are copies of windows that were learnt from.")
+    if dropped := results["dropped_classes"]:
+        lines.append(f"Classes left out: {', '.join(f'{name} ({why})' for name, why in dropped.items())}.")
     return list(filter(None, lines))
 
 
@@ -162,6 +161,7 @@ def few_shot_tables(results: dict[str, Any]) -> str:
             f"\n{dataset_name(results)}: {method(results)}",
             f"mean ± std over {len(first['balanced_accuracy']['values'])} draws; held out: {results['held_out']}; "
             f"split by {results['groups']}; {interval_note(first['interval']['balanced_accuracy'])}",
+            *seen_before(results),
             *notes(results),
             "",
             markdown(column_names(shown), shown.to_numpy().tolist()),
@@ -199,6 +199,7 @@ def zero_shot_tables(results: dict[str, Any]) -> str:
             f"mean ± std over {len(results['metrics']['mrr']['values'])} random "
             f"{100 * results['config']['bootstrap_share']:g} % of each class; "
             f"{interval_note(results['interval']['balanced_accuracy'])}",
+            *seen_before(results),
             *notes(results),
             "",
             markdown(("metric", "result", "interval", "chance"), rows),

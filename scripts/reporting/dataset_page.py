@@ -20,20 +20,21 @@ from scripts.reporting.dataset_summary import (
 )
 from scripts.reporting.document import Bars, Block, Facts, Heading, Picture, Row, Table, Text, plural
 
+SEED = 0  # draws of the windows that are shown and of those whose spectra are averaged
 MOST_BARS = 40
 MOST_SAMPLES = 40
 UNLABELLED_SAMPLES = 8
 SPECTRUM_WINDOWS = 2000
 
 
-def dataset_blocks(summary: Summary, seed: int, after_totals: list[Block]) -> list[Block]:
+def dataset_blocks(summary: Summary, after_totals: list[Block]) -> list[Block]:
     """Everything that the page says of one dataset."""
     blocks: list[Block] = [_totals(summary), *after_totals]
     for title, content in (
         ("Windows per class and subject", _windows(summary)),
-        ("Sample windows", samples(summary, seed)),
+        ("Sample windows", samples(summary)),
         ("Quality and rejections", quality(summary)),
-        ("Spectra", spectra(summary, seed)),
+        ("Spectra", spectra(summary)),
         ("Offset between video and IMU", offsets(summary)),
         ("Settings and versions", _settings(summary)),
     ):
@@ -53,7 +54,6 @@ def _totals(summary: Summary) -> Facts:
         "classes": len(summary.store.classes) or "none",
         **{f"{name}s": number or "unknown" for name, number in people.items()},
         "stored frames": int(rows["frames"].sum()),
-        "on disk": _size(summary.bytes),
         "rejected": len(summary.rejected),
         "stretches masked": len(summary.store.masked),
     }
@@ -82,19 +82,19 @@ def _bars(counts: pd.DataFrame, noun: str, remark: str) -> Bars:
     return Bars(values, f"and {plural(len(rest), noun)} more with {windows}" if len(rest) else "")
 
 
-def samples(summary: Summary, seed: int) -> list[Block]:
+def samples(summary: Summary) -> list[Block]:
     """A window of each class or, without labels, a few of all."""
     if summary.windows is None:
         return [Text("There is no window to show.")]
     if summary.labelled is not None:
-        chosen = one_per_class(summary.labelled, seed)
-        text = f"One window of each class, drawn at random (seed {seed})"
+        chosen = one_per_class(summary.labelled)
+        text = f"One window of each class, drawn at random (seed {SEED})"
     else:
         source = summary.windows if summary.with_video is None else summary.with_video
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(SEED)
         drawn = rng.choice(len(source), min(UNLABELLED_SAMPLES, len(source)), replace=False)
         chosen = [(source, int(index)) for index in np.sort(drawn)]
-        text = f"{plural(len(chosen), 'window')}, drawn at random (seed {seed})"
+        text = f"{plural(len(chosen), 'window')}, drawn at random (seed {SEED})"
     text += ": the middle frame of each tenth, if there is video, above acceleration and angular rate as stored."
     cards = [[_card(windows, index, summary.store.simulated)] for windows, index in chosen[:MOST_SAMPLES]]
     blocks: list[Block] = [Text(text), Row(cards, cards=True)]
@@ -103,7 +103,7 @@ def samples(summary: Summary, seed: int) -> list[Block]:
     return blocks
 
 
-def one_per_class(windows: Windows, seed: int) -> list[tuple[Windows, int]]:
+def one_per_class(windows: Windows) -> list[tuple[Windows, int]]:
     """A window of each class that has one, with video where any of the class has."""
     film = has_video(windows)
     chosen = []
@@ -111,7 +111,7 @@ def one_per_class(windows: Windows, seed: int) -> list[tuple[Windows, int]]:
         of_class = np.flatnonzero(windows.label == label)
         pool = of_class[film[of_class]] if film[of_class].any() else of_class
         if len(pool):
-            chosen.append((windows, int(np.random.default_rng([seed, label]).choice(pool))))
+            chosen.append((windows, int(np.random.default_rng([SEED, label]).choice(pool))))
     return chosen
 
 
@@ -125,15 +125,15 @@ def _card(windows: Windows, index: int, simulated: bool) -> Picture:
     return Picture(image, ", ".join(origin), title=label)
 
 
-def spectra(summary: Summary, seed: int) -> list[Block]:
+def spectra(summary: Summary) -> list[Block]:
     """Mean power spectra of the six channels."""
     windows = summary.windows
     if windows is None:
         return [Text("There is no window to compute a spectrum of.")]
     drawn, which = np.arange(len(windows)), plural(len(windows), "window")
     if len(windows) > SPECTRUM_WINDOWS:
-        drawn = np.sort(np.random.default_rng(seed).choice(len(windows), SPECTRUM_WINDOWS, replace=False))
-        which = f"{len(drawn):,} of {which}, drawn at random (seed {seed})"
+        drawn = np.sort(np.random.default_rng(SEED).choice(len(windows), SPECTRUM_WINDOWS, replace=False))
+        which = f"{len(drawn):,} of {which}, drawn at random (seed {SEED})"
     frequency, density = mean_spectrum(read_windows(windows, drawn))
     text = f"Power spectral density of each channel (Welch; Hann window of {WINDOW_S:g} s): the mean of {which}."
     cards = []
@@ -156,26 +156,12 @@ def _settings(summary: Summary) -> list[Block]:
         "Preparation": info["settings"] | info.get("quality", {}),
         "Versions": info["versions"],
     }
-    return [
-        Row(
-            [
-                [
-                    Heading(title, 3),
-                    Table(pd.DataFrame({"name": values.keys(), "value": map(text_of, values.values())})),
-                ]
-                for title, values in parts.items()
-            ]
-        )
+    listings = [
+        [Heading(title, 3), Table(pd.DataFrame({"name": values.keys(), "value": map(text_of, values.values())}))]
+        for title, values in parts.items()
     ]
+    return [Row(listings)]
 
 
 def _number(windows: Windows | None) -> int:
     return 0 if windows is None else len(windows)
-
-
-def _size(number: float) -> str:
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if number < 1024:
-            return f"{number:.3g} {unit}"
-        number /= 1024
-    return f"{number:.3g} TiB"

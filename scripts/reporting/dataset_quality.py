@@ -1,7 +1,6 @@
 """Tables of a dataset's quality: what was left out, masked or interpolated, the channels' scales, the offsets."""
 
 import json
-from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from scripts.reporting.document import Bars, Block, Facts, Heading, Row, Table, 
 
 MOST_ROWS = 30
 MOST_RECORDINGS = 12
-MOST_VALUES = 5
 
 
 def quality(summary: Summary) -> list[Block]:
@@ -35,50 +33,34 @@ def quality(summary: Summary) -> list[Block]:
     )
     if units := units_lines(rows):
         units = [Heading("Units", 3), *(Text(without_paths(line)) for line in units)]
-    return [head, *blocks, *_masked(summary), *_channels(rows), *units, *_worst(rows), *_notes(summary)]
+    return [head, *blocks, *_masked(summary), *_channels(rows), *units, *_worst(rows)]
 
 
 def rejected_by_reason(rejected: pd.DataFrame) -> pd.DataFrame:
     """Table of text: recordings and stretches of them that were left out, the commonest reason first."""
     seconds = pd.to_numeric(rejected["end_s"]) - pd.to_numeric(rejected["start_s"])
-    by_reason = seconds.groupby(rejected["reason"]).agg(["size", "count", "sum"])
-    by_reason = by_reason.sort_values("size", ascending=False)
-    return _as_text(
-        [
-            ("reason", by_reason.index, "{}"),
-            ("recordings", by_reason["size"] - by_reason["count"], "{:,}"),
-            ("stretches", by_reason["count"], "{:,}"),
-            ("seconds of stretches", by_reason["sum"].where(by_reason["count"] > 0, ""), None),
-        ]
-    )
+    found = seconds.groupby(rejected["reason"]).agg(["size", "count", "sum"]).sort_values("size", ascending=False)
+    columns = {
+        "recordings": (found["size"] - found["count"]).map("{:,}".format),
+        "stretches": found["count"].map("{:,}".format),
+        "seconds of stretches": found["sum"].map("{:,.1f}".format).where(found["count"] > 0, ""),
+    }
+    return pd.DataFrame(columns, dtype=object).reset_index()
 
 
 def masked_by_reason(masked: pd.DataFrame) -> pd.DataFrame:
     """Table of text: stretches that are prepared and not used, the reason with most seconds first."""
-    grouped = masked.assign(seconds=masked["end_s"] - masked["start_s"]).groupby("reason")
-    found = grouped.agg({"id": ["nunique", "size"], "seconds": "sum", "value": ["min", "max"], "threshold": "first"})
-    found.columns = ["recordings", "stretches", "seconds", "low", "high", "limit"]
-    found = found.sort_values("seconds", ascending=False)
-    video = found.index.isin(VIDEO_REASONS)
-    return _as_text(
-        [
-            ("reason", np.where(video, found.index + " (where video is used)", found.index), "{}"),
-            ("recordings", found["recordings"], "{:,}"),
-            ("stretches", found["stretches"], "{:,}"),
-            ("seconds", found["seconds"], "{:,.1f}"),
-            ("values", [_range(row, 3) for row in found[["low", "high"]].to_numpy()], "{}"),
-            ("limit", found["limit"], "{:g}"),
-        ]
-    )
-
-
-def _as_text(columns: list[tuple[str, Any, str | None]]) -> pd.DataFrame:
-    """A table of text from names, values and formats; without a format, of seconds or nothing."""
-    write = {None: lambda value: value if isinstance(value, str) else f"{value:,.1f}"}
-    return pd.DataFrame(
-        {name: [write.get(how, str(how).format)(value) for value in values] for name, values, how in columns},
-        dtype=object,
-    )
+    video = np.where(masked["reason"].isin(VIDEO_REASONS), " (where video is used)", "")
+    grouped = masked.assign(seconds=masked["end_s"] - masked["start_s"]).groupby(masked["reason"] + video)
+    columns = {
+        "recordings": grouped["id"].nunique().map("{:,}".format),
+        "stretches": grouped.size().map("{:,}".format),
+        "seconds": grouped["seconds"].sum().map("{:,.1f}".format),
+        "values": grouped["value"].agg(lambda values: _range(values, 3)),
+        "limit": grouped["threshold"].first().map("{:g}".format),
+    }
+    order = grouped["seconds"].sum().sort_values(ascending=False).index
+    return pd.DataFrame(columns, dtype=object).loc[order].reset_index(names="reason")
 
 
 def _listing(header: tuple[str, ...], rows: list[tuple[str, ...]], most: int = MOST_ROWS, noun: str = "row") -> Table:
@@ -99,17 +81,14 @@ def _left_out(summary: Summary) -> list[Block]:
 
 
 def _masked(summary: Summary) -> list[Block]:
-    """Stretches that are prepared and not used, by reason, and the recordings that have most of them."""
+    """Stretches that are prepared and not used, by reason."""
     masked = summary.store.masked
     if masked.empty:
         return [Heading("Masked", 3), Text("No stretch is masked.")]
-    most = (masked["end_s"] - masked["start_s"]).groupby(masked["id"]).sum().sort_values(ascending=False, kind="stable")
     return [
         Heading("Masked, by reason", 3),
         Text("Windows that touch such a stretch are prepared, but neither trained on nor evaluated.", muted=True),
         Table(masked_by_reason(masked), most=MOST_ROWS, noun="reason"),
-        Heading("Masked, recordings with most of it", 3),
-        _listing(("id", "seconds"), [(i, f"{total:,.1f}") for i, total in most.items()], MOST_RECORDINGS, "recording"),
     ]
 
 
@@ -143,33 +122,11 @@ def _worst(rows: pd.DataFrame) -> list[Block]:
         (*(row.id, row.subject, row.session, row.label, f"{row.duration_s:.1f}", f"{row.source_rate_hz:.4g}"),)
         + tuple(f"{number:,}" for number in (row.frames, row.dropped_samples, row.interpolated_samples))
         + (text_of(json.loads(row.notes or "{}")),)
-        for row in rows.iloc[order[:MOST_RECORDINGS]].itertuples()
+        for row in rows.iloc[order].itertuples()
     ]
     header = ("id", "subject", "session", "label", "seconds", "source Hz", "frames", "dropped", "interpolated", "notes")
     title = "Recordings, those with the most dropped and interpolated samples first"
-    rest = len(rows) - len(body)
-    more = [Text(f"and {plural(rest, 'recording')} more", muted=True)] if rest else []
-    return [Heading(title, 3), _listing(header, body), *more]
-
-
-def _notes(summary: Summary) -> list[Block]:
-    if not summary.notes:
-        return []
-    body = [(name, f"{len(values):,}", _values(values)) for name, values in summary.notes.items()]
-    return [
-        Heading("Notes on recordings", 3),
-        _listing(("note", "recordings", "values (recordings)"), body, noun="note"),
-    ]
-
-
-def _values(values: list[Any]) -> str:
-    """The commonest values, or the range of numbers that nearly all differ."""
-    common = Counter(text_of(value) for value in values)
-    if len(common) > MOST_VALUES and all(isinstance(value, int | float) for value in values):
-        return f"{min(values):.6g} to {max(values):.6g}, median {np.median(values):.6g}"
-    shown = ", ".join(f"{value} ({n:,})" for value, n in common.most_common(MOST_VALUES))
-    rest = len(common) - MOST_VALUES
-    return shown + (f" and {plural(rest, 'other value')}" if rest > 0 else "")
+    return [Heading(title, 3), _listing(header, body, MOST_RECORDINGS, "recording")]
 
 
 def offsets(summary: Summary) -> list[Block]:

@@ -3,19 +3,17 @@
 Letters: W windows, C = 6 channels, T = 250 samples, K frequencies.
 """
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.signal import welch
 
 from configs.constants import IMU_RATE_HZ, WINDOW_SAMPLES
-from datasets.store import Recordings, Store, frames_path, imu_path
+from datasets.store import Recordings, Store
 from datasets.windows import Windows, list_windows
 
 ACC_UNIT, GYRO_UNIT = "m/s²", "rad/s"
@@ -91,23 +89,6 @@ class Summary:
     def rejected(self) -> pd.DataFrame:
         """Rows of ``rejected.csv`` as text: id, reason, detail, start_s, end_s."""
         return pd.read_csv(self.store.root / "rejected.csv", dtype=str, keep_default_na=False)
-
-    @cached_property
-    def notes(self) -> dict[str, list[Any]]:
-        """What preparation noted of recordings: by name, the values."""
-        found: dict[str, list[Any]] = {}
-        for text in self.store.recordings["notes"]:
-            for name, value in json.loads(text or "{}").items():
-                found.setdefault(name, []).append(value)
-        return dict(sorted(found.items()))
-
-    @cached_property
-    def bytes(self) -> int:
-        """Size of signals and frames on disk."""
-        rows = self.store.recordings
-        files = [imu_path(self.store.root, i) for i in rows["id"]]
-        files += [frames_path(self.store.root, i) for i in rows.loc[rows["frames"] > 0, "id"]]
-        return sum(path.stat().st_size for path in files if path.exists())
 
     @property
     def offsets(self) -> pd.DataFrame | None:

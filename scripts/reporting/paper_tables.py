@@ -8,7 +8,7 @@ import pandas as pd
 from configs.paper import MOST_LABELS, paper_results
 from scripts.reporting.document import MISSING, Block, Heading, Table, Text
 from scripts.reporting.result_tables import OVER_GROUPS, zero_shot_intervals
-from scripts.reporting.runs import Run, interval, linked, warnings, window_notes
+from scripts.reporting.runs import Run, interval, linked, notes
 from scripts.reporting.study_results import MODES, used_marks
 from utils import tables
 from utils.long_table import GUESSES, METRICS, marked
@@ -59,11 +59,11 @@ def table_3(
     rows = rows[rows["approach"].isin(IN_TABLE_3)]
     labels = {"on": "pretraining", "label": "approach", "labels": "labels per class"}
     shown = _guesses_below(rows)
-    notes = (*protocol_notes(rows, runs), *video_notes, *used_marks(rows))
+    below = (*protocol_notes(rows, runs), *notes(runs), *video_notes, *used_marks(rows))
     caption = "Few-shot results in the form of Table 3: balanced accuracy, %"
     blocks: list[Block] = [
         Heading(f"Table 3: few-shot, {title}"),
-        Table(_beside_paper(shown, labels, "column"), f"table3_few_shot{suffix}", caption, notes),
+        Table(_beside_paper(shown, labels, "column"), f"table3_few_shot{suffix}", caption, below),
     ]
     if rows["low"].notna().any():
         ends = [
@@ -77,19 +77,18 @@ def table_3(
 
 def protocol_notes(rows: pd.DataFrame, runs: Sequence[Run]) -> tuple[str, ...]:
     """What the numbers are means over, for each evaluated dataset."""
-    notes = []
+    lines = []
     for _, members in rows.groupby("evaluation", sort=False):
         here = [run for run in runs if run.folder.name in set(members["run"])]
         for run in sorted(here, key=lambda run: run.command != "downstream")[:1]:  # the protocol is the same for all
             r, first = run.results, members.iloc[0]
             draws = len(next(iter(r["shots"].values()))["balanced_accuracy"]["values"])
             embeddings = " on standardised embeddings" if r["config"].get("standardize") else ""
-            notes.append(
+            lines.append(
                 f"{first['role']} is {run.dataset}: {len(r['classes'])} classes; {MODES[first['mode']]}{embeddings}; "
                 f"mean ± standard deviation over {draws} draws; held out: {r['held_out']}; split by {r['groups']}."
             )
-            notes += [r["paper_column"], *window_notes([run]), *warnings([run])]
-    return tuple(dict.fromkeys(filter(None, notes)))
+    return tuple(lines)
 
 
 def table_4(rows: pd.DataFrame, runs: Sequence[Run], video_notes: Sequence[str]) -> list[Block]:
@@ -98,18 +97,17 @@ def table_4(rows: pd.DataFrame, runs: Sequence[Run], video_notes: Sequence[str])
     rows = rows.assign(pair=rows["on"] + " → " + rows["target"] + way, metric_name=rows["metric"].map(SHORT_METRICS))
     shown = pd.concat([_guesses_below(pair) for _, pair in rows.groupby(["pretrained_on", "evaluation"], sort=False)])
     labels = {"pair": "pretraining → evaluation", "label": "approach"}
-    notes = []
+    below = []
     for _, members in rows.groupby("evaluation", sort=False):
         for run in [run for run in runs if run.folder.name in set(members["run"])][:1]:
             r = run.results
-            notes.append(
+            below.append(
                 f"{members['role'].iloc[0]} is {run.dataset}: {len(r['classes'])} classes, "
                 f"{sum(r['queries_per_class'])} queries, {r['prototypes_per_class']} prototypes per class from "
                 f"{marked(r['prototypes_from']['name'], r['prototypes_from']['simulated'])}; mean ± standard deviation "
                 f"over {len(r['metrics']['mrr']['values'])} random {100 * r['config']['bootstrap_share']:g} % of each "
                 "class."
             )
-            notes += [r["paper_column"]] if r["paper_column"] else []
     text = (
         "Each IMU window takes the class of the nearest labelled video (video to IMU: each video that of the nearest "
         "labelled IMU window); no recording that gave a prototype gives a query."
@@ -117,7 +115,7 @@ def table_4(rows: pd.DataFrame, runs: Sequence[Run], video_notes: Sequence[str])
     frame = _beside_paper(shown, labels, "metric_name")
     caption = "Zero-shot results in the form of Table 4"
     blocks = [Heading("Table 4: zero-shot"), Text(text)]
-    blocks.append(Table(frame, "table4_zero_shot", caption, (*notes, *video_notes, *used_marks(rows))))
+    blocks.append(Table(frame, "table4_zero_shot", caption, (*below, *notes(runs), *video_notes, *used_marks(rows))))
     ended = rows.dropna(subset="value").replace({"metric": METRICS})
     if len(ended):
         ended = ended.assign(evaluation=ended["pair"], method=ended["label"])
@@ -144,7 +142,7 @@ def table_5(
         f"Ablations in the form of Table 5: balanced accuracy, %, at the most labels per class: {', '.join(labels)}; "
         f"the paper: {MOST_LABELS}. All pretrained on {rows['on'].iloc[0]}"
     )
-    notes = (*video_notes, *window_notes(runs), *used_marks(rows))
+    below = (*video_notes, *notes(runs), *used_marks(rows))
     theirs = f"paper, {MOST_LABELS} labels"
     frame = _beside_paper(_guesses_below(rows), {"label": "approach"}, "column", theirs)
-    return [Heading(f"Table 5: ablations, {title}"), Table(frame, f"table5_ablations{suffix}", caption, notes)]
+    return [Heading(f"Table 5: ablations, {title}"), Table(frame, f"table5_ablations{suffix}", caption, below)]

@@ -12,10 +12,9 @@ from scripts.reporting.runs import (
     fraction,
     interval,
     measured,
+    notes,
     percent,
     picture_of,
-    warnings,
-    window_notes,
     windows_measured,
 )
 from utils import tables
@@ -58,13 +57,13 @@ def few_shot_sections(runs: list[Run], out: Path) -> list[Block]:
             frame = pivot(with_guesses(of_metric), ["method"], ["columns"], cell=percent)
             caption = f"{dataset}, few-shot: {METRICS[metric]}"
             frame = frame.rename(columns={"method": f"{METRICS[metric]}, %"})
-            blocks.append(Table(frame, f"few_shot_{number}_{metric}", caption, window_notes(members)))
+            blocks.append(Table(frame, f"few_shot_{number}_{metric}", caption, notes(members)))
         accuracy = values[values["metric"] == "balanced_accuracy"]
         if accuracy["low"].notna().any():
             caption = f"{dataset}, few-shot: 95 % interval of the balanced accuracy over groups, %"
             frame = pivot(accuracy, ["method"], ["columns"], cell=interval)
             blocks.append(Table(frame, f"few_shot_{number}_interval", caption))
-        blocks += [*seen_by(members), *(Text(word, strong=True) for word in warnings(members))]
+        blocks += seen_by(members)
         curve = out / "figures" / f"shots_{number}.png"
         lines = accuracy.assign(panel="", line=accuracy["method"], approach=accuracy["method"], dashed=False)
         shots_panels(lines, curve, f"{dataset}, few-shot")
@@ -125,7 +124,7 @@ def zero_shot_section(runs: list[Run], out: Path) -> list[Block]:
     return [
         Heading("Zero-shot"),
         Text(text),
-        Table(frame, "zero_shot", "Zero-shot"),
+        Table(frame, "zero_shot", "Zero-shot", notes(runs)),
         zero_shot_intervals("zero_shot_intervals", values, ["run", "dataset", "method"], runs),
         *seen_by(runs),
         *pictures,
@@ -141,9 +140,9 @@ def zero_shot_intervals(name: str, values: pd.DataFrame, labels: list[str], runs
     """
     values = values[values["metric"].isin([METRICS["balanced_accuracy"], METRICS["macro_f1"]])]
     frame = pivot(values, labels, ["metric"], cell=interval)
-    notes = dict.fromkeys(interval_note(run.results["interval"]["balanced_accuracy"]) for run in runs)
+    over = dict.fromkeys(interval_note(run.results["interval"]["balanced_accuracy"]) for run in runs)
     caption = f"95 % bootstrap intervals {OVER_GROUPS}, zero-shot, %"
-    return Table(frame.rename(columns={"method": "approach"}), name, caption, tuple(notes))
+    return Table(frame.rename(columns={"method": "approach"}), name, caption, tuple(over))
 
 
 def pretraining_section(runs: list[Run], out: Path) -> list[Block]:

@@ -121,22 +121,9 @@ def _wholly_simulated(results: dict[str, Any]) -> bool:
     )
 
 
-def warnings(runs: Sequence[Run]) -> tuple[str, ...]:
-    """What was found wrong with the windows of few-shot results."""
-    found = []
-    for run in runs:
-        if copies := run.results["copies_on_both_sides"]:
-            found.append(f"{run.dataset}: {len(copies)} held-out windows are copies of windows that were learnt from.")
-        if dropped := run.results["dropped_classes"]:
-            words = ", ".join(f"{name} ({why})" for name, why in dropped.items())
-            found.append(f"{run.dataset}: classes left out: {words}.")
-    return tuple(dict.fromkeys(found))
-
-
-def window_notes(runs: Sequence[Run]) -> tuple[str, ...]:
-    """Notes under a table of few-shot results: classes that were shortened, recordings that were on both sides."""
-    lines = [f"{run.dataset}: {line}" for run in runs for line in tables.window_notes(run.results)]
-    return tuple(dict.fromkeys(lines))
+def notes(runs: Sequence[Run]) -> tuple[str, ...]:
+    """Notes under a table: what its reader must know of the windows of these evaluations."""
+    return tuple(dict.fromkeys(f"{run.dataset}: {line}" for run in runs for line in tables.notes(run.results)))
 
 
 def windows_measured(run: Run, shots: int | None = None) -> Any:

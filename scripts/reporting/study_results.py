@@ -111,13 +111,10 @@ def _asked(study: Study, planned: Sequence[PlannedRun], wanted: PlannedRun) -> l
         row |= {"evaluation": wanted.evaluation, "table": "zero_shot", "mode": wanted.settings["direction"]}
         return [row | {"shots": None, "metric": metric, "asked": True} for metric in METRICS]
     return [
-        row
-        | columns[place]
-        | {"evaluation": place, "shots": n, "asked": n in wanted.settings["shots"], "metric": metric}
+        row | columns[place] | {"evaluation": place, "shots": n, "asked": n in wanted.settings["shots"]}
         for place in places
         if place in columns
         for n in columns[place]["shots"]
-        for metric in ["balanced_accuracy"]
     ]
 
 

@@ -7,9 +7,7 @@ The same blocks give all four, so that a number cannot differ between them. HTML
 import base64
 import os
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import jinja2
@@ -95,33 +93,21 @@ def as_html(title: str, notice: str | None, blocks: Sequence[Block], folder: Pat
             sections.append((block, []))
         else:
             (sections[-1][1] if sections else top).append(block)
-    return (
-        _environment()
-        .get_template("page.html.j2")
-        .render(title=title, notice=notice, top=top, sections=sections, link=lambda path: relative(path, folder))
+    return _page().render(
+        title=title, notice=notice, top=top, sections=sections, link=lambda path: relative(path, folder)
     )
 
 
-@cache
-def _environment() -> jinja2.Environment:
+def _page() -> jinja2.Template:
     env = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
-        finalize=_legible,
     )
-    env.filters |= {"kind": lambda block: type(block).__name__, "data_uri": lambda picture: data_uri(picture.image)}
-    env.filters["plural"] = plural
-    return env
-
-
-def _legible(value: Any) -> Any:
-    """Characters that HTML does not allow at all, such as NUL, become visible."""
-    if not isinstance(value, str) or hasattr(value, "__html__"):  # markup of a macro
-        return value
-    return "".join(c if c >= " " or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in value)
+    env.filters |= {"kind": lambda block: type(block).__name__, "data_uri": data_uri, "plural": plural}
+    return env.get_template("page.html.j2")
 
 
 def data_uri(picture: Path | bytes) -> str:

@@ -110,7 +110,7 @@ def table(content: Mapping[str, Any]) -> str:
     ]
     failed = [f"* {check['name']}: {check['why']}" for check in content["checks"] if not check["passed"]]
     end = f"{len(rows) - len(failed)} of {len(rows)} checks passed, in {content['seconds']:.0f} s."
-    checks = markdown(("check", "measured", "", "s"), rows, labels=3)
+    checks = markdown(("check", "measured", "", "s"), rows)
     return "\n".join([", ".join(where) + ".", "", checks, "", *failed, end, ""])
 
 
