@@ -34,7 +34,6 @@ def main(argv: list[str] | None = None) -> Path:
     runs, unfinished = find_runs(config.runs, may_be_empty=config.study is not None)
     for name in ("figures", "tables"):
         (config.out / name).mkdir(parents=True, exist_ok=True)
-    table_of(runs).to_csv(config.out / "results_long.csv", index=False)
     blocks: list[Block] = []
     others = runs
     if config.study:
@@ -46,6 +45,7 @@ def main(argv: list[str] | None = None) -> Path:
     blocks += pretraining_section([run for run in runs if run.command == "train"], config.out)
     blocks += provenance(runs, unfinished)
 
+    table_of(runs).to_csv(config.out / "results_long.csv", index=False)
     page = config.out / "report.md"
     page.write_text(as_markdown(config.title, notice(runs), blocks, config.out), encoding="utf-8")
     html = page.with_suffix(".html")

@@ -72,6 +72,7 @@ def zero_shot_part(mean: float, num_classes: int, simulated: bool) -> dict:
         "chance": classification_chance(support) | {"mrr": 0.5, "r@1": 0.25, "r@3": 0.75},
         "majority": majority_baseline(support) | {"r@1": 0.25},
         "interval": interval(mean),
+        "recall": [mean] * num_classes,
     }
 
 

@@ -128,11 +128,10 @@ def test_a_sample_has_its_class_and_video_where_there_is_any(tmp_path):
     store.recordings.loc[[0, 2], "frames"] = 0  # of class a, one recording keeps its video
     store.recordings.loc[[1, 3, 5], "frames"] = 60  # of class b, each keeps its first window's
     windows = list_windows(store, labelled=True)
-    for seed in range(20):
-        (_, first), (_, second) = one_per_class(windows, seed)
-        assert windows.label[[first, second]].tolist() == [0, 1]
-        assert windows.recording[first] == 4
-        assert windows.start[second] == 0 and windows.recording[second] % 2 == 1
+    (_, first), (_, second) = one_per_class(windows)
+    assert windows.label[[first, second]].tolist() == [0, 1]
+    assert windows.recording[first] == 4
+    assert windows.start[second] == 0 and windows.recording[second] % 2 == 1
 
 
 def test_a_dataset_that_has_nothing_but_signals(tmp_path):
@@ -161,16 +160,6 @@ def test_one_recording_with_segments(tmp_path):
     reader = inspect(write_dataset(tmp_path / "d", ["x"], 20, frame_size=16, segments=segments))
     assert {name: reader.bars()[name] for name in ("walk", "sit")} == {"walk": 2, "sit": 1}
     assert (reader.tiles["windows of 5 s"], reader.tiles["with a label"]) == ("4", "3")
-
-
-def test_the_page_is_the_same_for_the_same_seed(tmp_path):
-    store = write_dataset(tmp_path / "d", ["a", "b"] * 3, seconds=30, frame_size=16)
-    pages = []
-    for seed in ("0", "0", "1"):
-        main([str(store.root), "--seed", seed, "--out", str(tmp_path / "page.html")])
-        pages.append((tmp_path / "page.html").read_text(encoding="utf-8"))
-    assert pages[0] == pages[1] != pages[2]
-    assert not (store.root / "describe.html").exists()
 
 
 def test_nothing_of_the_raw_data_or_the_disk_is_named(tmp_path):
@@ -219,7 +208,6 @@ def test_five_thousand_recordings_stay_readable(tmp_path):
     for rest in ("20 reasons", "2,970 rows", "4,988 recordings"):
         assert f"and {rest} more" in text["quality"]
     assert ["reason0", "0", "60", "120.0"] in reader.rows["quality"]
-    assert "0 to 4999, median 2499.5" in text["quality"] and "and 4,995 other values" in text["quality"]
     worst = next(row for row in reader.rows["quality"] if row[0].startswith("rec0"))
     assert (worst[0], worst[7]) == ("rec04998", "4,998")
     assert "and 4,970 recordings more" in text["offsets"]
@@ -246,18 +234,12 @@ def test_table_1_of_several_datasets(tmp_path, capsys):
         reader = Reader((store.root / "describe.html").read_text(encoding="utf-8"))
         assert reader.rows["sizes"][1:] == expected
 
-    (one.root / "describe.html").unlink()
-    main(["--table", str(one.root)])
-    assert "one (simulated)" in capsys.readouterr().out
-    assert not (one.root / "describe.html").exists()
-
 
 @pytest.mark.parametrize(
     "argv, words",
     [
         ("NOWHERE", ["NOWHERE is not a prepared dataset", "scripts.prepare"]),
         ("D --out MISSING/page.html", []),
-        ("D --table --out page.html", ["table writes no page"]),
         ("D D --out page.html", ["out is one file"]),
         ("", ["data is missing: give DATA"]),
     ],

@@ -1,11 +1,11 @@
 """Figures show what they are given: drawn figures are inspected, not only written."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.image import imread
 
 from utils import plots
-from utils.plots import Line, Panel
 
 
 @pytest.fixture
@@ -37,22 +37,6 @@ def test_loss_curve_draws_loss_and_retrieval(tmp_path, drawn):
     assert np.ptp(imread(tmp_path / "loss.png")[..., :3]) > 0.5
 
 
-def test_loss_curve_refuses_other_files_and_waits_for_a_loss(tmp_path):
-    csv = tmp_path / "metrics.csv"
-    for text, message in (
-        ("step,name,value\n0,loss,1\n5,loss\n", "line 3"),
-        ("step,name,value\n0,loss,abc\n", "line 2"),
-        ("a,b\n", "does not begin"),
-        ("", "does not begin"),
-    ):
-        csv.write_text(text)
-        with pytest.raises(ValueError, match=message):
-            plots.loss_curve(csv, tmp_path / "loss.png")
-    csv.write_text("step,name,value\n0,lr,1\n")
-    plots.loss_curve(csv, tmp_path / "loss.png")
-    assert not (tmp_path / "loss.png").exists()
-
-
 def test_confusion_matrix_shows_row_percent(tmp_path, drawn):
     confusion = np.array([[3, 1, 0], [0, 0, 0], [10, 0, 10]])
     plots.confusion_matrix(confusion, ["walking", "fall", "standing"], tmp_path / "confusion.png")
@@ -64,40 +48,46 @@ def test_confusion_matrix_shows_row_percent(tmp_path, drawn):
     assert (tmp_path / "confusion.png").stat().st_size > 1000
 
 
-def test_one_panel_has_every_point_and_chance(tmp_path, drawn):
-    results = {"pretrained": {100: (0.9, 0.01), 10: (0.7, 0.05)}, "random": {10: (0.3, None)}}
-    panel = Panel("", [Line(name, name, points) for name, points in results.items()], 0.2)
-    plots.shots_panels([panel], tmp_path / "shots.png", "mmea, simulated", pdf=False)
-    axes = drawn[0].axes[0]
-    drawn_lines = [line.get_xydata().tolist() for line in axes.lines]
-    assert [[10, 70], [100, 90]] in drawn_lines and [[10, 30]] in drawn_lines
-    assert lines(axes)["chance"] == [[0, 20], [1, 20]]
-    assert [t.get_text() for t in axes.get_xticklabels()] == ["10", "100"]
-    assert drawn[0].get_suptitle() == "mmea, simulated" and not (tmp_path / "shots.pdf").exists()
-    plots.shots_panels([panel], tmp_path / "shots.png", "many words " * 20)
-    assert max(map(len, drawn[1].get_suptitle().splitlines())) <= 13 * drawn[1].get_figwidth()
+def points(panel, line, approach, values, chance, dashed=False):
+    """Rows of the long table, with the panel and line that they are points of."""
+    rows = [(panel, line, approach, dashed, shots, mean, std, chance) for shots, (mean, std) in values.items()]
+    columns = ["panel", "line", "approach", "dashed", "shots", "value", "std", "chance"]
+    return pd.DataFrame(rows, columns=columns).astype({"std": float})
 
 
 def test_shots_panels(tmp_path, drawn):
     ours = {100: (0.9, 0.01), 10: (0.7, None)}
-    lines = [Line("ours, probing", "ours", ours), Line("ours, tuned", "ours", {10: (0.6, 0.1)}, dashed=True)]
-    panels = [Panel("A → B", lines, 0.2), Panel("A → C", lines[:1], 0.5), Panel("D → B", lines[1:], 0.25)]
-    plots.shots_panels(panels, tmp_path / "x.png", "simulated")
+    tuned = {10: (0.6, 0.1)}
+    rows = [
+        points("A → B", "ours, probing", "ours", ours, 0.2),
+        points("A → B", "ours, tuned", "ours", tuned, 0.2, dashed=True),
+        points("A → C", "ours, probing", "ours", ours, 0.5),
+        points("D → B", "ours, tuned", "ours", tuned, 0.25, dashed=True),
+    ]
+    plots.shots_panels(pd.concat(rows), tmp_path / "x.png", "simulated")
     first, second, third, empty = drawn[0].axes
-    points = [line.get_xydata().tolist() for line in first.lines]
-    assert [[10, 70], [100, 90]] in points and [[10, 60]] in points
-    assert [[0, 20], [1, 20]] in points  # chance
+    shown = [line.get_xydata().tolist() for line in first.lines]
+    assert [[10, 70], [100, 90]] in shown and [[10, 60]] in shown
+    assert lines(first)["chance"] == [[0, 20], [1, 20]]
+    assert [t.get_text() for t in first.get_xticklabels()] == ["10", "100"]
     assert [axes.get_title() for axes in (first, second, third)] == ["A → B", "A → C", "D → B"]
     (bars,) = second.containers
     assert bars.has_yerr and [s.tolist() for s in bars[2][0].get_segments()] == [
         [[10, 70], [10, 70]],
         [[100, 89], [100, 91]],
     ]
-    probing, tuned = (container[0] for container in first.containers)
-    assert probing.get_color() == tuned.get_color() and (probing.get_linestyle(), tuned.get_linestyle()) == ("-", "--")
+    probing, dashed = (container[0] for container in first.containers)
+    assert probing.get_color() == dashed.get_color()
+    assert (probing.get_linestyle(), dashed.get_linestyle()) == ("-", "--")
     assert [text.get_text() for text in drawn[0].legends[0].get_texts()] == ["ours, probing", "ours, tuned", "chance"]
     assert not empty.axison and drawn[0].get_suptitle() == "simulated"
     assert (tmp_path / "x.png").stat().st_size > 1000 and (tmp_path / "x.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_long_titles_are_wrapped(tmp_path, drawn):
+    plots.shots_panels(points("", "a", "a", {10: (0.5, 0.1)}, 0.2), tmp_path / "x.png", "many words " * 20, pdf=False)
+    assert max(map(len, drawn[0].get_suptitle().splitlines())) <= 13 * drawn[0].get_figwidth()
+    assert not (tmp_path / "x.pdf").exists()
 
 
 def test_embedding_map_names_each_class_once(tmp_path, drawn):

@@ -1,7 +1,6 @@
 """Counts, spectra and offsets of a prepared dataset, against counting one by one."""
 
 import cmath
-import json
 import math
 
 import numpy as np
@@ -71,19 +70,6 @@ def test_population_follows_from_the_format(tmp_path, name, population):
     assert summarize(store).population == "simulated"
 
 
-def test_size_on_disk(tmp_path):
-    store = write_dataset(tmp_path / "d", ["a", "b"], seconds=10, frame_size=16)
-    files = [*(store.root / "imu").glob("*.npy"), *(store.root / "frames").glob("*.mjpeg")]
-    assert len(files) == 4
-    assert summarize(store).bytes == sum(len(file.read_bytes()) for file in files)
-
-
-def test_notes_are_gathered_by_name(tmp_path):
-    store = write_dataset(tmp_path / "d", ["a", "b", "c"], video=False)
-    store.recordings["notes"] = [json.dumps({"scale": 8192}), json.dumps({"scale": 16384, "cut": 2}), ""]
-    assert summarize(store).notes == {"cut": [2], "scale": [8192, 16384]}
-
-
 def test_few_windows_are_read_as_the_loader_reads_them(tmp_path):
     windows = summarize(write_dataset(tmp_path / "d", ["a", "b"], video=False)).windows
     chosen = np.array([5, 0, 3])
@@ -136,20 +122,6 @@ def test_offsets_of_other_recordings_are_left_out(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text, words",
-    [
-        ("id,offset_s\nrec000,1\n", "no column confidence, verdict"),
-        ("id,offset_s,confidence,verdict\nrec000,far,1,found\n", "column offset_s.*far"),
-    ],
-)
-def test_a_damaged_table_of_offsets_is_named(tmp_path, text, words):
-    store = write_dataset(tmp_path / "d", ["a"], video=False)
-    write_text(store.root / "sync.csv", text)
-    with pytest.raises(ValueError, match=rf"sync\.csv.*{words}.*python -m scripts.check_sync"):
-        assert summarize(store).offsets is not None
-
-
-@pytest.mark.parametrize(
     "text, shown",
     [
         ("/home/Jane Doe/raw/x.csv: holds no rows", "[file]: holds no rows"),
@@ -188,4 +160,4 @@ def test_an_empty_dataset_can_be_summarized(tmp_path):
         table = pd.read_csv(store.root / f"{name}.csv")
         write_text(store.root / f"{name}.csv", table.head(0).to_csv(index=False))
     summary = summarize(Store(store.root))
-    assert summary.windows is None and summary.hours == 0 and summary.notes == {}
+    assert summary.windows is None and summary.hours == 0

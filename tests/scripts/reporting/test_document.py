@@ -1,22 +1,24 @@
 """One list of blocks, two pages: both say the same, and link where they should."""
 
-import csv
-import io
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from scripts.reporting.document import Cell, Heading, Picture, Table, Text
-from scripts.reporting.writers import as_csv, as_html, as_latex, as_markdown, latex
+from scripts.reporting.writers import as_html, as_latex, as_markdown, latex, write_table
 from tests.results import write_picture
 
 HOSTILE = "<b>100 % of A_B & $C</b> | #1 {x} ~ ^ \\"
 
 
-def make_table(tmp_path, **changes):
-    rows = [["ours", Cell("71.2 ± 3.4", 0.7123, 0.0341, tmp_path / "runs" / "a b", "†")], [HOSTILE, Cell("missing")]]
-    fields = {"name": "t", "caption": "Accuracy, %", "header": ("method", "here"), "rows": rows, "notes": ("† why",)}
-    return Table(**(fields | changes))
+def make_table(tmp_path, header=("method", "here")):
+    rows = [["ours", Cell("71.2 ± 3.4†", tmp_path / "runs" / "a b")], [HOSTILE, "missing"]]
+    frame = pd.DataFrame(rows, columns=header, dtype=object)
+    return Table(frame, "t", "Accuracy, %", ("† why",))
+
+
+SPANS = pd.MultiIndex.from_tuples([("", "method"), ("A & B", "here")])
 
 
 def test_markdown(tmp_path):
@@ -25,7 +27,7 @@ def test_markdown(tmp_path):
     lines = as_markdown("Title", "Beware", blocks, tmp_path / "out").split("\n\n")
     assert lines[:6] == ["# Title", "> **Beware**", "## One", "### Two", "words", "**loud**"]
     assert lines[6] == "**Accuracy, %**"
-    assert "| [71.2 ± 3.4](../runs/a%20b)† |" in lines[7] and "missing |" in lines[7]
+    assert "| [71.2 ± 3.4†](../runs/a%20b) |" in lines[7] and "missing |" in lines[7]
     assert lines[8] == "† why" and lines[9].strip() == "![what](figures/x.png)"
     assert as_markdown("Title", None, [], tmp_path) == "# Title\n"
 
@@ -33,35 +35,25 @@ def test_markdown(tmp_path):
 def test_html_says_the_same(tmp_path):
     (tmp_path / "runs" / "a b").mkdir(parents=True)
     write_picture(tmp_path / "x.png", "x")
-    spans = (("", 1), ("probing", 1))
     blocks = [
         Heading("One & all"),
-        make_table(tmp_path, spans=spans),
+        make_table(tmp_path, SPANS),
         Picture(tmp_path / "x.png", "c", tmp_path / "x.pdf"),
     ]
     page = as_html("Title", "Beware", blocks, tmp_path)
-    assert '<a href="runs/a%20b">71.2 ± 3.4</a>†' in page and '<span class="muted">missing</span>' in page
+    assert '<td class="n"><a href="runs/a%20b">71.2 ± 3.4†</a></td>' in page and '<td class="n">missing</td>' in page
     assert '<section id="one-all"><h2>One &amp; all</h2>' in page and '<a href="#one-all">' in page
-    assert '<th class="span" colspan="1" scope="colgroup">probing</th>' in page
+    assert '<th class="span" colspan="1" scope="colgroup">A &amp; B</th>' in page
     assert '<img src="data:image/png;base64,' in page and '<a href="x.pdf">PDF</a>' in page
     assert "<b>100" not in page and "&lt;b&gt;100" in page
 
 
-def test_csv_has_the_numbers_in_full(tmp_path):
-    table = make_table(tmp_path, header=("method", "here"), spans=(("", 1), ("probing", 1)))
-    rows = list(csv.reader(io.StringIO(as_csv(table))))
-    assert rows == [
-        ["method", "column", "shown", "mean", "std", "run"],
-        ["ours", "probing, here", "71.2 ± 3.4†", "0.7123", "0.0341", "a b"],
-        [HOSTILE, "probing, here", "missing", "", "", ""],
-    ]
-
-
-def test_a_table_that_does_not_fit_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="a row has 1 cells, the header 2"):
-        make_table(tmp_path, rows=[["alone"]])
-    with pytest.raises(ValueError, match="do not cover the 2 columns"):
-        make_table(tmp_path, spans=(("all", 3),))
+def test_files_of_a_table(tmp_path):
+    write_table(make_table(tmp_path, SPANS), tmp_path)
+    read = pd.read_csv(tmp_path / "t.csv", dtype=str)
+    assert read.columns.tolist() == ["method", "A & B, here"]
+    assert read.to_numpy().tolist() == [["ours", "71.2 ± 3.4†"], [HOSTILE, "missing"]]
+    assert (tmp_path / "t.md").read_text().endswith("\n\n† why\n") and (tmp_path / "t.tex").is_file()
 
 
 def read_latex(text):
@@ -85,7 +77,7 @@ def read_latex(text):
 
 
 def test_latex_is_sound_in_structure(tmp_path):
-    text = as_latex(make_table(tmp_path, spans=(("", 1), ("A & B", 1))))
+    text = as_latex(make_table(tmp_path, SPANS))
     for name in ("table", "tabular"):
         assert text.count(rf"\begin{{{name}}}") == text.count(rf"\end{{{name}}}") == 1
     assert r"\begin{tabular}{lr}" in text and r"\caption{Accuracy, \%}" in text and r"\label{tab:t}" in text
