@@ -48,7 +48,7 @@ from utils.metrics import (
 from utils.plots import confusion_matrix as plot_confusion
 from utils.results import checkpoint_facts, interval_over_groups, prediction_table, write_results
 from utils.run import default_name, open_run, seed_everything, write_json
-from utils.tables import zero_shot_tables, zero_shot_title
+from utils.tables import title
 
 RANKS = (1, 3)  # R@1 and R@3, as in Table 4 of the paper
 IMU_BATCH = 512  # windows; a video takes far more memory, hence --batch_size
@@ -141,8 +141,8 @@ def main(argv: list[str] | None = None) -> Path:
     of_class = {c: prototypes.ids(np.flatnonzero(owner[prototypes.label] == k)) for k, c in enumerate(classes)}
     write_json(folder / "prototypes.json", of_class)
     prediction_table(queries, predicted).to_csv(folder / "predictions.csv", index=False, lineterminator="\r\n")
-    plot_confusion(confusion, classes, folder / "confusion.png", zero_shot_title(results))
-    write_results(folder, config, results, started, zero_shot_tables)
+    plot_confusion(confusion, classes, folder / "confusion.png", title(results))
+    write_results(folder, config, results, started)
     return folder
 
 

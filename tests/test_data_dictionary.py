@@ -16,7 +16,7 @@ import zeroshot
 from configs.constants import CHANNELS
 from datasets.masking import MEASURES
 from datasets.recording import Segment
-from scripts import check_sync, embed, export, handcrafted, prepare
+from scripts import check_sync, embed, export, handcrafted, prepare, report
 from tests.gpu.report import GpuReport
 from tests.mmea import write_mmea
 from tests.prepared import write_dataset
@@ -156,9 +156,10 @@ def root(tmp_path_factory):
     picture = f"--data_root {root}/data --device cpu --datasets tiny --out {root}/runs/embed"
     embed.main([*last, *picture.split()])
     export.main([*last, "--out", f"{root}/encoder.safetensors"])
-    report = GpuReport(root, "cpu", 60)
-    report.begin("test_one")
-    report.add("test_one", 0.1, {"windows per second": 1.0}, "")
+    report.main(["--runs", f"{root}/runs", "--out", f"{root}/report"])
+    gpu = GpuReport(root, "cpu", 60)
+    gpu.begin("test_one")
+    gpu.add("test_one", 0.1, {"windows per second": 1.0}, "")
     return root
 
 
@@ -196,6 +197,7 @@ def compared(root: Path) -> Comparison:
         found.object(dict(torch.load(root / name, weights_only=True)), "checkpoints", kind)
     found.object(read_encoder(root / "encoder.safetensors")[1], "encodersafetensors")
     found.csv(root / "runs" / "embed" / "embedding.csv", "embeddingcsv")
+    found.csv(root / "report" / "results_long.csv", "results_longcsv")
     found.json(root / "gpu_check.json", "gpu_checkjson")
     return found
 

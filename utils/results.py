@@ -1,7 +1,6 @@
 """What every results.json holds: the checkpoint that it measured, how far its numbers hold, and its settings."""
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from utils.encoder_file import read_encoder
 from utils.metrics import balanced_accuracy, macro_f1
 from utils.run import commit, write_json
 from utils.statistics import Interval, bootstrap_interval, class_counts
+from utils.tables import evaluation_tables
 
 _ELSEWHERE = ("data_root", "runs_root", "checkpoint", "save_model")
 STATISTICS = {"balanced_accuracy": balanced_accuracy, "macro_f1": macro_f1}
@@ -44,9 +44,7 @@ def public_settings(settings: dict[str, Any]) -> dict[str, Any]:
     return shown
 
 
-def write_results(
-    folder: Path, config: Any, results: dict[str, Any], started: float, tables: Callable[[dict[str, Any]], str]
-) -> dict[str, Any]:
+def write_results(folder: Path, config: Any, results: dict[str, Any], started: float) -> dict[str, Any]:
     """Write results.json and print where it is, with ``--report`` below its tables.
 
     Args:
@@ -54,7 +52,6 @@ def write_results(
         config: the command's settings.
         results: what was measured.
         started: ``time.perf_counter()`` at the start.
-        tables: makes the tables of what is returned.
 
     Returns:
         The content of results.json: what was measured, seed, commit, settings and seconds.
@@ -63,7 +60,7 @@ def write_results(
     results = results | {"seed": config.seed, "commit": commit(), "config": settings, "seconds": seconds}
     write_json(folder / "results.json", results)
     if config.report:
-        print(tables(results))
+        print(evaluation_tables(results))
     print(f"results: {folder / 'results.json'}")
     return results
 

@@ -145,66 +145,51 @@ def notes(results: dict[str, Any]) -> list[str]:
     return list(filter(None, lines))
 
 
-def few_shot_tables(results: dict[str, Any]) -> str:
-    """Results by number of shots beside chance, and recall of each class."""
-    values = long_table({"": results})
-    values = with_guesses(values[values["draw"].isna()])
-    values["shots"] = values["method"].where(values["method"].isin(GUESSES), values["shots"].astype(str) + " shots")
-    scores = values[values["metric"].isin(METRICS)].replace({"metric": METRICS})
-    shown = pivot(scores, ["shots"], ["metric"], **{"%": lambda row: percent(row.value, row.std), "interval": interval})
-    recall = values[values["metric"].str.startswith(RECALL) & ~values["method"].isin(GUESSES)]
-    recall = recall.assign(**{"class": recall["metric"].str.removeprefix(RECALL)})
-    of_classes = pivot(recall, ["class"], ["shots"], value=lambda row: percent(row.value))
-    first = next(iter(results["shots"].values()))
-    return "\n".join(
-        [
-            f"\n{dataset_name(results)}: {method(results)}",
-            f"mean ± std over {len(first['balanced_accuracy']['values'])} draws; held out: {results['held_out']}; "
-            f"split by {results['groups']}; {interval_note(first['interval']['balanced_accuracy'])}",
-            *seen_before(results),
-            *notes(results),
-            "",
-            markdown(column_names(shown), shown.to_numpy().tolist()),
-            "\nRecall of each class, %\n",
-            markdown(of_classes.columns, of_classes.to_numpy().tolist()),
-            "",
-        ]
-    )
-
-
-def zero_shot_title(results: dict[str, Any]) -> str:
-    """One line that says what was measured, and what of it is simulated."""
+def title(results: dict[str, Any]) -> str:
+    """One line that says what an evaluation measured, and what of it is simulated."""
+    if results["command"] != "zeroshot":
+        return f"{dataset_name(results)}: {method(results)}"
     target, source = results["dataset"], results["prototypes_from"]
     prototypes = "" if source == target else f", prototypes from {marked(source['name'], source['simulated'])}"
     return f"{dataset_name(results)}: zero-shot, {method(results)}{prototypes}"
 
 
-def zero_shot_tables(results: dict[str, Any]) -> str:
-    """Each metric beside its chance value, and recall of each class."""
+def evaluation_tables(results: dict[str, Any]) -> str:
+    """Results of an evaluation beside chance, and recall of each class."""
+    zero_shot = results["command"] == "zeroshot"
+    write = fraction if zero_shot else percent
     values = long_table({"": results})
-    scores = values[values["draw"].isna() & values["metric"].isin(METRICS)]
+    pooled = values[values["draw"].isna()]
+    pooled = pooled.assign(of="all queries" if zero_shot else pooled["shots"].astype(str) + " shots")
     rows = [
-        (METRICS[row.metric], fraction(row.value, row.std), interval(row, fraction), fraction(row.chance))
-        for row in scores.itertuples()
+        (row.of, METRICS[row.metric], write(row.value, row.std), interval(row, write))
+        + (write(row.chance), write(row.majority))
+        for row in pooled[pooled["metric"].isin(METRICS)].itertuples()
     ]
-    recall = values[values["metric"].str.startswith(RECALL)]["value"]
-    of_classes = [
-        (name, str(n), percent(value))
-        for name, n, value in zip(results["classes"], results["queries_per_class"], recall, strict=True)
-    ]
+    recall = pooled[pooled["metric"].str.startswith(RECALL)]
+    recall = recall.assign(**{"class": recall["metric"].str.removeprefix(RECALL)})
+    of_classes = pivot(recall, ["class"], ["of"], cell=lambda row: percent(row.value))
+    if zero_shot:
+        of_classes.insert(1, "queries", list(map(str, results["queries_per_class"])))
+        over = f"random {100 * results['config']['bootstrap_share']:g} % of each class"
+        protocol = (
+            f"{sum(results['queries_per_class'])} queries, {results['prototypes_per_class']} prototypes per class"
+        )
+        ends = results["interval"]
+    else:
+        over, protocol = "draws", f"held out: {results['held_out']}; split by {results['groups']}"
+        ends = next(iter(results["shots"].values()))["interval"]
     return "\n".join(
         [
-            f"\n{zero_shot_title(results)}",
-            f"{sum(results['queries_per_class'])} queries, {results['prototypes_per_class']} prototypes per class; "
-            f"mean ± std over {len(results['metrics']['mrr']['values'])} random "
-            f"{100 * results['config']['bootstrap_share']:g} % of each class; "
-            f"{interval_note(results['interval']['balanced_accuracy'])}",
+            f"\n{title(results)}",
+            f"{protocol}; mean ± std over {values['draw'].max() + 1} {over}; "
+            f"{interval_note(ends['balanced_accuracy'])}",
             *seen_before(results),
             *notes(results),
             "",
-            markdown(("metric", "result", "interval", "chance"), rows),
-            "\nRecall of each class (all queries), %\n",
-            markdown(("class", "queries", "recall"), of_classes),
+            markdown(("", "metric", "result" if zero_shot else "result, %", "interval", *GUESSES), rows),
+            "\nRecall of each class, %\n",
+            markdown(of_classes.columns, of_classes.to_numpy().tolist()),
             "",
         ]
     )

@@ -14,7 +14,7 @@ from datasets.protocols.few_shot import FewShotTask
 from utils.metrics import classification_chance, majority_baseline, metrics_over_draws
 from utils.results import interval_over_groups, prediction_table, write_results
 from utils.run import write_json
-from utils.tables import few_shot_tables, shortened_classes, siblings_between
+from utils.tables import shortened_classes, siblings_between
 
 Predictions = dict[int, list[np.ndarray]]  # by number of shots, for each draw (fold) of its held-out windows
 
@@ -67,7 +67,7 @@ def write_few_shot(
     pd.concat(tables).to_csv(folder / "predictions.csv", index=False, lineterminator="\r\n")
     digest = hashlib.sha256((folder / "draws.json").read_bytes()).hexdigest()
     results = about | _results(task, predictions) | {"draws": {"file": "draws.json", "sha256": digest}}
-    return write_results(folder, config, results, started, few_shot_tables)
+    return write_results(folder, config, results, started)
 
 
 def _results(task: FewShotTask, predictions: Predictions) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pandas as pd
 from configs.paper import paper_results
 from scripts.reporting.document import MISSING, Block, Heading, Table, Text
 from scripts.reporting.paper_tables import IN_TABLE_3, NONE, here
-from scripts.reporting.runs import Run, windows_measured
+from scripts.reporting.runs import Run
 from scripts.reporting.study_results import APPROACHES, MODES
 from utils.comparison import compare_runs
 from utils.statistics import FEW_GROUPS, Comparison, holm
@@ -41,7 +41,7 @@ class OrderCase:
         return f"{words.get(self.a.approach, APPROACHES[self.a.approach])} over {APPROACHES[self.b.approach]}"
 
 
-def cases(rows: pd.DataFrame, found: dict[str, Run]) -> list[OrderCase]:
+def cases(rows: pd.DataFrame) -> list[OrderCase]:
     """Methods at the fewest labels, ours against IMU2CLIP also at the most, ablations at the most; then zero-shot."""
     listed = []
     rows = rows[rows["metric"] == "balanced_accuracy"].assign(method="")
@@ -59,7 +59,7 @@ def cases(rows: pd.DataFrame, found: dict[str, Run]) -> list[OrderCase]:
                 a = _row(of, first, shots)
                 b = _row(pd.concat([column, baselines]) if second == "supervised" else of, second, shots)
                 if a and b:  # the study has both
-                    listed.append(OrderCase(a, b, _gap(a, b), verdict(a, b, found)))
+                    listed.append(OrderCase(a, b, _gap(a, b), verdict(a, b)))
     return listed
 
 
@@ -78,12 +78,11 @@ def _gap(a: Any, b: Any) -> float:
     return values[0][0] - values[1][0] if all(values) else np.nan
 
 
-def verdict(a: Any, b: Any, found: dict[str, Run]) -> str:
+def verdict(a: Any, b: Any) -> str:
     """One of ``VERDICTS``."""
     if pd.isna(a.value) or pd.isna(b.value):
         return MISSING
-    shots = None if pd.isna(a.shots) else a.shots
-    if windows_measured(found[a.run], shots) != windows_measured(found[b.run], shots):
+    if a.windows != b.windows:
         return APART
     difference, std = a.value - b.value, np.nanmax([a.std, b.std, 0])
     return WITHIN if abs(difference) <= std else HOLDS if difference > 0 else FAILS
@@ -91,7 +90,7 @@ def verdict(a: Any, b: Any, found: dict[str, Run]) -> str:
 
 def order_section(rows: pd.DataFrame, found: dict[str, Run]) -> list[Block]:
     """A summary by claim, and every comparison with its numbers."""
-    compared = cases(rows, found)
+    compared = cases(rows)
     if not compared:
         return []
     text = (

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from itertools import count
+from typing import Any
 
 import pandas as pd
 
@@ -70,6 +71,7 @@ def study_table(study: Study, planned: Sequence[PlannedRun], found: dict[str, Ru
             none of it here.
         on, label, target: words for pretrained_on, source and role, which say what is simulated.
         run, value, std, low, high, chance, majority, folder: of the long table; without value where it is missing.
+        windows: equal where the same windows were measured.
         marks, paper: signs of footnotes (``MARKS``); mean and standard deviation in the paper, None where it has none.
     """
     rows = pd.DataFrame([row for wanted in planned if wanted.evaluation for row in _asked(study, planned, wanted)])
@@ -81,6 +83,7 @@ def study_table(study: Study, planned: Sequence[PlannedRun], found: dict[str, Ru
     rows["value"] = rows["value"].where(rows["asked"])
     simulated = {wanted.evaluation: run.results["simulated"] for wanted in planned if (run := found.get(wanted.name))}
     rows["target"] = [marked(row.role, simulated.get(row.evaluation, False)) for row in rows.itertuples()]
+    rows["windows"] = pd.Series([_windows(row, found) for row in rows.itertuples()], dtype=object)
     rows["marks"] = _marks(rows, planned, found)
     paper = paper_results()
     rows["paper"] = [
@@ -149,26 +152,29 @@ def _on(study: Study, source: str, planned: Sequence[PlannedRun], found: dict[st
     return marked(study.pretraining[source].dataset, any(facts))
 
 
-def _marks(rows: pd.DataFrame, planned: Sequence[PlannedRun], found: dict[str, Run]) -> list[str]:
+def _windows(row: Any, found: dict[str, Run]) -> str | None:
+    """What a value was measured on, see ``windows_measured``."""
+    if pd.isna(row.value):
+        return None
+    return str(windows_measured(found[row.run], None if pd.isna(row.shots) else int(row.shots)))
+
+
+def _marks(rows: pd.DataFrame, planned: Sequence[PlannedRun], found: dict[str, Run]) -> pd.Series:
     """Signs of footnotes of each row."""
+    seen = {
+        name for name, run in found.items() if run.command != "train" and run.results["seen_in_pretraining"]["seen"]
+    }
     changed = {wanted.name for wanted in planned if other_settings(wanted, found)}
-    of_most: dict[tuple, Counter] = defaultdict(Counter)  # windows of the runs in a column
-    measured_on = []
-    for row in rows.itertuples():
-        shots = None if pd.isna(row.shots) else int(row.shots)
-        measured_on.append(windows_measured(found[row.run], shots) if pd.notna(row.value) else None)
-        if measured_on[-1] is not None:
-            of_most[row.evaluation, shots][measured_on[-1]] += 1
-    marks = []
-    for row, windows in zip(rows.itertuples(), measured_on, strict=True):
-        if windows is None:
-            marks.append("")
-            continue
-        usual = of_most[row.evaluation, None if pd.isna(row.shots) else int(row.shots)].most_common(1)[0][0]
-        seen = found[row.run].results["seen_in_pretraining"]["seen"]
-        signs = {"†": row.pretrained_on == row.role or seen, "≠": windows != usual, "‡": row.run in changed}
-        marks.append("".join(sign for sign, holds in signs.items() if holds))
-    return marks
+    usual = rows.groupby(["evaluation", "shots"], dropna=False)["windows"].transform(
+        lambda windows: max(Counter(windows.dropna()).most_common(1), default=(None,))[0]
+    )
+    signs = {
+        "†": (rows["pretrained_on"] == rows["role"]) | rows["run"].isin(seen),
+        "≠": rows["windows"] != usual,
+        "‡": rows["run"].isin(changed),
+    }
+    holds = pd.DataFrame(signs)[rows["value"].notna()]
+    return holds.dot(holds.columns).reindex(rows.index, fill_value="")
 
 
 def used_marks(rows: pd.DataFrame) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from scripts import handcrafted
 from tests.datasets.protocols.test_leakage import with_a_copy
 from tests.prepared import write_dataset
 from utils.comparison import compare_runs
-from utils.tables import few_shot_tables
+from utils.tables import evaluation_tables
 
 CLASSES = ["fall", "walking"]
 INFO = {"simulated": True, "frame_size": 32, "settings": {}, "versions": {}}
@@ -141,7 +141,7 @@ def test_shortened_classes_in_results_and_tables(uneven, tmp_path, split, capsys
     assert len(pd.read_csv(probe / "predictions.csv")) == 2 * 2 * 3 * 4
     line = "fewer windows where more shots are asked for: standing with 8 of its 12."
     assert capsys.readouterr().out.count(line) == 4  # two commands, before and in the table
-    assert line in few_shot_tables(results)
+    assert line in evaluation_tables(results)
     with pytest.raises(ValueError, match="standing: 12 windows, 24 are needed.*--small_classes shorten"):
         downstream.main([*words, "--run_name", "x", "--random_weights", "--small_classes", "refuse"])
     with pytest.raises(ValueError, match="standing: 12 windows, 13 are needed.*--small_classes drop"):
