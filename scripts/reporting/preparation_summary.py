@@ -29,7 +29,7 @@ def summary(store: Store) -> str:
         f"{(table['frames'] > 0).sum()} with video"
     ]
     if found.windows is None:
-        lines.append(f"no usable 5 s window; masked.csv says what is left out in {len(store.masked)} rows")
+        lines.append("no usable 5 s window; recordings.csv and masked.csv say why")
     else:
         subjects = found.per("subject").rename({"": "(unknown)"})
         lines += [_counted("class", found.per_class)] if store.classes else []
