@@ -92,7 +92,8 @@ def shots_panels(rows: pd.DataFrame, png: Path, title: str, pdf: bool = True) ->
     approaches = rows["approach"].unique().tolist()
     legend: dict[str, object] = {}
     for axes, (panel, members) in zip(grid, rows.groupby("panel", sort=False), strict=False):
-        for name, line in members.sort_values("shots").groupby("line", sort=False):
+        for name, line in members.groupby("line", sort=False):
+            line = line.sort_values("shots")
             number = approaches.index(line["approach"].iloc[0])
             legend[name] = axes.errorbar(
                 line["shots"].to_list(),

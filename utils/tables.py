@@ -9,7 +9,7 @@ import pandas as pd
 
 from utils.long_table import GUESSES, METRICS, RECALL, dataset_name, long_table, marked, method
 
-_NUMERIC = re.compile(r"(?:[-+±<–]?\s?[\d.,]+\b.*|[-–?]?|missing)$")
+_NUMERIC = re.compile(r"(?:[-+±<~–]?\s?[\d.,]+\b.*|[-–?]?|missing)$")
 
 
 def percent(mean: float, std: float | None = None, digits: int = 1) -> str:
