@@ -97,5 +97,14 @@ def figure_3_lines(rows: pd.DataFrame) -> pd.DataFrame:
         baselines = rows[(rows["pretrained_on"] == "") & (rows["role"] == role)]
         panel = f"{encoders['on'].iloc[0]} → {encoders['target'].iloc[0]}"
         panel += ", in-distribution" if pretrained_on == role else ""
-        panels.append(pd.concat([encoders.sort_values("approach", kind="stable"), baselines]).assign(panel=panel))
+        panels.append(
+            pd.concat(
+                [
+                    encoders.sort_values(
+                        "approach", key=lambda names: ~names.str.startswith(LINES["ours"]), kind="stable"
+                    ),
+                    baselines,
+                ]
+            ).assign(panel=panel)
+        )
     return pd.concat(panels) if panels else rows

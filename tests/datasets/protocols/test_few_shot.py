@@ -137,7 +137,7 @@ def test_shortened_classes_in_results_and_tables(uneven, tmp_path, split, capsys
         assert np.array(row["confusion"]).sum(axis=1).tolist() == [2 * 4] * 3
         assert row["balanced_accuracy"]["mean"] == pytest.approx(np.mean(row["recall"]))
         assert json.loads((forest / "results.json").read_text())["shots"][n]["windows_sha256"] == row["windows_sha256"]
-        assert compare_runs(forest, probe, shots=int(n)).groups in (3, 4)
+        assert compare_runs(forest, probe, results["classes"], shots=int(n)).interval.groups in (3, 4)
     assert len(pd.read_csv(probe / "predictions.csv")) == 2 * 2 * 3 * 4
     line = "fewer windows where more shots are asked for: standing with 8 of its 12."
     assert capsys.readouterr().out.count(line) == 4  # two commands, before and in the table
