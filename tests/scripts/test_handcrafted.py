@@ -46,7 +46,7 @@ def test_the_same_windows_as_the_probe(world, folder, tmp_path):
     }
     missing = set(b) - set(a)
     assert not missing, f"results.json of handcrafted lacks {missing}"
-    found = compare_runs(folder, probe, results["classes"], shots=4)
+    found = compare_runs(folder, probe, a["classes"], shots=4)
     means = [r["shots"]["4"]["balanced_accuracy"]["mean"] for r in (a, b)]
     assert found.difference == pytest.approx(means[0] - means[1])
 
