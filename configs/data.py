@@ -21,7 +21,6 @@ class SimulateConfig(Config):
     pd_windows_per_class: int = setting(75, ge=0, help="5 s windows of each PD class, at least; 0 leaves PD out")
     frame_size: int = setting(64, ge=16, le=512, multiple_of=2, help="side of the square video frames, pixels")
     num_workers: int = setting(0, ge=0, help="processes; 0 takes every core")
-    preview: Path | None = setting(None, help="PNG to draw instead: frames and IMU of each activity; no recordings")
 
 
 class QualityLimitsConfig(Config):

@@ -17,6 +17,10 @@ from datasets.store import Store, pool_moments
 _LOADING = threading.Lock()
 
 
+class NoWindowError(ValueError):
+    """A dataset without a usable window; the message says what was asked for."""
+
+
 @dataclass(frozen=True)
 class _Signals:
     """The IMU of all recordings, end to end, in memory: 4 MB an hour."""
@@ -155,7 +159,8 @@ def list_windows(
             ``labelled``.
 
     Raises:
-        ValueError: if no window is left, or a class is not in the dataset.
+        NoWindowError: if no window is left.
+        ValueError: if a class is not in the dataset.
     """
     names = tuple(store.classes if classes is None else classes)
     if strange := sorted(set(names) - set(store.classes)):
@@ -190,7 +195,7 @@ def list_windows(
     listed = len(keep)
     keep = _without_masked(store, keep, needs_video)
     if not keep:
-        raise ValueError(
+        raise NoWindowError(
             f"{store.root} has no usable 5 s window"
             + (" with video" if needs_video else "")
             + (f" with a label among {', '.join(names)}" if labelled or classes is not None else "")

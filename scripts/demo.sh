@@ -21,7 +21,6 @@ step() { printf '\n== %s (%d s so far)\n' "$1" "$SECONDS"; }
 roots=(--data_root "$out/data" --runs_root "$out/runs")
 
 step "1 of 6: simulate a wearer's recordings, in the raw layouts of Ego4D, UESTC-MMEA-CL and PD"
-$python -m scripts.simulate --config configs/demo/simulate.yaml --preview "$out/preview.png"
 $python -m scripts.simulate --config configs/demo/simulate.yaml --out "$out/raw"
 
 step "2 of 6: prepare them: 50 Hz IMU, 10 frames a second"

@@ -1,7 +1,7 @@
 """Write simulated raw recordings: ``python -m scripts.simulate --out raw``.
 
 The embedded default of the software: Ego4D, UESTC-MMEA-CL and PD as raw files, from a world in which one trajectory
-makes both IMU and video (``world``). ``--preview world.png`` draws the activities and writes nothing else.
+makes both IMU and video (``world``).
 """
 
 import json
@@ -23,12 +23,6 @@ NOTE = "SIMULATED.txt"
 
 def main(argv: list[str] | None = None) -> None:
     cfg = parse(SimulateConfig, argv)
-    if cfg.preview is not None:
-        from datasets.simulation.preview import draw_preview  # matplotlib, only where it is needed
-
-        draw_preview(cfg.preview, cfg.seed, cfg.frame_size)
-        print(f"simulated activities: {cfg.preview}")
-        return
     shared = {"seed": cfg.seed, "frame_size": cfg.frame_size}
     ego4d = {"ego4d_hours": cfg.ego4d_hours, "ego4d_fps": EGO4D_RATE_HZ, **shared}
     mmea = {"mmea_windows_per_class": cfg.mmea_windows_per_class, **shared}

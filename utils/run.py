@@ -42,14 +42,8 @@ def _git(*words: str) -> str:
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of the packages that results depend on; ``absent`` where one is not installed."""
-    versions = {}
-    for name in _PACKAGES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = "absent"
-    return versions
+    """Versions of the packages that results depend on."""
+    return {name: importlib.metadata.version(name) for name in _PACKAGES}
 
 
 def environment(device: torch.device, world_size: int = 1) -> dict[str, Any]:

@@ -13,7 +13,6 @@ import pytest
 from configs.data import SimulateConfig
 from configs.load import parse
 from datasets.simulation import raw_files, recording_plans
-from datasets.simulation.activities import ACTIVITIES
 from scripts import simulate as script
 
 GRAVITY = 9.81
@@ -151,15 +150,6 @@ def test_rooms_do_not_tell_the_activity():
     # guessing the class from the room alone, with all counts known, stays near guessing the commonest class
     best = sum(max(sum(t.room == r and t.script[0][0] == name for t in plan) for name in rooms) for r in range(24))
     assert best / len(plan) < 0.25
-
-
-def test_preview_is_a_picture(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        "datasets.simulation.preview.ACTIVITIES", {name: ACTIVITIES[name] for name in ("walking", "fall", "sitting")}
-    )
-    script.main(["--preview", str(tmp_path / "world.png"), "--out", str(tmp_path / "raw"), "--frame_size", "16"])
-    assert (tmp_path / "world.png").stat().st_size > 10_000
-    assert not (tmp_path / "raw").exists()
 
 
 def test_settings_are_checked():
