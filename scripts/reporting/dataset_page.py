@@ -153,7 +153,7 @@ def _settings(summary: Summary) -> list[Block]:
     known = {"classes", "subjects", "recordings", "hours", "rejected", "settings", "versions", "quality", "tables"}
     parts = {
         "Dataset": {key: value for key, value in info.items() if key not in known},
-        "Preparation": info["settings"] | info["quality"],
+        "Preparation": info["settings"] | info.get("quality", {}),
         "Versions": info["versions"],
     }
     listings = [

@@ -44,8 +44,9 @@ def rejected_by_reason(rejected: pd.DataFrame) -> pd.DataFrame:
         "recordings": (found["size"] - found["count"]).map("{:,}".format),
         "stretches": found["count"].map("{:,}".format),
         "seconds of stretches": found["sum"].map("{:,.1f}".format).where(found["count"] > 0, ""),
+        "such as": rejected.groupby("reason")["id"].first(),
     }
-    return pd.DataFrame(columns, dtype=object).reset_index()
+    return pd.DataFrame(columns, index=found.index, dtype=object).reset_index()
 
 
 def masked_by_reason(masked: pd.DataFrame) -> pd.DataFrame:

@@ -53,7 +53,7 @@ def _written(noun: str, frame: pd.DataFrame) -> str:
 
 def sync_lines(store: Store) -> list[str]:
     """What ``--max_offset_s`` did, if it was given."""
-    limit = store.info["quality"].get("max_offset_s")
+    limit = store.info.get("quality", {}).get("max_offset_s")
     if limit is None:
         return []
     offsets = read_offsets(store)

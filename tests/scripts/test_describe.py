@@ -207,7 +207,7 @@ def test_five_thousand_recordings_stay_readable(tmp_path):
     assert "2,000 of 15,000 windows, drawn at random" in text["spectra"]
     for rest in ("20 reasons", "2,970 rows", "4,988 recordings"):
         assert f"and {rest} more" in text["quality"]
-    assert ["reason0", "0", "60", "120.0"] in reader.rows["quality"]
+    assert ["reason0", "0", "60", "120.0", "lost0"] in reader.rows["quality"]
     worst = next(row for row in reader.rows["quality"] if row[0].startswith("rec0"))
     assert (worst[0], worst[7]) == ("rec04998", "4,998")
     assert "and 4,970 recordings more" in text["offsets"]
