@@ -7,6 +7,9 @@ from pydantic import model_validator
 
 from configs.base import Config, Share, setting
 
+# Formats that are a description of tables: the short names of configs/table/*.yaml.
+DESCRIBED = tuple(sorted(path.stem for path in (Path(__file__).parent / "table").glob("*.yaml")))
+
 
 class SimulateConfig(Config):
     """python -m scripts.simulate"""
@@ -54,7 +57,7 @@ class PrepareConfig(Config):
     program = "python -m scripts.prepare"
     summary = "Turn raw recordings into a prepared dataset: 50 Hz IMU arrays, 10 fps JPEG frames, one table."
 
-    format: Literal["ego4d", "mmea", "pd", "gopro", "classyglass", "stanford_fog", "table"] | None = setting(
+    format: Literal["ego4d", "mmea", "pd", "gopro", "classyglass", "table", *DESCRIBED] | None = setting(
         None, help="layout of the raw folder (required, except with verify)"
     )
     raw: Path | None = setting(None, help="folder with the raw recordings, only read (required, except with verify)")
@@ -120,7 +123,11 @@ class PrepareConfig(Config):
         help="ego4d: JSON list of stretches of videos that no window may touch, [[uid, start_s, end_s], ...]; it may "
         "name videos that are not here",
     )
-    sensor: Literal["chest", "head"] | None = setting(None, help="stanford_fog: sensor to take; default: chest")
+    sensor: list[str] | None = setting(
+        None,
+        help="table, and formats that are a description of tables: sensors to take, such as phone watch; each gives "
+        "recordings of its own; default: the first that the description names",
+    )
     table: Path | None = setting(None, help="table: YAML that describes the files, see configs/table.py")
 
     @model_validator(mode="after")
@@ -133,16 +140,16 @@ class PrepareConfig(Config):
         if missing := [name for name in needed if getattr(self, name) is None]:
             raise ValueError("; ".join(f"{name} is missing: give --{name}" for name in missing))
         for names, wanted in (
-            (("subset",), "classyglass"),
-            (("imu_columns", "time_column", "date_column", "rate_hz", "acc_unit", "gyro_unit"), "pd"),
-            (("acc_counts_per_g", "gyro_counts_per_deg_s", "pad_last"), "pd"),
-            (("uids", "video_size", "skip_windows"), "ego4d"),
-            (("sensor",), "stanford_fog"),
-            (("table",), "table"),
+            (("subset",), ("classyglass",)),
+            (("imu_columns", "time_column", "date_column", "rate_hz", "acc_unit", "gyro_unit"), ("pd",)),
+            (("acc_counts_per_g", "gyro_counts_per_deg_s", "pad_last"), ("pd",)),
+            (("uids", "video_size", "skip_windows"), ("ego4d",)),
+            (("sensor",), ("table", *DESCRIBED)),
+            (("table",), ("table",)),
         ):
             given = [name for name in names if getattr(self, name) is not None]
-            if given and self.format != wanted:
-                raise ValueError(f"{', '.join(given)} only serves with format {wanted}, not {self.format}")
+            if given and self.format not in wanted:
+                raise ValueError(f"{', '.join(given)} only serves with format {', '.join(wanted)}, not {self.format}")
         for name, others in (
             ("acc_counts_per_g", ("acc_unit",)),
             ("gyro_counts_per_deg_s", ("gyro_unit",)),

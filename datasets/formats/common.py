@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from configs.constants import STANDARD_GRAVITY
+from configs.table import PART
 from datasets.recording import MAX_ID_LENGTH, Found, Rejection, Segment, Source
 
 # Factors to SI.
@@ -21,8 +22,7 @@ NOT_ON_DISK = "not_on_disk"
 NO_IMU = "no_imu"  # of videos that the raw dataset's own index says so of
 NO_LOSS = (NOT_ON_DISK, NO_IMU)  # reasons that say nothing against the recordings that are there
 _NO_TEXT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # control characters, and bytes that are no UTF-8
-# of a pattern of paths, in which {name} stands for a part of the path: {subject}/{label}/*.csv
-_TOKEN = re.compile(r"(\{\w+\}|\*\*/|\*)")
+_TOKEN = re.compile(r"(\{[^{}]+\}|\*\*/|\*)")  # of a pattern of paths
 
 
 def need_folder(folder: Path, remedy: str) -> Path:
@@ -87,7 +87,8 @@ def match_paths(folder: Path, pattern: str) -> Iterator[tuple[Path, dict[str, st
     """Files below ``folder`` that fit, sorted, with what the parts say.
 
     ``*`` and ``{name}`` stand for any text without a slash (a name for at least one character, and for the same text
-    wherever it stands); ``**/`` for any number of folders.
+    wherever it stands); ``{name:S\\d+}`` for what the regular expression allows; ``**/`` for any number of folders. A
+    file may also have ``.gz`` after what the pattern says.
     """
     wildcard, expression = "", ""
     for token in _TOKEN.split(pattern):
@@ -95,21 +96,21 @@ def match_paths(folder: Path, pattern: str) -> Iterator[tuple[Path, dict[str, st
             wildcard, expression = wildcard + token, expression + "(?:.*/)?"
         elif token == "*":
             wildcard, expression = wildcard + token, expression + "[^/]*"
-        elif _TOKEN.fullmatch(token):
-            name = token[1:-1]
+        elif part := PART.fullmatch(token):
+            name, looks = part[1], part[2] or "[^/]+?"
             wildcard += "*"
-            expression += f"(?P={name})" if f"(?P<{name}>" in expression else f"(?P<{name}>[^/]+?)"
+            expression += f"(?P={name})" if f"(?P<{name}>" in expression else f"(?P<{name}>{looks})"
         else:
             wildcard, expression = wildcard + glob.escape(token), expression + re.escape(token)
-    for path in sorted(folder.glob(wildcard)):
-        found = re.fullmatch(expression, path.relative_to(folder).as_posix())
+    for path in sorted({*folder.glob(wildcard), *folder.glob(f"{wildcard}.gz")}):
+        found = re.fullmatch(f"{expression}(?:\\.gz)?", path.relative_to(folder).as_posix())
         if found and not path.is_dir():  # a link that leads nowhere is named later
             yield path, found.groupdict()
 
 
 def fill(pattern: str, parts: dict[str, str]) -> str:
-    """The pattern with its names replaced."""
-    return re.sub(r"\{(\w+)\}", lambda name: parts[name[1]], pattern)
+    """The pattern with its names replaced; a name that ``parts`` lacks stays."""
+    return PART.sub(lambda name: parts.get(name[1], name[0]), pattern)
 
 
 def segments_of(time_s: np.ndarray, labels: Sequence[str]) -> tuple[Segment, ...]:

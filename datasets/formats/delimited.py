@@ -7,6 +7,7 @@ files need pyarrow.
 import csv
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,10 +25,11 @@ _BOM = b"\xef\xbb\xbf"
 def read_numbers(
     path: Path,
     columns: Sequence[str],
-    names: Sequence[str] | None = None,
+    names: Sequence[str] | int | None = None,
     text_columns: Sequence[str] = (),
     separator: str = ",",
     decimal: str = ".",
+    line_end: str | None = None,
 ) -> tuple[pd.DataFrame, int]:
     """Read columns of a delimited text file, gzipped or not.
 
@@ -36,10 +38,11 @@ def read_numbers(
 
     Args:
         columns: the numeric columns, all of them required.
-        names: column names of a file without a header line.
+        names: column names of a file without a header line; or how many there are, which are then called 1, 2, 3.
         text_columns: columns to read as text, required too; a missing value is "".
         separator: one character between fields; a space stands for any run of spaces and tabs.
         decimal: decimal point of numbers.
+        line_end: one character that may stand after the last field of a line.
 
     Returns:
         The columns as float64 (missing values NaN) or text, and the number of cut-off rows left out (0 or 1).
@@ -49,13 +52,15 @@ def read_numbers(
             ``short_row``, ``long_row`` or ``text_cell``, naming the file, the line and what stands there.
     """
     data = _read(path)
+    if line_end is not None:
+        data = re.sub(rb"%b[ \t\r]*(?=\n|\Z)" % re.escape(line_end.encode()), b"", data)
     if separator == " ":
         data = b"\n".join(b" ".join(line.split()) for line in data.split(b"\n"))
     starts, fields = _lines(data, separator)
     header = names is None
     if len(starts) <= header:
         raise BadRecording("empty_csv", f"{path}: holds no rows; export or copy it again")
-    there = _header(data, separator) if header else list(names)
+    there = _header(data, separator) if names is None else _names(names)
     if absent := [name for name in (*columns, *text_columns) if there.count(name) != 1]:
         raise BadRecording(
             "missing_column",
@@ -123,6 +128,10 @@ def _lines(data: bytes, separator: str) -> tuple[np.ndarray, np.ndarray]:
 def _header(data: bytes, separator: str) -> list[str]:
     line = data.lstrip().split(b"\n", 1)[0].decode("utf-8")
     return [name.strip() for name in next(csv.reader([line], delimiter=separator, skipinitialspace=True))]
+
+
+def _names(names: Sequence[str] | int) -> list[str]:
+    return [str(number) for number in range(1, names + 1)] if isinstance(names, int) else list(names)
 
 
 def _check_rows(path: Path, data: bytes, starts: np.ndarray, fields: np.ndarray, want: int) -> tuple[int, int]:

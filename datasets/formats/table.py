@@ -2,157 +2,129 @@
 
     python -m scripts.prepare --format table --table mine.yaml --raw DIR --out data/mine
 
-Text files (.csv, .txt, or these .gz) and Parquet. Units are what the YAML says and become m/s² and rad/s; axes stay the
-sensor's own. Where there is a video, time 0 is its first frame.
+Text files (.gz or not) and Parquet. Units are what the YAML says and become m/s² and rad/s; axes stay the sensor's own.
+The gyroscope may have a file of its own, with times of its own. Where there is a video, time 0 is its first frame.
 """
 
 import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
-import numpy as np
-import pandas as pd
-
-from configs.load import build, read_yaml
+from configs.load import ConfigError, build, read_yaml
 from configs.table import TableConfig
-from datasets.formats.common import (
-    ACC_UNITS,
-    GYRO_UNITS,
-    TIME_UNITS,
-    fill,
-    id_from,
-    match_paths,
-    need_folder,
-    segments_of,
-)
-from datasets.formats.delimited import read_numbers, read_parquet
-from datasets.recording import BadRecording, Found, Recording, Rejection, Source
+from datasets.formats.common import fill, id_from, match_paths, need_folder
+from datasets.formats.table_rows import Files, parse
+from datasets.recording import Found, Rejection, Source
 
-OPTIONS = ("table",)
+OPTIONS = ("table", "sensor")
 
 
-def find(raw: Path, table: Path) -> Found:
+@dataclass(frozen=True)
+class Described:
+    """A format that is a description of its tables.
+
+    Attributes:
+        table: YAML file; its first lines say what the dataset is, its units and axes.
+    """
+
+    table: Path
+    OPTIONS: ClassVar[tuple[str, ...]] = ("sensor",)
+
+    def find(self, raw: Path, sensor: Sequence[str] | None) -> Found:
+        """List the files that fit the description, see ``find`` of this module."""
+        return find(raw, self.table, sensor)
+
+
+def find(raw: Path, table: Path, sensor: Sequence[str] | None = None) -> Found:
     """List the files that fit the description.
 
     Args:
         table: YAML file.
+        sensor: names among ``sensors`` of the description; with several, ids end with them. None takes the first.
 
     Raises:
         FileNotFoundError: if no file fits.
         ValueError: if the description cannot be used (``ConfigError``), or Parquet cannot be read here.
     """
     need_folder(raw, "give the folder with your tables as --raw")
-    how = build(TableConfig, read_yaml(table), str(table))
-    sources, rejected = [], []
+    chosen = descriptions(table, sensor)
+    sources: list[Source] = []
+    rejected: list[Rejection] = []
+    for name, how in chosen.items():
+        _list_files(raw, name, f"-{name}" if len(chosen) > 1 else "", how, sources, rejected)
+    patterns = " or ".join(dict.fromkeys(how.files for how in chosen.values()))
+    if not sources and not rejected:
+        raise FileNotFoundError(f"{raw} holds no file like {patterns}: mend files in {table}, or --raw")
+    if any(source.files[0].suffix == ".parquet" for source in sources) and not importlib.util.find_spec("pyarrow"):
+        raise ValueError("Parquet is read by pyarrow, which is not installed: pip install pyarrow, or convert to CSV")
+    labels = [label for how in chosen.values() for label in (how.labels or {}).values() if label]
+    says = [how.model_dump_json(exclude_unset=True) for how in chosen.values()]
+    notes = {"table": says[0] if len(says) == 1 else f"[{', '.join(says)}]"}  # the dataset travels without the YAML
+    return Found(tuple(sources), tuple(rejected), tuple(dict.fromkeys(labels)), notes)
+
+
+def descriptions(table: Path, sensor: Sequence[str] | None) -> dict[str, TableConfig]:
+    """The description for each chosen sensor, by its name; "" where the description has no ``sensors``.
+
+    Raises:
+        ConfigError: naming the file and what is wrong.
+    """
+    values = read_yaml(table)
+    sensors = values.pop("sensors", None)
+    if sensors is None:
+        if sensor:
+            raise ConfigError(f"{table}: has no sensors: leave --sensor {' '.join(sensor)} out")
+        return {"": build(TableConfig, values, str(table))}
+    if not (isinstance(sensors, dict) and sensors and all(isinstance(keys, dict) for keys in sensors.values())):
+        raise ConfigError(f"{table}: sensors must hold keys for each name, such as {{chest: {{acc: [x, y, z]}}}}")
+    if strange := [name for name in sensor or () if name not in sensors]:
+        raise ConfigError(f"{table}: has no sensor {strange[0]}, it has {', '.join(map(str, sensors))}")
+    names = dict.fromkeys(sensor or list(sensors)[:1])
+    return {name: build(TableConfig, values | sensors[name], f"{table}, sensor {name}") for name in names}
+
+
+def _list_files(
+    raw: Path, sensor: str, suffix: str, how: TableConfig, sources: list[Source], rejected: list[Rejection]
+) -> None:
+    with_gyro = set()
     for path, parts in match_paths(raw, how.files):
         place = path.relative_to(raw)
         stem = place.name.removesuffix(".gz").rpartition(".")[0] or place.name
-        recording_id = id_from(*place.parent.parts, stem)
-        files = [path]
-        if how.video is not None:
-            video = raw / fill(how.video, parts | {"stem": stem, "folder": place.parent.as_posix()})
-            if not video.is_file():
-                rejected.append(Rejection(recording_id, "missing_video", f"{video}: belongs to {path}, is not there"))
-                continue
-            files.append(video)
-        sources.append(Source(recording_id, tuple(files), partial(parse, recording_id, tuple(files), parts, how)))
-    if not sources and not rejected:
-        raise FileNotFoundError(f"{raw} holds no file like {how.files}: mend files in {table}, or --raw")
-    if any(source.files[0].suffix == ".parquet" for source in sources) and not importlib.util.find_spec("pyarrow"):
-        raise ValueError("Parquet is read by pyarrow, which is not installed: pip install pyarrow, or convert to CSV")
-    classes = tuple(dict.fromkeys(name for name in (how.labels or {}).values() if name))
-    notes = {"table": how.model_dump_json(exclude_unset=True)}  # the dataset travels without the YAML
-    return Found(tuple(sources), tuple(rejected), classes, notes)
-
-
-def parse(recording_id: str, files: tuple[Path, ...], parts: dict[str, str], how: TableConfig) -> Recording:
-    """Read one table.
-
-    Args:
-        files: the table and, if there is one, its video.
-        parts: what the path says: subject, session, label.
-
-    Raises:
-        BadRecording: if it cannot be used.
-    """
-    path = files[0]
-    if how.gyro is None or how.gyro_unit is None:
-        raise BadRecording(
-            "missing_gyro", f"{path}: its description names no gyro columns; all six channels are needed"
+        parts |= {"stem": stem, "folder": place.parent.as_posix()}
+        words = (*place.parent.parts, stem) if how.id is None else (fill(how.id, parts),)
+        recording_id = id_from(*words) + suffix
+        files = Files(
+            path,
+            _other(raw, how.gyro_files, parts),
+            _other(raw, how.annotations.files if how.annotations else None, parts),
+            _other(raw, how.video, parts),
         )
-    axes = [*how.acc, *how.gyro]
-    table, cut = _read(path, how, axes)
-    time_s = np.arange(len(table)) / how.rate_hz if how.rate_hz else _seconds(path, table[how.time], how)
-    label = _renamed(path, parts.get("label", ""), how) if "label" in parts else ""
-    segments = ()
-    if how.label is not None:
-        names = {value: _renamed(path, value, how) for value in table[how.label].unique()}
-        segments = segments_of(time_s, table[how.label].map(names).to_numpy(object))
-    subject = parts.get("subject", "") if how.subject is None else _subject(path, table[how.subject])
-    session = "_".join(filter(None, (subject, parts["session"]))) if parts.get("session") else ""
-    return Recording(
-        recording_id,
-        time_s,
-        table[how.acc].to_numpy(np.float64) * (ACC_UNITS[how.acc_unit] / how.acc_counts_per_unit),
-        time_s,
-        table[how.gyro].to_numpy(np.float64) * (GYRO_UNITS[how.gyro_unit] / how.gyro_counts_per_unit),
-        subject=subject,
-        session=session,  # everybody may have had a Monday
-        label=label,
-        video=files[1] if len(files) > 1 else None,
-        segments=segments,
-        notes={"cut_off_rows": cut} if cut else {},
-        counted_time=how.rate_hz is not None,
-    )
+        with_gyro.add(files.gyro)
+        missing = [
+            (f"missing_{name}", file)
+            for name, file in (("gyro", files.gyro), ("annotations", files.annotations), ("video", files.video))
+            if file is not None and not file.is_file()
+        ]
+        if missing:
+            reason, file = missing[0]
+            rejected.append(Rejection(recording_id, reason, f"{file}: belongs to {path}, is not there"))
+            continue
+        sources.append(Source(recording_id, files.there(), partial(parse, recording_id, files, parts, how, sensor)))
+    if how.gyro_files is not None:
+        alone = fill(how.gyro_files, {"folder": "**", "stem": "*"})
+        for path, _ in match_paths(raw, alone):
+            if path not in with_gyro:
+                name = id_from(*path.relative_to(raw).parts)
+                rejected.append(Rejection(name, "missing_acc", f"{path}: no file like {how.files} belongs to it"))
 
 
-def _read(path: Path, how: TableConfig, axes: list[str]) -> tuple[pd.DataFrame, int]:
-    """Channels as numbers; label, subject and dates as text; time as either."""
-    texts = [name for name in (how.label, how.subject) if name is not None]
-    numbers = list(axes)
-    if how.time is not None:
-        (texts if how.time_unit == "date" else numbers).append(how.time)
-    try:
-        if path.suffix == ".parquet":
-            return read_parquet(path, numbers, texts), 0
-        return read_numbers(path, numbers, how.columns, texts, how.separator, how.decimal)
-    except BadRecording as error:
-        if error.reason == "missing_column":
-            raise BadRecording(error.reason, f"{error.message}; mend the names in the YAML file") from error
-        raise
-
-
-def _seconds(path: Path, stamps: pd.Series, how: TableConfig) -> np.ndarray:
-    """(N,) float64 seconds; 0 is the first row that has a time, unless the video's clock is given."""
-    if how.time_unit == "date":
-        dates = pd.to_datetime(stamps, errors="coerce", format="ISO8601", utc=True)
-        if (wrong := dates.isna() & (stamps != "")).any():
-            row = int(np.flatnonzero(wrong)[0])
-            message = f"{path}: row {row + 1} has the time {stamps.iloc[row]!r}, want ISO 8601: 2024-05-01T10:00:00.25"
-            raise BadRecording("text_cell", message)
-        seconds = (dates - dates.min()).dt.total_seconds().to_numpy(np.float64)  # NaN where there is no date
-    else:
-        seconds = stamps.to_numpy(np.float64)
-    timed = seconds[np.isfinite(seconds)]
-    if len(timed) == 0:
-        raise BadRecording("missing_time", f"{path}: column {how.time} holds no time; give rate_hz if rows are even")
-    # the difference first: nanoseconds since 1970 fill a float64
-    begin = 0.0 if how.video_clock else timed[0]
-    return (seconds - begin) * TIME_UNITS.get(how.time_unit or "s", 1.0)
-
-
-def _renamed(path: Path, value: str, how: TableConfig) -> str:
-    if how.labels is None or value == "":
-        return value
-    if value not in how.labels:
-        known = ", ".join(how.labels)
-        raise BadRecording("unknown_label", f"{path}: has the label {value!r}, labels in the YAML file has {known}")
-    return how.labels[value]
-
-
-def _subject(path: Path, column: pd.Series) -> str:
-    names = [name for name in column.unique() if name]
-    if len(names) > 1:
-        message = f"{path}: holds {len(names)} subjects ({', '.join(names[:3])} ...); split it, one file per subject"
-        raise BadRecording("several_subjects", message)
-    return names[0] if names else ""
+def _other(raw: Path, pattern: str | None, parts: dict[str, str]) -> Path | None:
+    """A file that belongs to a recording; gzipped, if only that is there."""
+    if pattern is None:
+        return None
+    path = raw / fill(pattern, parts)
+    packed = path.with_name(f"{path.name}.gz")
+    return packed if packed.is_file() and not path.is_file() else path

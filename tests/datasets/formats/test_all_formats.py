@@ -9,6 +9,7 @@ import pytest
 
 from configs.data import PrepareConfig
 from datasets.formats import FORMATS
+from datasets.formats.table import Described
 from datasets.preparation.finalize import finalize
 from datasets.preparation.source import prepare_source
 from datasets.recording import BadRecording
@@ -32,12 +33,15 @@ def test_find_takes_the_folder_and_its_options(name):
     for option in module.OPTIONS:
         field = PrepareConfig.model_fields[option]
         assert type(None) in get_args(field.annotation), "other formats leave it unset"
-        assert field.default is None and field.description.startswith(f"{name}: ")
+        described = isinstance(module, Described) or (name, option) == ("table", "sensor")
+        assert field.default is None
+        assert field.description.startswith("table, and formats that are" if described else f"{name}: ")
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_units_and_axes_are_stated(name):
-    text = inspect.getdoc(ALL[name])
+    module = ALL[name]
+    text = module.table.read_text("utf-8") if isinstance(module, Described) else inspect.getdoc(module)
     assert re.search(r"m/s²|\bg\b|counts", text) and re.search(r"rad/s|deg/s", text), "units"
     assert re.search(r"\b[Aa]xes\b|forward", text), "axes"
 

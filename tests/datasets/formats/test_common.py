@@ -53,6 +53,16 @@ def test_a_name_twice_is_the_same_text_twice(tmp_path):
     assert path.name == "p1_walk.csv" and parts == {"subject": "p1", "label": "walk"}
 
 
+def test_a_part_can_say_what_it_looks_like(tmp_path):
+    for name in ("D01_SA01_R01.txt", "F02_SE06_R05.txt.gz", "D01_XX01_R01.txt", "D01_SA01_Rx.txt", "Readme.txt"):
+        (tmp_path / name).write_text("")
+    found = match_paths(tmp_path, r"{label:[DF]\d+}_{subject:S[AE]\d+}_R{trial:\d+}.txt")
+    assert [(path.name, *parts.values()) for path, parts in found] == [
+        ("D01_SA01_R01.txt", "D01", "SA01", "01"),
+        ("F02_SE06_R05.txt.gz", "F02", "SE06", "05"),
+    ]
+
+
 def test_names_go_into_other_patterns():
     assert fill("v/{a}/{b}.mp4", {"a": "x", "b": "y{a}"}) == "v/x/y{a}.mp4"
 

@@ -31,6 +31,19 @@ def test_reads_what_is_meant(tmp_path, content):
     assert read(tmp_path, content) == ([[1, 2], [3, 4]], 0)
 
 
+@pytest.mark.parametrize("content", ["1,2;\n3,4;\n", "1, 2; \r\n3,4;", "1,2\n3,4;\n"])
+def test_a_character_may_end_lines(tmp_path, content):
+    assert read(tmp_path, content, names=("a", "b"), line_end=";") == ([[1, 2], [3, 4]], 0)
+    with pytest.raises(BadRecording, match="text_cell"):
+        read(tmp_path, content, names=("a", "b"))
+
+
+def test_columns_without_names_are_numbers(tmp_path):
+    assert read(tmp_path, "1,2,3\n4,5,6\n", columns=("3", "1"), names=3) == ([[3, 1], [6, 4]], 0)
+    with pytest.raises(BadRecording, match="long_row: .*line 1 has 3 fields, want 2"):
+        read(tmp_path, "1,2,3\n4,5,6\n", columns=("1",), names=2)
+
+
 def test_reads_without_a_header_and_gzipped(tmp_path):
     assert read(tmp_path, "1,2\n3,4\n", names=("a", "b")) == ([[1, 2], [3, 4]], 0)
     assert read(tmp_path, gzip.compress(b"a,b\n1,2\n"), name="t.csv.gz") == ([[1, 2]], 0)

@@ -11,14 +11,16 @@ import pytest
 import yaml
 
 from configs import table as described
+from configs.data import DESCRIBED
 from configs.load import ConfigError, build
 from configs.table import TableConfig
-from datasets.formats import classyglass, stanford_fog, table
+from datasets.formats import FORMATS, classyglass, table
 from datasets.preparation.signals import process
 from datasets.recording import BadRecording, Segment
 
 AXES = {"acc": ["ax", "ay", "az"], "gyro": ["gx", "gy", "gz"]}
 PLAIN = AXES | {"files": "*.csv", "acc_unit": "m/s2", "gyro_unit": "rad/s", "rate_hz": 50}
+STRETCHES = {"files": "labels.csv", "label": "what", "start": "from", "end": "to"}
 HEADER = "ax,ay,az,gx,gy,gz"
 
 
@@ -167,6 +169,157 @@ def test_a_changed_description_is_a_changed_source(raw):
     assert repr(first) == repr(same) != repr(other)
 
 
+# ------------------------------------------------------------- annotations
+
+
+def with_labels(folder, labels, rows=200, **annotations):
+    """The one recording of 4 s, t.csv, with a table of labels."""
+    folder.mkdir(exist_ok=True)
+    (folder / "labels.csv").write_text(labels)
+    (folder / "t.csv").write_text(f"t,{HEADER}\n" + "".join(f"{5000 + 20 * k},1,2,3,4,5,6\n" for k in range(rows)))
+    clock = {"files": "{subject}.csv", "rate_hz": None, "time": "t", "time_unit": "ms"}
+    description = {k: v for k, v in (PLAIN | clock | {"annotations": annotations}).items() if v is not None}
+    return find(folder, description).sources[-1].parse()
+
+
+@pytest.mark.parametrize(
+    "rows, more",
+    [
+        ("0.5,1\n1.5,3.5", {"unit": "s"}),
+        ("500,1000\n1500,3500", {"unit": "ms"}),
+        ("5.5,6\n6.5,8.5", {"unit": "s", "zero": "time"}),
+        ("25,50\n75,175", {"unit": "samples"}),
+        ("25,49\n75,174", {"unit": "samples", "end_included": True}),
+        ("26,51\n76,176", {"unit": "samples", "first_sample": 1}),
+        ("26,50\n76,175", {"unit": "samples", "first_sample": 1, "end_included": True}),
+    ],
+)
+def test_stretches_are_counted_in_any_way(raw, rows, more):
+    first, second = rows.split("\n")
+    labels = f"from,to,what\n{second},walk\n{first},sit\n"  # in any order
+    recording = with_labels(raw, labels, **STRETCHES | more)
+    assert recording.label == "" and [s.label for s in recording.segments] == ["sit", "walk"]
+    got = [t for s in recording.segments for t in (s.start_s, s.end_s)]
+    np.testing.assert_allclose(got, [0.5, 1, 1.5, 3.5], atol=1e-9)
+
+
+def test_stretches_are_cut_where_the_recording_ends(raw):
+    recording = with_labels(raw, "from,to,what\n-1,1,a\n3,9,b\n9,12,c\n", unit="s", **STRETCHES)
+    assert recording.segments == (Segment(0, 1, "a"), Segment(3, pytest.approx(4), "b"))
+    assert recording.notes["labels_outside"] == 1
+    recording = with_labels(raw, "from,to,what\n100,300,b\n250,300,c\n", unit="samples", **STRETCHES)
+    assert recording.segments == (Segment(2, pytest.approx(4), "b"),) and recording.notes["labels_outside"] == 1
+
+
+def test_rows_belong_to_the_recording_they_name(raw):
+    labels = "who,from,to,what\n01,0,1,a\n1.0,1,2,b\n2,0,4,c\nt,2,3,d\n"
+    with_labels(raw, labels, unit="s", match={"who": "{subject}"}, **STRETCHES)
+    (raw / "t.csv").rename(raw / "1.csv")
+    recording = with_labels(raw, labels, unit="s", match={"who": "{subject}"}, **STRETCHES)
+    assert [s.label for s in recording.segments] == ["d"]
+    first = next(s for s in find(raw, yaml.safe_load((raw.parent / "raw.yaml").read_text())).sources if s.id == "1")
+    assert [s.label for s in first.parse().segments] == ["a", "b"]
+
+
+def test_a_label_of_a_whole_recording(raw):
+    whole = {"files": "labels.csv", "label": "what", "match": {"who": "{stem}"}}
+    assert with_labels(raw, "who,what\nother,sit\nt,walk\n", **whole).label == "walk"
+    assert with_labels(raw, "who,what\nother,sit\n", **whole).label == ""
+    with pytest.raises(BadRecording, match=r"several_labels: .*labels\.csv: has 2 labels .*walk, sit"):
+        with_labels(raw, "who,what\nt,walk\nt,sit\n", **whole)
+
+
+@pytest.mark.parametrize("rows, says", [("2,1,a", "goes from 2 to 1"), ("0,2,a\n1,3,b", "'b' begins at 1.00 s")])
+def test_stretches_that_cannot_be_are_refused(raw, rows, says):
+    with pytest.raises(BadRecording, match=f"bad_interval: .*labels.csv: .*{says}"):
+        with_labels(raw, f"from,to,what\n{rows}\n", unit="s", **STRETCHES)
+
+
+def test_a_missing_table_of_labels_costs_the_recording(raw):
+    raw.mkdir()
+    (raw / "t.csv").write_text(f"{HEADER}\n1,2,3,4,5,6\n")
+    found = find(raw, PLAIN | {"annotations": STRETCHES | {"files": "{stem}_labels.txt", "unit": "s"}})
+    assert [(r.id, r.reason) for r in found.rejected] == [("t", "missing_annotations")]
+
+
+# ------------------------------------------------------------- two files, several sensors
+
+
+def test_the_gyroscope_has_a_file_of_its_own(raw):
+    """Other rate, other instants, other number of rows; one of each without the other is named."""
+    raw.mkdir()
+    for name, first, step, count in (
+        ("acc_1", 100, 20, 5),
+        ("gyro_1", 107, 10, 9),
+        ("acc_2", 0, 1, 3),
+        ("gyro_3", 0, 1, 3),
+    ):
+        rows = "".join(f"{first + step * k},{k},2,3\n" for k in range(count))
+        (raw / f"{name}.csv").write_text(f"t,x,y,z\n{rows}")
+    two = {
+        "files": "acc_{trial}.csv",
+        "gyro_files": "gyro_{trial}.csv",
+        "time": "t",
+        "time_unit": "ms",
+        "rate_hz": None,
+    }
+    xyz = {"acc": ["x", "y", "z"], "gyro": ["x", "y", "z"]}
+    found = find(raw, {k: v for k, v in (PLAIN | two | xyz).items() if v is not None})
+    assert [(r.id, r.reason) for r in found.rejected] == [("acc_2", "missing_gyro"), ("gyro_3.csv", "missing_acc")]
+    (recording,) = (source.parse() for source in found.sources)
+    np.testing.assert_allclose(recording.acc_time_s, 0.02 * np.arange(5), atol=1e-12)
+    np.testing.assert_allclose(recording.gyro_time_s, 0.007 + 0.01 * np.arange(9), atol=1e-12)
+    np.testing.assert_array_equal(recording.acc[:, 0], np.arange(5))
+    np.testing.assert_array_equal(recording.gyro[:, 0], np.arange(9))
+
+
+def test_gyroscopes_of_other_folders_are_paired(raw):
+    for name in ("a/Acc.csv", "a/Gyro.csv", "b/Gyro.csv"):
+        (raw / name).parent.mkdir(parents=True, exist_ok=True)
+        (raw / name).write_text(f"{HEADER}\n1,2,3,4,5,6\n")
+    found = find(raw, PLAIN | {"files": "**/Acc.csv", "gyro_files": "{folder}/Gyro.csv"})
+    assert [s.files for s in found.sources] == [(raw / "a/Acc.csv", raw / "a/Gyro.csv")]
+    assert [(r.id, r.reason) for r in found.rejected] == [("b-Gyro.csv", "missing_acc")]
+
+
+def test_sensors_are_recordings_of_their_own(raw):
+    raw.mkdir()
+    (raw / "t.csv").write_text(f"{HEADER}\n1,2,3,4,5,6\n")
+    arm = {"acc": AXES["gyro"], "gyro": AXES["acc"]}
+    (raw.parent / "s.yaml").write_text(yaml.safe_dump(PLAIN | {"sensors": {"hip": AXES, "arm": arm}}, sort_keys=False))
+    read = {
+        names: [source.parse() for source in table.find(raw, raw.parent / "s.yaml", names and list(names)).sources]
+        for names in (None, ("arm",), ("arm", "hip"))
+    }
+    assert [(r.id, r.acc[0, 0], r.notes["sensor"]) for r in read[None]] == [("t", 1, "hip")]
+    assert [(r.id, r.acc[0, 0], r.notes["sensor"]) for r in read["arm",]] == [("t", 4, "arm")]
+    assert [(r.id, r.acc[0, 0]) for r in read["arm", "hip"]] == [("t-arm", 4), ("t-hip", 1)]
+    with pytest.raises(ConfigError, match=r"s\.yaml: has no sensor head, it has hip, arm"):
+        table.find(raw, raw.parent / "s.yaml", ["head"])
+    find(raw, PLAIN)
+    with pytest.raises(ConfigError, match=r"raw\.yaml: has no sensors"):
+        table.find(raw, raw.parent / "raw.yaml", ["head"])
+
+
+def test_each_axis_may_have_its_scale(raw):
+    recording = read(raw, f"{HEADER}\n1,2,3,4,5,6\n", acc_counts_per_unit=[2, -4, 8], gyro_counts_per_unit=-1)
+    np.testing.assert_array_equal(recording.acc, [[0.5, -0.5, 0.375]])
+    np.testing.assert_array_equal(recording.gyro, [[-4, -5, -6]])
+
+
+def test_gravity_that_stands_apart_is_added(raw):
+    content = f"{HEADER},qx,qy,qz\n1,2,3,4,5,6,10,20,30\n"
+    recording = read(raw, content, gravity=["qx", "qy", "qz"], acc_counts_per_unit=-1)
+    np.testing.assert_array_equal(recording.acc, [[-11, -22, -33]])
+
+
+def test_a_dataset_that_moved_is_the_same(raw, tmp_path):
+    raw.mkdir()
+    (raw / "t.csv").write_text(f"{HEADER}\n1,2,3,4,5,6\n")
+    first = repr(find(raw, PLAIN).sources[0].parse.args)
+    assert repr(find(raw.rename(tmp_path / "other"), PLAIN).sources[0].parse.args) == first
+
+
 # ------------------------------------------------------------- forms of text
 
 
@@ -222,6 +375,18 @@ def test_a_wrong_column_says_what_there_is(raw):
         ({"files": "{label}/*.csv", "label": "what"}, "label is a column, and a part of the path"),
         ({"labels": {0: "a"}}, "there are none"),
         ({"video_clock": True}, "video_clock needs"),
+        ({"subjects": {1: "a"}}, "there are none"),
+        ({"acc_counts_per_unit": [1, 0, 1]}, "acc_counts_per_unit must not be 0"),
+        ({"files": "{subject:[}.csv"}, "no regular expression"),
+        ({"gyro_files": "{trial}.csv"}, r"gyro_files has \{trial\}"),
+        ({"separator": ";", "line_end": ";"}, "both a semicolon"),
+        ({"annotations": {"files": "../l.csv", "label": "l"}}, "below --raw"),
+        ({"annotations": {"files": "l.csv", "label": "l", "start": "a"}}, "start, end and unit go together"),
+        ({"annotations": {"files": "l.csv", "label": "l", "end_included": True}}, "about unit: samples"),
+        ({"annotations": {"files": "l.csv", "label": "l", "match": {"a": "{trial}"}}}, r"match\.a has \{trial\}"),
+        ({"annotations": {"files": "l.csv", "label": "l"}, "label": "what"}, "choose one"),
+        ({"annotations": STRETCHES | {"unit": "s", "zero": "time"}}, "needs a time column"),
+        ({"annotations": STRETCHES | {"unit": "samples", "zero": "time"}}, "zero: time"),
         ({"video_clock": True, "video": "v.mp4", "rate_hz": None, "time": "t", "time_unit": "date"}, "no dates"),
     ],
 )
@@ -236,6 +401,14 @@ def test_the_example_beside_the_description_is_valid():
     example = inspect.getdoc(described).split("\n\n")[1]
     how = build(TableConfig, yaml.safe_load(example), "example")
     assert how.files == "{subject}/{label}/*.csv" and len(example.splitlines()) <= 15
+
+
+@pytest.mark.parametrize("name", DESCRIBED)
+def test_shipped_descriptions_are_valid(name):
+    file = FORMATS[name].table
+    sensors = yaml.safe_load(file.read_text()).get("sensors")
+    assert list(table.descriptions(file, list(sensors or ()))) == list(sensors or [""])
+    assert all(len(how.labels) > 1 for how in table.descriptions(file, None).values())
 
 
 def test_a_yaml_that_is_none_or_missing_is_named(raw, tmp_path):
@@ -333,31 +506,6 @@ def test_daphnet_is_read_whole_where_another_sensor_stands_in(real_data, tmp_pat
     for name, number in (("no_freezing", 1), ("freezing", 2)):
         length = sum(s.end_s - s.start_s for s in recording.segments if s.label == name)
         assert length == pytest.approx((rows[:, -1] == number).sum() / 64, rel=0.01)
-
-
-def test_a_freezing_trial_reads_as_by_its_own_format(real_data, tmp_path):
-    description = """
-files: "**/{subject}_visit_{session}_tbc_*.csv.gz"
-acc: [imu_chest_ax, imu_chest_ay, imu_chest_az]
-gyro: [imu_chest_gx, imu_chest_gy, imu_chest_gz]
-acc_unit: m/s2
-gyro_unit: rad/s
-time: time
-time_unit: s
-label: freeze_label
-labels: {0: no_freezing, 1: freezing}
-"""
-    (tmp_path / "fog.yaml").write_text(description)
-    ours = {s.files[0]: s for s in table.find(real_data / "stanford_fog", tmp_path / "fog.yaml").sources}
-    theirs = stanford_fog.find(real_data / "stanford_fog", None).sources
-    assert len(ours) == 8
-    for source in theirs[::4]:
-        want, got = source.parse(), ours[source.files[0]].parse()
-        np.testing.assert_array_equal(got.acc, want.acc)
-        np.testing.assert_array_equal(got.gyro, want.gyro)
-        np.testing.assert_array_equal(got.acc_time_s, want.acc_time_s)
-        assert got.segments == want.segments and got.subject == want.subject
-        assert got.session == want.session.replace("_visit_", "_")
 
 
 def test_a_file_like_those_of_glasses(tmp_path):
