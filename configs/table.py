@@ -123,6 +123,10 @@ class TableConfig(Config):
     gyro_counts_per_unit: Counts = setting(1.0, help="how many raw counts are one gyro_unit, in the same way")
     time: Column | None = setting(None, help="column of each row's time")
     time_unit: Literal["s", "ms", "us", "ns", "date"] | None = setting(None, help="of time; date: ISO 8601")
+    time_of: Literal["sample", "arrival"] = setting(
+        "sample",
+        help="arrival: evenly spaced samples, of which some are stamped late, as by a phone that hands them on",
+    )
     rate_hz: float | None = setting(None, gt=0, help="instead of time: rows are evenly spaced")
     label: Column | None = setting(None, help="column whose changes cut a recording into labelled segments")
     labels: dict[str, str] | None = setting(None, help="what a label's value is called; empty: no label")
@@ -160,6 +164,7 @@ class TableConfig(Config):
         for given, wanted, message in (
             ((self.time is None) != (self.rate_hz is None), True, "give either time (with time_unit) or rate_hz"),
             (self.time is None, self.time_unit is None, "time and time_unit go together"),
+            (self.time is None and self.time_of == "arrival", False, "time_of: arrival needs a time column"),
             (self.gyro is None, self.gyro_unit is None, "gyro and gyro_unit go together"),
             (self.separator == self.decimal, False, "separator and decimal are both a comma"),
             (self.separator == self.line_end, False, "separator and line_end are both a semicolon"),

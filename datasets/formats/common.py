@@ -113,6 +113,27 @@ def fill(pattern: str, parts: dict[str, str]) -> str:
     return PART.sub(lambda name: parts.get(name[1], name[0]), pattern)
 
 
+def sampling_times(arrival_s: np.ndarray) -> np.ndarray:
+    """When evenly spaced samples were taken, from stamps of their arrival, some of which are late.
+
+    A sample was taken at least one period before the next one: t_k = min over j >= k of (a_j - (j - k) p). Where samples
+    are missing, the bound is not tight, and the gap stays. The period p is 2 % shorter than the usual distance of
+    stamps, so that an error in it cannot add up.
+
+    Args:
+        arrival_s: (N,) float64 in the order of sampling, NaN where unknown.
+    """
+    timed = np.flatnonzero(np.isfinite(arrival_s))
+    if len(timed) < 3:
+        return arrival_s
+    apart = min(100, len(timed) // 2)
+    arrived = arrival_s[timed]
+    steps = 0.98 * np.median(arrived[apart:] - arrived[:-apart]) / apart * np.arange(len(timed))
+    out = np.full(len(arrival_s), np.nan)
+    out[timed] = np.minimum.accumulate((arrived - steps)[::-1])[::-1] + steps
+    return out
+
+
 def segments_of(time_s: np.ndarray, labels: Sequence[str]) -> tuple[Segment, ...]:
     """Stretches of one label, each up to the first sample of the next; the last ends one period after its sample.
 

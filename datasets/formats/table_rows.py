@@ -9,7 +9,7 @@ import pandas as pd
 
 from configs.table import Counts, TableConfig, same_value
 from datasets.formats.annotations import one_label, rows_of, stretches
-from datasets.formats.common import ACC_UNITS, GYRO_UNITS, TIME_UNITS, segments_of
+from datasets.formats.common import ACC_UNITS, GYRO_UNITS, TIME_UNITS, sampling_times, segments_of
 from datasets.formats.delimited import read_numbers, read_parquet
 from datasets.recording import BadRecording, Recording, Segment
 
@@ -58,6 +58,9 @@ def parse(recording_id: str, files: Files, parts: dict[str, str], how: TableConf
         raise BadRecording("not_worn", f"{path}: {', '.join(empty)} hold no value; try another --sensor")
     time_s, first = _seconds(path, table, how)
     gyro_time_s = _seconds(files.gyro, of_gyro, how, first)[0] if files.gyro else time_s
+    if how.time_of == "arrival":
+        gyro_time_s = sampling_times(gyro_time_s)
+        time_s = sampling_times(time_s) if files.gyro else gyro_time_s
     acc = table[how.acc].to_numpy(np.float64)
     if how.gravity is not None:
         acc = acc + table[how.gravity].to_numpy(np.float64)

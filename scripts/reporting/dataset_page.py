@@ -69,7 +69,10 @@ def _windows(summary: Summary) -> list[Block]:
         by_class = _bars(summary.per_class, "class", "subject" if unit == "subject" else "recording")
     title = f"Per {unit}" + (" (subjects are unknown)" if unit == "session" else "")
     by_unit = _bars(summary.per(unit), unit, "recording")
-    return [Row([[Heading("Per class", 3), by_class], [Heading(title, 3), by_unit]])]
+    blocks: list[Block] = [Row([[Heading("Per class", 3), by_class], [Heading(title, 3), by_unit]])]
+    if len(summary.store.segments):
+        blocks += [Heading("Events", 3), Table(summary.events_table())]
+    return blocks
 
 
 def _bars(counts: pd.DataFrame, noun: str, remark: str) -> Bars:

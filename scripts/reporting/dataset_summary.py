@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.signal import welch
 
-from configs.constants import IMU_RATE_HZ, WINDOW_SAMPLES
+from configs.constants import IMU_RATE_HZ, WINDOW_S, WINDOW_SAMPLES
 from datasets.store import Recordings, Store
 from datasets.windows import NoWindowError, Windows, list_windows
 
@@ -23,6 +23,7 @@ _POPULATIONS = {  # of the people whose recordings come in a format, where the f
     "pd": "Parkinson's disease",
     "stanford_fog": "Parkinson's disease",
 }
+EVENT_SHARE = 0.6  # of a window that an event covers, where windows are counted by --label_share
 _ABSOLUTE = r"(?:[A-Za-z]:[\\/]|\\\\|~?/|\.{1,2}[\\/])"
 
 
@@ -86,6 +87,46 @@ class Summary:
         return _counts(self.windows, names, sorted(set(self.store.recordings[column])))
 
     @cached_property
+    def events(self) -> pd.DataFrame:
+        """Labelled stretches of each class, in the order of the dataset's classes; none if recordings have one label.
+
+        Columns: how many events, subjects, median_s, how many are shorter than a window, windows inside one event,
+        windows of which one event covers ``EVENT_SHARE``.
+        """
+        table = self.store.segments.merge(self.store.recordings[["id", "subject"]], on="id")
+        length = (table["end_s"] - table["start_s"]).groupby(table["label"])
+        covered = _windows_or_none(self.store, labelled=True, label_share=EVENT_SHARE)
+        names = [name for name in self.store.classes if name in length.groups]
+        columns = {
+            "events": length.size(),
+            "subjects": table["subject"].replace("", None).groupby(table["label"]).nunique(),
+            "median_s": length.median(),
+            "shorter": length.agg(lambda s: int((s < WINDOW_S - 0.5 / IMU_RATE_HZ).sum())),
+        }
+        for name, windows in (("inside", self.labelled), ("covered", covered)):
+            labels = [] if windows is None else np.array(windows.classes)[windows.label]
+            columns[name] = _counts(windows, labels, names)["windows"]
+        return pd.DataFrame(columns).reindex(names)
+
+    def events_table(self) -> pd.DataFrame:
+        """The events as text, with a line for all of them."""
+        total = self.events.drop(columns=["subjects", "median_s"]).sum().rename("all").to_frame().T
+        table = pd.concat([self.events, total]).rename_axis("event").reset_index()
+        shown = {
+            "subjects": table["subjects"].map(lambda n: "" if np.isnan(n) else f"{n:.0f}" if n else "?"),
+            "median_s": table["median_s"].map(lambda s: "" if np.isnan(s) else f"{s:.1f}"),
+        }
+        counts = {name: table[name].map("{:.0f}".format) for name in ("events", "shorter", "inside", "covered")}
+        return table.assign(**counts, **shown).rename(
+            columns={
+                "median_s": "median s",
+                "shorter": f"shorter than {WINDOW_S:g} s",
+                "inside": "windows inside",
+                "covered": f"windows, --label_share {EVENT_SHARE:g}",
+            }
+        )
+
+    @cached_property
     def rejected(self) -> pd.DataFrame:
         """Rows of ``rejected.csv`` as text: id, reason, detail, start_s, end_s."""
         return pd.read_csv(self.store.root / "rejected.csv", dtype=str, keep_default_na=False)
@@ -115,7 +156,7 @@ def summarize(store: Store) -> Summary:
     )
 
 
-def _windows_or_none(store: Store, **wanted: bool) -> Windows | None:
+def _windows_or_none(store: Store, **wanted: bool | float) -> Windows | None:
     try:
         return list_windows(store, **wanted)
     except NoWindowError:  # no mistake here

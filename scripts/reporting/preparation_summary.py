@@ -5,10 +5,11 @@ import sys
 
 import pandas as pd
 
+from configs.constants import WINDOW_S
 from datasets.masking import VIDEO_OFFSET
 from datasets.store import Store
 from scripts.reporting.dataset_quality import masked_by_reason, rejected_by_reason, units_lines
-from scripts.reporting.dataset_summary import hours_text, read_offsets, summarize
+from scripts.reporting.dataset_summary import Summary, hours_text, read_offsets, summarize
 from utils.tables import markdown
 
 _SUBJECTS_SHOWN = 40
@@ -32,7 +33,9 @@ def summary(store: Store) -> str:
         lines.append("no usable 5 s window; recordings.csv and masked.csv say why")
     else:
         subjects = found.per("subject").rename({"": "(unknown)"})
-        lines += [_counted("class", found.per_class)] if store.classes else []
+        lines.append(f"{len(found.windows)} windows of {WINDOW_S:g} s, cut from the beginning of each recording")
+        lines += event_lines(found) if len(store.segments) else []
+        lines += [_counted("class", found.per_class)] if store.classes and not len(store.segments) else []
         lines.append(_counted("subject", subjects.drop(columns="subjects").head(_SUBJECTS_SHOWN)))
         if (more := len(subjects) - _SUBJECTS_SHOWN) > 0:
             lines.append(f"... {more} subjects more")
@@ -41,6 +44,17 @@ def summary(store: Store) -> str:
     if len(store.masked):
         lines.append(_written("masked because of", masked_by_reason(store.masked)))
     return "\n\n".join([*lines, *sync_lines(store), *units_lines(table)])
+
+
+def event_lines(found: Summary) -> list[str]:
+    """Events by class and the windows that they give, of recordings that change activity."""
+    lines = [_written("event", found.events_table())]
+    if few := found.events.index[found.events["inside"] == 0].tolist():
+        lines.append(
+            f"{', '.join(few)}: no event holds a window of {WINDOW_S:g} s: take shorter windows, or evaluate with "
+            "--label_share below 1 (a window has the label of the event that covers so much of it)"
+        )
+    return lines
 
 
 def _counted(noun: str, counts: pd.DataFrame) -> str:

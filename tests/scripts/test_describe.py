@@ -68,7 +68,8 @@ class Reader(HTMLParser):
             self.tiles[self._tile] = data
 
     def bars(self) -> dict[str, int]:
-        return {row[0]: int(row[2].replace(",", "")) for row in self.rows["windows"]}
+        rows = [row for row in self.rows["windows"] if len(row) < 6]  # the events have six columns
+        return {row[0]: int(row[2].replace(",", "")) for row in rows}
 
 
 def inspect(store: Store, *more: str) -> Reader:

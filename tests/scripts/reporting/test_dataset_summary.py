@@ -2,6 +2,7 @@
 
 import cmath
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 
 from datasets.recording import Segment
 from datasets.store import Store
+from scripts.reporting import preparation_summary
 from scripts.reporting.dataset_summary import mean_spectrum, read_windows, summarize, without_paths
 from tests.prepared import write_dataset
 from utils.atomic_io import write_text
@@ -45,6 +47,29 @@ def test_windows_of_segments_lie_within_them(tmp_path):
     assert len(summary.windows) == 2 * 4  # cut from the beginning
     assert summary.per_class["windows"].to_dict() == {"sit": 4, "walk": 2}  # cut within each segment
     assert summary.with_video is None and summary.modalities == "IMU"
+
+
+def test_events_are_counted_by_class(tmp_path):
+    """Two recordings of 20 s; windows of 5 s inside an event, and those that an event covers by 3 s."""
+    segments = (Segment(0, 2, "walk"), Segment(2, 9, "sit"), Segment(9, 13.2, "walk"), Segment(13.5, 18.5, "lie"))
+    store = write_dataset(tmp_path / "d", ["a", "b"], 20, False, segments=segments)
+    summary = summarize(store)
+    events = {(s.start_s, s.end_s): s.label for s in segments}
+    for name in summary.store.classes:
+        lengths = [b - a for (a, b), label in events.items() if label == name]
+        covered = [  # windows begin at 0, 5, 10, 15 s
+            w for w in (0, 5, 10, 15) for (a, b), n in events.items() if n == name and min(b, w + 5) - max(a, w) >= 3
+        ]
+        assert summary.events.loc[name].to_dict() == {
+            "events": 2 * len(lengths),
+            "median_s": pytest.approx(np.median(lengths)),
+            "shorter": 2 * sum(length < 5 for length in lengths),
+            "inside": 2 * sum(int(length // 5) for length in lengths),
+            "covered": 2 * len(covered),
+        }
+    shown = preparation_summary.summary(store)
+    assert re.search(r"\| walk +\| +4 \| +3\.1 \| +4 \| +0 \| +2 \|", shown) and "no label" not in shown
+    assert re.search(r"^walk: no event .*--label_share", shown, re.MULTILINE)
 
 
 def test_a_dataset_without_labels_subjects_video_or_windows(tmp_path):
