@@ -152,9 +152,10 @@ def test_python_is_the_tested_example():
     assert code == (ROOT / "tests/datasets/formats/example_format.py").read_text(encoding="utf-8")
 
 
-def test_yaml_is_a_table_description():
-    (text,) = blocks("datasets/README.md", "yaml")
-    build(TableConfig, yaml.safe_load(text), "datasets/README.md")
+@pytest.mark.parametrize("page", ["datasets/README.md", "datasets/formats/README.md"])
+def test_yaml_is_a_table_description(page):
+    (text,) = blocks(page, "yaml")
+    build(TableConfig, yaml.safe_load(text), page)
 
 
 def test_links_to_headings_exist():

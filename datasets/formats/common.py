@@ -116,9 +116,9 @@ def fill(pattern: str, parts: dict[str, str]) -> str:
 def sampling_times(arrival_s: np.ndarray) -> np.ndarray:
     """When evenly spaced samples were taken, from stamps of their arrival, some of which are late.
 
-    A sample was taken at least one period before the next one: t_k = min over j >= k of (a_j - (j - k) p). Where samples
-    are missing, the bound is not tight, and the gap stays. The period p is 2 % shorter than the usual distance of
-    stamps, so that an error in it cannot add up.
+    A sample was taken at least one period before the next one: t_k = min over j >= k of (a_j - (j - k) p). Where
+    samples are missing, the bound is not tight, and the gap stays. The period p is 2 % shorter than the usual distance
+    of stamps, so that an error in it cannot add up.
 
     Args:
         arrival_s: (N,) float64 in the order of sampling, NaN where unknown.

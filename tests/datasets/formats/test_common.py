@@ -5,7 +5,7 @@ import fnmatch
 import numpy as np
 import pytest
 
-from datasets.formats.common import fill, match_paths, segments_of
+from datasets.formats.common import fill, match_paths, sampling_times, segments_of
 from datasets.recording import Segment
 
 FILES = ["a/walk/1.csv", "a/walk/2.csv", "b/sit/1.csv", "b/sit/deep/1.csv", "b/notes.txt", "top.csv", "b/sit[1]/1.csv"]
@@ -99,3 +99,43 @@ def test_one_label_is_one_stretch_to_the_end_of_the_last_sample():
 @pytest.mark.parametrize("time_s", [[], [1.0], [np.nan, np.nan]])
 def test_without_two_times_there_is_no_stretch(time_s):
     assert segments_of(np.array(time_s), ["a"] * len(time_s)) == ()
+
+
+def latest_possible(arrival_s, period_s):
+    """One sample after the other: as late as those after it allow."""
+    return [
+        min(later - (j - k) * period_s for j, later in enumerate(arrival_s) if j >= k) for k in range(len(arrival_s))
+    ]
+
+
+def in_bursts(taken_s, rng):
+    """Stamps of samples that are handed on late, several at once, for a few dozen milliseconds at a time."""
+    arrival = taken_s + 0.001 * rng.random(len(taken_s))
+    for start in rng.choice(len(taken_s) - 8, len(taken_s) // 40, replace=False):
+        arrival[start : start + 6] = np.maximum(arrival[start : start + 6], arrival[start + 5])
+    return np.round(arrival, 3)
+
+
+def test_sampling_times_are_as_late_as_later_ones_allow():
+    arrival = in_bursts(np.arange(300) / 102.4, np.random.default_rng(0))
+    apart = 100
+    period = 0.98 * float(np.median(arrival[apart:] - arrival[:-apart])) / apart
+    np.testing.assert_allclose(sampling_times(arrival), latest_possible(arrival.tolist(), period), atol=1e-12)
+
+
+def test_bursts_are_undone_and_gaps_stay():
+    """Samples 500 to 579 were lost: no sample moves into their place."""
+    taken = np.delete(np.arange(1500) / 102.4, slice(500, 580))
+    arrival = in_bursts(taken, np.random.default_rng(1))
+    error = sampling_times(arrival) - taken
+    assert np.abs(arrival - taken).max() > 0.04 and np.abs(error).max() < 0.004
+    assert np.diff(sampling_times(arrival)).max() == pytest.approx(81 / 102.4, abs=0.004)
+
+
+def test_stamps_that_are_missing_stay_missing():
+    arrival = in_bursts(np.arange(300) / 50, np.random.default_rng(2))
+    holes = np.insert(arrival, [0, 100, 100, 300], np.nan)
+    got = sampling_times(holes)
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(holes))
+    np.testing.assert_array_equal(got[np.isfinite(holes)], sampling_times(arrival))
+    assert sampling_times(np.array([np.nan, 3.0])).tolist()[1] == 3.0
