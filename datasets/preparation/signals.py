@@ -17,7 +17,7 @@ from scipy.special import i0
 from configs.constants import IMU_RATE_HZ, MAX_GAP_S, WINDOW_SAMPLES
 from datasets.recording import BadRecording, Recording
 
-MIN_RATE_HZ = 20.0  # below it, two samples in a row would already be a gap, or nearly
+MIN_RATE_HZ = 19.5  # below it, two samples in a row would already be a gap, or nearly; phones give 19.9 for 20
 MEDIAN_SAMPLES = 5
 _ZERO_CROSSINGS = 25  # of the sinc, on each side: transition band +-10 % of the cutoff
 _KAISER_BETA = 7.857  # 80 dB in the stop band (Kaiser 1974: 0.1102 (80 - 8.7))

@@ -2,6 +2,7 @@
 
 import gzip
 from collections import Counter
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -223,21 +224,24 @@ def test_wisdm_as_published(tmp_path):
     """Two files of one clock, nanoseconds, letters for activities, a semicolon at the end of lines."""
     start = 252207666810782
 
-    def line(first, k, letter):
-        return f"1600,{letter},{start + first + 50_000_000 * k},{k}.5,8.8,1.0550842"
+    step = 50_354_004  # 19.86 a second
+
+    def line(first, k):
+        return f"1600,{'A' if k < 60 else 'S'},{start + first + step * k},{k}.5,8.8,1.0550842"
 
     for sensor, first in (("accel", 0), ("gyro", 13_000_000)):
         for device in ("phone", "watch"):
-            content = rows(lambda k, f=first: line(f, k, "A" if k < 6 else "S"), 10, ";\n")
+            content = rows(partial(line, first), 120, ";\n")
             write(tmp_path, {f"raw/{device}/{sensor}/data_1600_{sensor}_{device}.txt": content})
     both = parsed("wisdm", tmp_path, ["watch", "phone"])
     assert sorted(r.notes["sensor"] for r in both.values()) == ["phone", "watch"]
     for recording in both.values():
         assert recording.subject == "1600"
         assert [s.label for s in recording.segments] == ["walking", "folding_clothes"]
-        np.testing.assert_allclose(recording.acc_time_s, 0.05 * np.arange(10), atol=1e-9)
-        np.testing.assert_allclose(recording.gyro_time_s, 0.013 + 0.05 * np.arange(10), atol=1e-9)
+        np.testing.assert_allclose(recording.acc_time_s, step / 1e9 * np.arange(120), atol=1e-9)
+        np.testing.assert_allclose(recording.gyro_time_s, 0.013 + step / 1e9 * np.arange(120), atol=1e-9)
         np.testing.assert_array_equal(recording.acc[3], [3.5, 8.8, 1.0550842])
+        assert len(process(recording).parts) == 1
 
 
 def test_pamap2_as_published(tmp_path):
