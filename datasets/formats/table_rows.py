@@ -75,7 +75,8 @@ def parse(recording_id: str, files: Files, parts: dict[str, str], how: TableConf
     notes |= {"labels_outside": outside} if outside else {}
     subject = parts.get("subject", "") if how.subject is None else _subject(path, table[how.subject])
     subject = (how.subjects or {}).get(same_value(subject), subject)
-    session = "_".join(filter(None, (subject, parts["session"]))) if parts.get("session") else ""
+    run = recording_id.removesuffix(f"-{sensor}") if sensor else ""  # what all sensors of a recording share
+    session = "_".join(filter(None, (subject, parts["session"]))) if parts.get("session") else run
     return Recording(
         recording_id,
         time_s,

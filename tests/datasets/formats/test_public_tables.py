@@ -234,7 +234,7 @@ def test_wisdm_as_published(tmp_path):
             content = rows(partial(line, first), 120, ";\n")
             write(tmp_path, {f"raw/{device}/{sensor}/data_1600_{sensor}_{device}.txt": content})
     both = parsed("wisdm", tmp_path, ["watch", "phone"])
-    assert sorted(r.notes["sensor"] for r in both.values()) == ["phone", "watch"]
+    assert sorted((name, r.session) for name, r in both.items()) == [("1600-phone", "1600"), ("1600-watch", "1600")]
     for recording in both.values():
         assert recording.subject == "1600"
         assert [s.label for s in recording.segments] == ["walking", "folding_clothes"]

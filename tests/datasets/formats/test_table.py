@@ -293,7 +293,7 @@ def test_sensors_are_recordings_of_their_own(raw):
     }
     assert [(r.id, r.acc[0, 0], r.notes["sensor"]) for r in read[None]] == [("t", 1, "hip")]
     assert [(r.id, r.acc[0, 0], r.notes["sensor"]) for r in read["arm",]] == [("t", 4, "arm")]
-    assert [(r.id, r.acc[0, 0]) for r in read["arm", "hip"]] == [("t-arm", 4), ("t-hip", 1)]
+    assert [(r.id, r.acc[0, 0], r.session) for r in read["arm", "hip"]] == [("t-arm", 4, "t"), ("t-hip", 1, "t")]
     with pytest.raises(ConfigError, match=r"s\.yaml: has no sensor head, it has hip, arm"):
         table.find(raw, raw.parent / "s.yaml", ["head"])
     find(raw, PLAIN)
