@@ -62,13 +62,15 @@ def test_events_are_counted_by_class(tmp_path):
         ]
         assert summary.events.loc[name].to_dict() == {
             "events": 2 * len(lengths),
+            "subjects": 2,
             "median_s": pytest.approx(np.median(lengths)),
             "shorter": 2 * sum(length < 5 for length in lengths),
             "inside": 2 * sum(int(length // 5) for length in lengths),
             "covered": 2 * len(covered),
         }
     shown = preparation_summary.summary(store)
-    assert re.search(r"\| walk +\| +4 \| +3\.1 \| +4 \| +0 \| +2 \|", shown) and "no label" not in shown
+    assert re.search(r"\| walk +\| +4 \| +2 \| +3\.1 \| +4 \| +0 \| +2 \|", shown) and "no label" not in shown
+    assert re.search(r"\| s0 +\| +4 \| +3 \|", shown)
     assert re.search(r"^walk: no event .*--label_share", shown, re.MULTILINE)
 
 
