@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> Path:
     seed_everything(config.seed)
 
     encoder, training = build_encoder(config)
-    task = build_task(config, select=config.select_samples)
+    task = build_task(config.with_window(training.window_s), select=config.select_samples)
     windows, used = task.windows, task.used
     facts = checkpoint_facts(config.checkpoint) if config.checkpoint else None
     seen = NOT_SEEN
@@ -123,9 +123,10 @@ def build_encoder(config: DownstreamConfig) -> tuple[nn.Module, TrainConfig]:
     Without a checkpoint it is the method's own architecture, with the default settings of train.py.
     """
     if config.checkpoint is None:
-        training = TrainConfig(model=config.model, dataset=config.dataset, imu_pooling=config.imu_pooling)
+        length = {} if config.window_s is None else {"window_s": config.window_s}
+        training = TrainConfig(model=config.model, dataset=config.dataset, imu_pooling=config.imu_pooling, **length)
     else:
-        encoder, training = load_imu_encoder(config.checkpoint, config.imu_pooling)
+        encoder, training = load_imu_encoder(config.checkpoint, config.imu_pooling, config.window_s)
         if config.model not in (None, training.model):
             raise checkpoint.CheckpointError(
                 f"{config.checkpoint}: was trained as {training.model}, not {config.model}: leave --model out"

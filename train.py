@@ -1,4 +1,4 @@
-"""Pretraining of an IMU encoder against the video of the same five seconds, or on the IMU signal alone.
+"""Pretraining of an IMU encoder against the video of the same seconds, or on the IMU signal alone.
 
     python train.py --config configs/demo/pretrain.yaml
     torchrun --nproc_per_node=4 train.py --config configs/pretrain/ego4d.yaml
@@ -208,7 +208,8 @@ def train(config: TrainConfig, folder: Path, ranks: Ranks, cleanup: ExitStack) -
 def build_loaders(config: TrainConfig, objective: CrossModal | Masked, ranks: Ranks) -> tuple[PairLoader, PairLoader]:
     """Batches of this rank to train on, and batches of the held-out windows, which rank 0 evaluates alone."""
     store = open_store(config.data_root, config.dataset)
-    windows = exclude_classes(list_windows(store, objective.needs_video), config.exclude_classes or [])
+    cut = {"window_s": config.window_s, "min_coverage": config.min_coverage}
+    windows = exclude_classes(list_windows(store, objective.needs_video, **cut), config.exclude_classes or [])
     trained, kept = hold_out(windows, config.held_out, config.max_held_out, config.seed)
     settings = LoaderSettings(
         config.batch_size_per_rank(ranks.world_size),
@@ -220,6 +221,8 @@ def build_loaders(config: TrainConfig, objective: CrossModal | Masked, ranks: Ra
         rank=ranks.rank,
         world_size=ranks.world_size,
         pin=ranks.device.type == "cuda",
+        random_start=config.window_start == "random",
+        speed_jitter=config.speed_jitter,
     )
     alone = {"rank": 0, "world_size": 1, "batch_size": config.micro_batch_size or settings.batch_size}
     of_report = replace(settings, train=False, leave_out=True, max_unreadable=0.5, **alone)
@@ -232,8 +235,9 @@ def log_plan(config: TrainConfig, data: str, loader: PairLoader, held_out: int, 
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad) / 1e6
     total = sum(p.numel() for p in model.parameters()) / 1e6
     batch = loader.settings.batch_size
+    windows = f"{data}: {len(loader.windows)} windows to train on, {held_out} held out"
     plan = {
-        "data": f"{data}: {len(loader.windows)} windows to train on, {held_out} held out",
+        "data": "; ".join(filter(None, [windows, loader.windows.describe_too_short()])),
         "model": f"{config.model}: {', '.join(part for part in parts if part)}",
         "parameters": f"{total:.2f} M, of which {trained:.2f} M are trained",
         "batch": f"{config.batch_size} windows: {batch} on each of {config.batch_size // batch} ranks",

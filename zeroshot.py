@@ -28,7 +28,7 @@ from torch import Tensor
 from datasets.loader import LoaderSettings, PairLoader
 from datasets.protocols.classes import paper_column, resolve_classes
 from datasets.protocols.leakage import seen_in_pretraining, true_recordings
-from datasets.protocols.splits import groups_of
+from datasets.protocols.splits import centre_positions, groups_of
 from datasets.protocols.zero_shot import bootstrap, draw_prototypes, prototype_classes
 from datasets.store import open_store
 from datasets.windows import Windows, list_windows
@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> Path:
     device = distributed.setup(config.device).device
     seed_everything(config.seed)
 
-    model, training = load_dual_encoder(config.checkpoint)
+    model, training = load_dual_encoder(config.checkpoint, config.window_s)
     model = model.to(device).eval()
 
     # Prototypes: labelled windows of the one side, of this dataset or of another one
@@ -72,9 +72,14 @@ def main(argv: list[str] | None = None) -> Path:
     names = [name for target in classes for name in mapping[target]]
     owner = np.array([k for k, target in enumerate(classes) for _ in mapping[target]])
     to_video = config.direction == "imu_to_video"
-    candidates = list_windows(source, needs_video=to_video, labelled=True, classes=names)
-    windows = list_windows(store, needs_video=not to_video, labelled=True, classes=classes)
+    listing = {"labelled": True, "window_s": training.window_s, "min_coverage": config.min_coverage}
+    candidates = list_windows(source, needs_video=to_video, classes=names, **listing)
+    windows = list_windows(store, needs_video=not to_video, classes=classes, **listing)
     candidate_of, window_of = true_recordings(candidates, windows)  # under whatever dataset's or file's name
+    if config.windows_per_recording == "centre":
+        chosen, kept = centre_positions(candidates), centre_positions(windows)
+        candidates, candidate_of = candidates.subset(chosen).centred(), candidate_of[chosen]
+        windows, window_of = windows.subset(kept).centred(), window_of[kept]
     same_recordings = bool(np.isin(candidate_of, window_of).any())
     per_class, seed = config.prototypes_per_class, config.seed
     chosen = draw_prototypes(owner[candidates.label], candidate_of, classes, per_class, seed, same_recordings)
@@ -94,6 +99,9 @@ def main(argv: list[str] | None = None) -> Path:
     query, prototype = ("IMU", "video") if to_video else ("video", "IMU")
     numbers = f"{len(queries)} {query} queries of {len(classes)} classes, {len(prototypes)} {prototype} prototypes"
     print(f"{config.dataset}: {numbers}")
+    for listed in {source.name: candidates, store.name: windows}.values():
+        if listed.too_short:
+            print(f"{listed.store.name}: {listed.describe_too_short()}")
     if column := paper_column(classes):
         print(column)
     if len(copies):
@@ -127,6 +135,7 @@ def main(argv: list[str] | None = None) -> Path:
         "model": training.model,
         "classes": list(classes),
         "paper_column": column,
+        "window_s": training.window_s,
         "queries_per_class": support.tolist(),
         "queries_left_out": len(windows) - len(queries),
         "copies_left_out": windows.ids(copies),

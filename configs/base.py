@@ -19,6 +19,13 @@ def setting(default: Any = ..., *, help: str, **limits: Any) -> Any:
 
 PositiveInt = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+WindowLength = Annotated[float, Field(ge=1, le=30, multiple_of=0.1)]  # seconds; of 0.1, the time between frames
+Coverage = Annotated[float, Field(gt=0.5, le=1)]
+
+MIN_COVERAGE_HELP = (
+    "a recording that is shorter than a window but covers at least this fraction of one gives one, its last sample and "
+    "frame repeated"
+)
 
 
 def _plain_name(name: str) -> str:

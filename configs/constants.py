@@ -1,7 +1,7 @@
 """Quantities that the whole project agrees on: the windows of the paper and the rates of a prepared dataset."""
 
 IMU_RATE_HZ = 50
-WINDOW_S = 5.0
+WINDOW_S = 5.0  # default of --window_s; quality is measured in stretches of as much
 WINDOW_SAMPLES = 250  # WINDOW_S * IMU_RATE_HZ
 FRAME_RATE_HZ = 10
 WINDOW_FRAMES = 50  # WINDOW_S * FRAME_RATE_HZ

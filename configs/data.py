@@ -5,7 +5,8 @@ from typing import ClassVar, Literal
 
 from pydantic import model_validator
 
-from configs.base import Config, Share, setting
+from configs.base import Config, Share, WindowLength, setting
+from configs.constants import WINDOW_S
 
 # Formats that are a description of tables: the short names of configs/table/*.yaml.
 DESCRIBED = tuple(sorted(path.stem for path in (Path(__file__).parent / "table").glob("*.yaml")))
@@ -70,6 +71,9 @@ class PrepareConfig(Config):
         None, help="prepare nothing: read every file of this prepared dataset again and name what is damaged"
     )
     frame_size: int = setting(224, ge=16, multiple_of=2, help="side of the stored square frames, pixels")
+    window_s: WindowLength = setting(
+        WINDOW_S, help="shorter recordings are left out, seconds, 1 to 30, a multiple of 0.1; windows that are counted"
+    )
     num_workers: int = setting(0, ge=0, help="processes; 0 takes every core")
     scheduler: str | None = setting(
         None, help="work on a Dask cluster: address of its scheduler, such as tcp://host:8786; default: this machine"

@@ -1,17 +1,18 @@
 """Settings of the commands that evaluate or hand on an encoder: downstream, handcrafted, zeroshot, embed, export."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
-from configs.base import Config, FolderName, PositiveInt, setting
+from configs.base import MIN_COVERAGE_HELP, Config, Coverage, FolderName, PositiveInt, WindowLength, setting
 from configs.constants import WINDOW_S
 from configs.training import MethodName, PoolingName, TrainConfig
 
 # AdamW rate of the encoder where it learns with the layer: the paper's for finetuning; from scratch, where it names
 # none, that of its pretraining.
 ENCODER_LR = {"finetune": 1e-6, "supervised": 1e-4}
+WINDOW_S_HELP = "length of a window, seconds; default: as in pretraining (5 without a checkpoint), another is refused"
 LEAST_LR = 1e-7  # where the cosine of an evaluation ends, as in the authors' code
 
 
@@ -27,6 +28,11 @@ class EvaluationConfig(Config):
     run_name: FolderName | None = setting(None, help="folder under --runs_root; default: command, dataset and time")
     runs_root: Path = setting(Path("runs"), help="folder of the runs")
     report: bool = setting(False, help="print the tables when done")
+    window_s: WindowLength | None = setting(None, help=WINDOW_S_HELP)
+    min_coverage: Coverage = setting(1.0, help=MIN_COVERAGE_HELP)
+    windows_per_recording: Literal["all", "centre"] = setting(
+        "all", help="all, or only the one in the middle of each recording and class, as the authors' code on MMEA"
+    )
 
 
 class FewShotConfig(EvaluationConfig):
@@ -41,16 +47,16 @@ class FewShotConfig(EvaluationConfig):
         "leave_one_group_out: each is held out in turn, with all its windows; window: any windows, which leaks: others "
         "of the same recording may be learnt from, the run says of how many",
     )
-    windows_per_recording: Literal["all", "centre"] = setting(
-        "all", help="all, or only the one in the middle of each recording and class, as the authors' code on MMEA"
-    )
     small_classes: Literal["refuse", "drop", "shorten"] = setting(
         "refuse",
         help="classes with too few windows for shots and held-out ones: refuse the evaluation, drop them, or shorten: "
         "hold out as many and learn from those that are left",
     )
-    stride_s: float = setting(
-        WINDOW_S, gt=0, help="from one window to the next, seconds, a multiple of 0.1; below 5 they overlap"
+    stride_s: float | None = setting(
+        None,
+        gt=0,
+        multiple_of=0.1,
+        help="from one window to the next, seconds, a multiple of 0.1; below --window_s they overlap; default: that",
     )
     label_share: float = setting(
         1.0, gt=0.5, le=1, help="fraction of a window that a label must cover, for events that are shorter than windows"
@@ -65,9 +71,14 @@ class FewShotConfig(EvaluationConfig):
     def _check_draws(self) -> "FewShotConfig":
         if len(set(self.shots)) != len(self.shots):
             raise ValueError(f"shots {self.shots} names a number twice")
-        if abs(self.stride_s * 10 - round(self.stride_s * 10)) > 1e-6:
-            raise ValueError(f"stride_s {self.stride_s} must be a multiple of 0.1, the time between frames")
-        if self.stride_s < WINDOW_S and self.split == "window":
+        return self._refuse_overlap()
+
+    def with_window(self, window_s: float) -> Self:
+        """The same settings for windows of this length, seconds, when the checkpoint has said it."""
+        return self.model_copy(update={"window_s": window_s})._refuse_overlap()
+
+    def _refuse_overlap(self) -> Self:
+        if None not in (self.stride_s, self.window_s) and self.stride_s < self.window_s and self.split == "window":
             raise ValueError(
                 f"stride_s {self.stride_s:g}: windows overlap, and with split window the same seconds would be learnt "
                 "from and measured on: use split recording, group or leave_one_group_out"
@@ -154,6 +165,8 @@ class HandcraftedConfig(FewShotConfig):
     program = "python -m scripts.handcrafted"
     summary = "Few-shot evaluation without any encoder: handcrafted features and a random forest, on the same draws."
 
+    window_s: WindowLength = setting(WINDOW_S, help="length of a window, seconds, 1 to 30, a multiple of 0.1")
+
     @model_validator(mode="before")
     @classmethod
     def _no_encoder(cls, values: dict) -> dict:
@@ -217,6 +230,8 @@ class EmbedConfig(Config):
     datasets: list[FolderName] = setting(min_length=1, help="prepared datasets with labels, folders under --data_root")
     data_root: Path = setting(Path("data"), help="folder of the prepared datasets")
     out: Path = setting(help="folder to write embedding.png, embedding.pdf, embedding.csv and results.json to")
+    window_s: WindowLength | None = setting(None, help=WINDOW_S_HELP)
+    min_coverage: Coverage = setting(1.0, help=MIN_COVERAGE_HELP)
     windows_per_class: PositiveInt = setting(40, help="windows of each class and dataset, at most; drawn at random")
     device: str = setting("auto", help="auto, cpu, cuda or cuda:N")
     seed: int = setting(0, ge=0, help="draws of windows, and t-SNE")

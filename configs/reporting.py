@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from configs.base import Config, PositiveInt, setting
+from configs.base import Config, PositiveInt, WindowLength, setting
+from configs.constants import WINDOW_S
 
 
 class ReportConfig(Config):
@@ -46,6 +47,7 @@ class DescribeConfig(Config):
 
     data: list[Path] = setting(min_length=1, help="folders of prepared datasets, such as data/mmea")
     out: Path | None = setting(None, help="HTML file to write, with one dataset; default: describe.html in its folder")
+    window_s: WindowLength = setting(WINDOW_S, help="length of the windows that are counted and shown, seconds")
 
     @model_validator(mode="after")
     def _check(self) -> "DescribeConfig":

@@ -5,7 +5,18 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from configs.base import Config, FolderName, Normalization, PositiveInt, Share, setting
+from configs.base import (
+    MIN_COVERAGE_HELP,
+    Config,
+    Coverage,
+    FolderName,
+    Normalization,
+    PositiveInt,
+    Share,
+    WindowLength,
+    setting,
+)
+from configs.constants import FRAME_RATE_HZ, IMU_RATE_HZ, WINDOW_S
 
 ImuEncoderName = Literal["patchtst", "conv_gru"]
 VideoEncoderName = Literal["videomae", "clip"]
@@ -41,7 +52,7 @@ class TrainConfig(Config):
     """train.py"""
 
     program = "python train.py"
-    summary = "Pretrain an IMU encoder: against the video of the same five seconds, or from the IMU alone."
+    summary = "Pretrain an IMU encoder: against the video of the same seconds, or from the IMU alone."
 
     # method
     model: MethodName = setting("imu_video_cross", help="method; sets the parts that are not named on their own")
@@ -65,7 +76,17 @@ class TrainConfig(Config):
     normalize: Normalization = setting(
         "dataset", help="z-score by the mean and std of this unit (paper: recording, and imu_scaling std with it)"
     )
-    clip_len: int = setting(10, ge=1, le=50, help="frames per 5 s clip; one is drawn from each of that many chunks")
+    window_s: WindowLength = setting(WINDOW_S, help="length of a window, seconds, 1 to 30, a multiple of 0.1")
+    min_coverage: Coverage = setting(1.0, help=MIN_COVERAGE_HELP)
+    window_start: Literal["grid", "random"] = setting(
+        "grid",
+        help="windows begin where they were cut, or elsewhere in their recording or segment, drawn anew in each epoch; "
+        "one that would touch a masked stretch stays where it was cut",
+    )
+    speed_jitter: float = setting(
+        0.0, ge=0, le=0.5, help="j: each epoch a window lasts window_s times exp(U(-j, j)), IMU and video alike"
+    )
+    clip_len: int = setting(10, ge=1, help="frames per clip; one is drawn from each of that many chunks of a window")
     num_workers: int = setting(2, ge=1, help="threads per rank that decode frames")
     held_out: float = setting(
         0.1,
@@ -159,6 +180,8 @@ class TrainConfig(Config):
             raise ValueError(f"video_dim {self.video_dim} must be a multiple of video_heads {self.video_heads}")
         if self.image_size % self.video_patch:
             raise ValueError(f"image_size {self.image_size} must be a multiple of video_patch {self.video_patch}")
+        if self.clip_len > (frames := round(self.window_s * FRAME_RATE_HZ)):
+            raise ValueError(f"clip_len {self.clip_len} must not exceed the {frames} frames of {self.window_s:g} s")
         if self.video_encoder == "videomae" and self.clip_len % 2:
             raise ValueError(
                 f"clip_len {self.clip_len} must be even: VideoMAE joins frames in pairs, an odd one is lost"
@@ -174,6 +197,11 @@ class TrainConfig(Config):
         if self.resume == "auto" and self.run_name is None:
             raise ValueError("resume auto needs run_name, to know which run to continue")
         return self
+
+    @property
+    def window_samples(self) -> int:
+        """Samples of a window."""
+        return round(self.window_s * IMU_RATE_HZ)
 
     def batch_size_per_rank(self, ranks: int) -> int:
         """Windows of each step that one rank computes.

@@ -20,8 +20,8 @@ from functools import partial
 import numpy as np
 import torch
 
-from configs.constants import WINDOW_FRAMES
 from datasets.frames import FrameError, draw_frames
+from datasets.placing import place_anew
 from datasets.prefetch import Batch, Slot, Threads, UnreadableWindows
 from datasets.windows import Windows
 
@@ -37,7 +37,7 @@ class LoaderSettings:
         batch_size: windows per batch and rank.
         clip_len: frames per window; 0 leaves the video unread.
         normalize: z-score of the IMU, see ``Windows.imu``.
-        seed: decides order and frames, together with the epoch.
+        seed: decides order, frames and places, together with the epoch.
         num_threads: threads that decode.
         train: shuffle, draw frames at random, drop an uneven last global batch and replace unreadable windows;
             otherwise keep the order, take middle frames, keep the last batch and raise ``FrameError``.
@@ -48,6 +48,7 @@ class LoaderSettings:
         max_unreadable: fraction of the windows, found by this process, that may be replaced or left out, see
             ``UnreadableWindows``.
         timeout_s: an epoch raises ``TimeoutError`` if no window is read for so long.
+        random_start, speed_jitter: with ``train``, see ``place_anew``.
     """
 
     batch_size: int
@@ -63,6 +64,8 @@ class LoaderSettings:
     pin: bool = False
     max_unreadable: float = 0.01
     timeout_s: float = 300.0
+    random_start: bool = False
+    speed_jitter: float = 0.0
 
     @property
     def global_batch(self) -> int:
@@ -110,9 +113,10 @@ class PairLoader:
         settings, order = self.settings, np.arange(len(self.windows))
         if settings.train:
             np.random.default_rng([settings.seed, epoch]).shuffle(order)
+        windows = self._placed(epoch)
         slots, self._slots = self._slots or self._new_slots(), []  # kept for the next epoch: fresh memory is slow
         if settings.clip_len == 0:
-            yield from self._imu_batches(slots, order, range(start_batch, len(self)))
+            yield from self._imu_batches(windows, slots, order, range(start_batch, len(self)))
             self._slots = slots
             return
         free, ahead, used = list(slots), deque[tuple[Slot, np.ndarray, list[Future]]](), None
@@ -124,7 +128,7 @@ class PairLoader:
                     slot, positions = free.pop(), np.arange(len(order))[self.positions(number)]
                     slot.wait()
                     reads = [
-                        threads.submit(partial(self._read, slot, row, order, int(position), epoch))
+                        threads.submit(partial(self._read, windows, slot, row, order, int(position), epoch))
                         for row, position in enumerate(positions)
                     ]
                     ahead.append((slot, order[positions], reads))
@@ -147,12 +151,19 @@ class PairLoader:
             if not wait(reads, patience_s).not_done:
                 self._slots = slots
 
-    def _imu_batches(self, slots: list[Slot], order: np.ndarray, numbers: range) -> Iterator[Batch]:
+    def _placed(self, epoch: int) -> Windows:
+        """The windows where they are in an epoch."""
+        settings = self.settings
+        if not (settings.train and (settings.random_start or settings.speed_jitter)):
+            return self.windows
+        return place_anew(self.windows, settings.seed, epoch, settings.random_start, settings.speed_jitter)
+
+    def _imu_batches(self, windows: Windows, slots: list[Slot], order: np.ndarray, numbers: range) -> Iterator[Batch]:
         """Batches without video: they are in memory already, so no thread is needed."""
         for number in numbers:
             slot, rows = slots[number % len(slots)], order[self.positions(number)]
             slot.wait()
-            slot.imu.numpy()[: len(rows)] = self.windows.imu(rows, self.settings.normalize)
+            slot.imu.numpy()[: len(rows)] = windows.imu(rows, self.settings.normalize)
             yield Batch(slot.imu[: len(rows)], slot.video[: len(rows)], torch.from_numpy(rows), slot)
 
     def positions(self, number: int) -> slice:
@@ -163,15 +174,15 @@ class PairLoader:
 
     def _new_slots(self) -> list[Slot]:
         shape = self.settings.batch_size, len(self._frames_used), int(self.windows.store.info["frame_size"])
-        return [Slot(*shape, self.settings.pin) for _ in range(min(_SLOTS, len(self) + 1))]
+        return [Slot(self.windows.samples, *shape, self.settings.pin) for _ in range(min(_SLOTS, len(self) + 1))]
 
-    def read_video(self, index: int, epoch: int, slot: Slot, task: int) -> None:
+    def read_video(self, windows: Windows, index: int, epoch: int, slot: Slot, task: int) -> None:
         """Decode the frames that a window shows in an epoch into its place in a slot."""
         rng = np.random.default_rng([self.settings.seed, epoch, index]) if self.settings.train else None
-        chosen = draw_frames(WINDOW_FRAMES, self.settings.clip_len, rng)[self._frames_used]
-        self.windows.read_frames(index, chosen, slot.video.numpy()[task])
+        chosen = draw_frames(windows.frames, self.settings.clip_len, rng)[self._frames_used]
+        windows.read_frames(index, chosen, slot.video.numpy()[task])
 
-    def _read(self, slot: Slot, row: int, order: np.ndarray, position: int, epoch: int) -> int:
+    def _read(self, windows: Windows, slot: Slot, row: int, order: np.ndarray, position: int, epoch: int) -> int:
         """Read the window at a position of an epoch's order into a row of a slot, or the first that can replace it.
 
         Those are the ones at its place in the global batches that follow, round the end: never one of its own global
@@ -181,7 +192,7 @@ class PairLoader:
         for candidate in range(position, position - position % total + len(order), total):
             index = int(order[candidate % len(order)])
             try:
-                self.read_video(index, epoch, slot, row)
+                self.read_video(windows, index, epoch, slot, row)
             except FrameError as error:
                 if not (self.settings.train or self.settings.leave_out):
                     raise
@@ -190,7 +201,7 @@ class PairLoader:
                     return _LEFT_OUT
                 last = error
                 continue
-            slot.imu.numpy()[row] = self.windows.imu(np.array([index]), self.settings.normalize)[0]
+            slot.imu.numpy()[row] = windows.imu(np.array([index]), self.settings.normalize)[0]
             return index
         raise FrameError(
             last.path, f"{last.problem}; no readable window is left to replace it: use a smaller batch_size"

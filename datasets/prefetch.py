@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from configs.constants import WINDOW_SAMPLES
 from datasets.frames import FrameError
 
 _FEW = 3  # unreadable windows that are allowed in a small dataset, whatever the fraction
@@ -24,8 +23,8 @@ _log = logging.getLogger(__name__)
 class Slot:
     """The buffers of one batch. They are filled again only when the batch's copy to the device has ended."""
 
-    def __init__(self, batch: int, frames: int, size: int, pin: bool):
-        self.imu = torch.empty(batch, 6, WINDOW_SAMPLES, pin_memory=pin)
+    def __init__(self, samples: int, batch: int, frames: int, size: int, pin: bool):
+        self.imu = torch.empty(batch, 6, samples, pin_memory=pin)
         self.video = torch.empty(batch, frames, size, size, 3, dtype=torch.uint8, pin_memory=pin)
         self.copied: torch.cuda.Event | None = None
 
@@ -41,7 +40,7 @@ class Batch:
     """A batch on the host; its tensors are overwritten once the next batch is requested.
 
     Attributes:
-        imu: (B, 6, 250) float32.
+        imu: (B, 6, T) float32.
         video: (B, F, S, S, 3) uint8, the frames that are used; F is 0 without video.
         index: (B,) int64 positions in the loader's windows.
     """

@@ -23,9 +23,9 @@ VIDEO_ENCODERS = {"videomae": VideoMAEEncoder, "clip": ClipFrameEncoder}
 
 
 def build_imu_encoder(config: TrainConfig) -> nn.Module:
-    """An IMU encoder with random weights: (B, 6, 250) -> (B, ``dim``)."""
+    """An IMU encoder with random weights: (B, 6, T) -> (B, ``dim``)."""
     if config.imu_encoder == "conv_gru":
-        return ConvGRUEncoder()
+        return ConvGRUEncoder(samples=config.window_samples)
     return PatchTSTEncoder(
         dim=config.imu_dim,
         layers=config.imu_layers,
@@ -36,6 +36,7 @@ def build_imu_encoder(config: TrainConfig) -> nn.Module:
         scaling=config.imu_scaling,
         norm=config.imu_norm,
         pooling=config.imu_pooling,
+        samples=config.window_samples,
     )
 
 
@@ -65,7 +66,7 @@ def build_video_encoder(config: TrainConfig) -> nn.Module:
 def build_objective(config: TrainConfig) -> CrossModal | Masked:
     """What the method makes of a batch."""
     if config.model == "imu_only":
-        return Masked(config.seed, config.mask_share, patches_per_window(config.imu_patch))
+        return Masked(config.seed, config.mask_share, patches_per_window(config.imu_patch, config.window_samples))
     return CrossModal(config.loss, VIDEO_ENCODERS[config.video_encoder].frames_used(config.clip_len))
 
 
@@ -129,30 +130,38 @@ def build_on_first_rank(config: TrainConfig) -> tuple[DualEncoder | MaskedRecons
     return (built[0] if built else build_model(config, video_config)), video_config
 
 
-def load_imu_encoder(path: Path, pooling: str | None = None) -> tuple[nn.Module, TrainConfig]:
+def load_imu_encoder(
+    path: Path, pooling: str | None = None, window_s: float | None = None
+) -> tuple[nn.Module, TrainConfig]:
     """The IMU encoder of a pretraining checkpoint or of scripts.export, in eval mode, and its pretraining's config.
 
     Args:
         pooling: what of PatchTST represents a window, which takes no weights; None leaves it as in pretraining.
+        window_s: length of the windows that it shall encode, seconds; None: whatever it was trained on.
 
     Raises:
-        CheckpointError: if the file is missing, damaged, of another kind, or does not fit its own config.
+        CheckpointError: if the file is missing, damaged, of another kind, does not fit its own config, or was trained
+            on windows of another length.
         ConfigError: if that config holds what no setting allows any more, or the encoder has nothing to pool.
     """
     state, facts = read_encoder(path)
     chosen = {} if pooling is None else {"imu_pooling": pooling}
     config = build(TrainConfig, facts["config"] | chosen, str(path))
+    _check_length(config, window_s, path)
     encoder = build_imu_encoder(config)
     checkpoint.load_weights(encoder, state, path)
     return encoder.eval(), config
 
 
-def load_dual_encoder(path: Path) -> tuple[DualEncoder, TrainConfig]:
+def load_dual_encoder(path: Path, window_s: float | None = None) -> tuple[DualEncoder, TrainConfig]:
     """Both encoders of a pretraining checkpoint, in eval mode, and the config. The hub is not contacted.
 
+    Args:
+        window_s: as of ``load_imu_encoder``.
+
     Raises:
-        CheckpointError: if the file is missing, damaged, of another kind, without a video encoder, or does not fit its
-            own config.
+        CheckpointError: if the file is missing, damaged, of another kind, without a video encoder, does not fit its own
+            config, or was trained on windows of another length.
         ConfigError: if that config holds what no setting allows any more.
     """
     payload = checkpoint.load(path, kind="pretrain")
@@ -161,6 +170,15 @@ def load_dual_encoder(path: Path) -> tuple[DualEncoder, TrainConfig]:
         raise checkpoint.CheckpointError(
             f"{path}: was trained as imu_only and has no video encoder: use downstream.py, or another checkpoint"
         )
+    _check_length(config, window_s, path)
     model = build_model(config, payload["video_config"])
     checkpoint.load_weights(model, payload["model"], path)
     return model.eval(), config
+
+
+def _check_length(config: TrainConfig, window_s: float | None, path: Path) -> None:
+    if window_s not in (None, config.window_s):
+        raise checkpoint.CheckpointError(
+            f"{path}: was trained on windows of {config.window_s:g} s, not of {window_s:g} s: leave --window_s out, or "
+            f"pretrain with --window_s {window_s:g}"
+        )

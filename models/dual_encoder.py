@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 
 class DualEncoder(nn.Module):
-    """IMU and video of the same five seconds, each to a unit vector, with the logit scale and bias of the loss.
+    """IMU and video of the same window, each to a unit vector, with the logit scale and bias of the loss.
 
     Scale and bias live here because they are learnt: inside DistributedDataParallel their gradients are averaged too.
 
@@ -80,7 +80,7 @@ class DualEncoder(nn.Module):
         """Embed pairs.
 
         Args:
-            imu: (B, 6, 250).
+            imu: (B, 6, T).
             video: (B, F, H, H, 3) uint8.
 
         Returns:
@@ -89,7 +89,7 @@ class DualEncoder(nn.Module):
         return self.embed_imu(imu), self.embed_video(video), self.log_scale.exp(), self.bias
 
     def embed_imu(self, imu: Tensor) -> Tensor:
-        """(B, 6, 250) -> (B, D), unit norm."""
+        """(B, 6, T) -> (B, D), unit norm."""
         return _unit(self.imu_head(self.imu_encoder(imu)))
 
     def embed_video(self, video: Tensor) -> Tensor:

@@ -59,12 +59,12 @@ def finetune(
     seed.
 
     Args:
-        make_encoder: gives the encoder to begin with, (B, 6, 250) -> (B, D): a copy of a pretrained one, or a new one
+        make_encoder: gives the encoder to begin with, (B, 6, T) -> (B, D): a copy of a pretrained one, or a new one
             whose weights follow from the seed.
-        imu: (n, 6, 250) windows to learn from, on the device to train on.
+        imu: (n, 6, T) windows to learn from, on the device to train on.
         labels: (n,) int64 classes, on the same device.
         seed: of initial weights, batches and dropout (it sets torch's global generator).
-        select: windows (s, 6, 250) and classes (s,) that choose the epoch, the first with the most of them right;
+        select: windows (s, 6, T) and classes (s,) that choose the epoch, the first with the most of them right;
             without, it is the last.
         least_lr: towards which both rates fall like half a cosine over all steps; None: they stay.
 
@@ -126,7 +126,7 @@ def finetune_grid(
 
     Args:
         make_encoder: as in ``finetune``.
-        imu: (W, 6, 250), on the CPU.
+        imu: (W, 6, T), on the CPU.
         labels: (W,) int64 classes, on the CPU.
         keep: number of the cell whose trained encoder and layer are returned.
         num_workers: processes on a CPU, at most; 0 takes every core. Small grids take fewer.

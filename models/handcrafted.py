@@ -4,7 +4,7 @@ They read un-normalised windows, because posture is in the direction of gravity 
 of which a z-score takes away. Eight signals are described alike, the six channels and the two magnitudes |acc| and
 |gyro|; the correlations of the channels and the direction of gravity follow.
 
-Letters: n windows, C = 6 channels, S = 8 signals, T = 250 samples, F frequencies.
+Letters: n windows, C = 6 channels, S = 8 signals, T samples (250 for 5 s), F frequencies.
 """
 
 from itertools import combinations
@@ -41,7 +41,7 @@ def handcrafted_features(imu: np.ndarray) -> np.ndarray:
     has correlation, dominant frequency and entropy 0. ``gravity_*`` is the mean acceleration as a unit vector.
 
     Args:
-        imu: (n, 6, 250) acceleration m/s² then angular rate rad/s, **not** z-scored (``normalize="none"``).
+        imu: (n, 6, T) acceleration m/s² then angular rate rad/s, **not** z-scored (``normalize="none"``).
 
     Returns:
         (n, len(FEATURES)) float32.

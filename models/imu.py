@@ -1,14 +1,17 @@
 """IMU encoders: (B, C, T) windows to (B, D) features.
 
-Letters: B batch, C = 6 channels (acceleration x y z, angular rate x y z), T = 250 samples, P patches, D features.
+Letters: B batch, C = 6 channels (acceleration x y z, angular rate x y z), T samples (250 in 5 s), P patches,
+D features.
 """
+
+import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PatchTSTConfig, PatchTSTModel
 
-from configs.constants import CHANNELS, WINDOW_SAMPLES
+from configs.constants import CHANNELS, IMU_RATE_HZ, WINDOW_SAMPLES
 from models.batchnorm import CrossRankBatchNorm
 
 POOLINGS = ("cls", "mean", "both")
@@ -34,6 +37,7 @@ class PatchTSTEncoder(nn.Module):
         pooling: what represents a window: ``cls``, the CLS token of each channel (the paper's); ``mean``, the mean of
             each channel's patch tokens; ``both``, the two side by side.
         attention: ``sdpa``, PyTorch's fused kernels, or ``eager``; the same numbers up to rounding.
+        samples: T.
     """
 
     def __init__(
@@ -48,12 +52,13 @@ class PatchTSTEncoder(nn.Module):
         norm: str = "batchnorm",
         pooling: str = "cls",
         attention: str = "sdpa",
+        samples: int = WINDOW_SAMPLES,
     ):
         super().__init__()
         if pooling not in POOLINGS:
             raise ValueError(f"imu_pooling {pooling!r} must be one of {', '.join(POOLINGS)}")
-        self.num_patches = patches_per_window(patch)
-        self.padding = self.num_patches * patch - WINDOW_SAMPLES
+        self.samples, self.num_patches = samples, patches_per_window(patch, samples)
+        self.padding = self.num_patches * patch - samples
         self.patch, self.pooling = patch, pooling
         self.token_dim = dim
         self.dim = len(CHANNELS) * dim * (2 if pooling == "both" else 1)
@@ -83,15 +88,15 @@ class PatchTSTEncoder(nn.Module):
                     setattr(parent, name, CrossRankBatchNorm(child.num_features, eps=child.eps))
 
     def forward(self, imu: Tensor) -> Tensor:
-        """(B, 6, 250) -> (B, dim), the channels side by side."""
+        """(B, 6, T) -> (B, dim), the channels side by side."""
         tokens = self.tokens(self.patches(imu))
         cls, mean = tokens[:, :, 0], tokens[:, :, 1:].mean(2)  # (B, C, token_dim) each
         chosen = {"cls": [cls], "mean": [mean], "both": [cls, mean]}[self.pooling]
         return torch.cat(chosen, dim=2).flatten(1)
 
     def patches(self, imu: Tensor) -> Tensor:
-        """(B, 6, 250) -> (B, 6, P, patch), what the transformer is given."""
-        _check_window(imu)
+        """(B, 6, T) -> (B, 6, P, patch), what the transformer is given."""
+        _check_window(imu, self.samples)
         padded = F.pad(imu, (0, self.padding), mode="replicate").transpose(1, 2)
         scaled, _, _ = self.model.scaler(padded, torch.ones_like(padded))
         return self.model.patchifier(scaled)
@@ -117,10 +122,23 @@ class ConvGRUEncoder(nn.Module):
     Args:
         dim: size of the GRU's state, the output.
         width: channels of the convolutions.
+        samples: T.
+
+    Raises:
+        ValueError: if convolutions and pooling leave nothing of so short a window.
     """
 
-    def __init__(self, dim: int = 512, width: int = 32):
+    LEAST_SAMPLES = 141  # leave one position
+
+    def __init__(self, dim: int = 512, width: int = 32, samples: int = WINDOW_SAMPLES):
         super().__init__()
+        if samples < self.LEAST_SAMPLES:
+            least_s = math.ceil(10 * self.LEAST_SAMPLES / IMU_RATE_HZ) / 10
+            raise ValueError(
+                f"imu_encoder conv_gru: its convolutions leave nothing of the {samples} samples of a window: use "
+                f"--window_s {least_s:g} or more, or --imu_encoder patchtst"
+            )
+        self.samples = samples
         self.dim = dim
         self.input_norm = nn.GroupNorm(2, len(CHANNELS))
         self.blocks = nn.Sequential(
@@ -132,9 +150,9 @@ class ConvGRUEncoder(nn.Module):
         self.gru = nn.GRU(width, dim, batch_first=True)
 
     def forward(self, imu: Tensor) -> Tensor:
-        """(B, 6, 250) -> (B, dim)."""
-        _check_window(imu)
-        steps = self.output_norm(self.blocks(self.input_norm(imu)))  # (B, width, 5)
+        """(B, 6, T) -> (B, dim)."""
+        _check_window(imu, self.samples)
+        steps = self.output_norm(self.blocks(self.input_norm(imu)))  # (B, width, 5) of 5 s
         _, state = self.gru(steps.transpose(1, 2))
         return state[0]
 
@@ -143,23 +161,24 @@ def _conv_block(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv1d(inputs, outputs, kernel, dilation=2, bias=False), nn.MaxPool1d(3))
 
 
-def patches_per_window(patch: int) -> int:
-    """Number of patches of a window.
+def patches_per_window(patch: int, samples: int = WINDOW_SAMPLES) -> int:
+    """Number of patches of a window: floor((T - patch) / patch) + 2 (paper, section 3.1).
 
     Args:
         patch: length and stride, samples.
+        samples: T.
 
     Raises:
         ValueError: if a window does not hold one patch.
     """
-    if not 1 <= patch <= WINDOW_SAMPLES:
-        raise ValueError(f"imu_patch {patch} must lie between 1 and the {WINDOW_SAMPLES} samples of a window")
-    return (WINDOW_SAMPLES - patch) // patch + 2
+    if not 1 <= patch <= samples:
+        raise ValueError(f"imu_patch {patch} must lie between 1 and the {samples} samples of a window")
+    return (samples - patch) // patch + 2
 
 
-def _check_window(imu: Tensor) -> None:
-    if imu.ndim != 3 or imu.shape[1:] != (len(CHANNELS), WINDOW_SAMPLES):
+def _check_window(imu: Tensor, samples: int) -> None:
+    if imu.ndim != 3 or imu.shape[1:] != (len(CHANNELS), samples):
         raise ValueError(
-            f"IMU windows have shape {tuple(imu.shape)}, want (batch, {len(CHANNELS)}, {WINDOW_SAMPLES}): "
-            "5 s at 50 Hz, acceleration then angular rate"
+            f"IMU windows have shape {tuple(imu.shape)}, want (batch, {len(CHANNELS)}, {samples}): "
+            f"{samples / IMU_RATE_HZ:g} s at {IMU_RATE_HZ} Hz, acceleration then angular rate"
         )

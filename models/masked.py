@@ -33,7 +33,7 @@ class MaskedReconstruction(nn.Module):
         """Mean squared error over the masked patches of each window.
 
         Args:
-            imu: (B, 6, 250).
+            imu: (B, 6, T).
             mask: (B, 6, P) bool, true where a patch is masked.
 
         Returns:

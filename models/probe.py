@@ -38,8 +38,8 @@ def embed_imu(encoder: nn.Module, imu: Tensor, batch_size: int = 512) -> Tensor:
     normalisation layers do not move.
 
     Args:
-        encoder: (B, 6, 250) -> (B, D).
-        imu: (W, 6, 250), on any device; a batch at a time goes to the encoder's.
+        encoder: (B, 6, T) -> (B, D).
+        imu: (W, 6, T), on any device; a batch at a time goes to the encoder's.
 
     Returns:
         (W, D) float32 on the encoder's device.

@@ -39,12 +39,14 @@ def main(argv: list[str] | None = None) -> Path:
     config = parse(EmbedConfig, argv)
     device = distributed.setup(config.device).device
     seed_everything(config.seed)
-    encoder, training = load_imu_encoder(config.checkpoint)
+    encoder, training = load_imu_encoder(config.checkpoint, window_s=config.window_s)
     encoder = encoder.to(device)
     stores = [open_store(config.data_root, name) for name in config.datasets]
     embeddings, rows = [], []
     for number, store in enumerate(stores):
-        windows = list_windows(store, labelled=True)
+        windows = list_windows(store, labelled=True, window_s=training.window_s, min_coverage=config.min_coverage)
+        if windows.too_short:
+            print(f"{store.name}: {windows.describe_too_short()}")
         chosen = balanced(windows, config.windows_per_class, [config.seed, number])
         imu = torch.from_numpy(windows.imu(chosen, training.normalize))
         embeddings.append(embed_imu(encoder, imu).cpu().numpy())
@@ -59,6 +61,7 @@ def main(argv: list[str] | None = None) -> Path:
         "datasets": [store.fingerprint() for store in stores],
         "checkpoint": checkpoint_facts(config.checkpoint),
         "model": training.model,
+        "window_s": training.window_s,
         "windows": len(rows),
         "windows_per_class": config.windows_per_class,
         "projection": projection,

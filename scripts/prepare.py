@@ -66,7 +66,7 @@ def main(argv: list[str] | None = None) -> None:
             )
             write_tables(cfg, found, limits, listed)
             store = Store(cfg.out)
-            print(summary(store))
+            print(summary(store, cfg.window_s))
     except (FileNotFoundError, ValueError, LockedError, WorkersError) as error:
         sys.exit(f"prepare: {error}")
     except OSError as error:
@@ -97,7 +97,7 @@ def options_of(cfg: PrepareConfig) -> dict[str, Any]:
 
 def prepare_found(cfg: PrepareConfig, found: Found) -> Counter[Status]:
     """Prepare every source, on this machine or on a cluster; how many have each status."""
-    work = partial(prepare_source, raw=cfg.raw, root=cfg.out, frame_size=cfg.frame_size)
+    work = partial(prepare_source, raw=cfg.raw, root=cfg.out, frame_size=cfg.frame_size, window_s=cfg.window_s)
     if cfg.scheduler is not None:
         with connected(cfg.scheduler, [cfg.raw, cfg.out / ".journal" / "lock"]) as client:
             return prepare_all(work, found.sources, cfg.out, partial(on_cluster, client=client))
@@ -124,7 +124,8 @@ def write_tables(
         write_text(cfg.out / "rejected.csv", pd.DataFrame(rows).to_csv(index=False))
         reasons = ", ".join(f"{reason} {count}" for reason, count in Counter(r["reason"] for r in rows).most_common())
         raise ValueError(f"nothing could be prepared from {cfg.raw} ({reasons}); see {cfg.out / 'rejected.csv'}")
-    settings = {"format": cfg.format, "frame_size": cfg.frame_size, "jpeg_quality": JPEG_QUALITY} | options_of(cfg)
+    settings = {"format": cfg.format, "frame_size": cfg.frame_size, "jpeg_quality": JPEG_QUALITY}
+    settings |= {"window_s": cfg.window_s} | options_of(cfg)
     info = {
         "name": cfg.out.name,
         "simulated": (cfg.raw / SIMULATED_NOTE).is_file(),

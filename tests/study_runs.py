@@ -50,6 +50,7 @@ def make_results(study: Study, planned: PlannedRun, accuracy: Accuracy, folder: 
         "seed": config["seed"],
         "seen_in_pretraining": {"seen": False, "windows": 0, "why": ""},
         "paper_column": "",
+        "window_s": 5.0,
         "commit": "a" * 40,
         "config": config,
     }

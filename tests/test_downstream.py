@@ -57,7 +57,7 @@ class Spectrum(nn.Module):
 
 @pytest.fixture
 def knowing(monkeypatch):
-    monkeypatch.setattr(downstream, "load_imu_encoder", lambda path, pooling: (Spectrum(), CONFIG))
+    monkeypatch.setattr(downstream, "load_imu_encoder", lambda path, pooling, window_s: (Spectrum(), CONFIG))
 
 
 def test_results_hold_all_that_is_needed(world, tmp_path, capsys):
@@ -290,7 +290,7 @@ def test_overlapping_windows_of_short_events(world, tmp_path):
         learnt = {window.split("@")[0] for windows in drawn[draw]["shots"].values() for window in windows}
         people = open_store(world / "data", "toy").recordings.set_index("id").loc[sorted(learnt), "subject"]
         assert not set(people) & set(held_out)
-    with pytest.raises(SystemExit):
+    with pytest.raises(ValueError, match="windows overlap"):
         run(world, tmp_path, f"--checkpoint {world}/last.pt --shots 2 --stride_s 1 --split window")
 
 

@@ -102,7 +102,7 @@ def describe_non_finite(step: int, ids: list[str], imu: Tensor, outputs: Tensor)
     Args:
         step: counted from 0.
         ids: of this rank's windows.
-        imu: (B, 6, 250).
+        imu: (B, 6, T).
         outputs: (B, D) of the model.
     """
     rows = {

@@ -14,7 +14,7 @@ from scipy.interpolate import Akima1DInterpolator
 from scipy.ndimage import median_filter
 from scipy.special import i0
 
-from configs.constants import IMU_RATE_HZ, MAX_GAP_S, WINDOW_SAMPLES
+from configs.constants import IMU_RATE_HZ, MAX_GAP_S, WINDOW_S
 from datasets.recording import BadRecording, Recording
 
 MIN_RATE_HZ = 19.5  # below it, two samples in a row would already be a gap, or nearly; phones give 19.9 for 20
@@ -96,11 +96,14 @@ class Processed:
         return sum(self.acc.dropped.values()) + sum(self.gyro.dropped.values())
 
 
-def process(recording: Recording, start_s: float = -np.inf, end_s: float = np.inf) -> Processed:
+def process(
+    recording: Recording, start_s: float = -np.inf, end_s: float = np.inf, window_s: float = WINDOW_S
+) -> Processed:
     """Take a recording through the whole signal path.
 
     Args:
         start_s, end_s: bounds on the recording's clock, such as the extent of its video.
+        window_s: shorter stretches are left out, unless they are filled up to it.
 
     Raises:
         BadRecording: ``missing_acc``, ``missing_gyro`` or ``low_rate``.
@@ -122,7 +125,7 @@ def process(recording: Recording, start_s: float = -np.inf, end_s: float = np.in
             )
     parts: list[Part] = []
     too_short: list[tuple[float, float]] = []
-    least_samples = WINDOW_SAMPLES if recording.pad_from_s is None else round(recording.pad_from_s * IMU_RATE_HZ)
+    least_samples = round(least_s(recording, window_s) * IMU_RATE_HZ)
     for first_s, last_s, acc_run, gyro_run in common_runs(acc.time_s, gyro.time_s):
         first_s, last_s = max(first_s, start_s), min(last_s, end_s)
         samples = int(np.floor((last_s - first_s + _EPSILON_S) * IMU_RATE_HZ)) + 1
@@ -137,6 +140,11 @@ def process(recording: Recording, start_s: float = -np.inf, end_s: float = np.in
         bridged = np.any([in_gap(time, grid) for time, _ in pair], axis=0)
         parts.append(Part(first_s, median(imu).astype(np.float32), int(bridged.sum())))
     return Processed(tuple(parts), tuple(too_short), acc, gyro)
+
+
+def least_s(recording: Recording, window_s: float) -> float:
+    """Length of the shortest stretch of a recording that holds a window, or is filled up to one, seconds."""
+    return window_s if recording.pad_from_s is None else min(recording.pad_from_s, window_s)
 
 
 def clean(time_s: np.ndarray, values: np.ndarray) -> Sensor:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from configs.constants import FRAME_RATE_HZ, IMU_RATE_HZ, MAX_GAP_S, WINDOW_S, WINDOW_SAMPLES
+from configs.constants import FRAME_RATE_HZ, IMU_RATE_HZ, MAX_GAP_S, WINDOW_S
 from datasets.frames import JPEG_QUALITY, frame_writer
 from datasets.masking import IMU_MEASURES, stretch_starts
 from datasets.preparation.finalize import invalidate
@@ -24,7 +24,7 @@ from datasets.preparation.journal import (
     write_source,
 )
 from datasets.preparation.quality_measures import FrameMeasures, measure_imu
-from datasets.preparation.signals import Part, Processed, Sensor, process
+from datasets.preparation.signals import Part, Processed, Sensor, least_s, process
 from datasets.preparation.units_check import check_units
 from datasets.recording import BadRecording, Recording, Rejection, Segment, Source, unexpected_error, without_folder
 from datasets.source_video import frames_at, probe
@@ -37,18 +37,19 @@ _SAMPLES_PER_FRAME = IMU_RATE_HZ // FRAME_RATE_HZ
 Status = Literal["prepared", "kept", "rejected"]
 
 
-def prepare_source(source: Source, raw: Path, root: Path, frame_size: int) -> Status:
+def prepare_source(source: Source, raw: Path, root: Path, frame_size: int, window_s: float = WINDOW_S) -> Status:
     """Prepare one source, unless its journal entry says that this was done with these files and settings.
 
     Args:
         raw: folder of the raw recordings; messages name files within it.
         root: folder of the prepared dataset.
         frame_size: side of the stored frames, pixels.
+        window_s: shorter recordings, and parts of them, are left out.
 
     Raises:
         OSError: if the dataset cannot be written.
     """
-    settings = {"version": VERSION, "frame_size": frame_size, "jpeg_quality": JPEG_QUALITY}
+    settings = {"version": VERSION, "frame_size": frame_size, "jpeg_quality": JPEG_QUALITY, "window_s": window_s}
     recordings: list[PreparedRecording] = []
     try:
         source_hash = hash_files(source.files)
@@ -56,7 +57,7 @@ def prepare_source(source: Source, raw: Path, root: Path, frame_size: int) -> St
         entry = read_journal(root, source.id)
         if entry is not None and entry["fingerprint"] == mark and _all_there(root, entry):
             return "kept" if entry["recordings"] else "rejected"
-        recording, video_s, processed, rejected = _read(source)
+        recording, video_s, processed, rejected = _read(source, window_s)
     except BadRecording as error:
         rejected = [Rejection(source.id, error.reason, error.message)]
     except OSError as error:  # perhaps of the machine: without a fingerprint, the next call tries again
@@ -66,7 +67,7 @@ def prepare_source(source: Source, raw: Path, root: Path, frame_size: int) -> St
     else:
         if journal_path(root, source.id).is_file():
             invalidate(root)
-        stored, more = _store_parts(source, recording, video_s, processed, root, frame_size, source_hash)
+        stored, more = _store_parts(source, recording, video_s, processed, root, frame_size, source_hash, window_s)
         recordings += stored
         rejected += more
     if not recordings and not rejected:
@@ -88,16 +89,17 @@ def _all_there(root: Path, entry: dict[str, Any]) -> bool:
     return all(path.is_file() and path.stat().st_size == size for path, size in files)
 
 
-def _read(source: Source) -> tuple[Recording, float, Processed, list[Rejection]]:
+def _read(source: Source, window_s: float) -> tuple[Recording, float, Processed, list[Rejection]]:
     """Parse and process; with a video, only where it runs. The second value is its length, seconds."""
     recording = source.parse()
     start_s, end_s = (0.0, probe(recording.video).duration_s) if recording.video else (-np.inf, np.inf)
-    processed = process(recording, start_s, end_s - 1 / IMU_RATE_HZ)  # the last sample, too, lasts within the video
+    # the last sample, too, lasts within the video
+    processed = process(recording, start_s, end_s - 1 / IMU_RATE_HZ, window_s)
     rejected = [
         Rejection(
             source.id,
             "too_short",
-            f"{end - begin:.2f} s without a gap over {MAX_GAP_S:g} s, want {recording.pad_from_s or WINDOW_S:g} s",
+            f"{end - begin:.2f} s without a gap over {MAX_GAP_S:g} s, want {least_s(recording, window_s):g} s",
             begin,
             end,
         )
@@ -105,7 +107,7 @@ def _read(source: Source) -> tuple[Recording, float, Processed, list[Rejection]]
     ]
     first, last = float(np.nanmin(recording.acc_time_s)), float(np.nanmax(recording.acc_time_s))
     for begin, end in ((first, min(start_s, last)), (max(end_s, first), last)):
-        if end - begin >= WINDOW_S:
+        if end - begin >= window_s:
             detail = f"{end - begin:.1f} s of IMU outside the video, which lasts {end_s:.1f} s"
             rejected.append(Rejection(source.id, "outside_video", detail, begin, end))
     return recording, end_s, processed, rejected
@@ -119,11 +121,12 @@ def _store_parts(
     root: Path,
     frame_size: int,
     source_hash: str,
+    window_s: float,
 ) -> tuple[list[PreparedRecording], list[Rejection]]:
     """Write the frames of all parts in one pass over the video."""
     stored: list[PreparedRecording] = []
     rejected: list[Rejection] = []
-    frames = None
+    frames, window_samples = None, round(window_s * IMU_RATE_HZ)
     if recording.video and processed.parts:
         times = np.concatenate([_frame_times(part) for part in processed.parts])
         frames = _decoded(frames_at(recording.video, times, frame_size), recording.video)
@@ -139,18 +142,18 @@ def _store_parts(
                 rejected.append(Rejection(source.id, error.reason, error.message, part.start_s, part.end_s))
                 break
             samples = min(samples, count * _SAMPLES_PER_FRAME)
-            if len(part.imu) - samples > IMU_RATE_HZ or samples < WINDOW_SAMPLES:
+            if len(part.imu) - samples > IMU_RATE_HZ or samples < window_samples:
                 begin = part.start_s + samples / IMU_RATE_HZ
                 detail = f"the video can be decoded up to {begin:.1f} s only; it is cut off or damaged"
                 rejected.append(Rejection(source.id, "truncated_video", detail, begin, part.end_s))
-            if samples < WINDOW_SAMPLES:
+            if samples < window_samples:
                 continue
         notes = dict(recording.notes)
         split = str(notes.pop("split", ""))
         notes |= {"start_s": round(part.start_s, 6), "gyro_rate_hz": round(processed.gyro.rate_hz, 3)}
         imu = part.imu[:samples]
         notes |= check_units(imu)
-        padded = 0 if recording.pad_from_s is None else -samples % WINDOW_SAMPLES
+        padded = 0 if recording.pad_from_s is None else -samples % window_samples
         notes |= {"padded_samples": padded} if padded else {}
         filling = np.full((padded, 6), imu.mean(0, dtype=np.float64), np.float32)  # 0 once it is z-scored
         rows = len(stretch_starts(samples + padded))

@@ -15,7 +15,7 @@ from datasets.protocols.leakage import copies_on_both_sides, refuse_leaks, sibli
 from datasets.protocols.splits import (
     Draw,
     DrawSettings,
-    centre_windows,
+    centre_positions,
     draw_windows,
     groups_of,
     small_classes,
@@ -73,6 +73,7 @@ def build_task(config: FewShotConfig, select: int = 0) -> FewShotTask:
     """List the windows of the dataset and draw.
 
     Args:
+        config: its ``window_s`` is set, see ``with_window``.
         select: windows per class to choose among states of the training.
 
     Raises:
@@ -118,13 +119,10 @@ def build_task(config: FewShotConfig, select: int = 0) -> FewShotTask:
 
 def _labelled(store: Store, classes: tuple[str, ...], config: FewShotConfig) -> tuple[Windows, np.ndarray]:
     """The windows that may be drawn, and (W,) the name of each one's source recording; copies of one have its name."""
-    overlap = {"stride_s": config.stride_s, "label_share": config.label_share}
-    windows = list_windows(store, labelled=True, classes=classes, **overlap)
+    names = ("stride_s", "label_share", "window_s", "min_coverage")
+    windows = list_windows(store, labelled=True, classes=classes, **{name: getattr(config, name) for name in names})
     if config.windows_per_recording == "centre":
-        ids = store.recordings["id"].tolist()
-        in_time = sorted(range(len(ids)), key=lambda row: (len(ids[row]), ids[row]))  # part 10 comes after part 2
-        part = np.argsort(in_time)[windows.recording]
-        windows = windows.subset(centre_windows(windows.sources(), windows.label, part, windows.start))
+        windows = windows.subset(centre_positions(windows)).centred()
     (recordings,) = true_recordings(windows)
     return windows, np.array([name.partition("\t")[0] for name in recordings.tolist()])
 

@@ -26,8 +26,7 @@ def describe(task: FewShotTask) -> str:
         f"{windows.store.root.name}: {len(windows)} windows of {len(windows.classes)} classes; {len(task.used)} are "
         f"drawn, in {task.settings.draws} draws x {len(task.shots)} numbers of shots, split by {task.kept_apart}"
     ]
-    if column := paper_column([*windows.classes, *task.dropped]):
-        lines.append(column)
+    lines += filter(None, [windows.describe_too_short(), paper_column([*windows.classes, *task.dropped])])
     lines += [f"class left out: {name} ({why})" for name, why in task.dropped.items()]
     lines += shortened_classes(task.shortened())
     if task.siblings:
@@ -85,6 +84,7 @@ def _results(task: FewShotTask, predictions: Predictions) -> dict[str, Any]:
         "paper_column": paper_column([*windows.classes, *task.dropped]),
         "dropped_classes": task.dropped,
         "shortened_classes": task.shortened(),
+        "window_s": windows.window_s,
         "windows_per_class": np.bincount(windows.label, minlength=num_classes).tolist(),
         "held_out_per_class": per_class,
         "held_out": "all windows of each group in turn" if per_class is None else f"{per_class} windows per class",

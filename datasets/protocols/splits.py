@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from datasets.windows import Windows
+
 
 @dataclass(frozen=True)
 class DrawSettings:
@@ -120,8 +122,16 @@ def groups_of(subject: np.ndarray, session: np.ndarray) -> tuple[np.ndarray | No
     return names, "subject, session where unknown" if known.any() else "session"
 
 
+def centre_positions(windows: Windows) -> np.ndarray:
+    """Of each recording and class one window, see ``centre_windows``; ``Windows.centred`` moves it into the middle."""
+    ids = windows.store.recordings["id"].tolist()
+    in_time = sorted(range(len(ids)), key=lambda row: (len(ids[row]), ids[row]))  # part 10 comes after part 2
+    part = np.argsort(in_time)[windows.recording]
+    return centre_windows(windows.sources(), windows.label, part, windows.start)
+
+
 def centre_windows(recordings: np.ndarray, labels: np.ndarray, part: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """One window of each recording, that in the middle of it, as the authors' code takes on MMEA.
+    """One window of each recording, that nearest to the middle of it, as the authors' code takes on MMEA.
 
     In order of time it is the middle one of the recording's windows, of two in the middle the earlier. A recording that
     changes activity gives one of each class, the middle one of its windows of that class, in however many segments.

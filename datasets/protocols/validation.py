@@ -1,10 +1,11 @@
 """Windows that pretraining does not see: those held out for its report, and classes kept for evaluation."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from configs.constants import IMU_RATE_HZ, WINDOW_S
+from configs.constants import IMU_RATE_HZ
 from datasets.windows import Windows
 
 
@@ -70,7 +71,8 @@ def _units(windows: Windows, label: np.ndarray) -> np.ndarray:
 def exclude_classes(windows: Windows, names: Sequence[str]) -> Windows:
     """The windows that hold nothing of some classes.
 
-    Where a recording changes activity, a window goes as soon as it overlaps a stretch of such a class.
+    Where a recording changes activity, a window goes as soon as it overlaps a stretch of such a class, and those that
+    stay must avoid it.
 
     Raises:
         ValueError: if the dataset has no such class, or no window is left.
@@ -83,10 +85,12 @@ def exclude_classes(windows: Windows, names: Sequence[str]) -> Windows:
         )
     unwanted = store.recordings["label"].isin(names).to_numpy()[windows.recording]
     rows = {recording_id: row for row, recording_id in enumerate(store.recordings["id"])}
-    start_s = windows.start / IMU_RATE_HZ
-    for segment in store.segments[store.segments["label"].isin(names)].itertuples():
-        touches = (start_s < segment.end_s) & (start_s + WINDOW_S > segment.start_s)
-        unwanted |= touches & (windows.recording == rows[segment.id])
+    avoid = dict(windows.avoid)
+    for name, segments in store.segments[store.segments["label"].isin(names)].groupby("id"):
+        stretches = np.round(segments[["start_s", "end_s"]].to_numpy() * IMU_RATE_HZ, 6)  # 4.1 s: 205, not 204.999...
+        avoid[rows[name]] = np.concatenate([avoid.get(rows[name], stretches[:0]), stretches])
+    windows = replace(windows, avoid=avoid)
+    unwanted |= windows.touching(windows.start, np.full(len(windows), windows.samples))
     if unwanted.all():
         raise ValueError(f"exclude_classes: without {', '.join(names)} no window of {store.root} is left")
     return windows.subset(~unwanted)

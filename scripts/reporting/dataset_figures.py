@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from configs.constants import ACC, FRAME_RATE_HZ, IMU_RATE_HZ, WINDOW_FRAMES, WINDOW_SAMPLES
+from configs.constants import ACC, FRAME_RATE_HZ, IMU_RATE_HZ
 from datasets.frames import draw_frames
 from datasets.windows import Windows
 from scripts.reporting.dataset_summary import ACC_UNIT, GYRO_UNIT, read_windows
@@ -49,14 +49,14 @@ def read_window(windows: Windows, index: int, name: str) -> PairedWindow:
 def has_video(windows: Windows) -> np.ndarray:
     """(W,) bool: whether all frames of a window are stored."""
     frames = windows.store.recordings["frames"].to_numpy()[windows.recording]
-    return windows.start + WINDOW_SAMPLES <= frames * IMU_RATE_HZ // FRAME_RATE_HZ
+    return windows.start + windows.samples <= frames * IMU_RATE_HZ // FRAME_RATE_HZ
 
 
 def _thumbnails(windows: Windows, index: int) -> np.ndarray:
     """(F, H, B, 3) uint8: frames whose pixels are means over blocks."""
     size = int(windows.store.info["frame_size"])
     frames = np.empty((FRAMES, size, size, 3), dtype=np.uint8)
-    windows.read_frames(index, draw_frames(WINDOW_FRAMES, FRAMES), frames)
+    windows.read_frames(index, draw_frames(windows.frames, FRAMES), frames)
     step = max(1, size // _THUMBNAIL)
     side = size // step
     blocks = frames[:, : side * step, : side * step].reshape(FRAMES, side, step, side, step, 3)

@@ -6,7 +6,7 @@ Every list is cut at a length that a reader can take in, and says how much it le
 import numpy as np
 import pandas as pd
 
-from configs.constants import ACC, GYRO, IMU_RATE_HZ, WINDOW_S
+from configs.constants import ACC, GYRO, IMU_RATE_HZ
 from datasets.windows import Windows
 from scripts.reporting.dataset_figures import has_video, paired_windows, picture_bytes, read_window, spectrum
 from scripts.reporting.dataset_quality import offsets, quality, text_of
@@ -48,7 +48,7 @@ def _totals(summary: Summary) -> Facts:
     counts = {
         "recordings": len(rows),
         "hours": hours_text(summary.hours),
-        "windows of 5 s": _number(summary.windows),
+        f"windows of {summary.window_s:g} s": _number(summary.windows),
         "with video": _number(summary.with_video),
         "with a label": _number(summary.labelled),
         "classes": len(summary.store.classes) or "none",
@@ -62,7 +62,7 @@ def _totals(summary: Summary) -> Facts:
 
 def _windows(summary: Summary) -> list[Block]:
     if summary.windows is None:
-        return [Text("No recording is as long as a window of 5 s.")]
+        return [Text(f"No recording is as long as a window of {summary.window_s:g} s.")]
     unit = "subject" if any(summary.store.recordings["subject"]) else "session"
     by_class: Block = Text("The recordings have no labels.", muted=True)
     if summary.store.classes:
@@ -138,7 +138,9 @@ def spectra(summary: Summary) -> list[Block]:
         drawn = np.sort(np.random.default_rng(SEED).choice(len(windows), SPECTRUM_WINDOWS, replace=False))
         which = f"{len(drawn):,} of {which}, drawn at random (seed {SEED})"
     frequency, density = mean_spectrum(read_windows(windows, drawn))
-    text = f"Power spectral density of each channel (Welch; Hann window of {WINDOW_S:g} s): the mean of {which}."
+    text = (
+        f"Power spectral density of each channel (Welch; Hann window of {summary.window_s:g} s): the mean of {which}."
+    )
     cards = []
     for name, unit, lines in (
         ("acceleration", ACC_UNIT, density[: len(ACC)]),

@@ -1,6 +1,6 @@
 """What a prepared dataset holds, counted: windows by class and subject, sizes, quality, spectra, offsets.
 
-Letters: W windows, C = 6 channels, T = 250 samples, K frequencies.
+Letters: W windows, C = 6 channels, T samples of a window, K frequencies.
 """
 
 import re
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.signal import welch
 
-from configs.constants import IMU_RATE_HZ, WINDOW_S, WINDOW_SAMPLES
+from configs.constants import IMU_RATE_HZ, WINDOW_S
 from datasets.store import Recordings, Store
 from datasets.windows import NoWindowError, Windows, list_windows
 
@@ -52,6 +52,7 @@ class Summary:
     """
 
     store: Store
+    window_s: float
     windows: Windows | None
     labelled: Windows | None
     with_video: Windows | None
@@ -95,13 +96,13 @@ class Summary:
         """
         table = self.store.segments.merge(self.store.recordings[["id", "subject"]], on="id")
         length = (table["end_s"] - table["start_s"]).groupby(table["label"])
-        covered = _windows_or_none(self.store, labelled=True, label_share=EVENT_SHARE)
+        covered = _windows_or_none(self.store, self.window_s, labelled=True, label_share=EVENT_SHARE)
         names = [name for name in self.store.classes if name in length.groups]
         columns = {
             "events": length.size(),
             "subjects": table["subject"].replace("", None).groupby(table["label"]).nunique(),
             "median_s": length.median(),
-            "shorter": length.agg(lambda s: int((s < WINDOW_S - 0.5 / IMU_RATE_HZ).sum())),
+            "shorter": length.agg(lambda s: int((s < self.window_s - 0.5 / IMU_RATE_HZ).sum())),
         }
         for name, windows in (("inside", self.labelled), ("covered", covered)):
             labels = [] if windows is None else np.array(windows.classes)[windows.label]
@@ -120,7 +121,7 @@ class Summary:
         return table.assign(**counts, **shown).rename(
             columns={
                 "median_s": "median s",
-                "shorter": f"shorter than {WINDOW_S:g} s",
+                "shorter": f"shorter than {self.window_s:g} s",
                 "inside": "windows inside",
                 "covered": f"windows, --label_share {EVENT_SHARE:g}",
             }
@@ -146,19 +147,20 @@ def read_offsets(store: Recordings) -> pd.DataFrame | None:
     return table[table["id"].isin(set(store.recordings["id"]))].reset_index(drop=True)
 
 
-def summarize(store: Store) -> Summary:
-    """Count the windows of a dataset."""
+def summarize(store: Store, window_s: float = WINDOW_S) -> Summary:
+    """Count the windows of a dataset, of this length in seconds."""
     return Summary(
         store,
-        _windows_or_none(store),
-        _windows_or_none(store, labelled=True),
-        _windows_or_none(store, needs_video=True),
+        window_s,
+        _windows_or_none(store, window_s),
+        _windows_or_none(store, window_s, labelled=True),
+        _windows_or_none(store, window_s, needs_video=True),
     )
 
 
-def _windows_or_none(store: Store, **wanted: bool | float) -> Windows | None:
+def _windows_or_none(store: Store, window_s: float, **wanted: bool | float) -> Windows | None:
     try:
-        return list_windows(store, **wanted)
+        return list_windows(store, window_s=window_s, **wanted)
     except NoWindowError:  # no mistake here
         return None
 
@@ -181,7 +183,7 @@ def read_windows(windows: Windows, indices: np.ndarray) -> np.ndarray:
     """(n, C, T) float64 of a few windows, m/s² and rad/s, without loading the whole dataset as ``imu`` does."""
     store = windows.store
     places = zip(windows.recording[indices].tolist(), windows.start[indices].tolist(), strict=True)
-    signal = np.stack([store.imu(recording)[start : start + WINDOW_SAMPLES] for recording, start in places])
+    signal = np.stack([store.imu(recording)[start : start + windows.samples] for recording, start in places])
     return signal.transpose(0, 2, 1).astype(np.float64)
 
 

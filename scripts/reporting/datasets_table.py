@@ -20,6 +20,11 @@ TABLE_1 = ("dataset", "modalities", "population", "hours", "classes", "5 s windo
 FIGURE_2 = ("walking", "downstairs")
 
 
+def table_1_header(window_s: float) -> tuple[str, ...]:
+    """Columns of Table 1, for windows of this length in seconds."""
+    return tuple(f"{window_s:g} s windows" if name == "5 s windows" else name for name in TABLE_1)
+
+
 def table_1_row(summary: Summary) -> tuple[str, ...]:
     """A dataset's line of Table 1; an average without classes and an unknown population are a dash."""
     classes = len(summary.store.classes)

@@ -5,7 +5,6 @@ import sys
 
 import pandas as pd
 
-from configs.constants import WINDOW_S
 from datasets.masking import VIDEO_OFFSET
 from datasets.store import Store
 from scripts.reporting.dataset_quality import masked_by_reason, rejected_by_reason, units_lines
@@ -21,19 +20,19 @@ _UNITS_ARE_SET = {
 _UNITS_ARE_FIXED = "this format has fixed units, so these may not be the files that were published"
 
 
-def summary(store: Store) -> str:
-    """What was prepared and what was left out, as Markdown tables."""
-    found, table = summarize(store), store.recordings
+def summary(store: Store, window_s: float) -> str:
+    """What was prepared and what was left out, as Markdown tables; windows of this length are counted."""
+    found, table = summarize(store, window_s), store.recordings
     note = " (simulated)" if store.simulated else ""
     lines = [
         f"{store.root}{note}: {len(table)} recordings, {hours_text(found.hours)} h, "
         f"{(table['frames'] > 0).sum()} with video"
     ]
     if found.windows is None:
-        lines.append("no usable 5 s window; recordings.csv and masked.csv say why")
+        lines.append(f"no usable {window_s:g} s window; recordings.csv and masked.csv say why")
     else:
         subjects = found.per("subject").rename({"": "(unknown)"})
-        lines.append(f"{len(found.windows)} windows of {WINDOW_S:g} s, cut from the beginning of each recording")
+        lines.append(f"{len(found.windows)} windows of {window_s:g} s, cut from the beginning of each recording")
         lines += event_lines(found) if len(store.segments) else []
         lines += [_counted("class", found.per_class)] if store.classes and not len(store.segments) else []
         lines.append(_counted("subject", subjects.drop(columns="subjects").head(_SUBJECTS_SHOWN)))
@@ -51,8 +50,8 @@ def event_lines(found: Summary) -> list[str]:
     lines = [_written("event", found.events_table())]
     if few := found.events.index[found.events["inside"] == 0].tolist():
         lines.append(
-            f"{', '.join(few)}: no event holds a window of {WINDOW_S:g} s: take shorter windows, or evaluate with "
-            "--label_share below 1 (a window has the label of the event that covers so much of it)"
+            f"{', '.join(few)}: no event holds a window of {found.window_s:g} s: take a shorter --window_s, or "
+            "evaluate with --label_share below 1 (a window has the label of the event that covers so much of it)"
         )
     return lines
 

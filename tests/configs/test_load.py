@@ -109,7 +109,7 @@ def test_contradictions_are_refused(capsys):
     assert "checkpoint is missing" in refused(capsys, DownstreamConfig, "--dataset", "x")
     alone = ["--checkpoint", "c.pt", "--dataset", "x", "--class_map", "m.yaml"]
     assert "prototypes_from" in refused(capsys, ZeroshotConfig, *alone)
-    leaky = ["--checkpoint", "c.pt", "--dataset", "x", "--stride_s", "1"]
+    leaky = ["--checkpoint", "c.pt", "--dataset", "x", "--stride_s", "1", "--window_s", "5"]
     assert "split window" in refused(capsys, DownstreamConfig, *leaky, "--split", "window")
     assert parse(DownstreamConfig, leaky).split == "recording"
 

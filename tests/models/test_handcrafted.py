@@ -142,6 +142,19 @@ def test_windows_do_not_see_each_other(monkeypatch):
     assert np.array_equal(handcrafted_features(imu[4:5])[0], together[4])
 
 
+@pytest.mark.parametrize("samples", [50, 125, 750])
+def test_features_of_any_length(samples):
+    """A tone has its frequency, its strength in its band and its moments, however long it is heard."""
+    t = np.arange(samples) / IMU_RATE_HZ
+    imu = np.zeros((1, 6, samples), dtype=np.float32)
+    imu[0, 2] = STANDARD_GRAVITY + 2 * np.sin(2 * np.pi * 6 * t)
+    found = dict(zip(FEATURES, handcrafted_features(imu)[0], strict=True))
+    assert found["acc_z_dominant_hz"] == pytest.approx(6, abs=0.5 * IMU_RATE_HZ / samples)
+    assert found["acc_z_mean"] == pytest.approx(STANDARD_GRAVITY, abs=0.05)
+    assert found["acc_z_std"] == pytest.approx(2**0.5, rel=0.05) and found["acc_z_power_3_8hz"] > 1.5
+    assert found["gravity_z"] == pytest.approx(1)
+
+
 def test_names_are_unique():
     assert len(set(FEATURES)) == len(FEATURES)
 

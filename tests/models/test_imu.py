@@ -82,6 +82,37 @@ def test_patch_count_is_the_papers_and_nothing_is_skipped(patch):
     assert patchify.sequence_start == 0  # otherwise the first samples would be ignored
 
 
+@pytest.mark.parametrize("window_s", [1, 2.5, 3.1, 5, 15, 30])
+@pytest.mark.parametrize("patch", [10, 16, 50])
+def test_patches_of_any_length(window_s, patch):
+    """The paper's count; the last value is repeated, and every sample of every channel matters."""
+    encoder, samples = encoder_of("patchtst", imu_patch=patch, window_s=window_s), round(50 * window_s)
+    assert encoder.num_patches == math.floor((samples - patch) / patch) + 2 == encoder.model.patchifier.num_patches
+    imu = torch.randn(2, 6, samples, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    filled = [imu[0, 3, min(k, samples - 1)] for k in range(encoder.num_patches * patch)]
+    assert torch.equal(encoder.patches(imu)[0, 3].flatten(), torch.stack(filled))
+    encoder(imu).square().sum().backward()
+    assert (imu.grad.abs() > 0).all()
+    with pytest.raises(ValueError, match=rf"want \(batch, 6, {samples}\): {window_s:g} s"):
+        encoder(imu[:, :, 1:])
+
+
+@pytest.mark.parametrize("window_s", [2.9, 15])
+def test_conv_gru_of_any_length(window_s):
+    encoder, samples = encoder_of("conv_gru", window_s=window_s), round(50 * window_s)
+    length = samples  # oracle: positions after each kernel with dilation 2, and after pooling by 3
+    for kernel in (10, 5, 5):
+        length = (length - 2 * (kernel - 1)) // 3
+    imu = torch.randn(2, 6, samples, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    assert encoder.blocks(imu).shape == (2, 32, length) and length >= 1
+    assert encoder(imu).shape == (2, encoder.dim)
+
+
+def test_conv_gru_refuses_what_its_convolutions_swallow():
+    with pytest.raises(ValueError, match="140 samples .*--window_s 2.9 or more, or --imu_encoder patchtst"):
+        encoder_of("conv_gru", window_s=2.8)
+
+
 @pytest.mark.parametrize("patch", [0, 251])
 def test_impossible_patches_are_refused(patch):
     with pytest.raises(ValueError, match=f"imu_patch {patch}"):

@@ -47,7 +47,7 @@ def test_a_dataset_and_its_summary(raw, tmp_path, capsys):
     store = Store(tmp_path / "out")
     assert store.classes == ["walking", "sitting"] and store.info["subjects"] == ["P01", "P02"]
     assert store.info["settings"] == {
-        "format": "pd", "frame_size": 224, "jpeg_quality": 90,
+        "format": "pd", "frame_size": 224, "jpeg_quality": 90, "window_s": 5.0,
         "imu_columns": None, "time_column": None, "date_column": None, "rate_hz": None, "acc_unit": None,
         "gyro_unit": None, "acc_counts_per_g": None, "gyro_counts_per_deg_s": None, "pad_last": None,
     }  # fmt: skip

@@ -41,14 +41,14 @@ def source(tmp_path, recording=None, error=None, files=()):
     parse.__qualname__ = "parse"  # the same function for the journal, whatever it closes over
     if not files:
         files = (tmp_path / "raw" / "rec.csv",)
-        files[0].parent.mkdir(exist_ok=True)
+        files[0].parent.mkdir(parents=True, exist_ok=True)
         files[0].write_text("content")
     return Source("rec", tuple(files), parse)
 
 
-def prepare(tmp_path, *args, frame_size=SIDE, **options):
+def prepare(tmp_path, *args, frame_size=SIDE, window_s=5.0, **options):
     chosen = args[0] if args and isinstance(args[0], Source) else source(tmp_path, *args, **options)
-    status = prepare_source(chosen, tmp_path / "raw", tmp_path / "out", frame_size)
+    status = prepare_source(chosen, tmp_path / "raw", tmp_path / "out", frame_size, window_s)
     entry = read_journal(tmp_path / "out", "rec")
     return status, entry["recordings"], entry["rejected"]
 
@@ -86,6 +86,28 @@ def test_imu_and_frames_are_of_the_same_time(tmp_path):
         if 1 <= k < len(numbers) - 1:
             assert imu[5 * k, 0] == pytest.approx(k / 10, abs=1e-4)
     assert (len(numbers), len(imu)) == (120, 600)
+
+
+@pytest.mark.parametrize("window_s, kept", [(1.0, [324, 90, 382]), (1.9, [324, 382]), (7.0, [382])])
+def test_the_shortest_part_is_a_window(tmp_path, window_s, kept):
+    """Parts of 6.48, 1.8 and 7.64 s; what is shorter says how long it should have been."""
+    video = write_video(tmp_path / "v.mp4", 25 * 20, 25)
+    time_s = np.concatenate([even(0.53, 7), even(8.21, 10), even(11.37, 19)])
+    _, rows, rejected = prepare(tmp_path, make(time_s, video), window_s=window_s)
+    assert [row["samples"] for row in rows] == kept
+    assert [row["reason"] for row in rejected] == ["too_short"] * (3 - len(kept))
+    assert all(f"want {window_s:g} s" in row["detail"] for row in rejected)
+    assert prepare(tmp_path, make(time_s, video), window_s=window_s)[0] == "kept"
+    assert prepare(tmp_path, make(time_s, video), window_s=2.0)[0] == "prepared"
+
+
+@pytest.mark.parametrize("window_s, samples", [(3.0, 300), (5.0, 250), (2.0, 200)])
+def test_filling_is_up_to_a_window(tmp_path, window_s, samples):
+    recording = replace(make(even(0, 4.0)), pad_from_s=3.5)
+    _, (row,), _ = prepare(tmp_path, recording, window_s=window_s)
+    assert row["samples"] == samples and json.loads(row["notes"]).get("padded_samples", 0) == samples - 200
+    short = replace(make(even(0, 3.2)), pad_from_s=3.5)
+    assert [row["samples"] for row in prepare(tmp_path / "more", short, window_s=3.0)[1]] == [300]
 
 
 def test_parts_take_their_own_stretch_of_the_video(tmp_path):

@@ -79,13 +79,13 @@ def test_parts_of_a_source_recording_stay_together(tmp_path):
 
 
 def test_centre_windows_over_parts_and_classes(tmp_path):
-    """Twelve parts of two windows each: the twelfth of 24 is the second of part 6, whatever the order of names."""
+    """Twelve parts of two windows each: the twelfth of 24 is in part 6, whatever the order of names; in its middle."""
     write_parts(tmp_path / "toy")
     centre = {"windows_per_recording": "centre", "shots": [2], "val_samples": 1}
     task = build_task(config(tmp_path / "toy", **centre))
     assert task.windows.ids() == [
-        *("source0@0", "source1_part2@0", "source2_part6@5", "source3_part2@5"),
-        *("source4@5", "source5_part3@0", "source6_part2@0", "source7@5"),
+        *("source0@2.5", "source1_part2@2.5", "source2_part6@2.5", "source3_part2@2.5"),
+        *("source4@2.5", "source5_part3@2.5", "source6_part2@2.5", "source7@2.5"),
     ]
     assert task.kept_apart == "recording, one window of each recording"
     window = build_task(config(tmp_path / "toy", split="window", **centre))
@@ -94,7 +94,8 @@ def test_centre_windows_over_parts_and_classes(tmp_path):
     write_dataset(tmp_path / "turns", CLASSES * 3, seconds=60, video=False, segments=changing)
     task = build_task(config(tmp_path / "turns", **centre))
     ids = [name for k in range(2) for name in np.array(task.windows.ids())[task.windows.label == k]]
-    assert ids == [f"rec{n:03d}@{at}" for at in (10, 30) for n in range(6)]  # of 0 5 10 50 55, and of 15 20 ... 45
+    # of 0 5 10 50 55 it is 10, in 0 to 15; of 15 20 ... 45 it is 30, in 15 to 50
+    assert ids == [f"rec{n:03d}@{at}" for at in (5, 30) for n in range(6)]
     for learnt, test in sides(task):
         assert not {name.split("@")[0] for name in learnt} & {name.split("@")[0] for name in test}
 

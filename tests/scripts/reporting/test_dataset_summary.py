@@ -68,10 +68,14 @@ def test_events_are_counted_by_class(tmp_path):
             "inside": 2 * sum(int(length // 5) for length in lengths),
             "covered": 2 * len(covered),
         }
-    shown = preparation_summary.summary(store)
+    shown = preparation_summary.summary(store, 5.0)
     assert re.search(r"\| walk +\| +4 \| +2 \| +3\.1 \| +4 \| +0 \| +2 \|", shown) and "no label" not in shown
-    assert re.search(r"\| s0 +\| +4 \| +3 \|", shown)
+    assert re.search(r"\| s0 +\| +4 \| +1 \|", shown)
     assert re.search(r"^walk: no event .*--label_share", shown, re.MULTILINE)
+    shorter = summarize(store, 4.0)
+    assert shorter.events["shorter"].to_dict() == {"lie": 0, "sit": 0, "walk": 2}
+    assert shorter.events["inside"].to_dict() == {"lie": 2, "sit": 2, "walk": 2}
+    assert "shorter than 4 s" in preparation_summary.summary(store, 4.0)
 
 
 def test_a_dataset_without_labels_subjects_video_or_windows(tmp_path):

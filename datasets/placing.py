@@ -1,0 +1,41 @@
+"""Windows of training drawn anew for every epoch: where they begin, and how fast they run.
+
+All draws follow from (seed, epoch, position of the window), whatever the threads, the ranks or the place where a run
+was interrupted.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from datasets.windows import FRAME_STEP, Windows
+
+_STREAM = (0, 1)  # tells these random numbers from those of the order, (), and of the frames of window k, (k,)
+
+
+def place_anew(windows: Windows, seed: int, epoch: int, random_start: bool, speed_jitter: float) -> Windows:
+    """Every window elsewhere within its bounds, IMU and video alike.
+
+    A window of length L (seconds, its own times exp(U(-j, j)) with jitter j) begins at one of the instants of a frame
+    from which it ends within its bounds, each as likely as the other; without ``random_start`` it begins where it did.
+    What reaches beyond the end of the recording has its last sample and frame repeated. A window that would leave its
+    segment, or touch what is to be avoided, stays as it was.
+
+    Args:
+        random_start: draw the starts.
+        speed_jitter: j.
+
+    Returns:
+        The same windows in the same order; with ``speed`` if there is jitter.
+    """
+    shift, stretch = np.random.default_rng([seed, epoch, *_STREAM]).random((2, len(windows)))
+    speed = np.exp(speed_jitter * (2 * stretch - 1))
+    length, start = windows.samples * speed, windows.start
+    lowest, end = -(-windows.bounds[:, 0] // FRAME_STEP), windows.bounds[:, 1]
+    if random_start:
+        choices = np.maximum((end - length) // FRAME_STEP - lowest + 1, 1)
+        start = FRAME_STEP * (lowest + (shift * choices).astype(np.int64))
+    beyond = (start + length > end) & (end < windows.store.recordings["samples"].to_numpy()[windows.recording])
+    stays = beyond | windows.touching(start, length)
+    start, speed = np.where(stays, windows.start, start), np.where(stays, 1.0, speed)
+    return replace(windows, start=start, speed=speed if speed_jitter else None)
