@@ -56,8 +56,8 @@ def main(argv: list[str] | None = None) -> Path:
     facts = checkpoint_facts(config.checkpoint) if config.checkpoint else None
     seen = NOT_SEEN
     if facts and not config.from_scratch:
-        excluded = training.exclude_classes or []
-        seen = seen_in_pretraining(facts["dataset"], excluded, windows, config.data_root)
+        excluded, people = training.exclude_classes or [], training.exclude_subjects or []
+        seen = seen_in_pretraining(facts["dataset"], excluded, windows, config.data_root, people)
     print(describe(task))
     pooling = training.imu_pooling if training.imu_encoder == "patchtst" else None
     if pooling is not None:

@@ -28,10 +28,11 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from datasets.loader import LoaderSettings, PairLoader
+from datasets.protocols.people import without_subjects
 from datasets.protocols.validation import exclude_classes, hold_out
 from datasets.store import open_store
 from datasets.windows import list_windows
-from models import build_objective, build_on_first_rank
+from models import build_augmentation, build_objective, build_on_first_rank
 from models.batchnorm import hold_statistics
 from models.compiling import compile_encoders
 from models.objectives import CrossModal, Masked
@@ -70,6 +71,7 @@ def train(config: TrainConfig, folder: Path, ranks: Ranks, cleanup: ExitStack) -
     objective = build_objective(config)  # what the method makes of a batch
 
     # Data
+    augmentation = build_augmentation(config, ranks)  # None where nothing is changed
     loader, held_out_loader = build_loaders(config, objective, ranks)
     training, held_out = loader.windows, held_out_loader.windows
     store, title = training.store, f"{'simulated ' if training.store.simulated else ''}{training.store.name}"
@@ -138,6 +140,12 @@ def train(config: TrainConfig, folder: Path, ranks: Ranks, cleanup: ExitStack) -
         model.train()
         for batch in watch.waiting(loader.epoch(epoch, start_batch=step % steps_per_epoch)):
             inputs = objective.inputs(batch, device, epoch)
+            if augmentation is not None:
+                moments = training.moments(batch.index.numpy(), config.normalize)
+                mean, std = (torch.from_numpy(values).to(device) for values in moments)
+                inputs = (augmentation.imu(inputs[0], mean, std, epoch, step), *inputs[1:])
+                if config.augments_video:
+                    inputs = (*inputs, augmentation.warps(len(inputs[0]), epoch, step, device))
             lr = config.lr * optim.warmup_cosine(step, total_steps, config.warmup)
             for group in optimizer.param_groups:
                 group["lr"] = lr
@@ -210,11 +218,12 @@ def build_loaders(config: TrainConfig, objective: CrossModal | Masked, ranks: Ra
     store = open_store(config.data_root, config.dataset)
     cut = {"window_s": config.window_s, "min_coverage": config.min_coverage}
     windows = exclude_classes(list_windows(store, objective.needs_video, **cut), config.exclude_classes or [])
+    windows = without_subjects(windows, config.exclude_subjects or [], "exclude_subjects")
     trained, kept = hold_out(windows, config.held_out, config.max_held_out, config.seed)
     settings = LoaderSettings(
         config.batch_size_per_rank(ranks.world_size),
         config.clip_len if objective.needs_video else 0,
-        config.normalize,
+        "none" if config.augments else config.normalize,  # then the z-score follows the augmentation
         seed=config.seed,
         num_threads=config.num_workers,
         frames_used=objective.frames_used,
@@ -225,6 +234,7 @@ def build_loaders(config: TrainConfig, objective: CrossModal | Masked, ranks: Ra
         speed_jitter=config.speed_jitter,
     )
     alone = {"rank": 0, "world_size": 1, "batch_size": config.micro_batch_size or settings.batch_size}
+    alone |= {"normalize": config.normalize}
     of_report = replace(settings, train=False, leave_out=True, max_unreadable=0.5, **alone)
     return PairLoader(windows.subset(trained), settings), PairLoader(windows.subset(kept), of_report)
 

@@ -6,8 +6,9 @@ The protocol of the paper's section 3.3: a few labelled videos per class are emb
 every IMU window ranks the classes by its nearest prototype, and metrics are averaged over five random 80 % of each
 class. No window of a recording that gave a prototype is a query, nor one of a copy of it under another name. A dataset
 without video (PD) takes its prototypes from another one through a class map. With ``--direction video_to_imu`` labelled
-IMU windows are the prototypes, and video windows the queries. Writes runs/<name>/ with results.json, prototypes.json,
-predictions.csv and confusion.png.
+IMU windows are the prototypes, and video windows the queries. With ``--query_subjects`` some people's windows are the
+queries, and the prototypes are of all others. ``--retrieval`` also ranks the queries' own pairs. Writes runs/<name>/
+with results.json, prototypes.json, predictions.csv and confusion.png.
 """
 
 from configs.evaluation import ZeroshotConfig
@@ -20,6 +21,7 @@ if __name__ == "__main__":
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +30,7 @@ from torch import Tensor
 from datasets.loader import LoaderSettings, PairLoader
 from datasets.protocols.classes import paper_column, resolve_classes
 from datasets.protocols.leakage import seen_in_pretraining, true_recordings
+from datasets.protocols.people import of_subjects, without_subjects
 from datasets.protocols.splits import centre_positions, groups_of
 from datasets.protocols.zero_shot import bootstrap, draw_prototypes, prototype_classes
 from datasets.store import open_store
@@ -47,6 +50,7 @@ from utils.metrics import (
 )
 from utils.plots import confusion_matrix as plot_confusion
 from utils.results import checkpoint_facts, interval_over_groups, prediction_table, write_results
+from utils.retrieval import describe_retrieval, retrieval_both_ways
 from utils.run import default_name, open_run, seed_everything, write_json
 from utils.tables import title
 
@@ -74,7 +78,11 @@ def main(argv: list[str] | None = None) -> Path:
     to_video = config.direction == "imu_to_video"
     listing = {"labelled": True, "window_s": training.window_s, "min_coverage": config.min_coverage}
     candidates = list_windows(source, needs_video=to_video, classes=names, **listing)
-    windows = list_windows(store, needs_video=not to_video, classes=classes, **listing)
+    windows = list_windows(store, needs_video=not to_video or config.retrieval, classes=classes, **listing)
+    if config.query_subjects:
+        if config.prototypes_from in (None, config.dataset):
+            candidates = without_subjects(candidates, config.query_subjects, "query_subjects")
+        windows = windows.subset(of_subjects(windows, config.query_subjects, "query_subjects"))
     candidate_of, window_of = true_recordings(candidates, windows)  # under whatever dataset's or file's name
     if config.windows_per_recording == "centre":
         chosen, kept = centre_positions(candidates), centre_positions(windows)
@@ -82,6 +90,7 @@ def main(argv: list[str] | None = None) -> Path:
         windows, window_of = windows.subset(kept).centred(), window_of[kept]
     same_recordings = bool(np.isin(candidate_of, window_of).any())
     per_class, seed = config.prototypes_per_class, config.seed
+    per_class = None if per_class == "all" else per_class
     chosen = draw_prototypes(owner[candidates.label], candidate_of, classes, per_class, seed, same_recordings)
     prototypes = candidates.subset(chosen)
 
@@ -107,12 +116,14 @@ def main(argv: list[str] | None = None) -> Path:
     if len(copies):
         print(f"{len(copies)} windows are no queries: copies, under another name, of recordings that gave prototypes")
     facts = checkpoint_facts(config.checkpoint)
-    seen = seen_in_pretraining(facts["dataset"], training.exclude_classes or [], queries, config.data_root)
+    excluded, people = training.exclude_classes or [], training.exclude_subjects or []
+    seen = seen_in_pretraining(facts["dataset"], excluded, queries, config.data_root, people)
     if seen["seen"]:
         print(f"WARNING: {seen['why']}: {seen['windows']} of these queries are not new to it")
 
     z_video = embed_video(model, prototypes if to_video else queries, training, config, device)
     z_imu = embed_imu(model, queries if to_video else prototypes, training.normalize, device)
+    retrieval = retrieve(config, model, training, queries, z_imu if to_video else z_video, device)
     z_queries, z_prototypes = (z_imu, z_video) if to_video else (z_video, z_imu)
     prototype_class = torch.from_numpy(owner[prototypes.label]).to(device)
     scores = class_scores(z_queries, z_prototypes, prototype_class, len(classes), config.prototype).cpu().numpy()
@@ -143,6 +154,7 @@ def main(argv: list[str] | None = None) -> Path:
         "metrics": mean_and_std([measure(queries.label[r], scores[r]) for r in repetitions]),
         "chance": classification_chance(support) | retrieval_chance(len(classes), RANKS),
         "majority": majority_baseline(support) | {"r@1": float(support.max() / support.sum())},
+        **retrieval,
         "interval": interval_over_groups(queries.label, predicted, groups, len(classes), config.seed),
         "recall": recall_per_class(confusion),
         "confusion": confusion.tolist(),
@@ -180,6 +192,30 @@ def embed_video(
     )
     with torch.inference_mode():
         return torch.cat([model.embed_video(batch.to(device)[1]) for batch in loader.epoch(0)])
+
+
+def retrieve(
+    config: ZeroshotConfig,
+    model: DualEncoder,
+    training: TrainConfig,
+    queries: Windows,
+    embedded: Tensor,
+    device: torch.device,
+) -> dict[str, Any]:
+    """Retrieval among the queries' own pairs, for results.json; empty if it was not asked for.
+
+    Args:
+        embedded: (Q, D) the queries' embeddings, of the side that asks.
+    """
+    if not config.retrieval:
+        return {"retrieval": {}, "retrieval_chance": {}}
+    if config.direction == "imu_to_video":
+        found, chance, count = retrieval_both_ways(embedded, embed_video(model, queries, training, config, device))
+    else:
+        asked = embed_imu(model, queries, training.normalize, device)
+        found, chance, count = retrieval_both_ways(asked, embedded)
+    print(describe_retrieval(found, chance, count, which="pairs of the queries").strip())
+    return {"retrieval": found, "retrieval_chance": chance}
 
 
 def measure(labels: np.ndarray, scores: np.ndarray) -> dict[str, float]:

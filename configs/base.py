@@ -34,6 +34,9 @@ def _plain_name(name: str) -> str:
     return name
 
 
+# Of a person, who may be called 7: YAML reads a number
+Name = Annotated[str, Field(coerce_numbers_to_str=True)]
+
 FolderName = Annotated[str, AfterValidator(_plain_name)]
 
 

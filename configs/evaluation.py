@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
-from configs.base import MIN_COVERAGE_HELP, Config, Coverage, FolderName, PositiveInt, WindowLength, setting
+from configs.base import MIN_COVERAGE_HELP, Config, Coverage, FolderName, Name, PositiveInt, WindowLength, setting
 from configs.constants import WINDOW_S
 from configs.training import MethodName, PoolingName, TrainConfig
 
@@ -41,6 +41,9 @@ class FewShotConfig(EvaluationConfig):
     shots: list[PositiveInt] = setting([10, 20, 50, 100], min_length=1, help="labelled windows per class, one run each")
     val_samples: PositiveInt = setting(20, help="held-out windows per class that the result is measured on")
     draws: PositiveInt = setting(5, help="random draws of shots and held-out windows; mean and std are over them")
+    subjects: list[Name] | None = setting(
+        None, help="people whose windows are learnt from and held out; default: everybody"
+    )
     split: Literal["recording", "group", "leave_one_group_out", "window"] = setting(
         "recording",
         help="recording: no recording on both sides (paper); group: no subject (or session, if unknown) on both sides; "
@@ -101,7 +104,7 @@ class DownstreamConfig(FewShotConfig):
     )
     random_weights: bool = setting(False, help="control: the same encoder, weights drawn at random")
     imu_pooling: PoolingName | None = setting(
-        None, help="what of PatchTST represents a window: cls, mean or both; default: as in pretraining"
+        None, help="what of PatchTST represents a window: cls, mean, both or segments; default: as in pretraining"
     )
     mode: Literal["lp", "finetune", "supervised"] = setting(
         "lp",
@@ -188,8 +191,20 @@ class ZeroshotConfig(EvaluationConfig):
     direction: Literal["imu_to_video", "video_to_imu"] = setting(
         "imu_to_video", help="imu_to_video: IMU queries, video prototypes (paper); video_to_imu: the reverse"
     )
-    prototypes_per_class: PositiveInt = setting(10, help="labelled windows per class that are prototypes")
-    prototype: Literal["nearest", "mean"] = setting("nearest", help="class score: best prototype, or their mean")
+    prototypes_per_class: PositiveInt | Literal["all"] = setting(
+        10, help="labelled windows per class that are prototypes, or all of the recordings that are no queries"
+    )
+    prototype: Literal["nearest", "mean", "vote"] = setting(
+        "nearest", help="class score: best prototype (paper), their mean, or a vote: the sum of exp(10 cosine)"
+    )
+    query_subjects: list[Name] | None = setting(
+        None, help="people whose windows are the queries; prototypes are of all others; default: everybody"
+    )
+    retrieval: bool = setting(
+        False,
+        help="also rank, among the queries' own pairs, the video of each IMU window, and the reverse; queries are then "
+        "windows that have both",
+    )
     bootstraps: PositiveInt = setting(5, help="repetitions; mean and std are over them")
     bootstrap_share: float = setting(0.8, gt=0, le=1, help="fraction of each class's query windows in a repetition")
     batch_size: PositiveInt = setting(64, help="windows embedded at a time")

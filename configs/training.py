@@ -10,6 +10,7 @@ from configs.base import (
     Config,
     Coverage,
     FolderName,
+    Name,
     Normalization,
     PositiveInt,
     Share,
@@ -18,11 +19,11 @@ from configs.base import (
 )
 from configs.constants import FRAME_RATE_HZ, IMU_RATE_HZ, WINDOW_S
 
-ImuEncoderName = Literal["patchtst", "conv_gru"]
-VideoEncoderName = Literal["videomae", "clip"]
+ImuEncoderName = Literal["patchtst", "conv_gru", "conv"]
+VideoEncoderName = Literal["videomae", "clip", "conv21d"]
 LossName = Literal["sigmoid", "softmax", "softmax_soft"]
-HeadsName = Literal["projection", "none"]
-PoolingName = Literal["cls", "mean", "both"]
+HeadsName = Literal["projection", "linear", "none"]
+PoolingName = Literal["cls", "mean", "both", "segments"]
 MethodName = Literal["imu_video_cross", "imu2clip", "imu_only"]
 
 # What each method of the paper is made of; a part that is named on its own replaces the method's (Table 5).
@@ -58,7 +59,9 @@ class TrainConfig(Config):
     model: MethodName = setting("imu_video_cross", help="method; sets the parts that are not named on their own")
     imu_encoder: ImuEncoderName | None = setting(None, help="IMU encoder, if not the method's own")
     video_encoder: VideoEncoderName | None = setting(None, help="video encoder, if not the method's own")
-    heads: HeadsName | None = setting(None, help="projection, or none: the encoders end in the shared space themselves")
+    heads: HeadsName | None = setting(
+        None, help="projection; linear: dropout and one layer; none: the encoders end in the shared space themselves"
+    )
     loss: LossName | None = setting(
         None,
         help="contrastive loss, if not the method's own: sigmoid (SigLIP), softmax (InfoNCE both ways, one-hot "
@@ -73,6 +76,9 @@ class TrainConfig(Config):
     dataset: FolderName = setting(help="prepared dataset to train on, a folder under --data_root")
     data_root: Path = setting(Path("data"), help="folder of the prepared datasets")
     exclude_classes: list[str] | None = setting(None, help="classes of which no window is trained on or held out")
+    exclude_subjects: list[Name] | None = setting(
+        None, help="people of whose recordings no window is trained on or held out"
+    )
     normalize: Normalization = setting(
         "dataset", help="z-score by the mean and std of this unit (paper: recording, and imu_scaling std with it)"
     )
@@ -103,18 +109,25 @@ class TrainConfig(Config):
     imu_layers: PositiveInt = setting(3, help="PatchTST layers")
     imu_heads: PositiveInt = setting(4, help="PatchTST attention heads")
     imu_ffn: PositiveInt = setting(512, help="PatchTST feed-forward width")
-    imu_patch: PositiveInt = setting(16, help="PatchTST patch length and stride, samples at 50 Hz")
+    imu_patch: PositiveInt = setting(16, help="PatchTST patch length, samples at 50 Hz")
+    imu_stride: PositiveInt | None = setting(
+        None, help="PatchTST samples from one patch to the next; default: the patch length (paper)"
+    )
+    imu_mixing: Literal["none", "patch"] = setting(
+        "none", help="PatchTST: none, each channel on its own (paper); patch, each patch holds all six channels"
+    )
     imu_norm: Literal["batchnorm", "layernorm"] = setting("batchnorm", help="PatchTST normalisation between layers")
     imu_dropout: Share = setting(0.1, help="dropout inside the IMU encoder (paper: 0)")
     imu_pooling: PoolingName | None = setting(
         None,
-        help="what of PatchTST represents a window: its CLS tokens (paper; default), the mean of its patch tokens, or "
-        "both",
+        help="what of PatchTST represents a window: its CLS tokens (paper; default), the mean of its patch tokens, "
+        "both, or segments: the means of the patch tokens of five stretches of the window",
     )
     # video encoder
     video_weights: str = setting(
         "auto",
-        help="starting weights: auto (the method's hub id), a hub id, a local folder, or none (scratch, sizes below)",
+        help="starting weights: auto (the method's hub id; of conv21d none), a hub id, a local folder, or none "
+        "(scratch, sizes below)",
     )
     image_size: PositiveInt = setting(224, help="side of the frames that the video encoder sees, pixels")
     video_dim: PositiveInt = setting(768, help="video encoder width, with --video_weights none")
@@ -122,13 +135,52 @@ class TrainConfig(Config):
     video_heads: PositiveInt = setting(12, help="video encoder heads, with --video_weights none")
     video_ffn: PositiveInt = setting(3072, help="video encoder feed-forward width, with --video_weights none")
     video_patch: PositiveInt = setting(16, help="video encoder patch side, pixels, with --video_weights none")
+    video_width: PositiveInt = setting(16, help="channels of the first convolution of conv21d")
+    video_dropout: Share = setting(0.0, help="dropout inside the video encoder, with --video_weights none")
+    video_stem: bool = setting(
+        False,
+        help="convolutions of stride 8 instead of VideoMAE's linear map of patches, with --video_weights none; "
+        "--video_patch stays in pixels",
+    )
+    video_pooling: Literal["mean", "local"] = setting(
+        "mean",
+        help="what of VideoMAE represents a clip: the mean of its tokens (paper), or local: the means of the quarters "
+        "of the frame in each quarter of the time",
+    )
+    frame_box: list[Share] | None = setting(
+        None,
+        min_length=4,
+        max_length=4,
+        help="left, top, right and bottom edge of what the video encoder sees, fractions of the stored frame; it is "
+        "resized to --image_size; default: the whole frame",
+    )
+    frame_differences: float = setting(
+        0.0, ge=0, help="factor of three more planes, the change since the frame before; 0: none; from scratch only"
+    )
     freeze_video: bool | None = setting(
         None,
         help="keep the video encoder as it was loaded; default: only imu2clip with loaded weights does, as its paper",
     )
     # heads and loss
     embed_dim: PositiveInt = setting(512, help="size of the shared space")
-    head_dropout: Share = setting(0.1, help="dropout in the projection heads")
+    head_dropout: Share = setting(0.1, help="dropout in the heads")
+    # augmentation of the training batches, off by default
+    augment_rotation_deg: float = setting(
+        0.0, ge=0, help="one random rotation of a window's acceleration and angular rate, degrees about each axis (std)"
+    )
+    augment_scale: float = setting(0.0, ge=0, help="random gain of each channel: 1 plus so much (std)")
+    augment_bias: float = setting(0.0, ge=0, help="random offset of each channel, in units of the z-score (std)")
+    augment_noise: float = setting(0.0, ge=0, help="noise on each sample, in units of the z-score (std)")
+    augment_drop_sensor: Share = setting(
+        0.0, help="probability that a window loses its acceleration or its angular rate: zeros after the z-score"
+    )
+    augment_video_shift: float = setting(
+        0.0, ge=0, help="random shift of a clip, at most so many pixels of --image_size each way"
+    )
+    augment_video_scale: float = setting(
+        0.0, ge=0, lt=1, help="random zoom of a clip, width and height on their own: 1 plus or minus at most so much"
+    )
+    augment_video_rotation_deg: float = setting(0.0, ge=0, help="random turn of a clip, degrees (std)")
     # optimisation
     epochs: PositiveInt = setting(50, help="passes over the training windows")
     batch_size: int = setting(32, ge=2, help="windows per step, of all ranks together; must divide among them")
@@ -166,6 +218,10 @@ class TrainConfig(Config):
         """Parts that are not named take the method's own, so that the resolved config names them all."""
         model = values.get("model", cls.model_fields["model"].default)
         weights = values.get("video_weights", cls.model_fields["video_weights"].default)
+        video = values.get("video_encoder") or METHODS.get(model, {}).get("video_encoder")
+        if video == "conv21d" and weights == "auto":  # nobody has published any
+            weights = "none"
+            values = values | {"video_weights": weights}
         parts = METHODS.get(model, {}) | {"freeze_video": model == "imu2clip" and weights != "none"}
         parts |= {"learn_temperature": model != "imu2clip"}
         if model == "imu_only" and (given := sorted(k for k in _PARTS_OF_PAIRS if values.get(k) is not None)):
@@ -178,7 +234,7 @@ class TrainConfig(Config):
             raise ValueError(f"imu_dim {self.imu_dim} must be a multiple of imu_heads {self.imu_heads}")
         if self.video_dim % self.video_heads:
             raise ValueError(f"video_dim {self.video_dim} must be a multiple of video_heads {self.video_heads}")
-        if self.image_size % self.video_patch:
+        if self.image_size % self.video_patch and self.video_encoder != "conv21d":
             raise ValueError(f"image_size {self.image_size} must be a multiple of video_patch {self.video_patch}")
         if self.clip_len > (frames := round(self.window_s * FRAME_RATE_HZ)):
             raise ValueError(f"clip_len {self.clip_len} must not exceed the {frames} frames of {self.window_s:g} s")
@@ -186,10 +242,16 @@ class TrainConfig(Config):
             raise ValueError(
                 f"clip_len {self.clip_len} must be even: VideoMAE joins frames in pairs, an odd one is lost"
             )
-        if self.imu_encoder == "conv_gru" and self.model == "imu_only":
-            raise ValueError("imu_encoder conv_gru has no patches to mask: imu_only needs patchtst")
-        if self.imu_encoder == "conv_gru" and self.imu_pooling != "cls":
-            raise ValueError(f"imu_pooling {self.imu_pooling} is for patchtst: conv_gru has no tokens, leave it out")
+        if self.imu_encoder != "patchtst":
+            if self.model == "imu_only":
+                raise ValueError(f"imu_encoder {self.imu_encoder} has no patches to mask: imu_only needs patchtst")
+            if self.imu_pooling != "cls":
+                raise ValueError(
+                    f"imu_pooling {self.imu_pooling} is for patchtst: {self.imu_encoder} has no tokens, leave it out"
+                )
+        self._check_patches()
+        self._check_video()
+        self._check_augmentation()
         if self.model == "imu_only" and self.micro_batch_size is not None:
             raise ValueError("micro_batch_size is for the video encoder, imu_only has none")
         if self.freeze_video and self.video_weights == "none":
@@ -197,6 +259,62 @@ class TrainConfig(Config):
         if self.resume == "auto" and self.run_name is None:
             raise ValueError("resume auto needs run_name, to know which run to continue")
         return self
+
+    def _check_patches(self) -> None:
+        if self.imu_stride is not None and self.imu_stride > self.imu_patch:
+            raise ValueError(
+                f"imu_stride {self.imu_stride} is longer than imu_patch {self.imu_patch}: samples would be lost"
+            )
+        if self.model == "imu_only" and (self.imu_mixing != "none" or self.imu_stride not in (None, self.imu_patch)):
+            raise ValueError(
+                "imu_stride and imu_mixing: imu_only masks single channels' patches, which do not overlap, leave out"
+            )
+
+    def _check_video(self) -> None:
+        if self.video_encoder == "conv21d" and self.video_weights != "none":
+            raise ValueError(f"conv21d: there are no weights to load: leave video_weights {self.video_weights} out")
+        if self.video_encoder != "videomae" and (self.video_stem or self.video_pooling != "mean"):
+            raise ValueError("video_stem and video_pooling are for videomae, leave them out")
+        if self.video_weights != "none" and (self.video_stem or self.video_dropout or self.frame_differences):
+            raise ValueError(
+                "video_stem, video_dropout and frame_differences do not fit published weights: add --video_weights none"
+            )
+        if self.video_encoder == "clip" and (self.frame_differences or self.video_dropout):
+            raise ValueError("frame_differences and video_dropout: clip sees a single frame and has none, leave out")
+        if self.video_stem and (self.image_size % 8 or self.video_patch % 8 or self.video_dim % 8):
+            raise ValueError(
+                f"video_stem has a stride of 8: image_size {self.image_size}, video_patch {self.video_patch} and "
+                f"video_dim {self.video_dim} must be multiples of 8"
+            )
+        if self.video_pooling == "local" and (self.clip_len < 8 or self.image_size < 2 * self.video_patch):
+            raise ValueError(
+                f"video_pooling local needs a clip_len of 8 and two patches each way: clip_len is {self.clip_len}, "
+                f"image_size {self.image_size} and video_patch {self.video_patch}"
+            )
+        if self.frame_box is not None:
+            left, top, right, bottom = self.frame_box
+            if left >= right or top >= bottom:
+                raise ValueError(f"frame_box {left:g} {top:g} {right:g} {bottom:g}: give left, top, right, bottom")
+
+    def _check_augmentation(self) -> None:
+        if self.augments and self.normalize == "window":
+            raise ValueError(
+                "augment_*: with normalize window the z-score would be that of a window before it was changed: use "
+                "normalize dataset, recording or none"
+            )
+        if self.model == "imu_only" and self.augments_video:
+            raise ValueError("augment_video_*: imu_only has no video, leave it out")
+
+    @property
+    def augments_video(self) -> bool:
+        """Whether clips are changed at random while training."""
+        return bool(self.augment_video_shift or self.augment_video_scale or self.augment_video_rotation_deg)
+
+    @property
+    def augments(self) -> bool:
+        """Whether training batches are changed at random."""
+        of_imu = (self.augment_rotation_deg, self.augment_scale, self.augment_bias, self.augment_noise)
+        return any(of_imu) or self.augment_drop_sensor > 0 or self.augments_video
 
     @property
     def window_samples(self) -> int:
@@ -225,6 +343,8 @@ class TrainConfig(Config):
         if self.video_encoder is None:
             return None
         if self.video_weights == "none":
+            if self.video_encoder == "conv21d":
+                return "2-D convolutions and convolutions in time, trained along"
             size = "" if self.video_dim >= 768 and self.video_layers >= 12 else "small "
             return size + {"videomae": "VideoMAE", "clip": "ViT"}[self.video_encoder] + " trained along"
         name = PRETRAINED_VIDEO[self.video_encoder] if self.video_weights == "auto" else self.video_weights

@@ -150,10 +150,16 @@ class Windows:
         window = self._read(indices).transpose(1, 0, 2)  # (n, C, T)
         if normalize == "none":
             return np.ascontiguousarray(window)
-        mean, std = self._moments(indices, window, normalize)
+        if normalize == "window":
+            recorded = self._recorded(indices)[:, None, None]
+            where = True if (recorded == self.samples).all() else np.arange(self.samples) < recorded
+            mean = window.mean(2, keepdims=True, where=where)
+            std = _divisor(window.std(2, keepdims=True, where=where))
+        else:
+            mean, std = self.moments(indices, normalize)
         out = np.empty(window.shape, np.float32)
         np.subtract(window, mean, out=out)
-        return np.divide(out, np.where(std > 1e-8, std, np.float32(1)), out=out)
+        return np.divide(out, std, out=out)
 
     def _read(self, indices: np.ndarray) -> np.ndarray:
         """(C, n, T) samples; with ``speed`` interpolated linearly, and the recording's last one beyond its end."""
@@ -175,12 +181,18 @@ class Windows:
         left = self._signals().lengths[self.recording[indices]] - 1 - self.start[indices]
         return np.minimum(left // (1 if self.speed is None else self.speed[indices]) + 1, self.samples)
 
-    def _moments(self, indices: np.ndarray, window: np.ndarray, normalize: str) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of each channel, float32, to broadcast over (n, C, T)."""
-        if normalize == "window":
-            recorded = self._recorded(indices)[:, None, None]
-            where = True if (recorded == self.samples).all() else np.arange(self.samples) < recorded
-            return window.mean(2, keepdims=True, where=where), window.std(2, keepdims=True, where=where)
+    def moments(self, indices: np.ndarray, normalize: str) -> tuple[np.ndarray, np.ndarray]:
+        """What the z-score of the windows at these positions subtracts, and what it divides by.
+
+        Args:
+            indices: (n,) positions.
+            normalize: ``recording``, ``dataset`` or ``none``, see ``imu``.
+
+        Returns:
+            Mean and standard deviation of each channel, float32, to broadcast over (n, 6, T).
+        """
+        if normalize == "none":
+            return np.zeros((1, 1, 1), np.float32), np.ones((1, 1, 1), np.float32)
         if normalize == "recording":
             chosen = self.recording[indices]
             mean, std = (values[chosen, :, None] for values in self.store.source_moments)
@@ -190,7 +202,7 @@ class Windows:
             mean, std = (values[0, :, None] for values in pool_moments(samples, self.store.means, self.store.stds, one))
         else:
             raise ValueError(f"normalize {normalize!r} must be recording, dataset, window or none")
-        return mean.astype(np.float32), std.astype(np.float32)
+        return mean.astype(np.float32), _divisor(std.astype(np.float32))
 
     def _signals(self) -> _Signals:
         with _LOADING:  # the loader's threads may call this at once
@@ -221,6 +233,10 @@ class Windows:
             chosen = np.floor(chosen * self.speed[index] + 0.5).astype(np.int64)
         stream = self.store.frames(int(self.recording[index]))
         stream.read_into(np.minimum(first + chosen, len(stream) - 1), out)
+
+
+def _divisor(std: np.ndarray) -> np.ndarray:
+    return np.where(std > 1e-8, std, np.float32(1))
 
 
 def list_windows(

@@ -7,35 +7,41 @@ from torch import nn
 
 from configs.load import build
 from configs.training import PRETRAINED_VIDEO, TrainConfig
+from models.augmentation import Augmentation
+from models.conv import Conv21dEncoder, ConvImuEncoder
 from models.dual_encoder import DualEncoder
-from models.heads import ProjectionHead
+from models.frames import planes_of
+from models.heads import LinearHead, ProjectionHead
 from models.imu import ConvGRUEncoder, PatchTSTEncoder, patches_per_window
 from models.masked import MaskedReconstruction
 from models.objectives import CrossModal, Masked
 from models.pretrained import weights_folder
-from models.video import ClipFrameEncoder, VideoMAEEncoder
+from models.video import STEM_STRIDE, ClipFrameEncoder, VideoMAEEncoder
 from utils import checkpoint
-from utils.distributed import on_first_rank
+from utils.distributed import Ranks, on_first_rank
 from utils.encoder_file import read_encoder
 
-IMU_ENCODERS = {"patchtst": PatchTSTEncoder, "conv_gru": ConvGRUEncoder}
-VIDEO_ENCODERS = {"videomae": VideoMAEEncoder, "clip": ClipFrameEncoder}
+IMU_ENCODERS = {"patchtst": PatchTSTEncoder, "conv_gru": ConvGRUEncoder, "conv": ConvImuEncoder}
+VIDEO_ENCODERS = {"videomae": VideoMAEEncoder, "clip": ClipFrameEncoder, "conv21d": Conv21dEncoder}
+HEADS = {"projection": ProjectionHead, "linear": LinearHead}
 
 
 def build_imu_encoder(config: TrainConfig) -> nn.Module:
     """An IMU encoder with random weights: (B, 6, T) -> (B, ``dim``)."""
-    if config.imu_encoder == "conv_gru":
-        return ConvGRUEncoder(samples=config.window_samples)
+    if config.imu_encoder != "patchtst":
+        return IMU_ENCODERS[config.imu_encoder](samples=config.window_samples)
     return PatchTSTEncoder(
         dim=config.imu_dim,
         layers=config.imu_layers,
         heads=config.imu_heads,
         ffn=config.imu_ffn,
         patch=config.imu_patch,
+        stride=config.imu_stride,
         dropout=config.imu_dropout,
         scaling=config.imu_scaling,
         norm=config.imu_norm,
         pooling=config.imu_pooling,
+        mixing=config.imu_mixing,
         samples=config.window_samples,
     )
 
@@ -46,10 +52,13 @@ def build_video_encoder(config: TrainConfig) -> nn.Module:
     Raises:
         WeightsError: if the weights cannot be had or do not load whole.
     """
-    encoder = VIDEO_ENCODERS[config.video_encoder]
+    encoder, options = VIDEO_ENCODERS[config.video_encoder], _video_options(config)
     if config.video_weights != "none":
         name = PRETRAINED_VIDEO[config.video_encoder] if config.video_weights == "auto" else config.video_weights
-        return encoder.from_weights(weights_folder(name), config.clip_len, config.image_size)
+        return encoder.from_weights(weights_folder(name), config.clip_len, config.image_size, **options)
+    if config.video_encoder == "conv21d":
+        sizes = {"image_size": config.image_size, "width": config.video_width, "dropout": config.video_dropout}
+        return encoder.from_config(sizes, **options)
     sizes = {
         "hidden_size": config.video_dim,
         "num_hidden_layers": config.video_layers,
@@ -58,16 +67,41 @@ def build_video_encoder(config: TrainConfig) -> nn.Module:
         "patch_size": config.video_patch,
         "image_size": config.image_size,
     }
-    # Each architecture's own key: VideoMAE's clip length, CLIP's size of output.
-    own = {"videomae": {"num_frames": config.clip_len}, "clip": {"projection_dim": config.embed_dim}}
-    return encoder.from_config(sizes | own[config.video_encoder])
+    if config.video_encoder == "clip":
+        return encoder.from_config(sizes | {"projection_dim": config.embed_dim}, **options)
+    sizes |= {"num_frames": config.clip_len, "num_channels": planes_of(config.frame_differences)}
+    sizes |= dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), config.video_dropout)
+    if config.video_stem:  # of whose places the transformer is then made
+        sizes |= {name: sizes[name] // STEM_STRIDE for name in ("patch_size", "image_size")}
+        sizes["num_channels"] = config.video_dim // 2
+    return encoder.from_config(sizes, **options)
+
+
+def _video_options(config: TrainConfig) -> dict[str, Any]:
+    """What an encoder's architecture does not say: which part of the frames it is given, and how tokens are pooled."""
+    options: dict[str, Any] = {"box": config.frame_box}
+    if config.video_encoder != "clip":
+        options["differences"] = config.frame_differences
+    if config.video_encoder == "videomae":
+        options |= {"pooling": config.video_pooling, "stem": config.video_stem}
+    return options
 
 
 def build_objective(config: TrainConfig) -> CrossModal | Masked:
     """What the method makes of a batch."""
     if config.model == "imu_only":
-        return Masked(config.seed, config.mask_share, patches_per_window(config.imu_patch, config.window_samples))
+        patches = patches_per_window(config.imu_patch, config.imu_stride, config.window_samples)
+        return Masked(config.seed, config.mask_share, patches)
     return CrossModal(config.loss, VIDEO_ENCODERS[config.video_encoder].frames_used(config.clip_len))
+
+
+def build_augmentation(config: TrainConfig, ranks: Ranks) -> Augmentation | None:
+    """Random changes of training batches; None where the settings ask for none."""
+    if not config.augments:
+        return None
+    prefix = "augment_"
+    amounts = {name.removeprefix(prefix): value for name, value in config if name.startswith(prefix)}
+    return Augmentation(config.seed, config.image_size, **amounts, rank=ranks.rank, world_size=ranks.world_size)
 
 
 def build_model(config: TrainConfig, video_config: dict[str, Any] | None = None) -> DualEncoder | MaskedReconstruction:
@@ -87,18 +121,19 @@ def build_model(config: TrainConfig, video_config: dict[str, Any] | None = None)
     if video_config is None:
         video_encoder = build_video_encoder(config)
     else:
-        video_encoder = VIDEO_ENCODERS[config.video_encoder].from_config(video_config)
+        video_encoder = VIDEO_ENCODERS[config.video_encoder].from_config(video_config, **_video_options(config))
     if config.heads == "none":
         for side, encoder in (("imu", imu_encoder), ("video", video_encoder)):
             if encoder.dim != config.embed_dim:
                 raise ValueError(
                     f"heads none: the {side} encoder ends in {encoder.dim} values and embed_dim is "
-                    f"{config.embed_dim}: use --heads projection, or sizes that agree"
+                    f"{config.embed_dim}: use --heads projection or linear, or sizes that agree"
                 )
         imu_head, video_head = nn.Identity(), nn.Identity()
     else:
-        imu_head = ProjectionHead(imu_encoder.dim, config.embed_dim, config.head_dropout)
-        video_head = ProjectionHead(video_encoder.dim, config.embed_dim, config.head_dropout)
+        head = HEADS[config.heads]
+        imu_head = head(imu_encoder.dim, config.embed_dim, config.head_dropout)
+        video_head = head(video_encoder.dim, config.embed_dim, config.head_dropout)
     return DualEncoder(
         imu_encoder,
         video_encoder,

@@ -31,7 +31,7 @@ class CrossRankBatchNorm(nn.BatchNorm1d):
         self._of_batch: tuple[Tensor, Tensor] | None = None  # (D,) mean and unbiased variance of the last batch
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise (B, D, S) per channel D."""
+        """Normalise (B, D, ...) per channel D."""
         if not self.training:
             return super().forward(x)
         normalized = self._one_rank(x) if world_size() == 1 else self._all_ranks(x)
@@ -54,14 +54,18 @@ class CrossRankBatchNorm(nn.BatchNorm1d):
 
     def _all_ranks(self, x: Tensor) -> Tensor:
         x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-        local_var, local_mean = torch.var_mean(x, dim=(0, 2), correction=0)
+        local_var, local_mean = torch.var_mean(x, dim=(0, *range(2, x.ndim)), correction=0)
         means, variances = gather(torch.stack([local_mean, local_var])[None]).unbind(1)  # (R, D) each
         mean = means.mean(0)
         var = (variances + (means - mean).square()).mean(0)
         count = x.numel() // x.shape[1] * world_size()
         self._of_batch = mean.detach(), var.detach() * (count / (count - 1))
         scale = self.weight * torch.rsqrt(var + self.eps)
-        return (x - mean[:, None]) * scale[:, None] + self.bias[:, None]
+        of_channel = (-1, *[1] * (x.ndim - 2))
+        return (x - mean.view(of_channel)) * scale.view(of_channel) + self.bias.view(of_channel)
+
+    def _check_input_dim(self, x: Tensor) -> None:
+        """Signals and images alike, unlike ``nn.BatchNorm1d``."""
 
 
 def hold_statistics(model: nn.Module) -> Callable[[], None]:

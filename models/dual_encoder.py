@@ -76,35 +76,38 @@ class DualEncoder(nn.Module):
             self.video_encoder.eval()
         return self
 
-    def forward(self, imu: Tensor, video: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, imu: Tensor, video: Tensor, warp: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Embed pairs.
 
         Args:
             imu: (B, 6, T).
             video: (B, F, H, H, 3) uint8.
+            warp: (B, 2, 3) map of each clip in training, see ``FrameNormalizer``.
 
         Returns:
             (B, D) and (B, D) unit-norm embeddings, () positive logit scale, () logit bias.
         """
-        return self.embed_imu(imu), self.embed_video(video), self.log_scale.exp(), self.bias
+        return self.embed_imu(imu), self.embed_video(video, warp), self.log_scale.exp(), self.bias
 
     def embed_imu(self, imu: Tensor) -> Tensor:
         """(B, 6, T) -> (B, D), unit norm."""
         return _unit(self.imu_head(self.imu_encoder(imu)))
 
-    def embed_video(self, video: Tensor) -> Tensor:
+    def embed_video(self, video: Tensor, warp: Tensor | None = None) -> Tensor:
         """(B, F, H, H, 3) uint8 -> (B, D), unit norm."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze_video):
-            features = self._encode_video(video)
+            features = self._encode_video(video, warp)
         return _unit(self.video_head(features))
 
-    def _encode_video(self, video: Tensor) -> Tensor:
+    def _encode_video(self, video: Tensor, warp: Tensor | None) -> Tensor:
         if self.micro_batch is None or not self.training:
-            return self.video_encoder(video)
-        pieces = video.split(self.micro_batch)
+            return self.video_encoder(video, warp)
+        clips = video.split(self.micro_batch)
+        warps = [None] * len(clips) if warp is None else warp.split(self.micro_batch)
+        pieces = list(zip(clips, warps, strict=True))
         if not torch.is_grad_enabled():
-            return torch.cat([self.video_encoder(piece) for piece in pieces])
-        return torch.cat([checkpoint(self.video_encoder, piece, use_reentrant=False) for piece in pieces])
+            return torch.cat([self.video_encoder(*piece) for piece in pieces])
+        return torch.cat([checkpoint(self.video_encoder, *piece, use_reentrant=False) for piece in pieces])
 
 
 def _unit(features: Tensor) -> Tensor:

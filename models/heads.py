@@ -24,3 +24,16 @@ class ProjectionHead(nn.Module):
         """(B, in_dim) -> (B, out_dim)."""
         projected = self.project(features)
         return self.norm(projected + self.dropout(self.mix(F.gelu(projected))))
+
+
+class LinearHead(nn.Sequential):
+    """Dropout, then one linear layer: for encoders whose output is large and whose data are few.
+
+    Args:
+        in_dim: size of the encoder's output.
+        out_dim: size of the shared space.
+        dropout: fraction of the encoder's output that is dropped.
+    """
+
+    def __init__(self, in_dim: int, out_dim: int, dropout: float):
+        super().__init__(nn.Dropout(dropout), nn.Linear(in_dim, out_dim))

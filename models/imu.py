@@ -13,29 +13,38 @@ from transformers import PatchTSTConfig, PatchTSTModel
 
 from configs.constants import CHANNELS, IMU_RATE_HZ, WINDOW_SAMPLES
 from models.batchnorm import CrossRankBatchNorm
+from models.pooling import segment_means
 
-POOLINGS = ("cls", "mean", "both")
+POOLINGS = ("cls", "mean", "both", "segments")
+MIXINGS = ("none", "patch")
+SEGMENTS = 5  # stretches of a window that the pooling ``segments`` keeps apart
 
 
 class PatchTSTEncoder(nn.Module):
-    """PatchTST (Nie et al. 2022, https://arxiv.org/abs/2211.14730) with one CLS token per channel.
+    """PatchTST (Nie et al. 2022, https://arxiv.org/abs/2211.14730) with one CLS token per series.
+
+    A series is a channel; its patches do not see those of the others. With ``mixing`` ``patch`` all channels are one
+    series.
 
     The paper's patch count is floor((T - patch) / stride) + 2: the last value is repeated to fill one patch more. The
     implementation in transformers has no such padding; given 250 samples it would drop the *first* 10 unseen, so the
     window is padded here.
 
     Args:
-        dim: width per channel.
+        dim: width per series.
         layers: transformer layers.
         heads: attention heads.
         ffn: feed-forward width.
-        patch: patch length and stride, samples.
+        patch: patch length, samples.
+        stride: from one patch to the next, samples; None is the patch length.
         dropout: in attention, feed-forward and residual paths.
         scaling: ``none``, or ``std``, which standardises each window by itself and so erases amplitude and gravity
             (f(20 x + 9.81) = f(x)): only to reproduce the authors' code.
         norm: ``batchnorm`` as in PatchTST, or ``layernorm``.
-        pooling: what represents a window: ``cls``, the CLS token of each channel (the paper's); ``mean``, the mean of
-            each channel's patch tokens; ``both``, the two side by side.
+        pooling: what represents a window: ``cls``, the CLS token of each series (the paper's); ``mean``, the mean of
+            each series' patch tokens; ``both``, the two side by side; ``segments``, the means of the patch tokens of
+            five stretches of the window.
+        mixing: ``none``, each channel on its own, as published; ``patch``, a patch holds the samples of all channels.
         attention: ``sdpa``, PyTorch's fused kernels, or ``eager``; the same numbers up to rounding.
         samples: T.
     """
@@ -47,27 +56,34 @@ class PatchTSTEncoder(nn.Module):
         heads: int = 4,
         ffn: int = 512,
         patch: int = 16,
+        stride: int | None = None,
         dropout: float = 0.1,
         scaling: str = "none",
         norm: str = "batchnorm",
         pooling: str = "cls",
+        mixing: str = "none",
         attention: str = "sdpa",
         samples: int = WINDOW_SAMPLES,
     ):
         super().__init__()
         if pooling not in POOLINGS:
             raise ValueError(f"imu_pooling {pooling!r} must be one of {', '.join(POOLINGS)}")
-        self.samples, self.num_patches = samples, patches_per_window(patch, samples)
-        self.padding = self.num_patches * patch - samples
-        self.patch, self.pooling = patch, pooling
+        if mixing not in MIXINGS:
+            raise ValueError(f"imu_mixing {mixing!r} must be one of {', '.join(MIXINGS)}")
+        stride = stride or patch
+        self.num_patches = patches_per_window(patch, stride, samples)
+        padded = (self.num_patches - 1) * stride + patch  # of the padded window
+        self.samples, self.padding = samples, padded - samples
+        self.patch, self.pooling, self.mixing = patch, pooling, mixing
         self.token_dim = dim
-        self.dim = len(CHANNELS) * dim * (2 if pooling == "both" else 1)
+        series, joined = (1, len(CHANNELS)) if mixing == "patch" else (len(CHANNELS), 1)
+        self.dim = series * dim * {"both": 2, "segments": SEGMENTS}.get(pooling, 1)
         self.model = PatchTSTModel(
             PatchTSTConfig(
-                num_input_channels=len(CHANNELS),
-                context_length=self.num_patches * patch,
-                patch_length=patch,
-                patch_stride=patch,  # the argument is patch_stride: a stride would be ignored silently
+                num_input_channels=series,
+                context_length=padded * joined,
+                patch_length=patch * joined,
+                patch_stride=stride * joined,  # the argument is patch_stride: a stride would be ignored silently
                 d_model=dim,
                 num_hidden_layers=layers,
                 num_attention_heads=heads,
@@ -88,21 +104,26 @@ class PatchTSTEncoder(nn.Module):
                     setattr(parent, name, CrossRankBatchNorm(child.num_features, eps=child.eps))
 
     def forward(self, imu: Tensor) -> Tensor:
-        """(B, 6, T) -> (B, dim), the channels side by side."""
+        """(B, 6, T) -> (B, dim), the series side by side."""
         tokens = self.tokens(self.patches(imu))
-        cls, mean = tokens[:, :, 0], tokens[:, :, 1:].mean(2)  # (B, C, token_dim) each
+        cls, of_patches = tokens[:, :, 0], tokens[:, :, 1:]  # (B, series, token_dim), (B, series, P, token_dim)
+        if self.pooling == "segments":
+            return segment_means(of_patches.transpose(2, 3), SEGMENTS).flatten(1)
+        mean = of_patches.mean(2)
         chosen = {"cls": [cls], "mean": [mean], "both": [cls, mean]}[self.pooling]
         return torch.cat(chosen, dim=2).flatten(1)
 
     def patches(self, imu: Tensor) -> Tensor:
-        """(B, 6, T) -> (B, 6, P, patch), what the transformer is given."""
+        """(B, 6, T) -> (B, 6, P, patch), the transformer's input; mixed (B, 1, P, 6 patch), sample after sample."""
         _check_window(imu, self.samples)
         padded = F.pad(imu, (0, self.padding), mode="replicate").transpose(1, 2)
         scaled, _, _ = self.model.scaler(padded, torch.ones_like(padded))
+        if self.mixing == "patch":
+            scaled = scaled.reshape(len(scaled), -1, 1)
         return self.model.patchifier(scaled)
 
     def tokens(self, patches: Tensor) -> Tensor:
-        """(B, 6, P, patch) -> (B, 6, 1 + P, token_dim), the CLS token of each channel first."""
+        """(B, series, P, values) -> (B, series, 1 + P, token_dim), the CLS token of each series first."""
         return self.model.encoder(patch_input=patches).last_hidden_state
 
 
@@ -161,19 +182,23 @@ def _conv_block(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv1d(inputs, outputs, kernel, dilation=2, bias=False), nn.MaxPool1d(3))
 
 
-def patches_per_window(patch: int, samples: int = WINDOW_SAMPLES) -> int:
-    """Number of patches of a window: floor((T - patch) / patch) + 2 (paper, section 3.1).
+def patches_per_window(patch: int, stride: int | None = None, samples: int = WINDOW_SAMPLES) -> int:
+    """Number of patches of a window: floor((T - patch) / stride) + 2 (paper, section 3.1).
 
     Args:
-        patch: length and stride, samples.
+        patch: length, samples.
+        stride: from one patch to the next, samples; None is the length.
         samples: T.
 
     Raises:
-        ValueError: if a window does not hold one patch.
+        ValueError: if a window does not hold one patch, or patches would leave samples out between them.
     """
+    stride = stride or patch
     if not 1 <= patch <= samples:
         raise ValueError(f"imu_patch {patch} must lie between 1 and the {samples} samples of a window")
-    return (samples - patch) // patch + 2
+    if stride > patch:
+        raise ValueError(f"imu_stride {stride} is longer than imu_patch {patch}: samples between patches would be lost")
+    return (samples - patch) // stride + 2
 
 
 def _check_window(imu: Tensor, samples: int) -> None:

@@ -4,54 +4,46 @@ Letters: B batch, F frames, H side of the stored frames, S side that the encoder
 """
 
 import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection, VideoMAEConfig, VideoMAEModel
 
+from models.batchnorm import CrossRankBatchNorm
+from models.frames import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD, FrameNormalizer
+from models.pooling import block_means
 from models.pretrained import load_checked
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-
-
-class FrameNormalizer(nn.Module):
-    """uint8 frames to what an image model was trained on, on the device that holds them.
-
-    Args:
-        size: side of the frames that come out, pixels.
-        mean, std: per colour, of values in 0..1.
-    """
-
-    def __init__(self, size: int, mean: tuple[float, ...], std: tuple[float, ...]):
-        super().__init__()
-        self.size = size
-        self.register_buffer("mean", 255 * torch.tensor(mean).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", 255 * torch.tensor(std).view(3, 1, 1), persistent=False)
-
-    def forward(self, frames: Tensor) -> Tensor:
-        """(B, F, H, H, 3) uint8 -> (B, F, 3, S, S)."""
-        if frames.ndim != 5 or frames.shape[-1] != 3 or frames.dtype != torch.uint8:
-            raise ValueError(f"frames are {frames.dtype} {tuple(frames.shape)}, want uint8 (batch, frames, H, W, 3)")
-        batch, count, height, width, _ = frames.shape
-        images = frames.permute(0, 1, 4, 2, 3).to(self.mean.dtype)
-        if (height, width) != (self.size, self.size):
-            images = F.interpolate(
-                images.flatten(0, 1), size=(self.size, self.size), mode="bilinear", antialias=True
-            ).view(batch, count, 3, self.size, self.size)
-        return (images - self.mean) / self.std
+STEM_STRIDE = 8  # pixels of a frame, each way, to a place of the convolutional stem
+LOCAL = (4, 2, 2)  # stretches of the clip, rows and columns whose means ``local`` keeps apart
 
 
 class VideoMAEEncoder(nn.Module):
-    """VideoMAE (Tong et al. 2022, https://arxiv.org/abs/2203.12602): the mean of all tokens represents the clip.
+    """VideoMAE (Tong et al. 2022, https://arxiv.org/abs/2203.12602).
 
     Use ``from_weights`` or ``from_config``.
+
+    Args:
+        model: with a stem, of its places and channels instead of pixels and planes.
+        box, differences: see ``FrameNormalizer``.
+        pooling: what represents a clip: ``mean``, that of all tokens, as published; ``local``, the means of the tokens
+            of each quarter of the frame in each quarter of the time, side by side.
+        stem: three convolutions of stride 2 on each frame in place of the patches' linear map, which is easier to
+            train (Xiao et al. 2021, https://arxiv.org/abs/2106.14881).
     """
 
-    def __init__(self, model: VideoMAEModel):
+    def __init__(
+        self,
+        model: VideoMAEModel,
+        box: Sequence[float] | None = None,
+        differences: float = 0.0,
+        pooling: str = "mean",
+        stem: bool = False,
+    ):
         super().__init__()
         config = model.config
         if config.num_frames % config.tubelet_size:
@@ -60,19 +52,22 @@ class VideoMAEEncoder(nn.Module):
                 "one left over would be lost"
             )
         self.model = model
-        self.dim = config.hidden_size
-        self.normalize = FrameNormalizer(config.image_size, IMAGENET_MEAN, IMAGENET_STD)
+        self.pooling = pooling
+        self.dim = config.hidden_size * (math.prod(LOCAL) if pooling == "local" else 1)
+        size = config.image_size * (STEM_STRIDE if stem else 1)
+        self.normalize = FrameNormalizer(size, IMAGENET_MEAN, IMAGENET_STD, box, differences)
+        self.stem = _stem(self.normalize.planes, config.num_channels) if stem else None
 
     @classmethod
-    def from_weights(cls, folder: Path, clip_len: int, image_size: int) -> "VideoMAEEncoder":
+    def from_weights(cls, folder: Path, clip_len: int, image_size: int, **options: Any) -> "VideoMAEEncoder":
         """Published weights; positions are computed, so any clip length and image size will do."""
         config = VideoMAEConfig.from_pretrained(folder, num_frames=clip_len, image_size=image_size)
-        return cls(load_checked(VideoMAEModel, config, folder))
+        return cls(load_checked(VideoMAEModel, config, folder), **options)
 
     @classmethod
-    def from_config(cls, values: dict[str, Any]) -> "VideoMAEEncoder":
+    def from_config(cls, values: dict[str, Any], **options: Any) -> "VideoMAEEncoder":
         """Random weights in the architecture that ``config`` returned; no file is read."""
-        return cls(VideoMAEModel(VideoMAEConfig.from_dict(dict(values))))
+        return cls(VideoMAEModel(VideoMAEConfig.from_dict(dict(values))), **options)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -84,19 +79,26 @@ class VideoMAEEncoder(nn.Module):
         """Which of a clip's frames the encoder looks at: all of them."""
         return range(clip_len)
 
-    def forward(self, frames: Tensor) -> Tensor:
-        """(B, F, H, H, 3) uint8 -> (B, D)."""
+    def forward(self, frames: Tensor, warp: Tensor | None = None) -> Tensor:
+        """(B, F, H, H, 3) uint8 -> (B, D); for ``warp`` see ``FrameNormalizer``."""
         config = self.model.config
         if frames.shape[1] != config.num_frames:
             raise ValueError(f"clips have {frames.shape[1]} frames, the encoder was built for {config.num_frames}")
-        tokens = self._embed_patches(self.normalize(frames))
+        planes = self.normalize(frames, warp)
+        if self.stem is not None:
+            planes = self.stem(planes.flatten(0, 1)).unflatten(0, planes.shape[:2])
+        tokens = self._embed_patches(planes)
         tokens = self.model.encoder(tokens).last_hidden_state
         if self.model.layernorm is not None:
             tokens = self.model.layernorm(tokens)
-        return tokens.mean(1)
+        if self.pooling == "mean":
+            return tokens.mean(1)
+        times, side = config.num_frames // config.tubelet_size, config.image_size // config.patch_size
+        grid = tokens.transpose(1, 2).unflatten(2, (times, side, side))
+        return block_means(grid, LOCAL).flatten(1)
 
     def _embed_patches(self, video: Tensor) -> Tensor:
-        """(B, F, 3, S, S) -> (B, P, D): the patch embedding's convolution as one matrix product, plus positions.
+        """(B, F, planes, S, S) -> (B, P, D): the patch embedding's convolution as one matrix product, plus positions.
 
         Kernel and stride are equal, so the two are the same; the product needs no fast 3-D convolution.
         """
@@ -115,17 +117,17 @@ class VideoMAEEncoder(nn.Module):
 class ClipFrameEncoder(nn.Module):
     """CLIP's image encoder (Radford et al. 2021, https://arxiv.org/abs/2103.00020) on the middle frame of the clip.
 
-    Use ``from_weights`` or ``from_config``.
+    Use ``from_weights`` or ``from_config``. For ``box`` see ``FrameNormalizer``.
     """
 
-    def __init__(self, model: CLIPVisionModelWithProjection):
+    def __init__(self, model: CLIPVisionModelWithProjection, box: Sequence[float] | None = None):
         super().__init__()
         self.model = model
         self.dim = model.config.projection_dim
-        self.normalize = FrameNormalizer(model.config.image_size, CLIP_MEAN, CLIP_STD)
+        self.normalize = FrameNormalizer(model.config.image_size, CLIP_MEAN, CLIP_STD, box)
 
     @classmethod
-    def from_weights(cls, folder: Path, clip_len: int, image_size: int) -> "ClipFrameEncoder":
+    def from_weights(cls, folder: Path, clip_len: int, image_size: int, **options: Any) -> "ClipFrameEncoder":
         """Published weights. Positions are learnt, so the image size must be the published one; any clip_len will do.
 
         Raises:
@@ -134,12 +136,12 @@ class ClipFrameEncoder(nn.Module):
         config = CLIPVisionConfig.from_pretrained(folder)
         if config.image_size != image_size:
             raise ValueError(f"image_size {image_size} does not fit {folder}: its images are {config.image_size}")
-        return cls(load_checked(CLIPVisionModelWithProjection, config, folder))
+        return cls(load_checked(CLIPVisionModelWithProjection, config, folder), **options)
 
     @classmethod
-    def from_config(cls, values: dict[str, Any]) -> "ClipFrameEncoder":
+    def from_config(cls, values: dict[str, Any], **options: Any) -> "ClipFrameEncoder":
         """Random weights in the architecture that ``config`` returned; no file is read."""
-        return cls(CLIPVisionModelWithProjection(CLIPVisionConfig.from_dict(dict(values))))
+        return cls(CLIPVisionModelWithProjection(CLIPVisionConfig.from_dict(dict(values))), **options)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -151,7 +153,16 @@ class ClipFrameEncoder(nn.Module):
         """Which of a clip's frames the encoder looks at: the middle one. The others need not be read."""
         return range(clip_len // 2, clip_len // 2 + 1)
 
-    def forward(self, frames: Tensor) -> Tensor:
+    def forward(self, frames: Tensor, warp: Tensor | None = None) -> Tensor:
         """(B, F, H, H, 3) uint8, whole clips or their middle frame alone -> (B, D)."""
         middle = frames.shape[1] // 2
-        return self.model(self.normalize(frames[:, middle : middle + 1])[:, 0]).image_embeds
+        return self.model(self.normalize(frames[:, middle : middle + 1], warp)[:, 0]).image_embeds
+
+
+def _stem(planes: int, channels: int) -> nn.Sequential:
+    """Three convolutions, (N, planes, S, S) -> (N, channels, S / 8, S / 8)."""
+    widths, layers = (planes, channels // 4, channels // 2, channels), []
+    for kernel, inputs, outputs in zip((5, 3, 3), widths, widths[1:], strict=False):
+        layers += [nn.Conv2d(inputs, outputs, kernel, 2, kernel // 2, bias=False)]
+        layers += [CrossRankBatchNorm(outputs), nn.ReLU()]
+    return nn.Sequential(*layers)

@@ -89,7 +89,7 @@ def zero_shot(simulated=True, prototypes=True):
         "chance": {name: mean / 10 for name, mean in means.items()},
         "majority": {"balanced_accuracy": 0.5, "macro_f1": 1 / 3},
         "window_s": 5.0,
-        "config": {"bootstrap_share": 0.8, "min_coverage": 1.0, "windows_per_recording": "all"},
+        "config": {"bootstrap_share": 0.8, "min_coverage": 1.0, "windows_per_recording": "all", "query_subjects": None},
         "seed": 1,
         "commit": "b" * 40,
     }

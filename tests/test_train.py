@@ -97,7 +97,7 @@ def test_the_held_out_report_keeps_to_what_memory_allows(data, tmp_path, monkeyp
     monkeypatch.setattr(
         VideoMAEEncoder,
         "forward",
-        lambda self, clips: (sizes.append((self.training, len(clips))), original(self, clips))[1],
+        lambda self, clips, _: (sizes.append((self.training, len(clips))), original(self, clips))[1],
     )
     train.main(command(data, tmp_path, "a", "--micro_batch_size", "2", "--epochs", "1"))
     assert {training for training, _ in sizes} == {True, False}

@@ -12,7 +12,7 @@ import pytest
 
 import train
 from tests.training import command, losses, make_data, spoil
-from tests.two_ranks import CASES, NO_DROPOUT, SINGLE_ROWS, recorded
+from tests.two_ranks import AS_ALONE, CASES, NO_DROPOUT, recorded
 from utils import checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -106,11 +106,11 @@ def alone(ranks):
     """The same commands in one process; "moved" goes on where two ranks stopped."""
     data, runs = ranks[1].parent / "data", ranks[1].parent / "alone"
     windows = recorded(lambda: train.main(command(data, runs, "same", *NO_DROPOUT)))
-    for name, more in SINGLE_ROWS.items():
+    for name, more in AS_ALONE.items():
         train.main(command(data, runs, name, *NO_DROPOUT, *more))
     stopped = ranks[1] / "moved" / "checkpoints" / "last.pt"
     train.main(command(data, runs, "moved", *NO_DROPOUT, "--resume", str(stopped)))
-    return windows, {name: losses(runs / name) for name in ("same", "moved", *SINGLE_ROWS)}
+    return windows, {name: losses(runs / name) for name in ("same", "moved", *AS_ALONE)}
 
 
 def test_ranks_share_the_batches_of_one_process(ranks, alone):
@@ -119,7 +119,7 @@ def test_ranks_share_the_batches_of_one_process(ranks, alone):
     assert [a + b for a, b in zip(first, second, strict=True)] == alone[0]
 
 
-@pytest.mark.parametrize("name, steps", [("same", 10), ("rows", 10), ("rows_imu", 10)])
+@pytest.mark.parametrize("name, steps", [("same", 10), ("rows", 10), ("rows_imu", 10), ("small", 5)])
 def test_losses_do_not_depend_on_the_ranks(ranks, alone, name, steps):
     together = losses(ranks[1] / name)
     assert len(together) == len(alone[1][name]) == steps

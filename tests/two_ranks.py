@@ -27,10 +27,14 @@ from utils.optim import NonFiniteError
 
 PAIRS = 6  # in all; 3 on each rank
 NO_DROPOUT = ("--imu_dropout", "0", "--head_dropout", "0")
-# a batch of two is one row on each rank, whose batch normalisation is over both
-SINGLE_ROWS = {
+# a batch of two is one row on each rank, whose batch normalisation is over both; augmentation draws for all ranks
+AS_ALONE = {
     "rows": ["--batch_size", "2", "--epochs", "1"],
     "rows_imu": ["--model", "imu_only", "--batch_size", "2", "--epochs", "1"],
+    "small": (
+        "--imu_encoder conv --video_encoder conv21d --video_width 4 --heads linear --epochs 1 --lr 0.0001 "
+        "--augment_rotation_deg 15 --augment_noise 0.05 --augment_drop_sensor 0.3 --augment_video_shift 2"
+    ).split(),
 }
 
 
@@ -191,7 +195,7 @@ def main() -> None:
     found["losses"] = [losses(runs / name) for name in ("whole", "parts")]
     found["windows"] = recorded(lambda: train.main(command(data, runs, "same", *NO_DROPOUT)))
     train.main(command(data, runs, "moved", *NO_DROPOUT, "--max_steps", "3"))
-    for name, more in SINGLE_ROWS.items():
+    for name, more in AS_ALONE.items():
         train.main(command(data, runs, name, *NO_DROPOUT, *more))
     try:
         with ExitStack() as cleanup:  # train.main would end the process

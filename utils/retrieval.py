@@ -1,9 +1,10 @@
-"""Retrieval among held-out pairs of IMU and video: MRR, R@1 and R@5, both ways."""
+"""Retrieval among pairs of IMU and video: MRR, R@1 and R@5, both ways."""
 
 from collections.abc import Iterable
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from utils.metrics import retrieval_chance, retrieval_metrics
 
@@ -32,7 +33,19 @@ def held_out_retrieval(
             imu, video = batch.to(device)
             z_imu.append(model.embed_imu(imu))
             z_video.append(model.embed_video(video))
-    similarity = (torch.cat(z_imu).double() @ torch.cat(z_video).double().T).cpu().numpy()
+    return retrieval_both_ways(torch.cat(z_imu), torch.cat(z_video))
+
+
+def retrieval_both_ways(z_imu: Tensor, z_video: Tensor) -> tuple[dict[str, float], dict[str, float], int]:
+    """MRR, R@1 and R@5 of each IMU window's video among all, and of each video's IMU window.
+
+    Args:
+        z_imu, z_video: (W, D) unit-norm embeddings of the same windows.
+
+    Returns:
+        As ``held_out_retrieval``.
+    """
+    similarity = (z_imu.double() @ z_video.double().T).cpu().numpy()
     right = torch.arange(len(similarity)).numpy()
     found = {
         "imu_to_video": retrieval_metrics(similarity, right, _RECALLS),
@@ -42,11 +55,13 @@ def held_out_retrieval(
     return by_name, retrieval_chance(len(similarity), _RECALLS), len(similarity)
 
 
-def describe_retrieval(retrieval: dict[str, float], chance: dict[str, float], count: int) -> str:
-    """Retrieval as a line; arguments as ``held_out_retrieval`` returns them."""
+def describe_retrieval(
+    retrieval: dict[str, float], chance: dict[str, float], count: int, which: str = "held out"
+) -> str:
+    """Retrieval as a line; arguments as ``held_out_retrieval`` returns them, and which pairs they are."""
     ways = [
         f"{arrow}  " + "  ".join(f"{name.upper()} {retrieval[f'{way}/{name}']:.3f}" for name in chance)
         for way, arrow in _WAYS.items()
     ]
     guess = "  ".join(f"{name.upper()} {value:.3f}" for name, value in chance.items())
-    return f"  held out, 1 of {count}:  {'   '.join(ways)}   chance  {guess}"
+    return f"  {which}, 1 of {count}:  {'   '.join(ways)}   chance  {guess}"

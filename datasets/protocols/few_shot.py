@@ -12,6 +12,7 @@ from configs.evaluation import FewShotConfig
 from datasets.protocols.classes import resolve_classes
 from datasets.protocols.group_splits import draw_apart, draw_leaving_one_group_out, remedy
 from datasets.protocols.leakage import copies_on_both_sides, refuse_leaks, siblings_share, true_recordings
+from datasets.protocols.people import of_subjects
 from datasets.protocols.splits import (
     Draw,
     DrawSettings,
@@ -121,6 +122,8 @@ def _labelled(store: Store, classes: tuple[str, ...], config: FewShotConfig) -> 
     """The windows that may be drawn, and (W,) the name of each one's source recording; copies of one have its name."""
     names = ("stride_s", "label_share", "window_s", "min_coverage")
     windows = list_windows(store, labelled=True, classes=classes, **{name: getattr(config, name) for name in names})
+    if config.subjects:
+        windows = windows.subset(of_subjects(windows, config.subjects, "subjects"))
     if config.windows_per_recording == "centre":
         windows = windows.subset(centre_positions(windows)).centred()
     (recordings,) = true_recordings(windows)

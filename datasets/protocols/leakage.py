@@ -95,17 +95,22 @@ def _contents(windows: Windows) -> list[str]:
 
 
 def seen_in_pretraining(
-    pretraining: Mapping[str, Any], excluded: Sequence[str], windows: Windows, data_root: Path
+    pretraining: Mapping[str, Any],
+    excluded: Sequence[str],
+    windows: Windows,
+    data_root: Path,
+    excluded_subjects: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Whether the encoder was pretrained on recordings that it is evaluated on, be it without their labels.
 
     They are the same if the dataset is, and if a raw recording is (by the digest of its files), where the dataset of
-    pretraining still lies in ``data_root``. A class that pretraining left out has not been seen.
+    pretraining still lies in ``data_root``. A class or a person that pretraining left out has not been seen.
 
     Args:
         pretraining: what the checkpoint says of its dataset, see ``Store.fingerprint``.
         excluded: classes left out of pretraining.
         windows: those that are evaluated.
+        excluded_subjects: people left out of pretraining, as its dataset names them.
 
     Returns:
         ``seen`` (bool), ``windows`` (how many of those evaluated; None if there is no telling) and ``why`` in words.
@@ -113,15 +118,18 @@ def seen_in_pretraining(
     pretrained_on, digest = pretraining["name"], pretraining["sha256"]
     kept = np.array([name not in excluded for name in windows.classes])[windows.label]
     why = f"the encoder was pretrained on this dataset ({pretrained_on})"
-    if digest != windows.store.fingerprint()["sha256"]:
+    if digest == windows.store.fingerprint()["sha256"]:
+        kept &= ~np.isin(windows.subject, list(excluded_subjects))
+    else:
         there = (data_root / pretrained_on / "dataset.json").is_file()
         other = open_store(data_root, pretrained_on) if there else None
         if other is None or other.fingerprint()["sha256"] != digest:
             state = "prepared again since" if there else "which is not at hand"
             why = f"another dataset, {pretrained_on}, {state}: recordings were not compared"
             return {"seen": False, "windows": None, "why": why}
+        trained_on = other.recordings[~other.recordings["subject"].isin(excluded_subjects)]
         known = windows.store.recordings["source_hash"]
-        kept &= known.isin(other.recordings["source_hash"]).to_numpy()[windows.recording]
+        kept &= known.isin(trained_on["source_hash"]).to_numpy()[windows.recording]
         why = f"the encoder was pretrained on recordings of {pretrained_on}"
     count = int(kept.sum())
     return {"seen": count > 0, "windows": count, "why": why if count else ""}

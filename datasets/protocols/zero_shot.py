@@ -17,7 +17,7 @@ def draw_prototypes(
     labels: np.ndarray,
     recordings: np.ndarray,
     classes: Sequence[str],
-    per_class: int,
+    per_class: int | None,
     seed: int,
     leave_queries: bool,
 ) -> np.ndarray:
@@ -27,11 +27,11 @@ def draw_prototypes(
         labels: (W,) class of each window, 0..K-1.
         recordings: (W,) number of each window's recording.
         classes: (K,) names, for errors.
-        per_class: M.
+        per_class: M; None takes every window of the recordings that may serve.
         leave_queries: take them from at most half of a class's recordings, so that the others remain as queries.
 
     Returns:
-        (K * M,) positions, class by class.
+        (K * M,) positions, class by class; without M as many as there are.
 
     Raises:
         ValueError: if a class has too few windows or recordings.
@@ -42,18 +42,18 @@ def draw_prototypes(
         own = rng.permutation(np.flatnonzero(labels == k))
         there = np.unique(recordings[own])
         limit = len(there) // 2 if leave_queries else len(there)
-        allowed = rng.permutation(there)[: min(limit, per_class)]
+        allowed = rng.permutation(there)[: limit if per_class is None else min(limit, per_class)]
         # Fewer recordings than prototypes: their second windows follow when all first ones are taken, and so on.
         turns = [own[recordings[own] == recording] for recording in allowed]
         own = [turn[i] for i in range(max(map(len, turns), default=0)) for turn in turns if i < len(turn)]
-        if len(own) < per_class:
+        if len(own) < (per_class or 1):
             problems.append(f"{name} has {len(own)} windows in {limit} of its {len(there)} recordings")
         chosen.append(own[:per_class])
     if problems:
         half = ", of which at most half may serve so that queries remain" if leave_queries else ""
         raise ValueError(
-            f"too few labelled video windows for {per_class} prototypes per class{half}: {'; '.join(problems)}; "
-            "use fewer --prototypes_per_class, or leave classes out with --classes"
+            f"too few labelled video windows for {per_class or 'any'} prototypes per class{half}: "
+            f"{'; '.join(problems)}; use fewer --prototypes_per_class, or leave classes out with --classes"
         )
     return np.concatenate(chosen).astype(np.int64)
 

@@ -131,7 +131,7 @@ def windows_measured(run: Run, shots: int | None = None) -> Any:
     r = run.results
     if shots is not None:
         return r["shots"][str(shots)]["windows_sha256"] if str(shots) in r["shots"] else None
-    cut = (r["window_s"], r["config"]["min_coverage"], r["config"]["windows_per_recording"])
+    cut = (r["window_s"], *(str(r["config"][n]) for n in ("min_coverage", "windows_per_recording", "query_subjects")))
     queries = (*r["classes"], *r["queries_per_class"], r["direction"], *cut)
     return (*queries, r["prototypes_per_class"], r["prototypes_from"]["name"], r["seed"])
 

@@ -50,6 +50,21 @@ def test_it_is_batch_norm():
     assert norm.state_dict().keys() == reference.state_dict().keys()
 
 
+@pytest.mark.parametrize("shape", [(6, D), (6, D, 7), (6, D, 4, 5)])
+def test_signals_and_images_alike(shape):
+    """Also along the way of several ranks, here with one."""
+    reference = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d}[len(shape)](D).double()
+    norms = [CrossRankBatchNorm(D).double() for _ in range(2)]
+    x = 5 * torch.randn(shape, dtype=torch.float64) + 2
+    expected = reference(x)
+    assert torch.equal(norms[0](x), expected)
+    torch.testing.assert_close(norms[1]._all_ranks(x), expected, rtol=1e-12, atol=1e-12)
+    norms[1].update_statistics()
+    for norm in norms:
+        torch.testing.assert_close(norm.running_var, reference.running_var, rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(norm.eval()(x), reference.eval()(x), rtol=1e-12, atol=1e-12)
+
+
 def test_held_statistics_wait_for_the_update():
     model = nn.Sequential(CrossRankBatchNorm(D), nn.Identity(), CrossRankBatchNorm(D)).double()
     free = nn.Sequential(CrossRankBatchNorm(D), nn.Identity(), CrossRankBatchNorm(D)).double()

@@ -140,6 +140,51 @@ def slow_patchtst(encoder: PatchTSTEncoder, imu: torch.Tensor, patch: int, heads
     return torch.stack(outputs).view(len(imu), -1)
 
 
+@pytest.mark.parametrize("patch, stride", [(10, 5), (16, 10), (50, 49)])
+def test_patches_overlap_by_the_stride(patch, stride):
+    encoder = encoder_of("patchtst", imu_patch=patch, imu_stride=stride)
+    found = encoder.patches(imu := windows(1))
+    assert encoder.num_patches == (250 - patch) // stride + 2 == found.shape[2]
+    for channel in range(6):
+        values = imu[0, channel].tolist()
+        for k in range(encoder.num_patches):
+            wanted = [values[min(k * stride + i, 249)] for i in range(patch)]
+            assert found[0, channel, k].tolist() == wanted
+
+
+def test_mixed_patches_hold_all_channels():
+    encoder = encoder_of("patchtst", imu_patch=10, imu_stride=5, imu_mixing="patch", imu_pooling="segments")
+    imu = windows(2)
+    patches = encoder.patches(imu)
+    assert patches.shape == (2, 1, 50, 60)
+    wanted = [imu[1, channel, 15 + i].item() for i in range(10) for channel in range(6)]
+    assert patches[1, 0, 3].tolist() == wanted
+    tokens = encoder.tokens(patches)[:, 0, 1:]
+    expected = torch.cat([tokens[:, 10 * k : 10 * k + 10].mean(1)[:, :, None] for k in range(5)], 2).flatten(1)
+    assert encoder.dim == 80
+    torch.testing.assert_close(encoder(imu), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_scaling_comes_before_mixing():
+    """Each channel is standardised by itself, not with the others."""
+    encoder = encoder_of("patchtst", imu_mixing="patch", imu_scaling="std")
+    louder = windows(2)
+    louder[:, 3] = 20 * louder[:, 3] + 9.81
+    assert (encoder(louder) - encoder(windows(2))).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("name, value", [("imu_stride", 17), ("imu_pooling", "median"), ("imu_mixing", "all")])
+def test_impossible_settings_are_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name} '?{value}"):
+        PatchTSTEncoder(**{name.removeprefix("imu_"): value})
+
+
+def test_conv_sizes():
+    encoder = encoder_of("conv")
+    assert encoder.dim == 960
+    assert sum(p.numel() for p in encoder.parameters()) == 127_296
+
+
 def slow_layer(weights, prefix, tokens, heads):
     def linear(name, x):
         return weights[f"{prefix}{name}.weight"] @ x + weights[f"{prefix}{name}.bias"]

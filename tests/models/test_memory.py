@@ -51,7 +51,7 @@ def assert_equal(found, expected, tolerance=1e-10):
 def in_pieces_with_graph(model, size: int) -> None:
     """The slow reference: the same pieces, nothing forgotten and computed again."""
     encode = model.video_encoder.forward
-    model.video_encoder.forward = lambda video: torch.cat([encode(piece) for piece in video.split(size)])
+    model.video_encoder.forward = lambda video, _: torch.cat([encode(piece) for piece in video.split(size)])
 
 
 @pytest.mark.parametrize("loss", ["sigmoid", "softmax", "softmax_soft"])

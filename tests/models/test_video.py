@@ -1,13 +1,15 @@
 """Video encoders against transformers' own forward, and what every one of them promises."""
 
-import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from transformers import VideoMAEConfig, VideoMAEModel
 
 from configs.training import TrainConfig
 from models import VIDEO_ENCODERS, build_video_encoder
-from models.video import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD, FrameNormalizer, VideoMAEEncoder
+from models.frames import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD
+from models.video import LOCAL, VideoMAEEncoder
+from tests.models.test_frames import normalized
 
 SMALL = {"video_dim": 16, "video_heads": 2, "video_layers": 2, "video_ffn": 24, "video_patch": 8, "image_size": 16}
 
@@ -26,12 +28,6 @@ def encoder_of(name: str, **settings):
 def clips(count: int, frames: int = 4, side: int = 16, seed: int = 0) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(0, 256, (count, frames, side, side, 3), dtype=torch.uint8, generator=generator)
-
-
-def normalized(frames: torch.Tensor, mean, std) -> torch.Tensor:
-    """Image processing as its authors describe it: to 0..1, minus mean, over std, colours first."""
-    values = (frames.numpy().astype(np.float64) / 255 - np.array(mean)) / np.array(std)
-    return torch.from_numpy(np.moveaxis(values, -1, 2))
 
 
 @pytest.fixture(params=sorted(VIDEO_ENCODERS))
@@ -126,16 +122,46 @@ def test_an_odd_clip_is_refused():
         VideoMAEEncoder.from_config(config)
 
 
-def test_normalizer_matches_image_processing():
-    frames = clips(2, side=16)
-    ours = FrameNormalizer(16, IMAGENET_MEAN, IMAGENET_STD).double()(frames)
-    torch.testing.assert_close(ours, normalized(frames, IMAGENET_MEAN, IMAGENET_STD), rtol=1e-6, atol=1e-6)
+def test_conv21d_sizes():
+    config = TrainConfig(dataset="x", video_encoder="conv21d", image_size=32, frame_differences=3.0)
+    assert config.video_weights == "none"
+    encoder = build_video_encoder(config)
+    assert encoder.dim == 640
+    assert sum(p.numel() for p in encoder.parameters()) == 240_512
 
 
-def test_resizing_averages_over_pixels():
-    stripes = torch.zeros(1, 1, 64, 64, 3, dtype=torch.uint8)
-    stripes[:, :, :, ::2] = 200  # finer than the target can show: without anti-aliasing they would beat
-    small = FrameNormalizer(16, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))(stripes)
-    assert small.shape == (1, 1, 3, 16, 16)
-    inside = 255 * small[..., 1:-1]
-    torch.testing.assert_close(inside, torch.full_like(inside, 100), rtol=0, atol=2)
+def test_conv21d_sees_space_before_time():
+    """Each frame by itself, its 3 x 3 places in a row; then over time, and the means of five stretches."""
+    encoder = encoder_of("conv21d", frame_differences=2.0).double()
+    video = clips(2, frames=7)
+    expected = []
+    for planes in encoder.normalize(video):
+        places = [F.adaptive_avg_pool2d(encoder.space(frame[None]), 3).flatten() for frame in planes]
+        expected.append(F.adaptive_avg_pool1d(encoder.time(torch.stack(places, 1)[None]), 5).flatten())
+    torch.testing.assert_close(encoder(video), torch.stack(expected), rtol=1e-9, atol=1e-12)
+
+
+def test_local_pooling_keeps_quarters_apart():
+    encoder = encoder_of("videomae", video_pooling="local", clip_len=10, image_size=32).double()
+    video = clips(2, frames=10, side=32)
+    model = encoder.model
+    tokens = model(normalized(video, IMAGENET_MEAN, IMAGENET_STD)).last_hidden_state.view(2, 5, 4, 4, 16)
+    expected = []
+    for channel in range(16):
+        for first, end in ((0, 2), (1, 3), (2, 4), (3, 5)):  # quarters of five time steps share some
+            for row in (0, 2):
+                for column in (0, 2):
+                    block = tokens[:, first:end, row : row + 2, column : column + 2, channel]
+                    expected.append(block.mean((1, 2, 3)))
+    assert encoder.dim == 16 * LOCAL[0] * LOCAL[1] * LOCAL[2]
+    torch.testing.assert_close(encoder(video), torch.stack(expected, 1), rtol=1e-6, atol=1e-7)
+
+
+def test_the_stem_stands_before_the_patches():
+    settings = {"video_stem": True, "frame_differences": 3.0, "image_size": 32, "video_patch": 16}
+    encoder = encoder_of("videomae", **settings).double()
+    video = clips(2, side=32)
+    planes = encoder.normalize(video)
+    places = torch.stack([encoder.stem(clip) for clip in planes])  # 4 x 4 places, of which 2 x 2 make a patch
+    assert planes.shape == (2, 4, 6, 32, 32) and places.shape == (2, 4, 8, 4, 4)
+    torch.testing.assert_close(encoder(video), encoder.model(places).last_hidden_state.mean(1), rtol=1e-6, atol=1e-7)

@@ -103,8 +103,8 @@ def test_recordings_that_pretraining_has_seen(tmp_path):
     store = write_dataset(tmp_path / "toy", CLASSES * 6, seconds=20, video=False)
     windows = list_windows(store, labelled=True)
 
-    def seen(pretraining, excluded=(), of=windows):
-        return seen_in_pretraining(pretraining, excluded, of, tmp_path)
+    def seen(pretraining, excluded=(), of=windows, people=()):
+        return seen_in_pretraining(pretraining, excluded, of, tmp_path, people)
 
     assert seen(store.fingerprint()) == {
         **{"seen": True, "windows": 48, "why": "the encoder was pretrained on this dataset (toy)"}
@@ -125,6 +125,8 @@ def test_recordings_that_pretraining_has_seen(tmp_path):
     same_files = (store.recordings["source_hash"] == row["source_hash"]).to_numpy()[windows.recording].sum()
     assert found["seen"] and found["windows"] == same_files and "recordings of third" in found["why"]
     assert not seen(third, ["fall"])["seen"]  # the shared recording is a fall
+    assert seen(store.fingerprint(), people=["s0", "s2"])["windows"] == 16  # of three people
+    assert not seen(third, people=["s"])["seen"] and seen(third, people=["s0"])["seen"]  # who is s there
     older = seen(third | {"sha256": "older"})
     assert not older["seen"] and "prepared again" in older["why"]
     assert seen(third | {"name": "gone"})["windows"] is None

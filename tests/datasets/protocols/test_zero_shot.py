@@ -31,6 +31,14 @@ def test_prototypes_are_spread_over_recordings(per_class, leave_queries):
         assert all((labels[left] == k).sum() >= 12 for k in range(2))  # half of the recordings, at least
 
 
+def test_all_windows_of_the_recordings_that_may_serve():
+    labels, recordings = windows()
+    assert sorted(draw_prototypes(labels, recordings, CLASSES, None, 0, leave_queries=False)) == list(range(48))
+    chosen = draw_prototypes(labels, recordings, CLASSES, None, 0, leave_queries=True)
+    assert [len(set(recordings[chosen[labels[chosen] == k]])) for k in range(2)] == [4, 4]
+    assert np.isin(recordings, recordings[chosen]).sum() == len(chosen) == 24
+
+
 def test_every_recording_is_drawn_equally_often_and_seeded():
     labels, recordings = windows()
     draws = [draw_prototypes(labels, recordings, CLASSES, 2, seed, True) for seed in range(2000)]
