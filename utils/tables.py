@@ -151,7 +151,8 @@ def title(results: dict[str, Any]) -> str:
         return f"{dataset_name(results)}: {method(results)}"
     target, source = results["dataset"], results["prototypes_from"]
     prototypes = "" if source == target else f", prototypes from {marked(source['name'], source['simulated'])}"
-    return f"{dataset_name(results)}: zero-shot, {method(results)}{prototypes}"
+    way = "" if results["direction"] == "imu_to_video" else " from video to IMU"
+    return f"{dataset_name(results)}: zero-shot{way}, {method(results)}{prototypes}"
 
 
 def evaluation_tables(results: dict[str, Any]) -> str:
