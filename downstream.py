@@ -29,12 +29,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from datasets.protocols.few_shot import build_task, cell_seed
+from datasets.protocols.few_shot import FewShotTask, build_task, cell_seed
 from datasets.protocols.few_shot_results import describe, write_few_shot
 from datasets.protocols.leakage import NOT_SEEN, seen_in_pretraining
 from models import build_imu_encoder, load_imu_encoder
 from models.finetune import Cell, Trained, finetune_grid
 from models.probe import embed_imu, train_linear_heads
+from models.readers import standardised_by_person
 from utils import checkpoint, distributed
 from utils.long_table import dataset_name, long_table, method
 from utils.plots import confusion_matrix as plot_confusion
@@ -57,7 +58,7 @@ def main(argv: list[str] | None = None) -> Path:
     seen = NOT_SEEN
     if facts and not config.from_scratch:
         excluded, people = training.exclude_classes or [], training.exclude_subjects or []
-        seen = seen_in_pretraining(facts["dataset"], excluded, windows, config.data_root, people)
+        seen = seen_in_pretraining(facts["dataset"], excluded, task.parts[-1], config.data_root, people)
     print(describe(task))
     pooling = training.imu_pooling if training.imu_encoder == "patchtst" else None
     if pooling is not None:
@@ -84,8 +85,12 @@ def main(argv: list[str] | None = None) -> Path:
     recipe = {name: getattr(config, name) for name in ("epochs", "batch_size", "lr", "least_lr", "weight_decay")}
     recipe["num_classes"] = len(windows.classes)
     if config.mode == "lp":
+        encoder = encoder.to(device)
+        embeddings = embed_imu(encoder, imu)
+        if config.calibrate == "person":
+            embeddings = calibrated(embeddings, encoder, task, training.normalize, config.min_coverage)
         predicted, epochs, kept = linear_probes(
-            encoder.to(device), imu, labels.to(device), cells, keep, standardize=config.standardize, **recipe
+            encoder, embeddings, labels.to(device), cells, keep, standardize=config.standardize, **recipe
         )
     else:
         scratch = config.mode == "supervised"
@@ -134,11 +139,22 @@ def build_encoder(config: DownstreamConfig) -> tuple[nn.Module, TrainConfig]:
     return (build_imu_encoder(training) if config.from_scratch else encoder), training
 
 
+def calibrated(
+    embeddings: Tensor, encoder: nn.Module, task: FewShotTask, normalize: str, min_coverage: float
+) -> Tensor:
+    """(n, D) embeddings of the used windows, standardised by those of all windows of each person."""
+    own = (
+        (name, embed_imu(encoder, torch.from_numpy(theirs.imu(np.arange(len(theirs)), normalize))).cpu().numpy())
+        for name, theirs in task.of_people(min_coverage)
+    )
+    standardised = standardised_by_person(embeddings.cpu().numpy(), task.people, own)
+    return torch.from_numpy(standardised).to(embeddings.device)
+
+
 def linear_probes(
-    encoder: nn.Module, imu: Tensor, labels: Tensor, cells: list[Cell], keep: int, **recipe: Any
+    encoder: nn.Module, embeddings: Tensor, labels: Tensor, cells: list[Cell], keep: int, **recipe: Any
 ) -> tuple[list[np.ndarray], list[int], Trained]:
     """A linear layer on the frozen encoder for every cell, all trained together: held-out predictions, and epochs."""
-    embeddings = embed_imu(encoder, imu)
     sets, seeds, select = zip(*((cell.train, cell.seed, cell.select) for cell in cells), strict=True)
     heads = train_linear_heads(embeddings, labels, sets, seeds, select=select, **recipe)
     predictions = []

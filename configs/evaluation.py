@@ -1,4 +1,4 @@
-"""Settings of the commands that evaluate or hand on an encoder: downstream, handcrafted, zeroshot, embed, export."""
+"""Settings of the commands that evaluate or hand on an encoder: downstream, features, zeroshot, embed, export."""
 
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -6,7 +6,6 @@ from typing import Any, Literal, Self
 from pydantic import model_validator
 
 from configs.base import MIN_COVERAGE_HELP, Config, Coverage, FolderName, Name, PositiveInt, WindowLength, setting
-from configs.constants import WINDOW_S
 from configs.training import MethodName, PoolingName, TrainConfig
 
 # AdamW rate of the encoder where it learns with the layer: the paper's for finetuning; from scratch, where it names
@@ -14,6 +13,9 @@ from configs.training import MethodName, PoolingName, TrainConfig
 ENCODER_LR = {"finetune": 1e-6, "supervised": 1e-4}
 WINDOW_S_HELP = "length of a window, seconds; default: as in pretraining (5 without a checkpoint), another is refused"
 LEAST_LR = 1e-7  # where the cosine of an evaluation ends, as in the authors' code
+
+FeatureName = Literal["handcrafted", "invariant", "minirocket", "encoder"]
+HeadName = Literal["linear", "logistic", "trees", "forest"]
 
 
 class EvaluationConfig(Config):
@@ -42,7 +44,22 @@ class FewShotConfig(EvaluationConfig):
     val_samples: PositiveInt = setting(20, help="held-out windows per class that the result is measured on")
     draws: PositiveInt = setting(5, help="random draws of shots and held-out windows; mean and std are over them")
     subjects: list[Name] | None = setting(
-        None, help="people whose windows are learnt from and held out; default: everybody"
+        None,
+        help="people whose windows are learnt from and held out, names or patterns such as 'SA*'; default: everybody",
+    )
+    test_dataset: FolderName | None = setting(
+        None, help="transfer: labels of --dataset, and all windows of this one are predicted; split does not apply"
+    )
+    test_subjects: list[Name] | None = setting(
+        None,
+        help="transfer: people who are predicted, with all their windows, and give no labels; names or patterns",
+    )
+    class_map: Path | None = setting(
+        None, help="YAML: common class -> dataset -> its class, or a list; default: classes have the same names"
+    )
+    calibrate: Literal["none", "person"] = setting(
+        "none",
+        help="person: z-score embeddings or features by all windows of each person, without labels; results say so",
     )
     split: Literal["recording", "group", "leave_one_group_out", "window"] = setting(
         "recording",
@@ -65,7 +82,7 @@ class FewShotConfig(EvaluationConfig):
         1.0, gt=0.5, le=1, help="fraction of a window that a label must cover, for events that are shorter than windows"
     )
     num_workers: int = setting(
-        0, ge=0, help="processes on a CPU that finetune side by side, or threads of a forest; 0 takes every core"
+        0, ge=0, help="processes on a CPU that finetune side by side, or threads of trees; 0 takes every core"
     )
 
     second_names = {"shots": "train_samples"}  # as in the authors' readme
@@ -87,6 +104,11 @@ class FewShotConfig(EvaluationConfig):
                 "from and measured on: use split recording, group or leave_one_group_out"
             )
         return self
+
+    @property
+    def transfers(self) -> bool:
+        """Whether all windows of another dataset, or of other people, are predicted."""
+        return self.test_dataset is not None or self.test_subjects is not None
 
 
 class DownstreamConfig(FewShotConfig):
@@ -149,6 +171,8 @@ class DownstreamConfig(FewShotConfig):
             raise ValueError("checkpoint is missing: give --checkpoint FILE, --random_weights or --mode supervised")
         if self.standardize and self.mode != "lp":
             raise ValueError(f"standardize is for a frozen encoder, and mode {self.mode} moves it: drop one of them")
+        if self.calibrate != "none" and (self.mode != "lp" or self.save_model):
+            raise ValueError("calibrate person goes with --mode lp, and without --save_model: drop one of them")
         return self
 
     @property
@@ -162,20 +186,44 @@ class DownstreamConfig(FewShotConfig):
         return self.random_weights or self.mode == "supervised"
 
 
-class HandcraftedConfig(FewShotConfig):
-    """python -m scripts.handcrafted"""
+class FeaturesConfig(FewShotConfig):
+    """python -m scripts.features"""
 
-    program = "python -m scripts.handcrafted"
-    summary = "Few-shot evaluation without any encoder: handcrafted features and a random forest, on the same draws."
+    program = "python -m scripts.features"
+    summary = "Few-shot evaluation of features of windows that a classical head reads, on the draws of downstream.py."
 
-    window_s: WindowLength = setting(WINDOW_S, help="length of a window, seconds, 1 to 30, a multiple of 0.1")
+    features: list[FeatureName] = setting(
+        ["handcrafted"],
+        min_length=1,
+        help="one, or several beside each other: handcrafted; invariant, the same of signals that no rotation of the "
+        "sensor changes; minirocket, of these signals (needs aeon); encoder, embeddings of --checkpoint",
+    )
+    head: HeadName = setting(
+        "linear",
+        help="linear: ridge classifier; logistic: logistic regression, its C chosen on the shots; trees: 300 extremely "
+        "randomised trees; forest: random forest of 500 trees",
+    )
+    checkpoint: Path | None = setting(None, help="for features encoder: as of downstream.py")
+    random_weights: bool = setting(False, help="control: the same encoder, weights drawn at random")
+    imu_pooling: PoolingName | None = setting(None, help="for features encoder: as of downstream.py")
+    device: str = setting("auto", help="of the encoder: auto, cpu, cuda or cuda:N")
 
     @model_validator(mode="before")
     @classmethod
-    def _no_encoder(cls, values: dict) -> dict:
-        """A file for downstream.py serves here as well: what it says of an encoder has nothing to act on."""
+    def _no_training(cls, values: dict) -> dict:
+        """A file for downstream.py serves here as well: what it says of the training has nothing to act on."""
         strange = DownstreamConfig.model_fields.keys() - cls.model_fields.keys()
         return {key: value for key, value in values.items() if key not in strange}
+
+    @model_validator(mode="after")
+    def _check(self) -> "FeaturesConfig":
+        if len(set(self.features)) != len(self.features):
+            raise ValueError(f"features {' '.join(self.features)} names one twice")
+        if ("encoder" in self.features) != (self.checkpoint is not None):
+            raise ValueError("features encoder and --checkpoint FILE go together: give both or none")
+        if self.random_weights and self.checkpoint is None:
+            raise ValueError("random_weights is for features encoder: leave it out")
+        return self
 
 
 class ZeroshotConfig(EvaluationConfig):

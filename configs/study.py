@@ -8,9 +8,12 @@
     evaluations:
       probe_mmea:
         {kind: few_shot, dataset: MMEA, config: configs/downstream/mmea5.yaml, baselines: [random, supervised]}
+      invariant_mmea_to_pd:                       # transfer: labels of one dataset, all windows of another predicted
+        {kind: few_shot, dataset: MMEA, test_dataset: PD, config: configs/downstream/mmea5.yaml, of: [ours_ego4d],
+         read: [{features: [invariant], heads: [linear, trees]}, {features: [encoder, handcrafted], heads: [trees]}]}
 
-The runs are named ``ours_ego4d`` and ``probe_mmea-ours_ego4d``. ``scripts.reproduce`` runs what is missing of them and
-``scripts.report`` puts them into tables.
+The runs are named ``ours_ego4d``, ``probe_mmea-ours_ego4d`` and ``invariant_mmea_to_pd-invariant_linear``.
+``scripts.reproduce`` runs what is missing of them and ``scripts.report`` puts them into tables.
 """
 
 from dataclasses import dataclass
@@ -21,7 +24,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from configs.base import Config, FolderName
-from configs.evaluation import DownstreamConfig, HandcraftedConfig, ZeroshotConfig
+from configs.evaluation import DownstreamConfig, FeatureName, FeaturesConfig, HeadName, ZeroshotConfig
 from configs.load import ConfigError, load, read_yaml
 from configs.training import TrainConfig
 
@@ -29,7 +32,7 @@ SCHEMAS: dict[str, type[Config]] = {
     "train": TrainConfig,
     "downstream": DownstreamConfig,
     "zeroshot": ZeroshotConfig,
-    "handcrafted": HandcraftedConfig,
+    "features": FeaturesConfig,
 }
 
 Approach = Literal["ours", "imu_only", "imu2clip", "softmax", "conv_gru", "clip"]
@@ -50,15 +53,31 @@ class Pretraining(_Part):
     settings: Values = {}
 
 
+class Read(_Part):
+    """Runs of scripts.features, one for each head (and encoder, where embeddings are among the features)."""
+
+    features: list[FeatureName] = Field(min_length=1)
+    heads: list[HeadName] = Field(min_length=1)
+    calibrate: Literal["none", "person"] = "none"
+
+
 class Evaluation(_Part):
-    """One run of downstream.py or zeroshot.py for every encoder and baseline."""
+    """One run of downstream.py or zeroshot.py for every encoder and baseline, and what heads read."""
 
     kind: Literal["few_shot", "zero_shot"]
     dataset: str = Field(description="role of the dataset, a key of datasets")
     config: Path
     settings: Values = {}
+    test_dataset: str | None = Field(None, description="role of the dataset that is predicted, for a transfer")
     of: list[str] | None = Field(None, description="names of pretraining runs; default: all that the kind can take")
+    probes: bool = Field(True, description="whether downstream.py evaluates the encoders, or only scripts.features")
     baselines: list[Baseline] = []
+    read: list[Read] = []
+
+    @property
+    def transfers(self) -> bool:
+        """Whether all windows of another dataset, or of other people, are predicted."""
+        return self.test_dataset is not None or "test_subjects" in self.settings
 
 
 class Study(_Part):
@@ -82,8 +101,12 @@ class Study(_Part):
                     raise ValueError(f"{name}: of {source!r} is not one of {', '.join(self.pretraining)}")
                 if evaluation.kind == "zero_shot" and self.pretraining[source].approach == "imu_only":
                     raise ValueError(f"{name}: {source} has no video encoder, so there is no zero-shot with it")
-            if evaluation.kind == "zero_shot" and evaluation.baselines:
-                raise ValueError(f"{name}: baselines are for few_shot")
+            if evaluation.test_dataset not in (None, *self.datasets):
+                raise ValueError(
+                    f"{name}: test_dataset {evaluation.test_dataset!r} is not one of {', '.join(self.datasets)}"
+                )
+            if evaluation.kind == "zero_shot" and (evaluation.baselines or evaluation.read or evaluation.transfers):
+                raise ValueError(f"{name}: baselines, read and test_dataset are for few_shot")
         if (self.simulate is None) != (self.prepare is None):
             raise ValueError("simulate and prepare go together")
         return self
@@ -99,18 +122,18 @@ class PlannedRun:
         file: YAML of its settings; every path starts at the project's root.
         values: settings that stand above those of the file.
         needs: names of the planned runs whose checkpoint it reads.
-        approach: how the encoder came to be.
+        approach: how the encoder came to be; ``read`` where a head reads features.
         pretrained_on: role of the dataset of pretraining; None for a baseline.
         evaluation: name of the evaluation; None for a pretraining run.
         dataset_role: role of the dataset that is trained or evaluated on.
     """
 
     name: str
-    command: Literal["train", "downstream", "zeroshot", "handcrafted"]
+    command: Literal["train", "downstream", "zeroshot", "features"]
     file: Path
     values: dict[str, Any]
     needs: tuple[str, ...]
-    approach: Approach | Baseline
+    approach: Approach | Baseline | Literal["read"]
     pretrained_on: str | None
     evaluation: str | None
     dataset_role: str
@@ -163,6 +186,8 @@ def _evaluation_runs(study: Study, name: str, evaluation: Evaluation, roots: dic
     able = [s for s, part in study.pretraining.items() if not (zero_shot and part.approach == "imu_only")]
     sources = able if evaluation.of is None else evaluation.of
     common = {"dataset": study.datasets[evaluation.dataset]} | evaluation.settings | roots
+    if evaluation.test_dataset:
+        common |= {"test_dataset": study.datasets[evaluation.test_dataset]}
 
     def planned(command: str, source: str, values: dict, needs: tuple, approach: str, on: str | None) -> PlannedRun:
         run_name = f"{name}-{source}"
@@ -171,19 +196,31 @@ def _evaluation_runs(study: Study, name: str, evaluation: Evaluation, roots: dic
         return PlannedRun(run_name, command, file, values, needs, approach, on, name, role)
 
     listed = []
-    for source in sources:
+    for source in sources if evaluation.probes else ():
         part, encoder = study.pretraining[source], {"checkpoint": checkpoint_of(roots["runs_root"], source)}
         command = "zeroshot" if zero_shot else "downstream"
         listed.append(planned(command, source, encoder, (source,), part.approach, part.dataset))
     for baseline in evaluation.baselines:
         if baseline == "handcrafted":
-            listed.append(planned("handcrafted", baseline, {}, (), baseline, None))
+            values = {"features": ["handcrafted"], "head": "forest"}
+            listed.append(planned("features", baseline, values, (), baseline, None))
             continue
         # the first encoder's architecture and normalisation, with random weights
         first = sources[0] if sources else next(iter(study.pretraining))
         kind = {"random_weights": True} if baseline == "random" else {"mode": "supervised", "standardize": False}
         values = {"checkpoint": checkpoint_of(roots["runs_root"], first)} | kind
         listed.append(planned("downstream", baseline, values, (first,), baseline, None))
+    for read in evaluation.read:
+        for head in read.heads:
+            source = "_".join([*read.features, head, *(["calibrated"] if read.calibrate == "person" else [])])
+            values = {"features": read.features, "head": head, "calibrate": read.calibrate}
+            if "encoder" not in read.features:
+                listed.append(planned("features", source, values, (), "read", None))
+                continue
+            for encoder in sources:
+                values = values | {"checkpoint": checkpoint_of(roots["runs_root"], encoder)}
+                on = study.pretraining[encoder].dataset
+                listed.append(planned("features", f"{source}-{encoder}", values, (encoder,), "read", on))
     return listed
 
 

@@ -4,9 +4,10 @@ They read un-normalised windows, because posture is in the direction of gravity 
 of which a z-score takes away. Eight signals are described alike, the six channels and the two magnitudes |acc| and
 |gyro|; the correlations of the channels and the direction of gravity follow.
 
-Letters: n windows, C = 6 channels, S = 8 signals, T samples (250 for 5 s), F frequencies.
+Letters: n windows, C = 6 channels, S signals, T samples (250 for 5 s), F frequencies.
 """
 
+from collections.abc import Callable
 from itertools import combinations
 
 import numpy as np
@@ -22,12 +23,14 @@ BANDS_HZ = {"0.3_3": (0.3, 3.0), "3_8": (3.0, 8.0), "4_6": (4.0, 6.0), "8_20": (
 _TIME = ("mean", "std", "min", "max", "q25", "median", "q75", "rms", "jerk_rms", "zero_crossings")
 _FREQUENCY = ("dominant_hz", "spectral_entropy", *(f"power_{band}hz" for band in BANDS_HZ))
 
+STATISTICS = (*_TIME, *_FREQUENCY)
+
 FEATURES = (
-    *(f"{signal}_{name}" for name in (*_TIME, *_FREQUENCY) for signal in SIGNALS),
+    *(f"{signal}_{name}" for name in STATISTICS for signal in SIGNALS),
     *(f"corr_{CHANNELS[a]}_{CHANNELS[b]}" for a, b in _PAIRS),
     *(f"gravity_{axis}" for axis in "xyz"),
 )
-_CHUNK = 1024  # windows at a time: memory does not grow with their number
+CHUNK = 1024  # windows at a time: memory does not grow with their number
 _CONSTANT = 1e-8  # in m/s² or rad/s: a standard deviation below it is rounding
 
 
@@ -49,9 +52,23 @@ def handcrafted_features(imu: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: if a value is not finite.
     """
+    return in_chunks(_features, imu)
+
+
+def in_chunks(describe: Callable[[np.ndarray], np.ndarray], imu: np.ndarray) -> np.ndarray:
+    """Features of (n, 6, T) windows, some windows at a time.
+
+    Raises:
+        ValueError: if a value is not finite.
+    """
     if not np.isfinite(imu).all():
         raise ValueError(f"imu: {int((~np.isfinite(imu)).any(axis=(1, 2)).sum())} of {len(imu)} windows are not finite")
-    return np.concatenate([_features(imu[n : n + _CHUNK]) for n in range(0, len(imu), _CHUNK)])
+    return np.concatenate([describe(imu[n : n + CHUNK]) for n in range(0, len(imu), CHUNK)])
+
+
+def statistics(signals: np.ndarray) -> np.ndarray:
+    """(n, 16 S) the features of ``STATISTICS``, each of all signals, from (n, S, T) float64."""
+    return np.concatenate([*_time_domain(signals), *_frequency_domain(signals)], axis=1)
 
 
 def _features(imu: np.ndarray) -> np.ndarray:
@@ -61,8 +78,7 @@ def _features(imu: np.ndarray) -> np.ndarray:
     signals = np.concatenate([channels, norms], axis=1)  # (n, S, T)
     gravity = channels[:, :3].mean(axis=2)
     length = np.linalg.norm(gravity, axis=1, keepdims=True)
-    columns = [*_time_domain(signals), *_frequency_domain(signals)]  # each (n, S)
-    columns += [_correlations(channels), gravity / np.maximum(length, _CONSTANT)]
+    columns = [statistics(signals), _correlations(channels), gravity / np.maximum(length, _CONSTANT)]
     return np.concatenate(columns, axis=1).astype(np.float32)
 
 

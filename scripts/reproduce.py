@@ -25,7 +25,7 @@ PROGRAMS = {
     "train": ["train.py"],
     "downstream": ["downstream.py"],
     "zeroshot": ["zeroshot.py"],
-    "handcrafted": ["-m", "scripts.handcrafted"],
+    "features": ["-m", "scripts.features"],
 }
 # Where a run lies and on what machine it computes makes no other run of it.
 PLACES = {"data_root", "runs_root", "run_name", "checkpoint", "resume", "device", "num_workers", "report"}

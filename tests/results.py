@@ -56,6 +56,7 @@ def few_shot(simulated=True, encoder="pretrained", accuracy=(0.5, 0.75), pretrai
         "siblings_share": 0.0,
         "imu_pooling": None,
         "selected_epochs": None,
+        "calibrate": "none",
         "paper_column": "",
         "chance": {"balanced_accuracy": 0.5, "macro_f1": 0.5},
         "majority": {"balanced_accuracy": 0.5, "macro_f1": 1 / 3},

@@ -105,10 +105,13 @@ def few_shot_part(planned: PlannedRun, accuracy: Accuracy, config: dict, folder:
         csv.writer(file).writerows([["shots", "draw", "window", "subject", "session", "truth", "predicted"], *rows])
     windows = f"{planned.dataset_role} {config['split']} {config['shots']}"
     return {
-        "encoder": {"random": "random", "supervised": "random", "handcrafted": "handcrafted features"}.get(
+        "encoder": {"random": "random", "supervised": "random", "handcrafted": "none"}.get(
             planned.approach, "pretrained"
         ),
-        "mode": config.get("mode", "handcrafted"),
+        "mode": config.get("mode", "features"),
+        "features": config.get("features"),
+        "head": config.get("head"),
+        "calibrate": config["calibrate"],
         "split": config["split"],
         "groups": "window",
         "held_out_per_class": HELD_OUT,

@@ -16,7 +16,7 @@ import zeroshot
 from configs.constants import CHANNELS
 from datasets.masking import MEASURES
 from datasets.recording import Segment
-from scripts import check_sync, embed, export, handcrafted, prepare, report
+from scripts import check_sync, embed, export, features, prepare, report
 from tests.gpu.report import GpuReport
 from tests.mmea import write_mmea
 from tests.prepared import write_dataset
@@ -150,8 +150,7 @@ def root(tmp_path_factory):
     few = "--val_samples 2 --draws 2 --shots 2 11 --small_classes shorten".split()
     select = f"--epochs 1 --select_samples 1 --save_model {root}/classifier.pt".split()
     downstream.main([*base, "downstream", *last, *few, *select])
-    forest = [word for word in base if word not in ("--device", "cpu")]
-    handcrafted.main([*forest, "handcrafted", *few, "--num_workers", "1"])
+    features.main([*base, "features", *few, "--head", "trees", "--num_workers", "1"])
     zeroshot.main([*base, "zeroshot", *last, "--prototypes_per_class", "2"])
     picture = f"--data_root {root}/data --device cpu --datasets tiny --out {root}/runs/embed"
     embed.main([*last, *picture.split()])

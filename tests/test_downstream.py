@@ -163,7 +163,7 @@ def test_shuffled_labels_give_chance(world, tmp_path, knowing, monkeypatch):
         windows = list_windows(*args, **kwargs)
         return replace(windows, label=np.random.default_rng(0).permutation(windows.label))
 
-    monkeypatch.setattr("datasets.protocols.few_shot.list_windows", shuffled)
+    monkeypatch.setattr("datasets.protocols.labelled.list_windows", shuffled)
     _, results = run(world, tmp_path, f"--checkpoint {world}/last.pt --shots 10 --draws 20")
     values = results["shots"]["10"]["balanced_accuracy"]["values"]
     # 20 draws of 24 windows, overlapping: twice the standard error of 480 independent guesses is 0.043

@@ -11,7 +11,8 @@ import downstream
 import train
 import zeroshot
 from datasets.windows import list_windows
-from scripts import embed, handcrafted
+from models import readers
+from scripts import embed, features
 from scripts.reporting.runs import Run, windows_measured
 from tests.prepared import write_dataset
 from tests.training import command, losses
@@ -33,7 +34,7 @@ def world(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def few_trees(monkeypatch):
-    monkeypatch.setattr(handcrafted, "TREES", 5)
+    monkeypatch.setitem(readers.TREES, "forest", 5)
 
 
 def run(main, root, name, words):
@@ -66,10 +67,10 @@ def test_evaluations_take_the_length_of_the_checkpoint(world):
     encoder = f"--checkpoint {world}/whole/checkpoints/last.pt"
     few = "--shots 2 --val_samples 2 --draws 3"
     folder, probe = run(downstream.main, world, "probe", f"{encoder} {few} --epochs 1")
-    forest_folder, forest = run(handcrafted.main, world, "forest", f"--window_s 2.5 {few}")
+    forest_folder, forest = run(features.main, world, "forest", f"--head forest --window_s 2.5 {few}")
     assert probe["window_s"] == forest["window_s"] == 2.5 and sum(probe["windows_per_class"]) == 24
     assert probe["shots"]["2"]["windows_sha256"] == forest["shots"]["2"]["windows_sha256"]
-    other_folder, other = run(handcrafted.main, world, "five", f"{few}")
+    other_folder, other = run(features.main, world, "five", f"--head forest {few}")
     assert other["window_s"] == 5 and other["shots"]["2"]["windows_sha256"] != forest["shots"]["2"]["windows_sha256"]
     with pytest.raises(ValueError, match="did not predict the same windows"):
         compare_runs(forest_folder, other_folder, forest["classes"], 2)
@@ -112,7 +113,7 @@ def test_short_recordings_are_counted_in_the_plan(world, capsys, tmp_path):
     with pytest.raises(ValueError, match="no usable 3 s window.* 8 recordings are too short"):
         list_windows(store, window_s=3.0)
     few = "--shots 1 --val_samples 1 --draws 1 --window_s 3"
-    _, kept = run(handcrafted.main, tmp_path, "kept", f"{few} --min_coverage 0.7")
+    _, kept = run(features.main, tmp_path, "kept", f"--head forest {few} --min_coverage 0.7")
     assert kept["windows_per_class"] == [4, 4] and "too short" not in capsys.readouterr().out
     table = pd.read_csv(tmp_path / "tiny/recordings.csv", dtype=str, keep_default_na=False)
     for row in range(2):  # 1.6 s of them
@@ -120,7 +121,7 @@ def test_short_recordings_are_counted_in_the_plan(world, capsys, tmp_path):
         np.save(path, np.load(path)[:80])
         table.loc[row, "samples"] = "80"
     table.to_csv(tmp_path / "tiny/recordings.csv", index=False)
-    _, kept = run(handcrafted.main, tmp_path, "fewer", f"{few} --min_coverage 0.7")
+    _, kept = run(features.main, tmp_path, "fewer", f"--head forest {few} --min_coverage 0.7")
     words = "2 recordings are too short for a window of 3 s"
     assert kept["windows_per_class"] == [3, 3] and words in capsys.readouterr().out
     short = ["--model", "imu_only", "--window_s", "3", "--min_coverage", "0.7", "--max_steps", "1"]

@@ -16,7 +16,7 @@ def compare_runs(a: Path, b: Path, classes: list[str], shots: int | None = None,
     """Balanced accuracy of run a minus that of run b: difference, interval and paired test over groups.
 
     Args:
-        a, b: folders with predictions.csv of downstream.py or scripts.handcrafted (or two of zeroshot.py).
+        a, b: folders with predictions.csv of downstream.py or scripts.features (or two of zeroshot.py).
         classes: names, in the order of results.json.
         shots: number of shots that both have; None for zero-shot.
 

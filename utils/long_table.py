@@ -4,7 +4,7 @@ A row with a draw (zero-shot: a repetition) is what that draw gave. A row withou
 deviation and the 95 % interval over groups. Every row has what guessing would have given.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -13,6 +13,15 @@ COLUMNS = ("run", "command", "method", "dataset", "shots", "draw", "metric", "va
 GUESSES = ("chance", "majority")
 METRICS = {"balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1", "mrr": "MRR", "r@1": "R@1", "r@3": "R@3"}
 RECALL = "recall/"  # and the class: over all draws together
+FEATURES = {
+    "handcrafted": "handcrafted features",
+    "invariant": "invariant features",
+    "minirocket": "MiniRocket",
+    "encoder": "encoder",
+}
+CALIBRATED = ", standardised by each person's unlabelled windows"
+_SHORT = {"minirocket": "MiniRocket"}
+_HEADS = {"forest": "random forest"}
 _MODES = {"lp": "linear probe", "finetune": "finetuning", "supervised": "supervised from scratch"}
 
 
@@ -74,12 +83,18 @@ def dataset_name(results: dict[str, Any]) -> str:
     if results["command"] == "train":
         return marked(results["dataset"], results["simulated"])
     datasets = results["datasets"] if results["command"] == "embed" else [results["dataset"]]
-    return ", ".join(marked(d["name"], d["simulated"]) for d in datasets)
+    named = ", ".join(marked(d["name"], d["simulated"]) for d in datasets)
+    source = results.get("labels_from", datasets[0])
+    return (
+        named
+        if source["name"] == datasets[0]["name"]
+        else f"{named}, labels of {marked(source['name'], source['simulated'])}"
+    )
 
 
 def encoder_origin(results: dict[str, Any]) -> str:
     """Where an evaluated encoder comes from."""
-    if results["command"] == "downstream" and results["encoder"] == "random":
+    if results.get("encoder") == "random":
         return "random weights"
     dataset = results["checkpoint"]["dataset"]
     return f"pretrained on {marked(dataset['name'], dataset['simulated'])}"
@@ -90,8 +105,9 @@ def method(results: dict[str, Any]) -> str:
     match results["command"]:
         case "train":
             return results["config"]["model"]
-        case "handcrafted":
-            return "random forest on handcrafted features"
+        case "features":
+            origin = f" ({results['model']}, {encoder_origin(results)})" if results["checkpoint"] else ""
+            return features_name(results["features"], results["head"]) + origin + _calibrated(results)
         case "zeroshot":
             way = "" if results["direction"] == "imu_to_video" else ", video to IMU"
             return f"{results['model']}, {encoder_origin(results)}{way}"
@@ -100,4 +116,14 @@ def method(results: dict[str, Any]) -> str:
     standardized = " on standardised embeddings" if results["config"]["standardize"] else ""
     pooling = results["imu_pooling"]  # conv_gru has none
     model = f"{results['model']} ({pooling})" if pooling else results["model"]
-    return f"{_MODES[results['mode']]}{standardized}, {model}, {encoder_origin(results)}"
+    return f"{_MODES[results['mode']]}{standardized}, {model}, {encoder_origin(results)}{_calibrated(results)}"
+
+
+def features_name(features: Sequence[str], head: str) -> str:
+    """Features that a head reads, in words: ``encoder + handcrafted, trees``."""
+    named = FEATURES[features[0]] if len(features) == 1 else " + ".join(_SHORT.get(name, name) for name in features)
+    return f"{named}, {_HEADS.get(head, head)}"
+
+
+def _calibrated(results: dict[str, Any]) -> str:
+    return CALIBRATED if results["calibrate"] == "person" else ""

@@ -4,21 +4,23 @@ A probe of an encoder and a forest on handcrafted features predict the classes o
 """
 
 import zlib
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from configs.evaluation import FewShotConfig
-from datasets.protocols.classes import resolve_classes
+from datasets.joined import JoinedWindows
+from datasets.protocols.classes import common_classes, resolve_classes
 from datasets.protocols.group_splits import draw_apart, draw_leaving_one_group_out, remedy
-from datasets.protocols.leakage import copies_on_both_sides, refuse_leaks, siblings_share, true_recordings
+from datasets.protocols.labelled import Classes, labelled_windows, must_stay_together, named_groups
+from datasets.protocols.leakage import copies_on_both_sides, refuse_leaks, refuse_shared, siblings_share
 from datasets.protocols.people import of_subjects
 from datasets.protocols.splits import (
     Draw,
     DrawSettings,
-    centre_positions,
+    draw_transfer,
     draw_windows,
-    groups_of,
     small_classes,
 )
 from datasets.store import Store, open_store
@@ -30,20 +32,20 @@ class FewShotTask:
     """Windows and draws of an evaluation.
 
     Attributes:
-        windows: all labelled windows of the classes.
+        windows: all labelled windows of the classes; of a transfer those that may give labels, then those predicted.
         draws: folds of one draw follow one another.
         shots: numbers of windows per class to learn from.
         settings: of the draws, at the most shots.
-        split: the setting.
+        split: the setting, or ``transfer``.
         kept_apart: what the split keeps on one side, in words.
-        groups: (W,) subject or session of each window; None if some window has neither.
+        groups: (W,) subject or session of each window, of two datasets with its name; None if some window has neither.
         dropped: classes left out for want of windows, and why.
         copies: pairs of windows with the same samples that a split by windows let on both sides.
         siblings: fraction of the held-out windows of whose recording another is among the most shots; 0 unless the
             split is by windows.
     """
 
-    windows: Windows
+    windows: Windows | JoinedWindows
     draws: list[Draw]
     shots: tuple[int, ...]
     settings: DrawSettings
@@ -55,19 +57,55 @@ class FewShotTask:
     siblings: float
 
     @property
+    def parts(self) -> tuple[Windows, ...]:
+        """The windows that give labels, and those that are predicted; one list where they are the same."""
+        return self.windows.parts if isinstance(self.windows, JoinedWindows) else (self.windows,)
+
+    @property
     def used(self) -> np.ndarray:
         """Positions of the windows of any draw, sorted."""
         return np.unique(np.concatenate([np.r_[draw.learnt_from, draw.test] for draw in self.draws]))
 
+    @property
+    def held_out(self) -> str:
+        """What is predicted, in words."""
+        if self.split == "transfer":
+            return f"all {len(self.draws[0].test)} windows of {len(self.draws[0].held_out_groups)} people or sessions"
+        per_class = self.settings.held_out
+        return "all windows of each group in turn" if per_class is None else f"{per_class} windows per class"
+
     def shortened(self) -> dict[str, dict[str, int]]:
         """Classes that some draw learns from with fewer windows than the most shots: of how many, with how many."""
-        found = {}
+        found, labels = {}, self.parts[0].label
         for k, name in enumerate(self.windows.classes):
             learnt = [len(draw.shots[k]) for draw in self.draws]
             if min(learnt) < self.settings.shots:
-                windows = int((self.windows.label == k).sum())
+                windows = int((labels == k).sum())
                 found[name] = {"windows": windows, "fewest_shots": min(learnt), "most_shots": max(learnt)}
         return found
+
+    @property
+    def people(self) -> np.ndarray:
+        """Of each used window whose it is: its group, or where that is unknown its raw recording."""
+        return self.windows.subset(self.used).sources() if self.groups is None else self.groups[self.used]
+
+    def of_people(self, min_coverage: float) -> Iterator[tuple[str, Windows]]:
+        """Everybody (session where the subject is unknown) with a window of some draw, and all their windows.
+
+        These are of the whole dataset, labelled or not, whatever the classes.
+
+        Raises:
+            ValueError: if it is unknown of whom some window is.
+        """
+        if self.groups is None:
+            raise ValueError("calibrate person: some windows have neither subject nor session, so nobody knows whose")
+        drawn = np.unique(self.groups[self.used])
+        for store in dict.fromkeys(part.store for part in self.parts):
+            everything = list_windows(store, window_s=self.windows.window_s, min_coverage=min_coverage)
+            everything = everything.subset((everything.subject != "") | (everything.session != ""))
+            names = named_groups(everything, len({part.store.name for part in self.parts}) > 1)
+            for name in drawn[np.isin(drawn, names)]:
+                yield str(name), everything.subset(names == name)
 
 
 def build_task(config: FewShotConfig, select: int = 0) -> FewShotTask:
@@ -78,29 +116,40 @@ def build_task(config: FewShotConfig, select: int = 0) -> FewShotTask:
         select: windows per class to choose among states of the training.
 
     Raises:
-        ValueError: if the windows do not allow the split, or a copy of a window is on both sides of a split by groups.
+        ValueError: if the windows do not allow the split, or a person or a copy of a window is on both sides of a split
+            by groups or of a transfer.
     """
-    store, split = open_store(config.data_root, config.dataset), config.split
+    stores = [open_store(config.data_root, config.dataset)]
+    if config.transfers:
+        other = config.test_dataset not in (None, config.dataset)
+        stores.append(open_store(config.data_root, config.test_dataset) if other else stores[0])
+    classes, dropped = common_classes(config.class_map, {store.name: store.classes for store in stores})
+    classes = {name: classes[name] for name in resolve_classes(config.classes, tuple(classes))}
+    if config.classes is not None:
+        dropped = {name: why for name, why in dropped.items() if name in config.classes}
+    task = (_transfer if config.transfers else _within)(config, stores, classes, select)
+    return replace(task, dropped=dropped | task.dropped)
+
+
+def _within(config: FewShotConfig, stores: list[Store], classes: Classes, select: int) -> FewShotTask:
+    """Shots and held-out windows of one dataset."""
+    (store,), split = stores, config.split
     held_out = None if split == "leave_one_group_out" else config.val_samples
     shorten = config.small_classes == "shorten"
     settings = DrawSettings(max(config.shots), held_out, config.draws, config.seed, select, shorten)
-    classes = resolve_classes(config.classes, store.classes)
-    windows, recordings = _labelled(store, classes, config)
-    apart, kept_apart = _kept_apart(split, windows, recordings)
-    dropped = small_classes(windows.label, apart, classes, settings)
-    if dropped and config.small_classes != "drop":
-        listed = "; ".join(f"{name}: {why}" for name, why in dropped.items())
-        raise ValueError(f"split {split}: too few windows of a class ({listed}). {remedy(split)}")
+    windows, recordings = labelled_windows(store, classes, config, config.subjects)
+    apart, kind = must_stay_together(split, windows, recordings)
+    dropped = small_classes(windows.label, apart, windows.classes, settings)
+    classes = _without_small(classes, dropped, config, split)
     if dropped:
-        classes = resolve_classes([name for name in classes if name not in dropped], store.classes)
-        windows, recordings = _labelled(store, classes, config)
-        apart, _ = _kept_apart(split, windows, recordings)
+        windows, recordings = labelled_windows(store, classes, config, config.subjects)
+        apart, _ = must_stay_together(split, windows, recordings)
     if split == "window":
         draws = draw_windows(windows.label, len(classes), settings)
     elif split == "leave_one_group_out":
         draws = draw_leaving_one_group_out(windows.label, apart, len(classes), settings)
     else:
-        draws = draw_apart(split, windows.label, apart, classes, settings)
+        draws = draw_apart(split, windows.label, apart, windows.classes, settings)
     copies = copies_on_both_sides(draws, windows)
     if apart is not None:
         refuse_leaks(draws, apart, copies)
@@ -110,39 +159,66 @@ def build_task(config: FewShotConfig, select: int = 0) -> FewShotTask:
         tuple(config.shots),
         settings,
         split,
-        kept_apart + (", one window of each recording" if config.windows_per_recording == "centre" else ""),
-        groups=groups_of(windows.subject, windows.session)[0],
+        kind + (", one window of each recording" if config.windows_per_recording == "centre" else ""),
+        groups=named_groups(windows, False),
         dropped=dropped,
         copies=copies,
         siblings=siblings_share(draws, recordings),
     )
 
 
-def _labelled(store: Store, classes: tuple[str, ...], config: FewShotConfig) -> tuple[Windows, np.ndarray]:
-    """The windows that may be drawn, and (W,) the name of each one's source recording; copies of one have its name."""
-    names = ("stride_s", "label_share", "window_s", "min_coverage")
-    windows = list_windows(store, labelled=True, classes=classes, **{name: getattr(config, name) for name in names})
-    if config.subjects:
-        windows = windows.subset(of_subjects(windows, config.subjects, "subjects"))
-    if config.windows_per_recording == "centre":
-        windows = windows.subset(centre_positions(windows)).centred()
-    (recordings,) = true_recordings(windows)
-    return windows, np.array([name.partition("\t")[0] for name in recordings.tolist()])
+def _transfer(config: FewShotConfig, stores: list[Store], classes: Classes, select: int) -> FewShotTask:
+    """Shots of one dataset, or of some of its people, and all windows of another one or of other people held out."""
+    source, target = stores
+    shorten = config.small_classes == "shorten"
+    settings = DrawSettings(max(config.shots), 0, config.draws, config.seed, select, shorten)
+
+    def listed() -> JoinedWindows:
+        theirs, _ = labelled_windows(target, classes, config, config.test_subjects, "test_subjects")
+        ours, _ = labelled_windows(source, classes, config, config.subjects)
+        if config.subjects is None and source is target:
+            ours = ours.subset(~of_subjects(ours, config.test_subjects or ["*"], "test_subjects"))
+        return JoinedWindows.of(ours, theirs)
+
+    windows = listed()
+    ours, theirs = windows.parts
+    dropped = small_classes(ours.label, None, ours.classes, settings)
+    absent = np.bincount(theirs.label, minlength=len(theirs.classes)) == 0
+    dropped |= {theirs.classes[k]: f"no window of it is predicted in {target.name}" for k in np.flatnonzero(absent)}
+    classes = _without_small(classes, dropped, config, "transfer")
+    if dropped:
+        windows = listed()
+        ours, theirs = windows.parts
+    refuse_shared(ours, theirs)
+    groups = named_groups(windows, source is not target)
+    gives_labels = windows.part == 0
+    people = [] if groups is None else np.unique(groups[~gives_labels]).tolist()
+    draws = draw_transfer(windows.label, gives_labels, people, len(classes), settings)
+    refuse_leaks(draws, np.where(gives_labels, "labels", "predicted"), copies_on_both_sides(draws, windows))
+    sides = [(source.name, config.subjects), (target.name, config.test_subjects)]
+    gives, tested = (name + (f" ({' '.join(who)})" if who else "") for name, who in sides)
+    return FewShotTask(
+        windows,
+        draws,
+        tuple(config.shots),
+        settings,
+        "transfer",
+        f"people: labels of {gives}, tested on {tested}",
+        groups=groups,
+        dropped=dropped,
+        copies=[],
+        siblings=0.0,
+    )
 
 
-def _kept_apart(split: str, windows: Windows, recordings: np.ndarray) -> tuple[np.ndarray | None, str]:
-    """What must not be on both sides, (W,) names (None: windows alone), and what that is in words."""
-    if split == "window":
-        return None, "window"
-    if split == "recording":
-        return recordings, "recording"
-    groups, kind = groups_of(windows.subject, windows.session)
-    if groups is None:
-        raise ValueError(
-            f"split {split}: some windows have neither subject nor session, so nobody can tell which belong together; "
-            "use --split recording, or prepare the dataset with subjects"
-        )
-    return groups, f"{kind}, each held out in turn" if split == "leave_one_group_out" else kind
+def _without_small(classes: Classes, small: dict[str, str], config: FewShotConfig, split: str) -> Classes:
+    """The classes that can be drawn, if those that cannot may be dropped."""
+    if small and config.small_classes != "drop":
+        listed = "; ".join(f"{name}: {why}" for name, why in small.items())
+        hint = remedy("recording" if config.transfers else split)
+        raise ValueError(f"split {split}: too few windows of a class ({listed}). {hint}")
+    left = [name for name in classes if name not in small]
+    return {name: classes[name] for name in resolve_classes(left, tuple(classes))}
 
 
 def cell_seed(seed: int, draw: Draw, shots: int) -> int:

@@ -22,9 +22,10 @@ Predictions = dict[int, list[np.ndarray]]  # by number of shots, for each draw (
 def describe(task: FewShotTask) -> str:
     """What is measured, and what a reader must know of it, in lines."""
     windows = task.windows
+    datasets = " to ".join(part.store.name for part in task.parts)
     lines = [
-        f"{windows.store.root.name}: {len(windows)} windows of {len(windows.classes)} classes; {len(task.used)} are "
-        f"drawn, in {task.settings.draws} draws x {len(task.shots)} numbers of shots, split by {task.kept_apart}"
+        f"{datasets}: {len(windows)} windows of {len(windows.classes)} classes; {len(task.used)} are drawn, in "
+        f"{task.settings.draws} draws x {len(task.shots)} numbers of shots, split by {task.kept_apart}"
     ]
     lines += filter(None, [windows.describe_too_short(), paper_column([*windows.classes, *task.dropped])])
     lines += [f"class left out: {name} ({why})" for name, why in task.dropped.items()]
@@ -56,7 +57,9 @@ def write_few_shot(
         The content of results.json.
     """
     windows, classes, ids = task.windows, task.windows.classes, task.windows.ids()
-    content = {"dataset": windows.store.fingerprint(), "split": task.split, "seed": config.seed}
+    tested, gives = task.parts[-1].store, task.parts[0].store
+    content = {"dataset": tested.fingerprint(), "labels_from": gives.fingerprint()}
+    content |= {"split": task.split, "seed": config.seed}
     write_json(folder / "draws.json", content | {"draws": [draw.named(classes, ids) for draw in task.draws]})
     held_out = windows.subset(np.concatenate([draw.test for draw in task.draws]))
     tables = [prediction_table(held_out, np.concatenate(of_draws)) for of_draws in predictions.values()]
@@ -65,6 +68,7 @@ def write_few_shot(
         table.insert(1, "draw", np.concatenate([np.full(len(draw.test), draw.number) for draw in task.draws]))
     pd.concat(tables).to_csv(folder / "predictions.csv", index=False, lineterminator="\r\n")
     digest = hashlib.sha256((folder / "draws.json").read_bytes()).hexdigest()
+    about = about | {"calibrate": config.calibrate}
     results = about | _results(task, predictions) | {"draws": {"file": "draws.json", "sha256": digest}}
     return write_results(folder, config, results, started)
 
@@ -74,10 +78,10 @@ def _results(task: FewShotTask, predictions: Predictions) -> dict[str, Any]:
     windows, num_classes = task.windows, len(task.windows.classes)
     first = np.concatenate([draw.test for draw in task.draws if draw.number == 0])  # all draws hold out alike
     support = np.bincount(windows.label[first], minlength=num_classes)
-    per_class = task.settings.held_out
     return {
-        "simulated": windows.store.simulated,
-        "dataset": windows.store.fingerprint(),
+        "simulated": any(part.store.simulated for part in task.parts),
+        "dataset": task.parts[-1].store.fingerprint(),
+        "labels_from": task.parts[0].store.fingerprint(),
         "split": task.split,
         "groups": task.kept_apart,
         "classes": list(windows.classes),
@@ -86,8 +90,8 @@ def _results(task: FewShotTask, predictions: Predictions) -> dict[str, Any]:
         "shortened_classes": task.shortened(),
         "window_s": windows.window_s,
         "windows_per_class": np.bincount(windows.label, minlength=num_classes).tolist(),
-        "held_out_per_class": per_class,
-        "held_out": "all windows of each group in turn" if per_class is None else f"{per_class} windows per class",
+        "held_out_per_class": task.settings.held_out or None,
+        "held_out": task.held_out,
         "copies_on_both_sides": task.copies,
         "siblings_share": task.siblings,
         "chance": classification_chance(support),

@@ -39,6 +39,25 @@ def refuse_leaks(draws: Sequence[Draw], groups: np.ndarray, copies: Sequence[tup
         )
 
 
+def refuse_shared(gives: Windows, tested: Windows) -> None:
+    """Refuse two lists of windows that share a raw recording or a person.
+
+    Subjects of one name are one person where both datasets are of one format.
+
+    Raises:
+        ValueError: names some of them, and the remedy.
+    """
+    both = sorted(set(gives.sources().tolist()) & set(tested.sources().tolist()))
+    kinds = [windows.store.info["settings"].get("format") for windows in (gives, tested)]
+    if gives.store is tested.store or kinds[0] == kinds[1]:
+        both = sorted((set(gives.subject.tolist()) & set(tested.subject.tolist())) - {""}) or both
+    if both:
+        named = ", ".join(name.partition("\t")[0] for name in both[:_NAMED])
+        raise ValueError(
+            f"{named} would give labels and be predicted: name people apart by --subjects and --test_subjects"
+        )
+
+
 def siblings_share(draws: Sequence[Draw], recordings: np.ndarray) -> float:
     """Fraction of the held-out windows, over all draws, of whose recording another window is among the shots.
 

@@ -1,6 +1,7 @@
 """Windows of some people, and of all others."""
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 
 import numpy as np
 
@@ -12,7 +13,7 @@ def of_subjects(windows: Windows, names: Sequence[str], setting: str) -> np.ndar
     """Which windows are of these people.
 
     Args:
-        names: subjects of the dataset.
+        names: subjects of the dataset, or patterns such as ``SA*`` (of ``fnmatch``).
         setting: that they come from, for messages.
 
     Returns:
@@ -22,13 +23,16 @@ def of_subjects(windows: Windows, names: Sequence[str], setting: str) -> np.ndar
         ValueError: if the dataset has no such subject (naming near ones), or it has none of these windows.
     """
     known = sorted(set(windows.store.recordings["subject"]) - {""})
+    wanted = set()
     for name in names:
-        if name not in known:
+        found = {subject for subject in known if fnmatchcase(subject, name)}
+        if not found:
             hint = near(name, known) or f"; it has {', '.join(known) or 'no names of people'}"
             raise ValueError(f"{setting}: {windows.store.root} has no subject {name!r}{hint}")
-    if names and (idle := sorted(set(names) - set(windows.subject))):
-        raise ValueError(f"{setting}: {windows.store.root} has no usable window of {', '.join(idle)}: leave out")
-    return np.isin(windows.subject, list(names))
+        if not found & set(windows.subject):
+            raise ValueError(f"{setting}: {windows.store.root} has no usable window of {name}: leave out")
+        wanted |= found
+    return np.isin(windows.subject, sorted(wanted))
 
 
 def without_subjects(windows: Windows, names: Sequence[str], setting: str) -> Windows:

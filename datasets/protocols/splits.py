@@ -19,7 +19,8 @@ class DrawSettings:
 
     Attributes:
         shots: S, windows to learn from.
-        held_out: V, windows to be measured on; None where each group is held out in turn, with all its windows.
+        held_out: V, windows to be measured on; None where each group is held out in turn, with all its windows, and 0
+            where other windows than those that may be drawn are.
         draws: number of draws.
         seed: of all draws.
         select: N, windows that may choose among states of the training.
@@ -165,6 +166,28 @@ def draw_windows(labels: np.ndarray, num_classes: int, settings: DrawSettings) -
     for draw in range(settings.draws):
         order = [stream(settings.seed, draw, k).permutation(member) for k, member in enumerate(members)]
         result.append(Draw.of([o[held_out:] for o in order], [o[:held_out] for o in order], (), draw, settings))
+    return result
+
+
+def draw_transfer(
+    labels: np.ndarray, gives_labels: np.ndarray, people: Sequence[str], num_classes: int, settings: DrawSettings
+) -> list[Draw]:
+    """Draw shots of some windows; all others are held out, in every draw.
+
+    Args:
+        labels: (W,) class of each window, 0..K-1.
+        gives_labels: (W,) bool, windows that may be learnt from.
+        people: names of those who are held out.
+        num_classes: K.
+    """
+    sides = (
+        [np.flatnonzero((labels == k) & side) for k in range(num_classes)] for side in (gives_labels, ~gives_labels)
+    )
+    may_be_shots, held_out = sides
+    result = []
+    for draw in range(settings.draws):
+        learnt = [stream(settings.seed, draw, k).permutation(own) for k, own in enumerate(may_be_shots)]
+        result.append(Draw.of(learnt, held_out, tuple(people), draw, settings))
     return result
 
 

@@ -11,7 +11,7 @@ from scripts.reporting.result_tables import OVER_GROUPS, zero_shot_intervals
 from scripts.reporting.runs import Run, interval, linked, notes
 from scripts.reporting.study_results import MODES, used_marks
 from utils import tables
-from utils.long_table import GUESSES, METRICS, marked
+from utils.long_table import CALIBRATED, GUESSES, METRICS, marked
 from utils.tables import pivot, with_guesses
 
 IN_TABLE_3 = ("imu_only", "imu2clip", "ours", "supervised", "handcrafted", "random")
@@ -84,6 +84,7 @@ def protocol_notes(rows: pd.DataFrame, runs: Sequence[Run]) -> tuple[str, ...]:
             r, first = run.results, members.iloc[0]
             draws = len(next(iter(r["shots"].values()))["balanced_accuracy"]["values"])
             embeddings = " on standardised embeddings" if r["config"].get("standardize") else ""
+            embeddings += CALIBRATED if r["calibrate"] == "person" else ""
             lines.append(
                 f"{first['role']} is {run.dataset}: {len(r['classes'])} classes; {MODES[first['mode']]}{embeddings}; "
                 f"mean ± standard deviation over {draws} draws; held out: {r['held_out']}; split by {r['groups']}."

@@ -14,8 +14,8 @@ from scripts.reporting.document import Block, Cell, Picture, Text
 from utils import tables
 from utils.long_table import GUESSES, dataset_name, long_table
 
-COMMANDS = ("train", "downstream", "handcrafted", "zeroshot", "embed")
-FEW_SHOT = ("downstream", "handcrafted")
+COMMANDS = ("train", "downstream", "features", "zeroshot", "embed")
+FEW_SHOT = ("downstream", "features")
 
 
 @dataclass(frozen=True)

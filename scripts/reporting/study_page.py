@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from configs.reporting import ReportConfig
-from configs.study import PlannedRun, load_study, planned_runs
+from configs.study import PlannedRun, Study, load_study, planned_runs
 from scripts.reporting.datasets_table import figure_2, table_1
 from scripts.reporting.document import MISSING, Block, Heading, Picture, Text
 from scripts.reporting.order import order_section
@@ -20,16 +20,23 @@ LINES = {"ours": "cross-modal", "imu_only": "unimodal"} | {
 
 
 def study_blocks(config: ReportConfig, runs: list[Run]) -> tuple[list[Block], list[Run]]:
-    """The sections of a study, and the runs that they show."""
+    """The sections of a study, and the runs that they show and no other table should."""
     study = load_study(config.study)
-    planned = planned_runs(study, config.data_root, config.runs[0])
-    found = match(planned, runs)
+    everything = planned_runs(study, config.data_root, config.runs[0])
+    found = match(everything, runs)
+    first = missing_runs(everything, found) + table_1(study, config.data_root)
+    first += figure_2(study, config.data_root, config.out)
+    planned = [wanted for wanted in everything if not beside_paper(study, wanted)]
+    found = {wanted.name: found[wanted.name] for wanted in planned if wanted.name in found}
+    read = {wanted.evaluation for wanted in everything if wanted.approach == "read"}
+    shown = [found[wanted.name] for wanted in planned if wanted.name in found and wanted.evaluation not in read]
+    if not any(wanted.evaluation for wanted in planned):
+        return first, shown
     rows = study_table(study, planned, found)
     origins = {run.approach: run.config.video_origin for run in planned if run.command == "train"}
     origins = "; ".join(f"{APPROACHES[name]}: {origin}" for name, origin in origins.items() if origin)
     video_notes = (f"Video encoders of pretraining: {origins}.",) if origins else ()
-    blocks = missing_runs(planned, found) + table_1(study, config.data_root)
-    blocks += figure_2(study, config.data_root, config.out)
+    blocks = first
     ablations: list[Block] = []
     for number, table in enumerate(
         dict.fromkeys(place["table"] for place in few_shot_columns(study, planned).values())
@@ -44,7 +51,12 @@ def study_blocks(config: ReportConfig, runs: list[Run]) -> tuple[list[Block], li
     zero_shot = rows[rows["table"] == "zero_shot"]
     if len(zero_shot):
         blocks += table_4(zero_shot, [run for run in found.values() if run.command == "zeroshot"], video_notes)
-    return [*blocks, *ablations, *order_section(rows, found)], list(found.values())
+    return [*blocks, *ablations, *order_section(rows, found)], shown
+
+
+def beside_paper(study: Study, wanted: PlannedRun) -> bool:
+    """Whether the paper's tables have no place for a run: a head that reads features, or labels of another dataset."""
+    return wanted.approach == "read" or bool(wanted.evaluation and study.evaluations[wanted.evaluation].transfers)
 
 
 def missing_runs(planned: list[PlannedRun], found: dict[str, Run]) -> list[Block]:

@@ -84,7 +84,11 @@ def test_the_studies_of_the_project_hold_together(path, monkeypatch):
         ("approach: ours", "approach: mine", "pretraining.ours.approach: Input should be 'ours'"),
         ("zeroshot_mmea.yaml}", "zeroshot_mmea.yaml, of: [masked]}", "masked has no video encoder"),
         ("zeroshot_mmea.yaml}", "zeroshot_mmea.yaml, of: [nobody]}", "of 'nobody' is not one of ours, masked"),
-        ("zeroshot_mmea.yaml}", "zeroshot_mmea.yaml, baselines: [random]}", "baselines are for few_shot"),
+        (
+            "zeroshot_mmea.yaml}",
+            "zeroshot_mmea.yaml, baselines: [random]}",
+            "zero: baselines, read and test_dataset are for",
+        ),
         ("title: Small", "title: Small\nsimulate: configs/demo/simulate.yaml", "simulate and prepare go together"),
         ("configs/demo/zeroshot_mmea.yaml", "configs/none.yaml", "configs/none.yaml, which is not there"),
         ("title: Small", "titel: Small", "titel: Extra inputs"),

@@ -137,7 +137,7 @@ def test_windows_do_not_see_each_other(monkeypatch):
     imu = np.stack([walk(seed) for seed in range(7)])
     together = handcrafted_features(imu)
     assert together.shape == (7, len(FEATURES)) and together.dtype == np.float32
-    monkeypatch.setattr("models.handcrafted._CHUNK", 3)
+    monkeypatch.setattr("models.handcrafted.CHUNK", 3)
     assert np.array_equal(handcrafted_features(imu), together)
     assert np.array_equal(handcrafted_features(imu[4:5])[0], together[4])
 

@@ -7,14 +7,15 @@ import pandas as pd
 import pytest
 
 import downstream
-from configs.evaluation import HandcraftedConfig
+from configs.evaluation import FeaturesConfig
 from datasets.preparation.finalize import finalize
 from datasets.preparation.journal import PreparedRecording, write_source
 from datasets.protocols.few_shot import build_task
 from datasets.protocols.few_shot_results import describe
 from datasets.recording import Segment
 from datasets.store import Store
-from scripts import handcrafted
+from models import readers
+from scripts import features
 from tests.datasets.protocols.test_leakage import with_a_copy
 from tests.prepared import write_dataset
 from utils.comparison import compare_runs
@@ -26,7 +27,7 @@ INFO = {"simulated": True, "frame_size": 32, "settings": {}, "versions": {}}
 
 def config(root, **changes):
     settings = {"dataset": root.name, "data_root": root.parent, "shots": [2, 5], "val_samples": 4, "draws": 3}
-    return HandcraftedConfig(**settings | changes)
+    return FeaturesConfig(**settings | changes)
 
 
 def write_parts(root, parts=(1, 3, 12, 4, 2, 5, 3, 2), windows=2):
@@ -122,10 +123,10 @@ def uneven(tmp_path_factory):
 
 @pytest.mark.parametrize("split", ["recording", "window"])
 def test_shortened_classes_in_results_and_tables(uneven, tmp_path, split, capsys, monkeypatch):
-    monkeypatch.setattr(handcrafted, "TREES", 5)
+    monkeypatch.setitem(readers.TREES, "forest", 5)
     words = f"--dataset toy --data_root {uneven}/data --runs_root {tmp_path} --val_samples 4 --shots 4 20 --draws 2"
     words = [*words.split(), "--split", split, "--small_classes", "shorten", "--report"]
-    forest = handcrafted.main([*words, "--run_name", "forest", "--num_workers", "1"])
+    forest = features.main([*words, "--run_name", "forest", "--head", "forest", "--num_workers", "1"])
     probe = downstream.main([*words, "--run_name", "probe", "--random_weights", "--epochs", "1"])
     results = json.loads((probe / "results.json").read_text())
     assert results["shortened_classes"] == {"standing": {"windows": 12, "fewest_shots": 8, "most_shots": 8}}

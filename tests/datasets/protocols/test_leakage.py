@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from configs.evaluation import HandcraftedConfig
+from configs.evaluation import FeaturesConfig
 from datasets.preparation.finalize import finalize
 from datasets.preparation.journal import PreparedRecording, read_journal, write_source
 from datasets.protocols.few_shot import build_task
@@ -43,7 +43,7 @@ def with_a_copy(root, subject):
 
 def config(root, **changes):
     settings = {"dataset": root.name, "data_root": root.parent, "shots": [12], "val_samples": 4, "draws": 20}
-    return HandcraftedConfig(**settings | changes)
+    return FeaturesConfig(**settings | changes)
 
 
 def test_a_renamed_copy_is_refused_by_group_and_named_by_window(tmp_path):
