@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import model_validator
 
 from configs.base import MIN_COVERAGE_HELP, Config, Coverage, FolderName, Name, PositiveInt, WindowLength, setting
+from configs.constants import WINDOW_S
 from configs.training import MethodName, PoolingName, TrainConfig
 
 # AdamW rate of the encoder where it learns with the layer: the paper's for finetuning; from scratch, where it names
@@ -213,7 +214,10 @@ class FeaturesConfig(FewShotConfig):
     def _no_training(cls, values: dict) -> dict:
         """A file for downstream.py serves here as well: what it says of the training has nothing to act on."""
         strange = DownstreamConfig.model_fields.keys() - cls.model_fields.keys()
-        return {key: value for key, value in values.items() if key not in strange}
+        own = {key: value for key, value in values.items() if key not in strange}
+        if "encoder" not in own.get("features", ()) and own.get("window_s") is None:
+            own["window_s"] = WINDOW_S  # no checkpoint says it
+        return own
 
     @model_validator(mode="after")
     def _check(self) -> "FeaturesConfig":

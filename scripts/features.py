@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from configs.constants import WINDOW_S
 from configs.evaluation import FeaturesConfig
 from configs.load import dump, parse
 from configs.training import TrainConfig
@@ -48,7 +47,7 @@ def main(argv: list[str] | None = None) -> Path:
     device = distributed.setup(config.device).device
     seed_everything(config.seed)
     encoder, training = load_encoder(config, device)
-    task = build_task(config.with_window(training.window_s if training else config.window_s or WINDOW_S))
+    task = build_task(config.with_window(training.window_s) if training else config)
     print(describe(task))
     rows = Rows(config, task, encoder, training)
     cells = [(shots, draw) for shots in config.shots for draw in task.draws]

@@ -106,7 +106,7 @@ def test_each_cell_has_the_seed_that_the_probe_has_for_it(world, tmp_path, monke
 
 def by_hand(world, folder, represent, head, shots=4, draw=1):
     """Balanced accuracy of one cell, and of results.json."""
-    task = build_task(FeaturesConfig(**yaml.safe_load((folder / "config.yaml").read_text())))
+    task = build_task(FeaturesConfig(**yaml.safe_load((folder / "config.yaml").read_text())).with_window(5.0))
     chosen = task.draws[draw]
     train, test = chosen.train(shots), chosen.test
     rows = represent(task.windows, train)
