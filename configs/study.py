@@ -12,6 +12,9 @@
         {kind: few_shot, dataset: MMEA, test_dataset: PD, config: configs/downstream/mmea5.yaml, of: [ours_ego4d],
          read: [{features: [invariant], heads: [linear, trees]}, {features: [encoder, handcrafted], heads: [trees]}]}
 
+With ``folds: [s1, s2]`` a part whose name holds ``{fold}`` stands for one of each fold (``configs/folds.py``); without
+``of``, an evaluation of a fold is of the encoders of that fold.
+
 The runs are named ``ours_ego4d``, ``probe_mmea-ours_ego4d`` and ``invariant_mmea_to_pd-invariant_linear``.
 ``scripts.reproduce`` runs what is missing of them and ``scripts.report`` puts them into tables.
 """
@@ -25,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from configs.base import Config, FolderName
 from configs.evaluation import DownstreamConfig, FeatureName, FeaturesConfig, HeadName, ZeroshotConfig
+from configs.folds import expand_folds
 from configs.load import ConfigError, load, read_yaml
 from configs.training import TrainConfig
 
@@ -42,6 +46,9 @@ Values = dict[str, bool | int | float | str | list[str] | list[int]]
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fold: str | None = Field(None, description="of the study's folds the one that it is of, see configs/folds.py")
+    template: str | None = Field(None, description="its name before {fold} was replaced")
 
 
 class Pretraining(_Part):
@@ -84,11 +91,17 @@ class Study(_Part):
     """What a study file says."""
 
     title: str
+    folds: list[FolderName] = Field([], description="what stands for {fold} in turn, such as people held out")
     simulate: Path | None = Field(None, description="settings of scripts.simulate, whose recordings are studied")
     prepare: Path | None = Field(None, description="settings of scripts.prepare for them")
     datasets: dict[str, FolderName]
     pretraining: dict[FolderName, Pretraining] = Field(min_length=1)
     evaluations: dict[FolderName, Evaluation]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return expand_folds(values)
 
     @model_validator(mode="after")
     def _check(self) -> "Study":
@@ -183,7 +196,10 @@ def planned_runs(study: Study, data_root: Path, runs_root: Path) -> list[Planned
 
 def _evaluation_runs(study: Study, name: str, evaluation: Evaluation, roots: dict[str, Path]) -> list[PlannedRun]:
     zero_shot = evaluation.kind == "zero_shot"
-    able = [s for s, part in study.pretraining.items() if not (zero_shot and part.approach == "imu_only")]
+    of_fold = [
+        s for s, part in study.pretraining.items() if evaluation.fold is None or part.fold in (None, evaluation.fold)
+    ]
+    able = [s for s in of_fold if not (zero_shot and study.pretraining[s].approach == "imu_only")]
     sources = able if evaluation.of is None else evaluation.of
     common = {"dataset": study.datasets[evaluation.dataset]} | evaluation.settings | roots
     if evaluation.test_dataset:
@@ -206,7 +222,7 @@ def _evaluation_runs(study: Study, name: str, evaluation: Evaluation, roots: dic
             listed.append(planned("features", baseline, values, (), baseline, None))
             continue
         # the first encoder's architecture and normalisation, with random weights
-        first = sources[0] if sources else next(iter(study.pretraining))
+        first = (sources or of_fold)[0]
         kind = {"random_weights": True} if baseline == "random" else {"mode": "supervised", "standardize": False}
         values = {"checkpoint": checkpoint_of(roots["runs_root"], first)} | kind
         listed.append(planned("downstream", baseline, values, (first,), baseline, None))
