@@ -45,16 +45,22 @@ def _values(results: dict[str, Any]) -> Iterator[dict[str, Any]]:
     match results["command"]:
         case "train":
             yield {"metric": "loss", "value": results["loss"]}
-            for metric, value in (results["retrieval"] | results.get("reconstruction", {})).items():
-                yield {"metric": metric, "value": value, "chance": results["chance"][metric.split("/")[-1]]}
+            yield from _of_pairs(results["retrieval"] | results.get("reconstruction", {}), results["chance"])
         case "embed":
             yield {"metric": "trustworthiness", "value": results["trustworthiness"]}
         case "zeroshot":
             scores = results["metrics"] | {key: results[key] for key in ("interval", "recall")}
             yield from _scores(results, scores, None)
+            yield from _of_pairs(results.get("retrieval", {}), results.get("retrieval_chance", {}))
         case _:
             for shots, scores in results["shots"].items():
                 yield from _scores(results, scores, int(shots))
+
+
+def _of_pairs(values: Mapping[str, float], chance: Mapping[str, float]) -> Iterator[dict[str, Any]]:
+    """Retrieval among pairs, each way, such as ``imu_to_video/r@1``; or an error of reconstruction."""
+    for metric, value in values.items():
+        yield {"metric": metric, "value": value, "chance": chance[metric.split("/")[-1]]}
 
 
 def _scores(results: dict[str, Any], scores: dict[str, Any], shots: int | None) -> Iterator[dict[str, Any]]:

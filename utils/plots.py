@@ -121,6 +121,36 @@ def shots_panels(rows: pd.DataFrame, png: Path, title: str, pdf: bool = True) ->
     save_figure(figure, png, title, pdf)
 
 
+def points_by_group(rows: pd.DataFrame, png: Path, title: str) -> None:
+    """Draw balanced accuracy of each group, such as a person, a point for each line and chance dotted.
+
+    Args:
+        rows: of the long table, one for each point: value, std and chance; with the names of its ``group`` and
+            ``line``.
+    """
+    groups, names = rows["group"].unique().tolist(), rows["line"].unique().tolist()
+    figure = Figure(figsize=(max(4.5, 0.9 * len(groups) + 1.5), 3.8), layout="constrained")
+    axes = figure.subplots()
+    for number, (name, line) in enumerate(rows.groupby("line", sort=False)):
+        beside = 0.5 * ((number + 0.5) / len(names) - 0.5)
+        axes.errorbar(
+            [groups.index(group) + beside for group in line["group"]],
+            100 * line["value"],
+            yerr=100 * line["std"].fillna(0),
+            color=COLOURS[number % len(COLOURS)],
+            marker=_MARKERS[number % len(_MARKERS)],
+            linestyle="none",
+            capsize=3,
+            label=name,
+        )
+    axes.axhline(100 * rows["chance"].mean(), color="gray", linestyle=":", linewidth=1.2, label="chance")
+    axes.set_xticks(range(len(groups)), groups)
+    axes.set(ylabel="balanced accuracy, %", xlim=(-0.5, len(groups) - 0.5), ylim=(0, 100))
+    axes.grid(alpha=0.3, axis="y")
+    figure.legend(loc="outside lower center", fontsize=8, ncols=3)
+    save_figure(figure, png, title, pdf=True)
+
+
 def embedding_map(
     points: np.ndarray, label: Sequence[str], dataset: Sequence[str], axis_names: tuple[str, str], png: Path, title: str
 ) -> None:

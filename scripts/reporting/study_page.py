@@ -8,6 +8,7 @@ from configs.reporting import ReportConfig
 from configs.study import PlannedRun, Study, load_study, planned_runs
 from scripts.reporting.datasets_table import figure_2, table_1
 from scripts.reporting.document import MISSING, Block, Heading, Picture, Text
+from scripts.reporting.folds_page import fold_blocks
 from scripts.reporting.order import order_section
 from scripts.reporting.paper_tables import table_3, table_4, table_5
 from scripts.reporting.runs import Run
@@ -24,7 +25,11 @@ def study_blocks(config: ReportConfig, runs: list[Run]) -> tuple[list[Block], li
     study = load_study(config.study)
     everything = planned_runs(study, config.data_root, config.runs[0])
     found = match(everything, runs)
-    first = missing_runs(everything, found) + table_1(study, config.data_root)
+    missing = missing_runs(everything, found)
+    if study.folds:  # the paper holds nobody out in turn: its tables have no place for them
+        blocks, shown = fold_blocks(study, everything, found, config.data_root, config.out)
+        return [*missing, *blocks], shown
+    first = missing + table_1(study, config.data_root)
     first += figure_2(study, config.data_root, config.out)
     planned = [wanted for wanted in everything if not beside_paper(study, wanted)]
     found = {wanted.name: found[wanted.name] for wanted in planned if wanted.name in found}

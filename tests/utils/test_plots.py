@@ -84,6 +84,18 @@ def test_shots_panels(tmp_path, drawn):
     assert (tmp_path / "x.png").stat().st_size > 1000 and (tmp_path / "x.pdf").read_bytes().startswith(b"%PDF")
 
 
+def test_points_by_group(tmp_path, drawn):
+    values = [("s1", "ours", 0.8, 0.02), ("s2", "ours", 0.7, None), ("s2", "forest", 0.4, None)]
+    rows = pd.DataFrame(values, columns=["group", "line", "value", "std"]).assign(chance=0.25).astype({"std": float})
+    plots.points_by_group(rows, tmp_path / "points.png", "title")
+    axes = drawn[0].axes[0]
+    shown = {bars.get_label(): bars[0].get_xydata().tolist() for bars in axes.containers}
+    assert shown == {"ours": [[-0.125, 80], [0.875, 70]], "forest": [[1.125, 40]]}
+    assert lines(axes)["chance"] == [[0, 25], [1, 25]]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["s1", "s2"]
+    assert (tmp_path / "points.pdf").is_file()
+
+
 def test_long_titles_are_wrapped(tmp_path, drawn):
     plots.shots_panels(points("", "a", "a", {10: (0.5, 0.1)}, 0.2), tmp_path / "x.png", "many words " * 20, pdf=False)
     assert max(map(len, drawn[0].get_suptitle().splitlines())) <= 13 * drawn[0].get_figwidth()
