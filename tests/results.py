@@ -88,6 +88,8 @@ def zero_shot(simulated=True, prototypes=True):
         "paper_column": "",
         "copies_left_out": [],
         "chance": {name: mean / 10 for name, mean in means.items()},
+        "retrieval": {},
+        "retrieval_chance": {},
         "majority": {"balanced_accuracy": 0.5, "macro_f1": 1 / 3},
         "window_s": 5.0,
         "config": {"bootstrap_share": 0.8, "min_coverage": 1.0, "windows_per_recording": "all", "query_subjects": None},

@@ -51,7 +51,7 @@ def _values(results: dict[str, Any]) -> Iterator[dict[str, Any]]:
         case "zeroshot":
             scores = results["metrics"] | {key: results[key] for key in ("interval", "recall")}
             yield from _scores(results, scores, None)
-            yield from _of_pairs(results.get("retrieval", {}), results.get("retrieval_chance", {}))
+            yield from _of_pairs(results["retrieval"], results["retrieval_chance"])
         case _:
             for shots, scores in results["shots"].items():
                 yield from _scores(results, scores, int(shots))

@@ -47,9 +47,10 @@ def read_window(windows: Windows, index: int, name: str) -> PairedWindow:
 
 
 def has_video(windows: Windows) -> np.ndarray:
-    """(W,) bool: whether all frames of a window are stored."""
-    frames = windows.store.recordings["frames"].to_numpy()[windows.recording]
-    return windows.start + windows.samples <= frames * IMU_RATE_HZ // FRAME_RATE_HZ
+    """(W,) bool: whether all frames of a window are stored, or of a recording shorter than it, as far as that goes."""
+    samples, frames = windows.store.recordings[["samples", "frames"]].to_numpy()[windows.recording].T
+    end = np.minimum(windows.start + windows.samples, samples)
+    return end * FRAME_RATE_HZ // IMU_RATE_HZ <= frames
 
 
 def _thumbnails(windows: Windows, index: int) -> np.ndarray:

@@ -147,14 +147,16 @@ def examples(run: Run, label: str, data_root: Path, out: Path) -> list[Block]:
     blocks: list[Block] = [Heading("Examples", 3)]
     try:
         predictions = pd.read_csv(run.folder / "predictions.csv", dtype=str, keep_default_na=False)
-        store = open_store(data_root, run.results["config"]["dataset"])
+        settings = run.results["config"]
+        store = open_store(data_root, settings["dataset"])
+        listed = list_windows(store, window_s=run.results["window_s"], min_coverage=settings["min_coverage"])
         right = predictions["truth"] == predictions["predicted"]
         for name, rows in (("right", predictions[right]), ("wrong", predictions[~right])):
             if rows.empty:
                 blocks.append(Text(f"No window is predicted {name}."))
                 continue
             drawn = np.random.default_rng(0).permutation(len(rows))[:EXAMPLES]
-            windows = named_windows(list_windows(store), rows["window"].iloc[drawn])
+            windows = named_windows(listed, rows["window"].iloc[drawn])
             titles = [f"true {row.truth}, predicted {row.predicted}" for row in rows.iloc[drawn].itertuples()]
             for first in range(0, len(drawn), 2):
                 pair = range(first, min(first + 2, len(drawn)))
