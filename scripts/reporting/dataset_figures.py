@@ -41,9 +41,10 @@ class PairedWindow:
 
 
 def read_window(windows: Windows, index: int, name: str) -> PairedWindow:
-    """A window of a dataset, with the middle frame of each tenth if it has video."""
+    """A window of a dataset as far as it is recorded, with the middle frame of each tenth if it has video."""
     imu = read_windows(windows, np.array([index]))[0]
-    return PairedWindow(name, _thumbnails(windows, index) if has_video(windows)[index] else None, imu)
+    frames = imu.shape[1] * FRAME_RATE_HZ // IMU_RATE_HZ
+    return PairedWindow(name, _thumbnails(windows, index, frames) if has_video(windows)[index] else None, imu)
 
 
 def has_video(windows: Windows) -> np.ndarray:
@@ -53,11 +54,11 @@ def has_video(windows: Windows) -> np.ndarray:
     return end * FRAME_RATE_HZ // IMU_RATE_HZ <= frames
 
 
-def _thumbnails(windows: Windows, index: int) -> np.ndarray:
-    """(F, H, B, 3) uint8: frames whose pixels are means over blocks."""
+def _thumbnails(windows: Windows, index: int, of: int) -> np.ndarray:
+    """(F, H, B, 3) uint8: frames of so many from the window's first on, whose pixels are means over blocks."""
     size = int(windows.store.info["frame_size"])
     frames = np.empty((FRAMES, size, size, 3), dtype=np.uint8)
-    windows.read_frames(index, draw_frames(windows.frames, FRAMES), frames)
+    windows.read_frames(index, draw_frames(of, FRAMES), frames)
     step = max(1, size // _THUMBNAIL)
     side = size // step
     blocks = frames[:, : side * step, : side * step].reshape(FRAMES, side, step, side, step, 3)

@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from scripts.reporting.dataset_figures import PairedWindow, paired_windows, picture_bytes, spectrum
+from datasets.frames import draw_frames
+from datasets.windows import list_windows
+from scripts.reporting.dataset_figures import PairedWindow, paired_windows, picture_bytes, read_window, spectrum
+from tests.prepared import write_dataset
 
 
 def test_paired_windows():
@@ -18,6 +21,18 @@ def test_paired_windows():
         for line, values in zip(grid[row, 0].lines, channels, strict=True):
             assert line.get_xdata()[-1] == pytest.approx(4.98) and (line.get_ydata() == values).all()
     assert "m/s²" in grid[1, 0].get_ylabel() and "rad/s" in grid[2, 1].get_ylabel()
+
+
+def test_a_recording_shorter_than_a_window_shows_its_video(tmp_path):
+    store = write_dataset(tmp_path / "clips", ["walking"], seconds=2.2)
+    shown = read_window(list_windows(store, window_s=3.0, min_coverage=0.6), 0, "walking")
+    assert shown.imu.shape == (6, 110)
+    assert shown.frames.reshape(10, -1).mean(1) == pytest.approx(5 * draw_frames(22, 10), abs=3)  # of 22 frames
+
+
+def test_a_window_whose_video_ends_before_it_shows_none(tmp_path):
+    store = write_dataset(tmp_path / "clips", ["walking"], seconds=6, video=False)
+    assert read_window(list_windows(store, window_s=3.0), 0, "walking").frames is None
 
 
 def test_a_window_without_video_has_two_panels():
