@@ -116,7 +116,7 @@ def test_video_queries_and_imu_prototypes(world, tmp_path, monkeypatch, capsys):
     assert len(seen.video) == sum(results["queries_per_class"])
     assert not set(seen.imu.recording) & set(seen.video.recording)
     printed = capsys.readouterr().out
-    assert "video queries" in printed and "12 IMU prototypes" in printed and "zero-shot from video to IMU" in printed
+    assert "video queries" in printed and "12 IMU prototypes" in printed and ", video to IMU\n" in printed
     predictions = pd.read_csv(folder / "predictions.csv")
     assert predictions.window.tolist() == seen.video.ids() and (predictions.truth == predictions.predicted).all()
 

@@ -24,7 +24,7 @@ from scripts.benchmarks.measure import Cost
 from scripts.benchmarks.rivals import authors_way
 
 TINY = {"640x480": videos.Size(96, 64, 25), "1080p30": videos.Size(128, 72, 30)}
-SIZE = 32
+SIZE = 64
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])  # ImageNet's
 
 
