@@ -54,6 +54,8 @@ def serve(root: Path, caller: int) -> None:
     """Make this process a worker: it holds the workers' lock, and ends when its caller, a process number, has ended."""
     file = open(root / ".journal" / "workers", "a")  # noqa: SIM115 - open as long as the process
     fcntl.flock(file, fcntl.LOCK_SH)
+    if os.getppid() != caller:  # it ended before the lock was held, and another call may have begun
+        os._exit(1)
     threading.Thread(target=_watch, args=(caller, file), daemon=True).start()
 
 

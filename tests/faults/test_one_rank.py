@@ -103,8 +103,11 @@ def test_torchrun_names_the_first_to_fail(folder):
     own = folder / "torchrun"
     own.mkdir()
     (own / "data").symlink_to(folder / "data")
+    began = time.time()
     done = start([*TORCHRUN, *RANKS, str(own), "memory"])
-    assert time.time() - float((own / "memory.1.time").read_text()) < AT_MOST_S
+    failed_at = float((own / "memory.1.time").read_text())
+    # on a machine so loaded that starting took longer than the limit, ending may take as long as starting
+    assert time.time() - failed_at < max(AT_MOST_S, failed_at - began)
     assert done.returncode == 1
     assert not processes_of(own)
     summary = done.stderr[done.stderr.index("Root Cause") :]
