@@ -64,7 +64,7 @@ def main(argv: list[str] | None = None) -> Path:
     if pooling is not None:
         print(f"of the encoder, a window is represented by: {pooling}")
     if seen["seen"]:
-        print(f"WARNING: {seen['why']}: {seen['windows']} of these windows are not new to it")
+        print(f"WARNING: {seen['why']}: {seen['windows']} of these windows were seen in pretraining")
 
     # Only the windows of some draw are read, and each once.
     imu = torch.from_numpy(windows.imu(used, training.normalize))

@@ -119,7 +119,7 @@ def main(argv: list[str] | None = None) -> Path:
     excluded, people = training.exclude_classes or [], training.exclude_subjects or []
     seen = seen_in_pretraining(facts["dataset"], excluded, queries, config.data_root, people)
     if seen["seen"]:
-        print(f"WARNING: {seen['why']}: {seen['windows']} of these queries are not new to it")
+        print(f"WARNING: {seen['why']}: {seen['windows']} of these queries were seen in pretraining")
 
     z_video = embed_video(model, prototypes if to_video else queries, training, config, device)
     z_imu = embed_imu(model, queries if to_video else prototypes, training.normalize, device)

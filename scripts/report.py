@@ -16,7 +16,7 @@ import pandas as pd
 
 from configs.load import parse
 from configs.reporting import ReportConfig
-from scripts.reporting.document import Block, Cell, Heading, Table, Text
+from scripts.reporting.document import Block, Heading, Linked, Table, Text
 from scripts.reporting.result_tables import (
     embedding_section,
     few_shot_sections,
@@ -65,7 +65,14 @@ def provenance(runs: list[Run], unfinished: list[Path]) -> list[Block]:
         r = run.results
         checkpoint = "-" if r["command"] == "train" or not r["checkpoint"] else r["checkpoint"]["sha256"][:12]
         rows.append(
-            (Cell(run.name, run.folder), r["command"], run.dataset, str(r["seed"]), checkpoint, _short(r["commit"]))
+            (
+                Linked(run.name, run.folder),
+                r["command"],
+                run.dataset,
+                str(r["seed"]),
+                checkpoint,
+                _short(r["commit"]),
+            )
         )
     blocks = [
         Heading("Runs"),

@@ -1,8 +1,8 @@
-"""Ranks that fail together: what goes wrong on one ends all within seconds, with the message of that rank.
+"""Ranks that fail together: an error on one rank ends all ranks within seconds, with the message of that rank.
 
 A rank that waits in a collective for one that has failed waits for the time limit (NCCL), or raises an error about a
-closed connection (gloo). So a rank that fails writes why into the store of ``torch.distributed``. A thread of each
-rank looks there, counts up a number that says that its rank lives, and ends a rank that cannot leave its collective.
+closed connection (gloo). So a rank that fails writes its error to the store of ``torch.distributed``. A thread of each
+rank polls the store, increments a heartbeat counter, and ends its rank if that cannot leave a collective.
 """
 
 import itertools
@@ -23,14 +23,14 @@ from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 from utils.distributed import RankError, rank, world_size
 
 POLL_S = 0.25
-LISTEN_S = 2.0  # before a rank tells of a failure: it may come from one that another rank is about to tell of
-GRACE_S = 5.0  # for a rank to leave by itself once one has failed
-SILENT_S = 60.0  # after which a rank that does not count up was killed
+LISTEN_S = 2.0  # before a rank reports a failure: it may follow from one that another rank is about to report
+GRACE_S = 5.0  # for a rank to exit by itself once another has failed
+SILENT_S = 60.0  # without a heartbeat, after which a rank counts as killed
 
 REMEDY = "Use a smaller --batch_size, or give video in pieces with --micro_batch_size N, which learns the same"
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
-_KILLED = "rank {} ended without a word: something killed it, as Linux does where memory runs out"
-_uses = itertools.count()  # of the store, as many on every rank
+_KILLED = "rank {} ended without a message: it was killed, as Linux does when memory runs out"
+_uses = itertools.count()  # of the store; the same number on every rank
 
 
 class OutOfMemory(RuntimeError):
@@ -38,11 +38,11 @@ class OutOfMemory(RuntimeError):
 
 
 def run(main: Callable[[], int], program: str, expected: tuple[type[Exception], ...]) -> NoReturn:
-    """Run a command and exit with its status; a mistake or fault of the world is one line, a fault of ours a traceback.
+    """Run a command and exit with its status. An expected error is printed as one line, any other with its traceback.
 
     Args:
         program: its name, for messages.
-        expected: errors that are one line.
+        expected: types of errors that the user can mend.
     """
     try:
         status = main()
@@ -55,19 +55,19 @@ def run(main: Callable[[], int], program: str, expected: tuple[type[Exception], 
         if world_size() == 1 or isinstance(problem, RankError):  # fail_together has recorded what failed here
             get_error_handler().record_exception(problem)  # torchrun's summary shows it
         if world_size() > 1:
-            os._exit(1)  # the interpreter's own end would take the process group down, and wait for the others
+            os._exit(1)  # a normal exit would destroy the process group, which waits for the other ranks
         status = 1
     sys.exit(status)
 
 
 @contextmanager
 def fail_together() -> Iterator[None]:
-    """End this rank as soon as another one fails inside, and all others where this one does; all enter and leave it.
+    """End all ranks as soon as one fails inside. All ranks enter and leave it.
 
-    A rank that is done waits here for the others. Out of memory becomes ``OutOfMemory``, in a single process too.
+    A rank that is done waits for the others. Out of memory becomes ``OutOfMemory``, in a single process too.
 
     Raises:
-        RankError: if another rank was the first to fail; the message is that rank's.
+        RankError: if another rank failed first, with the message of that rank.
     """
     watch = _Watch() if world_size() > 1 else None
     try:
@@ -83,13 +83,13 @@ def fail_together() -> Iterator[None]:
         if not isinstance(error, RankError):
             own = f"{type(error).__name__} on rank {rank()}: {error}"
             get_error_handler().record_exception(error)  # at once: torchrun names the earliest, in whole seconds
-        if (first := watch.tell(own)) != own:
+        if (first := watch.report(own)) != own:
             raise RankError(first) from error
         raise
 
 
 class _Watch:
-    """What failed first on any rank, and which ranks give no sign of life. Rank 0 looks at all, the others at it."""
+    """The first failure on any rank, and heartbeats of the ranks: rank 0 watches all others, they watch rank 0."""
 
     def __init__(self):
         self.over, self._failed, self._first = threading.Event(), threading.Event(), ""
@@ -97,18 +97,18 @@ class _Watch:
         self._silent_polls = dict.fromkeys(range(1, world_size()) if rank() == 0 else [0], 0)
         threading.Thread(target=self._look, daemon=True).start()
 
-    def tell(self, words: str) -> str:
-        """Say what this rank has failed of, and let the others hear it; returns what failed first."""
-        with suppress(dist.DistError):  # the store is gone, and with it who could hear
+    def report(self, message: str) -> str:
+        """Report the error of this rank and wait until the others have read it; returns the first error of any rank."""
+        with suppress(dist.DistError):  # the store is gone, with the rank that holds it
             if not self._failed.wait(LISTEN_S + (rank() > 0)):  # rank 0 first: it knows who was killed
                 killed = [other for other, polls in self._silent_polls.items() if polls * POLL_S > 0.7 * LISTEN_S]
-                words = "; ".join([words, *map(_KILLED.format, killed)])
-                self._store.compare_set("failure", "", words)
+                message = "; ".join([message, *map(_KILLED.format, killed)])
+                self._store.compare_set("failure", "", message)
             self._failed.wait(LISTEN_S)
             deadline = time.monotonic() + LISTEN_S
-            while self._store.add("heard", 0) < world_size() and time.monotonic() < deadline:
+            while self._store.add("read", 0) < world_size() and time.monotonic() < deadline:
                 time.sleep(POLL_S)
-        return self._first or words
+        return self._first or message
 
     def _look(self) -> None:
         counts: dict[int, int] = {}
@@ -124,8 +124,8 @@ class _Watch:
                     if self._silent_polls[other] * POLL_S > SILENT_S:
                         self._store.compare_set("failure", "", _KILLED.format(other))
             self._first = self._store.get("failure").decode()
-            self._store.add("heard", 1)
-        except dist.DistError:  # the store goes with rank 0, or with torchrun
+            self._store.add("read", 1)
+        except dist.DistError:  # the store ended with rank 0, or with torchrun
             if self.over.wait(LISTEN_S):
                 return
             self._first = _KILLED.format(0)
@@ -134,7 +134,7 @@ class _Watch:
         self._leave()
 
     def _leave(self) -> None:
-        """End this process from a thread: its main thread is held up, by a collective as a rule."""
+        """End this process from a thread: its main thread waits, usually in a collective."""
         get_error_handler().record_exception(RankError(self._first))
         os.write(sys.__stderr__.fileno(), f"rank {rank()} ended: {self._first}\n".encode())
         os._exit(1)

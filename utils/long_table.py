@@ -1,7 +1,7 @@
 """Results of runs as one long table, from which every table and figure is made: a row for each measured value.
 
-A row with a draw (zero-shot: a repetition) is what that draw gave. A row without one is over all draws: mean, standard
-deviation and the 95 % interval over groups. Every row has what guessing would have given.
+A row with a draw (zero-shot: a repetition) holds the value of that draw. A row without one is over all draws: mean,
+standard deviation and the 95 % interval over groups. Beside each value stand the baselines ``chance`` and ``majority``.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -67,7 +67,7 @@ def _scores(results: dict[str, Any], scores: dict[str, Any], shots: int | None) 
     for metric in METRICS:
         if metric in scores:
             row = {"shots": shots, "metric": metric} | {name: results[name].get(metric) for name in GUESSES}
-            ends = scores["interval"].get(metric, {})  # only of what is a mean over classes
+            ends = scores["interval"].get(metric, {})  # only of metrics that are means over classes
             yield (
                 row
                 | {"value": scores[metric]["mean"], "std": scores[metric]["std"]}
@@ -80,12 +80,12 @@ def _scores(results: dict[str, Any], scores: dict[str, Any], shots: int | None) 
 
 
 def marked(name: str, simulated: bool) -> str:
-    """A dataset's name, and that it is simulated where it is."""
+    """A dataset's name, marked if the dataset is simulated."""
     return f"{name} (simulated)" if simulated else name
 
 
 def dataset_name(results: dict[str, Any]) -> str:
-    """What a run was about, and whether it is simulated."""
+    """Name of the dataset of a run, or of its datasets, each marked if it is simulated."""
     if results["command"] == "train":
         return marked(results["dataset"], results["simulated"])
     datasets = results["datasets"] if results["command"] == "embed" else [results["dataset"]]
@@ -107,7 +107,7 @@ def encoder_origin(results: dict[str, Any]) -> str:
 
 
 def method(results: dict[str, Any]) -> str:
-    """How the result came to be, without the dataset that it was measured on."""
+    """Method of a run in words, without the dataset that it was measured on."""
     match results["command"]:
         case "train":
             return results["config"]["model"]

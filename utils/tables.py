@@ -13,14 +13,14 @@ _NUMERIC = re.compile(r"(?:[-+±<~–]?\s?[\d.,]+\b.*|[-–?]?|missing)$")
 
 
 def percent(mean: float, std: float | None = None, digits: int = 1) -> str:
-    """``71.2 ± 3.4`` from fractions 0.712 and 0.034; without std ``71.2``; nothing to show is ``-``."""
+    """``71.2 ± 3.4`` from fractions 0.712 and 0.034; without std ``71.2``; NaN is ``-``."""
     if pd.isna(mean):
         return "-"
     return f"{100 * mean:.{digits}f}" + ("" if pd.isna(std) else f" ± {100 * std:.{digits}f}")
 
 
 def fraction(mean: float, std: float | None = None) -> str:
-    """``0.712 ± 0.034``; without std ``0.712``; nothing to show is ``-``."""
+    """``0.712 ± 0.034``; without std ``0.712``; NaN is ``-``."""
     return "-" if pd.isna(mean) else f"{mean:.3f}" + ("" if pd.isna(std) else f" ± {std:.3f}")
 
 
@@ -32,12 +32,12 @@ def interval(row: Any, written: Callable[[float], str] = percent) -> str:
 def pivot(
     rows: pd.DataFrame, index: list[str], columns: list[str], empty: str = "-", **cells: Callable[[Any], str]
 ) -> pd.DataFrame:
-    """A table of text from rows of the long table; rows and columns stand in the order in which they appear.
+    """A table of text from rows of the long table. Its rows and columns keep the order of their first appearance.
 
     Args:
-        index: columns of ``rows`` that label a row of the table; they become its first columns.
+        index: columns of ``rows`` that identify a row of the table; they become its first columns.
         columns: columns of ``rows`` whose values are columns of the table.
-        cells: what a cell shows of its row. Several stand beside each other, with their names as a lower header.
+        cells: functions that write a cell from its row. Several give columns side by side, named in a lower header.
     """
     parts = {}
     for name, write in cells.items():
@@ -55,21 +55,21 @@ def pivot(
 
 
 def with_guesses(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the long table, and below them what chance and the most frequent class give, as methods."""
+    """Rows of the long table, followed by the baselines of chance and of the most frequent class as further methods."""
     nothing = dict.fromkeys(["std", "low", "high"], np.nan)
     guesses = [rows.assign(method=name, value=rows[name], **nothing).dropna(subset="value") for name in GUESSES]
     return pd.concat([rows, *guesses], ignore_index=True)
 
 
 def column_names(frame: pd.DataFrame) -> list[str]:
-    """One name per column of a table of text, with that of its upper header."""
+    """One name per column of a table of text, joined with that of its upper header."""
     if frame.columns.nlevels == 1:
         return frame.columns.tolist()
     return [", ".join(filter(None, names)) for names in frame.columns]
 
 
 def is_numeric(cells: Sequence[str]) -> bool:
-    """Whether a column is set flush right: each cell begins with a number, or says that there is none."""
+    """Whether a column is aligned right: each cell begins with a number, or stands for a missing one."""
     return all(_NUMERIC.match(cell) for cell in cells)
 
 
@@ -77,14 +77,14 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequen
     """A Markdown table, columns padded so that it reads as plain text too.
 
     Args:
-        right: which columns are flush right; default: those of numbers, but not the first.
+        right: which columns are aligned right; default: those of numbers, but not the first.
 
     Raises:
-        ValueError: if a row is not as long as the header.
+        ValueError: if a row and the header differ in length.
     """
     cells = [[cell.replace("|", "\\|") for cell in row] for row in (header, *rows)]
     if any(len(row) != len(header) for row in cells):
-        raise ValueError(f"a row has not the {len(header)} cells of the header {list(header)}")
+        raise ValueError(f"a row does not have the {len(header)} cells of the header {list(header)}")
     if right is None:
         right = [place > 0 and is_numeric(column[1:]) for place, column in enumerate(zip(*cells, strict=True))]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
@@ -97,18 +97,18 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequen
 
 
 def interval_note(ends: dict[str, Any]) -> str:
-    """What an interval is over, or why there is none."""
+    """What an interval was computed over, or why there is none."""
     return ends["note"] if ends["low"] is None else f"95 % interval over {ends['groups']} groups"
 
 
 def siblings_between(siblings: float, shots: int) -> str:
-    """How many of the held-out windows a split by windows parted from others of their recording, in words."""
+    """A sentence on held-out windows with another window of their recording among the shots."""
     held_out = f"{percent(siblings)} % of the held-out windows"
     return f"{held_out} have another window of their recording among the {shots} shots per class"
 
 
 def shortened_classes(shortened: dict[str, dict[str, int]]) -> list[str]:
-    """A line that names the classes that are learnt from with fewer windows than the most shots; none where none is.
+    """A line that names the classes with fewer training windows than the most shots; no line if there is none.
 
     Args:
         shortened: of ``results.json``: name -> how many windows the class has, the fewest and the most shots of a draw.
@@ -117,19 +117,19 @@ def shortened_classes(shortened: dict[str, dict[str, int]]) -> list[str]:
     for name, of in shortened.items():
         fewest, most = of["fewest_shots"], of["most_shots"]
         parts.append(f"{name} with {fewest if fewest == most else f'{fewest} to {most}'} of its {of['windows']}")
-    said = "Shortened, learnt from with fewer windows where more shots are asked for"
+    said = "Shortened, trained on fewer windows where more shots are asked for"
     return [f"{said}: {', '.join(parts)}."] if parts else []
 
 
 def seen_before(results: dict[str, Any]) -> list[str]:
-    """A line that says that the encoder was pretrained on what it is measured on; none where it was not."""
+    """A warning that the encoder was pretrained on evaluated windows; no line if it was not."""
     seen = results["seen_in_pretraining"]
-    words = f"Seen before: {seen['why']}; {seen['windows']} of these windows are not new to it."
+    words = f"Seen before: {seen['why']}; {seen['windows']} of these windows were seen in pretraining."
     return [words] if seen["seen"] else []
 
 
 def notes(results: dict[str, Any]) -> list[str]:
-    """What a reader of an evaluation must know of its windows, in lines."""
+    """Notes on the windows of an evaluation, one per line."""
     lines = [results["paper_column"]]
     if results["command"] == "zeroshot":
         if copies := results["copies_left_out"]:
@@ -139,14 +139,14 @@ def notes(results: dict[str, Any]) -> list[str]:
     if siblings := results["siblings_share"]:
         lines.append(f"Recordings on both sides: {siblings_between(siblings, max(map(int, results['shots'])))}.")
     if copies := results["copies_on_both_sides"]:
-        lines.append(f"{len(copies)} held-out windows are copies of windows that were learnt from.")
+        lines.append(f"{len(copies)} held-out windows are copies of training windows.")
     if dropped := results["dropped_classes"]:
         lines.append(f"Classes left out: {', '.join(f'{name} ({why})' for name, why in dropped.items())}.")
     return list(filter(None, lines))
 
 
 def title(results: dict[str, Any]) -> str:
-    """One line that says what an evaluation measured, and what of it is simulated."""
+    """Dataset and method of an evaluation in one line, simulated datasets marked."""
     if results["command"] != "zeroshot":
         return f"{dataset_name(results)}: {method(results)}"
     target, source = results["dataset"], results["prototypes_from"]
@@ -156,7 +156,7 @@ def title(results: dict[str, Any]) -> str:
 
 
 def evaluation_tables(results: dict[str, Any]) -> str:
-    """Results of an evaluation beside chance, and recall of each class."""
+    """Results of an evaluation beside chance and majority, and the recall of each class, as Markdown."""
     zero_shot = results["command"] == "zeroshot"
     write = fraction if zero_shot else percent
     values = long_table({"": results})

@@ -1,4 +1,4 @@
-"""The engine of many machines: a Dask cluster that is there already.
+"""The engine of several machines: a Dask cluster that is already running.
 
 Dask is only needed here: ``pip install 'dask[distributed]'``, the same on every machine. Workers must be able to
 import this project (start them in its folder) and see the folders of the recordings and of the dataset.
@@ -14,12 +14,12 @@ from datasets.preparation.parallel import Work, WorkersError
 from datasets.preparation.source import Status
 from datasets.recording import Source
 
-_CONNECT_S = 30  # a scheduler that was started a moment ago needs some
+_CONNECT_S = 30  # a scheduler may have been started a moment ago
 _WAIT_FOR_WORKERS_S = 60
 
 
 def on_cluster(work: Work, sources: Iterable[Source], client: Any) -> Iterator[tuple[Source, Status | None]]:
-    """An engine for ``prepare_all``. The scheduler gives the work of a dead worker to another one, a few times."""
+    """An engine for ``prepare_all``. The scheduler retries the source of a dead worker on others, a few times."""
     from distributed import KilledWorker, as_completed  # only where a cluster is used
 
     futures = {client.submit(work, source, pure=False): source for source in sources}
@@ -30,14 +30,14 @@ def on_cluster(work: Work, sources: Iterable[Source], client: Any) -> Iterator[t
 
 @contextmanager
 def connected(scheduler: str, paths: list[Path]) -> Iterator[Any]:
-    """A client of the cluster whose workers see these files and folders.
+    """A client of a cluster, once all its workers can read these paths.
 
     Args:
         scheduler: its address, such as ``tcp://host:8786``.
         paths: absolute.
 
     Raises:
-        WorkersError: if Dask is not installed, or the cluster cannot be reached or cannot do the work.
+        WorkersError: if Dask is not installed, the cluster cannot be reached, or its workers lack code or paths.
     """
     if importlib.util.find_spec("distributed") is None:
         raise WorkersError("scheduler needs Dask, which is not installed: pip install 'dask[distributed]'")
@@ -58,7 +58,7 @@ def connected(scheduler: str, paths: list[Path]) -> Iterator[Any]:
             yield client
         except (CommClosedError, FutureCancelledError) as error:
             raise WorkersError(
-                f"the Dask cluster at {scheduler} gave up ({error}): give the same command again, it resumes from here"
+                f"the Dask cluster at {scheduler} stopped ({error}): run the same command again, it resumes from here"
             ) from error
 
 

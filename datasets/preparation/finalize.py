@@ -1,6 +1,6 @@
 """The end of a preparation: the journal merged into the tables of the dataset.
 
-``dataset.json`` is written last: without it nothing reads the dataset. Files that no journal entry names are removed.
+``dataset.json`` is written last: without it the dataset cannot be opened. Files without a journal entry are removed.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from utils.atomic_io import replacing
 
 
 def recordings_table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
-    """``recordings.csv`` of the rows that journal entries hold, in the order of ids."""
+    """``recordings.csv`` from the rows of journal entries, sorted by id."""
     return pd.DataFrame(list(rows), columns=RECORDING_COLUMNS).sort_values("id", ignore_index=True)
 
 
@@ -34,18 +34,18 @@ def finalize(
     info: dict[str, Any],
     masked: Iterable[dict[str, Any]] = (),
 ) -> None:
-    """Merge the journal into the tables and write ``dataset.json``: from here on the dataset can be opened.
+    """Merge the journal into the tables and write ``dataset.json``. Afterwards the dataset can be opened.
 
     Args:
         source_ids: the sources that belong to the dataset; files of all others are removed.
-        rejected: sources that were refused before they could be read.
-        classes: labels in order; labels that the recordings add come after them, sorted.
-        info: what ``dataset.json`` holds beside totals: name, format, settings, versions, ``simulated``,
+        rejected: sources that were rejected before they were read.
+        classes: labels in order; other labels of the recordings follow, sorted.
+        info: content of ``dataset.json`` beside totals: name, format, settings, versions, ``simulated``,
             ``frame_size``.
         masked: rows of ``masked.csv``, see ``datasets.masking``.
 
     Raises:
-        ValueError: if a file that the journal names is gone.
+        ValueError: if a file that the journal lists is missing.
     """
     ids = list(source_ids)
     entries = [entry for entry in (read_journal(root, source) for source in ids) if entry is not None]
@@ -58,8 +58,8 @@ def finalize(
     tables["files"] = files.sort_values("file", ignore_index=True)
     if gone := [name for name in tables["files"]["file"] if not (root / name).is_file()]:
         raise ValueError(
-            f"{root / gone[0]}: was prepared and is gone ({len(gone)} such files): give the same command again, it "
-            "prepares these recordings again"
+            f"{root / gone[0]}: was prepared and is missing ({len(gone)} such files): run the same command again to "
+            "prepare these recordings again"
         )
 
     found = (set(rows["label"]) | set(segments["label"])) - {""}
@@ -87,5 +87,5 @@ def finalize(
 
 
 def invalidate(root: Path) -> None:
-    """Keep readers from the dataset until ``finalize``: files that its tables name are about to change."""
+    """Make the dataset unreadable until ``finalize``: files that its tables list are about to change."""
     (root / "dataset.json").unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""What one source gave to a prepared dataset, and the journal that says so.
+"""The prepared files of one source, and its entry in the journal.
 
-The entry, ``.journal/<source>.json``, is written last: digests of the source's files, rows of the tables. A source
-counts as prepared when it exists; ``finalize`` merges the entries into the tables.
+The entry, ``.journal/<source>.json``, is written last: digests of the prepared files, rows of the tables. A source
+counts as prepared when its entry exists; ``finalize`` merges the entries into the tables.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from datasets.recording import Rejection, Segment, Source
 from datasets.store import RECORDING_COLUMNS, checked_id, frame_files, imu_path, quality_path
 from utils.atomic_io import sha256_of, write_array, write_text
 
-FOLDERS = ("imu", "quality", "frames", ".journal")  # where the files of a source lie
+FOLDERS = ("imu", "quality", "frames", ".journal")  # of the files of a source
 WHOLE_FILE_BYTES = 16 << 20
 _SAMPLES, _SAMPLE_BYTES = 16, 1 << 16
 
@@ -30,10 +30,10 @@ class PreparedRecording:
 
     Attributes:
         imu: (T, 6) float32.
-        padded_samples: of them, at its end; mean and std do not count them.
+        padded_samples: padding at the end of ``imu``, left out of mean and std.
         frames: number of frames written, 0 without video.
         source_hash: digest of the source files.
-        measures: (W, M) of ``datasets.masking``, or None if they were not taken.
+        measures: (W, M) of ``datasets.masking``, or None if nothing was measured.
     """
 
     id: str
@@ -75,7 +75,7 @@ def write_source(
     recordings: Sequence[PreparedRecording],
     rejected: Sequence[Rejection] = (),
 ) -> None:
-    """Write what one source gave, its journal entry last.
+    """Write the files of one source, its journal entry last.
 
     Args:
         fingerprint: digest of the source's content and of the settings; a later call compares it.
@@ -110,7 +110,7 @@ def read_journal(root: Path, source_id: str) -> dict[str, Any] | None:
 
 
 def remove_temporary_files(root: Path) -> None:
-    """Delete what killed processes had half written: there may be gigabytes of it. Needs the dataset's lock."""
+    """Delete incomplete files of killed processes, which may take gigabytes. Needs the dataset's lock."""
     for folder in FOLDERS:
         for path in (root / folder).glob("*.tmp"):
             path.unlink(missing_ok=True)
@@ -119,9 +119,9 @@ def remove_temporary_files(root: Path) -> None:
 def hash_files(files: Iterable[Path]) -> str:
     """SHA-256 over names and contents.
 
-    A file up to 16 MiB is read whole. Of a longer one (source videos) 16 blocks of 64 KiB are read, evenly spread and
-    the first and last bytes among them, together with its length and the time of its last change: a change of bytes
-    in between that keeps both is not seen.
+    A file of at most 16 MiB is read whole. Of a larger one (source videos) 16 evenly spaced blocks of 64 KiB are read,
+    the first and last bytes among them, together with its length and modification time. A change between the blocks
+    that keeps both is not detected.
 
     Raises:
         OSError: if a file cannot be read.
@@ -142,18 +142,18 @@ def hash_files(files: Iterable[Path]) -> str:
 
 
 def fingerprint(source: Source, source_hash: str, settings: dict[str, Any]) -> str:
-    """Digest of all that the prepared files of a source follow from.
+    """Digest of everything that determines the prepared files of a source.
 
     Args:
         source_hash: ``hash_files`` of the source's files.
-        settings: what the preparation was told, plain values.
+        settings: of the preparation, plain values.
     """
     words = [source.id, source_hash, *_words(source.parse), *(f"{k}={settings[k]!r}" for k in sorted(settings))]
     return hashlib.sha256("\0".join(words).encode()).hexdigest()
 
 
 def _words(parse: Any) -> list[str]:
-    """The parser and the values it was given, such as a label; where the files lie does not matter."""
+    """The parser and its arguments, such as a label. Of paths only the file name counts, so that folders may move."""
     if not isinstance(parse, partial):
         return [parse.__module__, parse.__qualname__]
     given = [*parse.args, *(value for _, value in sorted(parse.keywords.items()))]

@@ -1,7 +1,7 @@
-"""Stretches of videos that a list names as bad: ``[[uid, start_s, end_s], ...]``.
+"""Bad stretches of videos from a list: ``[[uid, start_s, end_s], ...]``.
 
-Times are seconds of the video, 0 its first frame. A recording may begin later than its video, and each of its parts
-later still; ``masked.csv`` holds times of the part.
+Times are seconds of the video, 0 at its first frame. A recording may begin later than its video, and its parts later
+than the recording; ``masked.csv`` has times of the part.
 """
 
 import json
@@ -28,11 +28,11 @@ _LIST = TypeAdapter(list[Annotated[tuple[str, FiniteFloat, FiniteFloat], AfterVa
 
 
 def read_listed(path: Path) -> dict[str, list[tuple[float, float]]]:
-    """Stretches of each video, in order of time; those that overlap or touch are one.
+    """Stretches of each video in order of time; those that overlap or touch are merged.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is not such a list, naming the entry.
+        ValueError: if it is not such a list; the message names the entry.
     """
     want = "want [[uid, start_s, end_s], ...] with start_s <= end_s"
     if not path.is_file():
@@ -40,7 +40,7 @@ def read_listed(path: Path) -> dict[str, list[tuple[float, float]]]:
     try:
         entries = _LIST.validate_json(path.read_text(encoding="utf-8-sig"), strict=True)
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: is no JSON ({error}); {want}") from error
+        raise ValueError(f"{path}: is not JSON ({error}); {want}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = f"entry {first['loc'][0] + 1}: " if first["loc"] else ""
@@ -64,10 +64,10 @@ def _merged(stretches: Iterable[tuple[float, float]]) -> list[tuple[float, float
 def listed_rows(
     recordings: Iterable[dict[str, Any]], listed: dict[str, list[tuple[float, float]]]
 ) -> list[dict[str, Any]]:
-    """Rows of ``masked.csv``: of each part of a listed video, the samples in a stretch; ``value`` is their length, s.
+    """Rows of ``masked.csv``: the listed stretches of each part of a video; ``value`` is their length, s.
 
-    A sample at t is in a stretch if start_s <= t < end_s. So a part that begins milliseconds after its video does not
-    lose the window before the stretch, too.
+    A sample at t is in a stretch if start_s <= t < end_s, so that a part that begins milliseconds after its video does
+    not lose the window before the stretch.
 
     Args:
         recordings: rows of ``recordings.csv``.

@@ -1,10 +1,10 @@
-"""One call at a time prepares a dataset: locks of the operating system, which end with the processes that hold them.
+"""One call at a time prepares a dataset: file locks, which the operating system frees when their holders end.
 
-    .journal/lock      held by the call; it says which
-    .journal/workers   shared by the call's worker processes on this machine
+    .journal/lock      held by the call; names its host and process
+    .journal/workers   held by the worker processes of the call on this machine, as a shared lock
 
-Workers end when their caller has ended, whatever ended it. A call waits for those of a killed one, so that nothing else
-writes. Workers of a Dask cluster hold no lock.
+Workers exit when their caller has ended, also if it was killed. A new call waits for workers of a killed one, so that
+no two calls write. Workers of a Dask cluster hold no lock.
 """
 
 import fcntl
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO
 
 LOCK_FILES = ("lock", "workers")
-_LOOK_S = 0.1  # how often workers look for their caller
+_POLL_S = 0.1  # between two checks of a worker that its caller runs
 
 
 class LockedError(RuntimeError):
@@ -30,7 +30,7 @@ def locked(root: Path) -> Iterator[None]:
     """Hold the lock of a dataset.
 
     Raises:
-        LockedError: if another call holds it; it says which.
+        LockedError: if another call holds it; names that call.
     """
     lock, workers = (root / ".journal" / name for name in LOCK_FILES)
     lock.parent.mkdir(parents=True, exist_ok=True)
@@ -45,21 +45,21 @@ def locked(root: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(f"host {socket.gethostname()}, process {os.getpid()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}")
         file.flush()
-        fcntl.flock(of_workers, fcntl.LOCK_EX)  # waits for workers of a killed call
+        fcntl.flock(of_workers, fcntl.LOCK_EX)  # blocks while workers of a killed call run
         fcntl.flock(of_workers, fcntl.LOCK_UN)
         yield
 
 
 def serve(root: Path, caller: int) -> None:
-    """Make this process a worker: it holds the workers' lock, and ends when its caller, a process number, has ended."""
+    """Make this process a worker: it holds the workers' lock, and exits when its caller, a process id, has ended."""
     file = open(root / ".journal" / "workers", "a")  # noqa: SIM115 - open as long as the process
     fcntl.flock(file, fcntl.LOCK_SH)
-    if os.getppid() != caller:  # it ended before the lock was held, and another call may have begun
+    if os.getppid() != caller:  # it ended before the lock was held: another call may have started
         os._exit(1)
     threading.Thread(target=_watch, args=(caller, file), daemon=True).start()
 
 
 def _watch(caller: int, _: IO[str]) -> None:
     while os.getppid() == caller:
-        time.sleep(_LOOK_S)
-    os._exit(1)  # as if killed: files are renamed only when they are whole
+        time.sleep(_POLL_S)
+    os._exit(1)  # safe at any moment: files get their names only when they are complete

@@ -1,7 +1,7 @@
-"""All sources of a dataset prepared at once: in processes of this machine, or by another engine.
+"""Sources of a dataset prepared in parallel: in processes of this machine, or by another engine.
 
-Video decoders are native code, and a damaged file may kill the process that reads it. A process works on one source
-at a time, so that its death is blamed on that source alone.
+Video decoders are native code, and a damaged file may crash the process that reads it. A process works on one source
+at a time, so that a crash is attributed to that source alone.
 """
 
 import os
@@ -31,7 +31,7 @@ def prepare_all(work: Work, sources: Iterable[Source], root: Path, engine: Engin
 
     Args:
         root: folder of the dataset.
-        engine: yields the status of each source as it is known, None where the processes died that worked on it.
+        engine: yields each source with its status when it is done, with None if the process that worked on it died.
 
     Returns:
         How many sources have each status.
@@ -53,9 +53,9 @@ def _source_bytes(source: Source) -> int:
 def in_processes(
     work: Work, sources: Iterable[Source], root: Path, workers: int
 ) -> Iterator[tuple[Source, Status | None]]:
-    """The engine of this machine: so many processes, which hold the workers' lock of the dataset.
+    """The engine of this machine: worker processes, which hold the workers' lock of the dataset.
 
-    A source whose process died is tried once more when all others are done, alone.
+    A source whose process died is tried once more, alone, when all others are done.
     """
     pools: SimpleQueue[ProcessPoolExecutor] = SimpleQueue()
     for _ in range(workers):
@@ -81,7 +81,7 @@ def in_processes(
                 yield source, status
         for source in died:
             yield prepare(source)
-    finally:  # after an error, such as a full disk, what is under way may end
+    finally:  # after an error, such as a full disk, sources in progress are finished
         threads.shutdown(cancel_futures=True)
         for _ in range(workers):
             pools.get().shutdown()

@@ -1,6 +1,6 @@
-"""Measures of quality, 5 s at a time: of both sensors before anything is filtered, of frames as they are stored.
+"""Measures of quality of every 5 s: of both sensors before filtering, of frames as they are stored.
 
-``datasets.masking`` says what each measure is and which values are too bad.
+``datasets.masking`` defines the measures and their limits.
 
 Letters: W stretches, N samples of a sensor.
 """

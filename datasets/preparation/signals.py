@@ -1,8 +1,8 @@
 """From raw accelerometer and gyroscope samples to clean 50 Hz arrays.
 
-The order matters: drop samples without a time or a value, sort, drop repeated times; bridge gaps up to 0.1 s and
-split at longer ones; resample from the true timestamps, band-limited; median filter. A NaN that reached a filter
-would spread over hundreds of samples, so none does.
+The order matters: drop samples without a time or a value, sort, drop repeated times; interpolate gaps up to 0.1 s and
+split at longer ones; resample from the true timestamps, band-limited; median filter. No NaN may reach a filter, which
+would spread it over hundreds of samples.
 
 Letters: N raw samples, M grid samples, C channels, T samples of a part at 50 Hz.
 """
@@ -34,7 +34,7 @@ class Sensor:
         time_s: (N,) float64.
         values: (N, 3) float64.
         dropped: counts by reason: ``nan_time``, ``nan_value``, ``repeated_time``.
-        unsorted: samples that came before an earlier one; they were put in order, not dropped.
+        unsorted: samples that were out of order; they were sorted, not dropped.
     """
 
     time_s: np.ndarray
@@ -44,7 +44,7 @@ class Sensor:
 
     @property
     def rate_hz(self) -> float:
-        """True mean rate, missing samples counted in."""
+        """True mean rate, missing samples included."""
         return true_rate_hz(self.time_s)
 
 
@@ -64,18 +64,18 @@ class Part:
 
     @property
     def end_s(self) -> float:
-        """Time of the last sample plus one sample: where the next part could begin."""
+        """End of the last sample, seconds."""
         return self.start_s + len(self.imu) / IMU_RATE_HZ
 
 
 @dataclass(frozen=True)
 class Processed:
-    """What a recording's signals became.
+    """The processed signals of a recording.
 
     Attributes:
-        parts: in order of time, each at least one window long, or as long as is filled up to one.
-        too_short: start and end, seconds, of stretches between gaps that hold no window.
-        acc, gyro: the sensors after cleaning, before anything was filtered.
+        parts: in order of time, each at least one window long, or long enough to be padded to one.
+        too_short: start and end, seconds, of stretches between gaps that are shorter than a window.
+        acc, gyro: the sensors after cleaning, unfiltered.
     """
 
     parts: tuple[Part, ...]
@@ -85,7 +85,7 @@ class Processed:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Samples dropped or put in order, by sensor and reason; zeros left out."""
+        """Samples dropped or sorted, by sensor and reason, without zeros."""
         sensors = {"acc": self.acc, "gyro": self.gyro}
         counts = {f"{name}_{why}": n for name, s in sensors.items() for why, n in s.dropped.items() if n}
         return counts | {f"{name}_unsorted": s.unsorted for name, s in sensors.items() if s.unsorted}

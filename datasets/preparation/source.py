@@ -1,7 +1,7 @@
-"""One source recording to the files of a prepared dataset: what a worker does.
+"""One source recording to the files of a prepared dataset: the work of a worker process.
 
-Reading and processing may fail for a recording, and the reason becomes a row of ``rejected.csv``. Writing may not: a
-full disk stops the work.
+An error in reading or processing a recording becomes a row of ``rejected.csv``. An error in writing, such as a full
+disk, ends the preparation.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ from datasets.recording import BadRecording, Recording, Rejection, Segment, Sour
 from datasets.source_video import frames_at, probe
 from datasets.store import frames_path
 
-VERSION = 3  # of the signal path and the frames: raised when the same files would be prepared differently
+VERSION = 3  # of the signal path and the frames; increase it when the same files would give other results
 _SAMPLES_PER_FRAME = IMU_RATE_HZ // FRAME_RATE_HZ
 
 
@@ -60,9 +60,9 @@ def prepare_source(source: Source, raw: Path, root: Path, frame_size: int, windo
         recording, video_s, processed, rejected = _read(source, window_s)
     except BadRecording as error:
         rejected = [Rejection(source.id, error.reason, error.message)]
-    except OSError as error:  # perhaps of the machine: without a fingerprint, the next call tries again
+    except OSError as error:  # perhaps temporary: without a fingerprint, the next call tries again
         mark, rejected = "", [Rejection(source.id, "unreadable_file", f"{error}")]
-    except Exception as error:  # one recording must not end the work on thousands; the table names it
+    except Exception as error:  # one bad recording must not end the preparation; rejected.csv names it
         mark, rejected = "", [unexpected_error(source.id, error)]
     else:
         if journal_path(root, source.id).is_file():
@@ -84,7 +84,7 @@ def reject_crashed(source: Source, root: Path) -> Status:
 
 
 def _all_there(root: Path, entry: dict[str, Any]) -> bool:
-    """Whether every file is there with its length; ``--verify`` compares the content."""
+    """Whether every file exists with its length; ``--verify`` compares the content."""
     files = ((root / file["file"], file["bytes"]) for file in entry["files"])
     return all(path.is_file() and path.stat().st_size == size for path, size in files)
 
@@ -157,7 +157,7 @@ def _store_parts(
         notes |= {"padded_samples": padded} if padded else {}
         filling = np.full((padded, 6), imu.mean(0, dtype=np.float64), np.float32)  # 0 once it is z-scored
         rows = len(stretch_starts(samples + padded))
-        of_imu = np.full((rows, len(IMU_MEASURES)), np.nan)  # of filling alone, nothing is measured
+        of_imu = np.full((rows, len(IMU_MEASURES)), np.nan)  # stretches that are padding only have no measures
         of_imu[: len(stretch_starts(samples))] = measure_imu(processed.acc, processed.gyro, part.start_s, samples)
         measures = np.concatenate([of_imu, seen.table(rows), np.full((rows, 1), mismatch_s)], axis=1)
         stored.append(
@@ -197,7 +197,7 @@ def _frame_times(part: Part) -> np.ndarray:
 
 
 def _decoded(frames: Iterator[np.ndarray], video: Path) -> Iterator[np.ndarray]:
-    """Whatever a decoder raises is the recording's fault, and told apart from errors of writing."""
+    """Frames; any error of the decoder becomes ``unreadable_video``, so that errors of writing stay apart."""
     try:
         yield from frames
     except BadRecording:

@@ -1,9 +1,9 @@
-"""Are a recording's numbers m/s² and rad/s? Gravity gives the scale of the accelerometer, and often the gyroscope's.
+"""Check of units (m/s², rad/s): gravity gives the scale of the accelerometer, and often that of the gyroscope.
 
-At rest an accelerometer reads 9.81 m/s². When the wearer turns, gravity turns in the sensor's frame as the gyroscope
-says: with the direction u of gravity and the angular rate w, du/dt = u x w. So the slope of the one on the other is 1,
-and 1/57 where degrees were taken for radians. Where gravity hardly turns, or steps shake it too much, nothing can be
-told that way; then only an angular rate that no person keeps up gives degrees away.
+At rest an accelerometer reads 9.81 m/s². When the wearer turns, gravity turns in the sensor's frame: with the direction
+u of gravity and the angular rate w, du/dt = u x w. So the slope of one on the other is 1, or 1/57 if degrees were taken
+for radians. If gravity hardly turns, or steps disturb it too much, the slope is unknown. Then only implausibly high
+angular rates reveal degrees.
 
 Letters: T samples at 50 Hz.
 """
@@ -15,32 +15,32 @@ from scipy.ndimage import uniform_filter1d
 
 from configs.constants import IMU_RATE_HZ, STANDARD_GRAVITY
 
-GRAVITY_TOLERANCE = 1.5  # m/s²: sensors are off by up to 0.5, the quietest steps by as much again
-QUIET_SHARE = 0.1  # of all seconds, those in which the length of the acceleration varies least
-MIN_CORRELATION = 0.6  # between the turning of gravity and the gyroscope: below it, the slope says nothing
-SLOPE_FACTOR = 5.0  # steps falsify the slope by up to 3; degrees for radians by 57
+GRAVITY_TOLERANCE = 1.5  # m/s²: sensors deviate by up to 0.5, the quietest steps by as much again
+QUIET_SHARE = 0.1  # fraction of the seconds, those in which the length of the acceleration varies least
+MIN_CORRELATION = 0.6  # between the turning of gravity and the gyroscope: below it, the slope is unreliable
+SLOPE_FACTOR = 5.0  # steps bias the slope by a factor of up to 3; degrees for radians by 57
 MOST_SUSTAINED_RAD_S = 3.0  # 172 deg/s as the median of a recording; people at work and walking stay below 1.2
 MOST_RAD_S = 35.0  # 2000 deg/s, the largest range that sensors are commonly set to
-_SMOOTH = IMU_RATE_HZ // 2  # samples that the direction of gravity is averaged over, and the turn is taken over
+_SMOOTH = IMU_RATE_HZ // 2  # samples over which the direction of gravity is averaged, and its turn is computed
 _ACC_CAUSES = (  # by the ratio of what is read at rest to 1 g
     (0.0, 0.085, "gravity is missing; export the accelerometer itself, not the linear (user) acceleration"),
     (0.085, 0.12, "probably g taken for m/s²; state g as the unit of the acceleration"),
     (8.3, 11.5, "probably m/s² taken for g; state m/s² as the unit of the acceleration"),
     (50.0, np.inf, "probably counts or mg taken for m/s²; state the unit, or the counts per g"),
 )
-_RANGES = (0.125, 0.25, 0.5, 2.0, 4.0, 8.0)  # factors between the ranges that an accelerometer is set to
+_RANGES = (0.125, 0.25, 0.5, 2.0, 4.0, 8.0)  # factors between the usual ranges of accelerometers
 
 
 def check_units(imu: np.ndarray) -> dict[str, float | str]:
     """Judge the units of a recording.
 
     Args:
-        imu: (T, 6) m/s² and rad/s at 50 Hz, as the format made them, at least one second.
+        imu: (T, 6) m/s² and rad/s at 50 Hz, at least one second.
 
     Returns:
         for its notes: ``gravity_m_s2``, the median length of the acceleration in the quietest seconds; ``gyro_scale``,
-        what the gyroscope reads for each rad/s at which gravity turns, where it can be told; ``units_problem``, what is
-        wrong, its likely cause and the remedy, if anything is.
+        the reading of the gyroscope for each rad/s at which gravity turns, if it can be estimated; ``units_problem``,
+        the problem, its likely cause and the remedy, if there is one.
     """
     acc, gyro = imu[:, :3].astype(np.float64), imu[:, 3:].astype(np.float64)
     gravity, quiet_gyro = at_rest(acc, gyro)
@@ -60,7 +60,7 @@ def check_units(imu: np.ndarray) -> dict[str, float | str]:
 def at_rest(acc: np.ndarray, gyro: np.ndarray) -> tuple[float, float]:
     """Median over the quietest seconds of the mean length of (T, 3) acceleration, and of (T, 3) angular rate.
 
-    Quiet is where the length of the acceleration varies least for its size, which no unit changes.
+    The quietest seconds are those in which the acceleration varies least relative to its size, whatever its unit.
     """
     seconds = len(acc) // IMU_RATE_HZ
     lengths = np.linalg.norm(np.stack([acc, gyro])[:, : seconds * IMU_RATE_HZ], axis=2)
@@ -72,7 +72,7 @@ def at_rest(acc: np.ndarray, gyro: np.ndarray) -> tuple[float, float]:
 
 
 def gyro_scale(acc: np.ndarray, gyro: np.ndarray) -> float:
-    """What the gyroscope reads for each rad/s at which gravity turns; NaN where the two hardly go together.
+    """Reading of the gyroscope for each rad/s at which gravity turns; NaN if the two are hardly correlated.
 
     Least squares of the change of gravity's direction over half a second on the integral of u x w.
 
@@ -125,7 +125,7 @@ def _gyro_cause(scale: float, length: np.ndarray) -> str:
 
 
 def report_units(ids: Sequence[str], notes: Sequence[dict]) -> list[str]:
-    """Lines on a whole dataset: what gravity and gyroscope read, then each kind of problem with the recordings it has.
+    """Lines on a whole dataset: gravity and scale of the gyroscope, then recordings with problems.
 
     Args:
         ids, notes: of each recording; notes as ``check_units`` gave them.

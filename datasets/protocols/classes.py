@@ -1,4 +1,4 @@
-"""Which classes an evaluation tells apart: names, and sets of names."""
+"""Classes of an evaluation: names, and named sets of classes."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -24,10 +24,10 @@ CLASS_SETS = {
 
 
 def resolve_classes(names: Sequence[str] | None, available: Sequence[str]) -> tuple[str, ...]:
-    """Class names in the order asked for; a class set stands for its classes, None for all there are.
+    """Class names in the order asked for; a class set stands for its classes, None for all classes.
 
     Raises:
-        ValueError: if a class is not in the dataset (naming near ones), is named twice, or only one is left.
+        ValueError: if a class is unknown (the message suggests similar names) or given twice, or there is only one.
     """
     wanted = available if names is None else names
     chosen = tuple(c for name in wanted for c in ([name] if name in available else CLASS_SETS.get(name, [name])))
@@ -38,7 +38,7 @@ def resolve_classes(names: Sequence[str] | None, available: Sequence[str]) -> tu
     if len(set(chosen)) != len(chosen):
         raise ValueError(f"classes: {', '.join(chosen)} names a class twice")
     if len(chosen) < 2:
-        raise ValueError(f"classes: {', '.join(chosen) or 'none'} leaves nothing to tell apart, name at least two")
+        raise ValueError(f"classes: {', '.join(chosen) or 'none'} is too few to classify, give at least two")
     return chosen
 
 
@@ -102,13 +102,13 @@ def _named(file: Path, common: str, dataset: str, value: object, known: Sequence
 
 
 def near(name: str, known: Sequence[str]) -> str:
-    """``; did you mean ...?`` with the known names that are like it, or nothing."""
+    """``; did you mean ...?`` with similar known names, or an empty text."""
     found = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     return f"; did you mean {', '.join(found)}?" if found else ""
 
 
 def paper_column(classes: Sequence[str]) -> str:
-    """What a reader must know who sets results on all of MMEA beside the paper's; empty for other classes."""
+    """A note that results on all classes of MMEA do not compare with the paper's; empty for other classes."""
     if set(classes) != set(CLASS_SETS["mmea"]):
         return ""
     return f"All {len(classes)} classes of MMEA: the paper's column is five of them (--classes mmea5)."

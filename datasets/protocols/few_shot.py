@@ -1,4 +1,4 @@
-"""The few-shot protocol: which windows are learnt from and which are held out.
+"""The few-shot protocol: which windows are for training and which are held out.
 
 A probe of an encoder and a forest on handcrafted features predict the classes of the same windows. Letter: W windows.
 """
@@ -222,6 +222,6 @@ def _without_small(classes: Classes, small: dict[str, str], config: FewShotConfi
 
 
 def cell_seed(seed: int, draw: Draw, shots: int) -> int:
-    """The seed of what learns from these shots of this draw (fold): the same whatever else is asked for."""
+    """Seed of the training on these shots of this draw (fold), independent of the other draws and shots."""
     fold = [zlib.crc32(draw.held_out_groups[0].encode())] if draw.is_fold else []
     return int(np.random.SeedSequence([seed, draw.number, shots, *fold]).generate_state(1)[0])

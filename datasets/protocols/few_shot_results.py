@@ -1,4 +1,4 @@
-"""What every few-shot evaluation reports: its windows, its predictions and how good they are."""
+"""Files and tables of every few-shot evaluation: its windows, predictions and metrics."""
 
 import hashlib
 import json
@@ -16,11 +16,11 @@ from utils.results import interval_over_groups, prediction_table, write_results
 from utils.run import write_json
 from utils.tables import shortened_classes, siblings_between
 
-Predictions = dict[int, list[np.ndarray]]  # by number of shots, for each draw (fold) of its held-out windows
+Predictions = dict[int, list[np.ndarray]]  # by number of shots: of each draw (fold) the classes of held-out windows
 
 
 def describe(task: FewShotTask) -> str:
-    """What is measured, and what a reader must know of it, in lines."""
+    """Windows, draws and warnings of an evaluation, one per line."""
     windows = task.windows
     datasets = " to ".join(part.store.name for part in task.parts)
     lines = [
@@ -34,7 +34,7 @@ def describe(task: FewShotTask) -> str:
         found = siblings_between(task.siblings, task.settings.shots)
         lines.append(f"WARNING: {found}; --split recording keeps recordings apart")
     if task.copies:
-        lines.append(f"WARNING: {len(task.copies)} held-out windows hold the same samples as windows to learn from")
+        lines.append(f"WARNING: {len(task.copies)} held-out windows hold the same samples as training windows")
     return "\n".join(lines)
 
 
@@ -51,7 +51,7 @@ def write_few_shot(
     Args:
         folder: of the run.
         started: ``time.perf_counter()`` at the start.
-        about: what made the predictions, the first keys of results.json.
+        about: the first keys of results.json: method, encoder, checkpoint.
 
     Returns:
         The content of results.json.
@@ -74,9 +74,9 @@ def write_few_shot(
 
 
 def _results(task: FewShotTask, predictions: Predictions) -> dict[str, Any]:
-    """The part of results.json that does not depend on what made the predictions."""
+    """The part of results.json that all methods share."""
     windows, num_classes = task.windows, len(task.windows.classes)
-    first = np.concatenate([draw.test for draw in task.draws if draw.number == 0])  # all draws hold out alike
+    first = np.concatenate([draw.test for draw in task.draws if draw.number == 0])  # all draws hold out as many
     support = np.bincount(windows.label[first], minlength=num_classes)
     return {
         "simulated": any(part.store.simulated for part in task.parts),
@@ -103,7 +103,7 @@ def _results(task: FewShotTask, predictions: Predictions) -> dict[str, Any]:
 def _measured(shots: int, task: FewShotTask, predictions: list[np.ndarray]) -> dict[str, Any]:
     """Metrics over draws (folds of a draw together), their interval over groups, and a digest of the windows.
 
-    Two runs compare if their digests are equal: they learnt from the same windows and predicted the same windows.
+    Two runs are comparable if their digests are equal: they have the same training and held-out windows.
     """
     test, predicted = np.concatenate([draw.test for draw in task.draws]), np.concatenate(predictions)
     truth, groups = task.windows.label[test], None if task.groups is None else task.groups[test]

@@ -1,4 +1,4 @@
-"""Draws that keep groups, people, sessions or recordings, on one side: a part of them held out, or each in turn.
+"""Draws that keep each group (subject, session or recording) on one side: part of them held out, or each in turn.
 
 Letters: W windows, K classes, S most shots, V held-out windows per class, N windows per class to select by, G groups.
 """
@@ -10,15 +10,15 @@ from scipy.sparse.csgraph import connected_components
 
 from datasets.protocols.splits import Draw, DrawSettings, stream, windows_in_groups
 
-HELD_OUT_GROUPS = 0.25  # fraction of the groups that a division by groups aims to hold out
-# Shots per class that a division leaves room for, however few are asked for: the first of these that most divisions
-# can. Runs with 10 and with 100 shots (the paper's most) then hold out the same groups. People are few, so that each
-# step of room costs some who could be held out; recordings are many.
+HELD_OUT_GROUPS = 0.25  # fraction of the groups to hold out
+# Training windows per class that a division reserves, also for fewer shots: the first of these that most divisions
+# allow. So runs with 10 and with 100 shots (the most of the paper) hold out the same groups. Each step reserves more
+# people, and people are few; recordings are many.
 ROOM = {"group": (100, 50, 20, 10), "recording": tuple(range(100, 0, -1))}
-_MOST = 0.6  # of divisions: were it fewer, always the same groups would be held out
-_SAMPLE = 100  # divisions that are looked at to tell
-_TRIES = 2000  # random divisions of the groups that are looked at before a split is refused
-_NAMED = 12  # groups whose windows are counted in a message
+_MOST = 0.6  # of divisions: with a smaller fraction, the same groups would be held out in every draw
+_SAMPLE = 100  # random divisions to estimate that fraction
+_TRIES = 2000  # random divisions before a split is refused
+_NAMED = 12  # groups listed in a message
 
 
 def draw_apart(
@@ -27,19 +27,18 @@ def draw_apart(
     """Draw so that no group has windows on both sides.
 
     Each draw divides the groups at random, as near to a quarter held out as every class allows, and then draws
-    windows on each side. The division leaves room for as many shots as most divisions can (``ROOM``), so
-    that it depends on how many are asked for only beyond; windows to select by come from the side that is learnt from.
+    windows on each side. The division reserves as many training windows as most divisions allow (``ROOM``), so that it
+    depends on the number of shots only above that. Windows to select by come from the training side.
 
-    Classes that share no recording are divided each by itself: where every recording has one class, a quarter of each
-    class's recordings is held out, and a class's draw does not depend on the others'.
+    Classes that share no recording are divided separately: where every recording has one class, a quarter of each
+    class's recordings is held out, and the draw of a class does not depend on the other classes.
 
     Args:
         split: ``group`` (subjects or sessions) or ``recording``.
         labels: (W,) class of each window, 0..K-1.
         groups: (W,) name of each window's group.
         classes: (K,) names, for errors.
-        settings: with ``shorten`` a class for which a division leaves fewer than S + N windows is learnt from with
-            those.
+        settings: with ``shorten`` a class with fewer than S + N windows on the training side is trained on those.
 
     Raises:
         ValueError: if no division was found.
@@ -72,8 +71,8 @@ def draw_leaving_one_group_out(
 ) -> list[Draw]:
     """Every group is held out once in every draw, with all its windows; shots come from the other groups.
 
-    A group may lack classes: it says nothing about them. The predictions of all folds of a draw belong together,
-    and its balanced accuracy is that of all its predictions. Arguments as in ``draw_apart``.
+    A group may lack classes. Metrics of a draw are computed over the predictions of all its folds together.
+    Arguments as in ``draw_apart``.
 
     Returns:
         draws * G folds, those of the first draw first.
@@ -90,10 +89,10 @@ def draw_leaving_one_group_out(
 
 
 def remedy(split: str) -> str:
-    """What to do where windows are too few."""
+    """What to do if there are too few windows, for error messages."""
     return (
-        "Use fewer --shots or --val_samples, let small classes be learnt from with fewer by --small_classes shorten, "
-        "or leave them out by --classes or --small_classes drop"
+        "Use fewer --shots or --val_samples, allow fewer shots of small classes with --small_classes shorten, "
+        "or leave them out with --classes or --small_classes drop"
         + ("" if split in ("window", "recording") else ", or use --split recording")
     )
 
@@ -103,11 +102,11 @@ def _divide(
 ) -> np.ndarray:
     """(draws, G) masks of the groups that are held out, as near to a quarter as every class allows.
 
-    With ``shorten`` a class that has too few windows asks for no room, and none does where no division leaves it.
+    With ``shorten``, nothing is reserved for a class with too few windows, nor for any if no division allows it.
 
     Args:
         counts: (G, K) windows.
-        key: tells these random numbers from others of the seed.
+        key: of this stream of random numbers.
     """
     learnt, held_out = settings.shots + settings.select, settings.held_out
     left = _most_left(counts, held_out, settings.seed)
@@ -136,7 +135,7 @@ def _divide(
 
 
 def _most_left(counts: np.ndarray, held_out: int, seed: int) -> int:
-    """Windows of every class that most random orders of the groups can leave, when just enough are held out."""
+    """Windows of every class that most random divisions leave for training, when just enough are held out."""
     rng, total, left = np.random.default_rng(seed), counts.sum(axis=0), []
     for _ in range(_SAMPLE):
         there = np.cumsum(counts[rng.permutation(len(counts))], axis=0)[:-1]
@@ -148,10 +147,10 @@ def _most_left(counts: np.ndarray, held_out: int, seed: int) -> int:
 def _first_division(
     counts: np.ndarray, room: np.ndarray, held_out: int, rng: np.random.Generator
 ) -> tuple[np.ndarray | None, np.ndarray]:
-    """(G,) mask of held-out groups, None if none leaves both sides enough, and (K,) what the nearest division lacks.
+    """(G,) mask of held-out groups, None if no division suffices, and (K,) windows that the nearest division lacks.
 
     Args:
-        room: (K,) windows that the side that is learnt from must have.
+        room: (K,) windows that the training side must have.
     """
     num_groups = len(counts)
     wanted = max(1, round(HELD_OUT_GROUPS * num_groups))

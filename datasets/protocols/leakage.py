@@ -1,4 +1,4 @@
-"""What would make an evaluation look better than it is: the same window on both sides, or in pretraining."""
+"""Leakage in an evaluation: the same window on both sides, or in pretraining."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -15,11 +15,11 @@ from datasets.windows import Windows
 
 _NAMED = 5  # examples in a message
 _AT_ONCE = 4096  # windows whose samples are copied at a time
-NOT_SEEN = {"seen": False, "windows": 0, "why": ""}  # what ``seen_in_pretraining`` says where nothing was pretrained
+NOT_SEEN = {"seen": False, "windows": 0, "why": ""}  # result of ``seen_in_pretraining`` without pretraining
 
 
 def refuse_leaks(draws: Sequence[Draw], groups: np.ndarray, copies: Sequence[tuple[str, str]]) -> None:
-    """Refuse draws that have a group, or copies of a window, on both sides, whoever made them.
+    """Refuse draws that have a group, or copies of a window, on both sides.
 
     Args:
         groups: (W,) name of each window's group (or recording).
@@ -34,7 +34,7 @@ def refuse_leaks(draws: Sequence[Draw], groups: np.ndarray, copies: Sequence[tup
     if copies:
         named = ", ".join(f"{a} = {b}" for a, b in copies[:_NAMED])
         raise ValueError(
-            f"{len(copies)} held-out windows hold the same samples as windows to learn from ({named}): the recording "
+            f"{len(copies)} held-out windows hold the same samples as training windows ({named}): the recording "
             "is in the dataset under two names; remove one of them from the raw folder and prepare the dataset again"
         )
 
@@ -59,10 +59,10 @@ def refuse_shared(gives: Windows, tested: Windows) -> None:
 
 
 def siblings_share(draws: Sequence[Draw], recordings: np.ndarray) -> float:
-    """Fraction of the held-out windows, over all draws, of whose recording another window is among the shots.
+    """Fraction of the held-out windows, over all draws, with another window of their recording among the shots.
 
-    Windows of one recording lie seconds apart: who has learnt from one all but knows its neighbours. Taken at the most
-    shots, so that it is what a result with fewer of them has at most.
+    Windows of one recording lie seconds apart and look alike. Computed at the most shots, which is an upper bound for
+    fewer shots.
 
     Args:
         recordings: (W,) name of each window's recording.
@@ -72,7 +72,7 @@ def siblings_share(draws: Sequence[Draw], recordings: np.ndarray) -> float:
 
 
 def copies_on_both_sides(draws: Sequence[Draw], windows: Windows) -> list[tuple[str, str]]:
-    """Pairs of windows with the same samples, one to learn from and one held out, whatever they are called.
+    """Pairs of a training and a held-out window with the same samples, under any name.
 
     Returns:
         ids of the two, each pair once.
@@ -91,7 +91,7 @@ def copies_on_both_sides(draws: Sequence[Draw], windows: Windows) -> list[tuple[
 def true_recordings(*lists: Windows) -> list[np.ndarray]:
     """For each list of windows the raw recordings that they were cut from, copies under other names counted as one.
 
-    Recordings are one if they hold a window with the same samples; so are those that a third one joins.
+    Recordings that hold a window with the same samples are counted as one, transitively.
 
     Returns:
         (W,) str each, as ``Windows.sources`` where there is no copy; of copies all have the name that sorts first.
@@ -120,19 +120,19 @@ def seen_in_pretraining(
     data_root: Path,
     excluded_subjects: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Whether the encoder was pretrained on recordings that it is evaluated on, be it without their labels.
+    """Whether the encoder was pretrained, with or without labels, on recordings that it is evaluated on.
 
     They are the same if the dataset is, and if a raw recording is (by the digest of its files), where the dataset of
     pretraining still lies in ``data_root``. A class or a person that pretraining left out has not been seen.
 
     Args:
-        pretraining: what the checkpoint says of its dataset, see ``Store.fingerprint``.
+        pretraining: dataset of pretraining from the checkpoint, see ``Store.fingerprint``.
         excluded: classes left out of pretraining.
         windows: those that are evaluated.
         excluded_subjects: people left out of pretraining, as its dataset names them.
 
     Returns:
-        ``seen`` (bool), ``windows`` (how many of those evaluated; None if there is no telling) and ``why`` in words.
+        ``seen`` (bool), ``windows`` (number of evaluated windows; None if unknown) and ``why`` in words.
     """
     pretrained_on, digest = pretraining["name"], pretraining["sha256"]
     kept = np.array([name not in excluded for name in windows.classes])[windows.label]

@@ -1,4 +1,4 @@
-"""Which labelled windows a few-shot evaluation learns from, and which it is measured on.
+"""Training and held-out windows of a few-shot evaluation.
 
 Letters: W windows, K classes, S most shots, V held-out windows per class, N windows per class to select by, G groups.
 """
@@ -15,7 +15,7 @@ from datasets.windows import Windows
 
 @dataclass(frozen=True)
 class DrawSettings:
-    """How often windows are drawn, and how many of every class.
+    """Number of draws, and of windows per class.
 
     Attributes:
         shots: S, windows to learn from.
@@ -23,8 +23,8 @@ class DrawSettings:
             where other windows than those that may be drawn are.
         draws: number of draws.
         seed: of all draws.
-        select: N, windows that may choose among states of the training.
-        shorten: let a class with too few windows be learnt from with those that are left, at least one.
+        select: N, windows for choosing the epoch.
+        shorten: allow a class with too few windows to have fewer shots, at least one.
     """
 
     shots: int
@@ -36,7 +36,7 @@ class DrawSettings:
 
     @property
     def needed(self) -> int:
-        """Windows that every class must have; where groups are held out whole, in the others."""
+        """Windows that every class must have; if groups are held out in turn, in the other groups."""
         return (1 if self.shorten else self.shots) + self.select + (self.held_out or 0)
 
 
@@ -45,12 +45,12 @@ class Draw:
     """One random draw. Shots are nested: of each class the first n are its n-shot set, or all where it has fewer.
 
     Attributes:
-        shots: for each of the K classes positions of windows to learn from: S, or fewer of a class that is shortened.
-        held_out: for each class positions of windows to be measured on: V, or all where a group is held out whole.
-        held_out_groups: names of the groups (or recordings) held out; empty where windows are split one by one.
+        shots: for each of the K classes positions of training windows: S, or fewer of a class that is shortened.
+        held_out: for each class positions of held-out windows: V, or all if groups are held out in turn.
+        held_out_groups: names of the held-out groups (or recordings); empty in a split by windows.
         number: of the draw, from 0; the folds of one draw share it.
-        select: for each class N positions of windows that may choose among states of the training.
-        is_fold: whether the draw has others that hold out other groups.
+        select: for each class N positions of windows for choosing the epoch.
+        is_fold: whether this is one of several folds of a draw, which hold out one group each.
     """
 
     shots: tuple[np.ndarray, ...]
@@ -73,9 +73,9 @@ class Draw:
         number: int,
         settings: DrawSettings,
     ) -> "Draw":
-        """From each class's windows on the side that is learnt from, in random order, and those held out.
+        """From the windows of each class on the training side, in random order, and the held-out windows.
 
-        Windows to select by come from the end, so that the shots stay what they are without them.
+        Windows to select by are taken from the end, so that the shots do not depend on their number.
         """
         ends = [len(own) - settings.select for own in learnt]
         shots = tuple(own[: min(settings.shots, end)] for own, end in zip(learnt, ends, strict=True))
@@ -84,7 +84,7 @@ class Draw:
 
     @property
     def learnt_from(self) -> np.ndarray:
-        """Positions of all windows that decide on the trained state: shots, and those to select by."""
+        """Positions of all windows that training uses: shots, and windows to select by."""
         return np.concatenate([*self.shots, *self.select])
 
     @property
@@ -134,14 +134,14 @@ def centre_positions(windows: Windows) -> np.ndarray:
 def centre_windows(recordings: np.ndarray, labels: np.ndarray, part: np.ndarray, start: np.ndarray) -> np.ndarray:
     """One window of each recording, that nearest to the middle of it, as the authors' code takes on MMEA.
 
-    In order of time it is the middle one of the recording's windows, of two in the middle the earlier. A recording that
-    changes activity gives one of each class, the middle one of its windows of that class, in however many segments.
+    It is the middle one of the recording's windows in order of time, the earlier of two. A recording that changes
+    activity gives one window per class: the middle one of its windows of that class, over all segments.
 
     Args:
         recordings: (W,) name of each window's recording.
         labels: (W,) class of each window.
-        part: (W,) number of the part of its recording, increasing with time, where gaps have split it.
-        start: (W,) where the window begins in its part.
+        part: (W,) number of the part of a recording that gaps have split, increasing with time.
+        start: (W,) first sample of the window in its part.
 
     Returns:
         positions, sorted.
@@ -153,7 +153,7 @@ def centre_windows(recordings: np.ndarray, labels: np.ndarray, part: np.ndarray,
 
 
 def draw_windows(labels: np.ndarray, num_classes: int, settings: DrawSettings) -> list[Draw]:
-    """Draw windows one by one: windows of one recording may fall on both sides (``leakage.siblings_share``: how many).
+    """Draw single windows: those of one recording may fall on both sides (``leakage.siblings_share`` counts them).
 
     The held-out windows and the first n shots of a draw do not depend on S, N or the number of draws.
 
@@ -194,10 +194,10 @@ def draw_transfer(
 def small_classes(
     labels: np.ndarray, groups: np.ndarray | None, classes: Sequence[str], settings: DrawSettings
 ) -> dict[str, str]:
-    """Classes that cannot be drawn so, and why: every draw takes for granted that there are none.
+    """Classes with too few windows or groups for these draws, and the reason. Draws need that there are none.
 
     Args:
-        groups: (W,) names where the split is by groups, else None.
+        groups: (W,) names in a split by groups, else None.
     """
     names, counts = windows_in_groups(labels, groups if groups is not None else np.zeros(len(labels)), len(classes))
     needed, in_turn, small = settings.needed, settings.held_out is None, {}
@@ -212,7 +212,7 @@ def small_classes(
 
 
 def windows_in_groups(labels: np.ndarray, groups: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """(G,) names of the groups, sorted, and (G, K) how many windows of each class they have."""
+    """(G,) names of the groups, sorted, and (G, K) numbers of windows of each class."""
     names, group = np.unique(groups, return_inverse=True)
     counts = np.zeros((len(names), num_classes), dtype=np.int64)
     np.add.at(counts, (group, labels), 1)
@@ -220,5 +220,5 @@ def windows_in_groups(labels: np.ndarray, groups: np.ndarray, num_classes: int) 
 
 
 def stream(*key: int) -> np.random.Generator:
-    """One stream per seed, draw and class, so that a class's draw does not depend on the other classes."""
+    """A random stream per seed, draw and class, so that the draw of a class does not depend on the other classes."""
     return np.random.default_rng(key)

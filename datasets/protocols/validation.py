@@ -1,4 +1,4 @@
-"""Windows that pretraining does not see: those held out for its report, and classes kept for evaluation."""
+"""Windows left out of pretraining: those held out for its report, and classes kept for evaluation."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,14 +10,14 @@ from datasets.windows import Windows
 
 
 def hold_out(windows: Windows, fraction: float, most: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Divide windows so that no unit is on both sides, and no more are held out than the report reads.
+    """Divide windows into training and held-out windows, so that no unit is on both sides.
 
-    The unit is the session; where sessions are unknown the subject, else the raw recording. Of recordings that show
-    one activity each it is always the raw recording, and every class gives at most that fraction: in MMEA a session
-    is a day, on which most recordings of a class may have been made.
+    The unit is the session; where sessions are unknown the subject, else the raw recording. If recordings show one
+    activity each, it is the raw recording, and at most ``fraction`` of each class is held out: in MMEA a session is a
+    day, on which most recordings of a class may have been made.
 
-    Units come in random order, and each that still fits is held out. If all are larger than what is wanted, the
-    smallest is; what of it exceeds ``most`` is then neither trained on nor read.
+    Units are taken in random order, and each that still fits is held out. If all are too large, the smallest is held
+    out; its windows beyond ``most`` are used on neither side.
 
     Args:
         fraction: of the windows (of each class), held out at most.
@@ -29,7 +29,7 @@ def hold_out(windows: Windows, fraction: float, most: int, seed: int) -> tuple[n
         ``fraction`` is 0 or there is only one unit.
 
     Raises:
-        ValueError: if the signal of a held-out window holds what is no number: there would be no report.
+        ValueError: if the signal of a held-out window is not finite.
     """
     label = windows.store.recordings["label"].to_numpy(str)[windows.recording]
     _, first, unit, sizes = np.unique(
@@ -60,7 +60,7 @@ def hold_out(windows: Windows, fraction: float, most: int, seed: int) -> tuple[n
 
 
 def _units(windows: Windows, label: np.ndarray) -> np.ndarray:
-    """(W,) name of what each window must not be parted from."""
+    """(W,) name of the unit of each window."""
     recording = "recording " + windows.sources().astype(object)
     subject = "subject " + windows.subject.astype(object)
     session = "session " + windows.session.astype(object) + " of " + subject  # people's sessions may share a name
@@ -69,7 +69,7 @@ def _units(windows: Windows, label: np.ndarray) -> np.ndarray:
 
 
 def exclude_classes(windows: Windows, names: Sequence[str]) -> Windows:
-    """The windows that hold nothing of some classes.
+    """The windows without those of some classes.
 
     Where a recording changes activity, a window goes as soon as it overlaps a stretch of such a class, and those that
     stay must avoid it.

@@ -1,4 +1,4 @@
-"""Labelled video windows that stand for their classes, and the queries that may be compared with them.
+"""Prototypes (labelled windows of each class), and bootstrap samples of the queries.
 
 Letters: W windows, Q queries, P prototypes, K classes, M prototypes per class.
 """
@@ -21,7 +21,7 @@ def draw_prototypes(
     seed: int,
     leave_queries: bool,
 ) -> np.ndarray:
-    """Draw M windows of each class, spread as evenly as can be over recordings drawn at random.
+    """Draw M windows of each class, spread as evenly as possible over recordings drawn at random.
 
     Args:
         labels: (W,) class of each window, 0..K-1.
@@ -50,7 +50,7 @@ def draw_prototypes(
             problems.append(f"{name} has {len(own)} windows in {limit} of its {len(there)} recordings")
         chosen.append(own[:per_class])
     if problems:
-        half = ", of which at most half may serve so that queries remain" if leave_queries else ""
+        half = ", of which at most half may be used so that queries remain" if leave_queries else ""
         raise ValueError(
             f"too few labelled video windows for {per_class or 'any'} prototypes per class{half}: "
             f"{'; '.join(problems)}; use fewer --prototypes_per_class, or leave classes out with --classes"
@@ -61,7 +61,7 @@ def draw_prototypes(
 def bootstrap(labels: np.ndarray, num_classes: int, fraction: float, repetitions: int, seed: int) -> list[np.ndarray]:
     """For each repetition the positions of a random fraction of each class's queries, drawn without replacement.
 
-    The paper bootstraps 80 % of the samples of each class. Drawn without replacement, so that no window counts twice.
+    The paper bootstraps 80 % of the samples of each class. Without replacement, no window counts twice.
 
     Args:
         labels: (Q,) class of each query, 0..K-1.
@@ -76,7 +76,7 @@ def bootstrap(labels: np.ndarray, num_classes: int, fraction: float, repetitions
 def prototype_classes(
     file: Path | None, classes: Sequence[str], target_classes: Sequence[str], source_classes: Sequence[str]
 ) -> dict[str, tuple[str, ...]]:
-    """For each class of the queries the classes that its prototypes are of.
+    """For each class of the queries the classes of its prototypes.
 
     Args:
         file: YAML of ``class: class``, or ``class: [class, class]``; None if they have the same names.
@@ -85,8 +85,8 @@ def prototype_classes(
         source_classes: all classes of the dataset of the prototypes.
 
     Raises:
-        ValueError: if an entry is neither, a name is unknown (naming near ones), a class is missing, or two classes
-            share a prototype class, since then nothing could tell them apart.
+        ValueError: if an entry is neither, a name is unknown (the message suggests similar ones), a class is missing,
+            or two classes share a prototype class, so that they could not be distinguished.
     """
     where = file or "without --class_map"
     mapping = {name: [name] for name in classes}
@@ -111,8 +111,8 @@ def prototype_classes(
                 )
             if prototype in owner:
                 raise ValueError(
-                    f"{where}: {owner[prototype]} and {name} both map to {prototype}, so nothing could tell them "
-                    "apart: choose another class for one of them, or leave one out with --classes"
+                    f"{where}: {owner[prototype]} and {name} both map to {prototype}, so they cannot be "
+                    "distinguished: choose another class for one of them, or leave one out with --classes"
                 )
             owner[prototype] = name
     return {name: tuple(own) for name, own in mapping.items()}

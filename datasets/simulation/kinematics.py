@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-CHANNELS = (
+MOTIONS = (
     "speed",  # m/s along the heading
     "turn",  # rad/s, wanted rate of the heading
     "lower",  # m, pelvis below its standing height

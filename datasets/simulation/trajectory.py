@@ -60,7 +60,7 @@ class Trajectory:
 
 
 @dataclass(frozen=True)
-class Sensor:
+class SensorModel:
     """An imperfect IMU: rotated against the body, biased, noisy, of limited range."""
 
     rotation: np.ndarray  # (3, 3) body -> sensor axes

@@ -13,9 +13,9 @@ from scipy.interpolate import make_interp_spline
 from scipy.spatial.transform import Rotation
 
 from datasets.simulation.activities import ACTIVITIES
-from datasets.simulation.kinematics import CHANNELS, Person, step
+from datasets.simulation.kinematics import MOTIONS, Person, step
 from datasets.simulation.rooms import Room, RoomStyle
-from datasets.simulation.trajectory import Sensor, Trajectory
+from datasets.simulation.trajectory import SensorModel, Trajectory
 
 KNOT_HZ = 100  # of the trajectory's splines; body movement ends well below 20 Hz
 PATH_HZ = 20  # of the walker's steering
@@ -90,7 +90,7 @@ class Device:
     mounting: Rotation  # camera -> head or chest
     field_of_view: float  # degrees
     gain: float  # brightness of the picture
-    sensor: Sensor
+    sensor: SensorModel
 
 
 def draw_device(population: Population, rng: np.random.Generator) -> Device:
@@ -98,7 +98,7 @@ def draw_device(population: Population, rng: np.random.Generator) -> Device:
     p = population
     pitch, roll = rng.uniform(*p.device_pitch), rng.uniform(*p.device_roll)
     tilt = np.clip(rng.normal(0.0, p.sensor_tilt / 3, 3), -p.sensor_tilt, p.sensor_tilt)
-    sensor = Sensor(
+    sensor = SensorModel(
         rotation=SENSOR_AXES @ Rotation.from_euler("xyz", tilt, degrees=True).as_matrix(),
         acc_bias=rng.normal(0, 0.04, 3),
         gyro_bias=rng.normal(0, 0.005, 3),
@@ -126,14 +126,14 @@ def body_motion(script: Script, duration_s: float, person: Person, rng: np.rando
         {channel: (K,)} at KNOT_HZ.
     """
     t = np.arange(int(np.ceil(duration_s * KNOT_HZ)) + 1) / KNOT_HZ
-    motion = {name: np.zeros(len(t)) for name in CHANNELS}
+    motion = {name: np.zeros(len(t)) for name in MOTIONS}
     starts = [start for _, start in script] + [t[-1] + BLEND_S]
     for number, (activity, start) in enumerate(script):
         first, last = np.searchsorted(t, [start, starts[number + 1] + BLEND_S])
         now = slice(first, last)
         channels = ACTIVITIES[activity](t[now] - start, person, rng)
         share = step((t[now] - start) / BLEND_S) if number else np.ones(last - first)
-        for name in CHANNELS:
+        for name in MOTIONS:
             old, new = motion[name][now], channels.get(name, 0.0)
             motion[name][now] = old + share * (new - old)
     phase = 2 * np.pi * person.tremor_hz * t + 0.6 * np.sin(2 * np.pi * 0.3 * t)

@@ -1,6 +1,6 @@
 """The sections of a dataset's page: totals, windows, samples, quality, spectra, offsets, settings.
 
-Every list is cut at a length that a reader can take in, and says how much it leaves out.
+Long lists are cut; a note says how much is left out.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ from scripts.reporting.dataset_summary import (
 )
 from scripts.reporting.document import Bars, Block, Facts, Heading, Picture, Row, Table, Text, plural
 
-SEED = 0  # draws of the windows that are shown and of those whose spectra are averaged
+SEED = 0  # of the windows that are shown and of those whose spectra are averaged
 MOST_BARS = 40
 MOST_SAMPLES = 40
 UNLABELLED_SAMPLES = 8
@@ -28,7 +28,7 @@ SPECTRUM_WINDOWS = 2000
 
 
 def dataset_blocks(summary: Summary, after_totals: list[Block]) -> list[Block]:
-    """Everything that the page says of one dataset."""
+    """The sections of one dataset."""
     blocks: list[Block] = [_totals(summary), *after_totals]
     for title, content in (
         ("Windows per class and subject", _windows(summary)),
@@ -76,7 +76,7 @@ def _windows(summary: Summary) -> list[Block]:
 
 
 def _bars(counts: pd.DataFrame, noun: str, remark: str) -> Bars:
-    """Bars in the table's order; where they are too many, the largest."""
+    """Bars in the table's order; if there are too many, the largest."""
     shown = counts if len(counts) <= MOST_BARS else counts.nlargest(MOST_BARS, "windows")
     rows = shown.to_dict("index").items()
     values = [(str(name) or "(unknown)", row["windows"], plural(row[f"{remark}s"], remark)) for name, row in rows]
@@ -86,7 +86,7 @@ def _bars(counts: pd.DataFrame, noun: str, remark: str) -> Bars:
 
 
 def samples(summary: Summary) -> list[Block]:
-    """A window of each class or, without labels, a few of all."""
+    """A window of each class or, without labels, a few windows."""
     if summary.windows is None:
         return [Text("There is no window to show.")]
     if summary.labelled is not None:
@@ -107,7 +107,7 @@ def samples(summary: Summary) -> list[Block]:
 
 
 def one_per_class(windows: Windows) -> list[tuple[Windows, int]]:
-    """A window of each class that has one, with video where any of the class has."""
+    """A window of each class, with video if any window of the class has video."""
     film = has_video(windows)
     chosen = []
     for label in range(len(windows.classes)):

@@ -17,7 +17,7 @@ MOST_RECORDINGS = 12
 
 
 def quality(summary: Summary) -> list[Block]:
-    """What was left out and interpolated, and what the channels and recordings look like as numbers."""
+    """Tables of what was left out and interpolated, of channels and of recordings."""
     rows = summary.store.recordings
     blocks = _left_out(summary)
     if rows.empty:
@@ -37,7 +37,7 @@ def quality(summary: Summary) -> list[Block]:
 
 
 def rejected_by_reason(rejected: pd.DataFrame) -> pd.DataFrame:
-    """Table of text: recordings and stretches of them that were left out, the commonest reason first."""
+    """Table of text: recordings and stretches that were left out, most frequent reason first."""
     seconds = pd.to_numeric(rejected["end_s"]) - pd.to_numeric(rejected["start_s"])
     found = seconds.groupby(rejected["reason"]).agg(["size", "count", "sum"]).sort_values("size", ascending=False)
     columns = {
@@ -50,7 +50,7 @@ def rejected_by_reason(rejected: pd.DataFrame) -> pd.DataFrame:
 
 
 def masked_by_reason(masked: pd.DataFrame) -> pd.DataFrame:
-    """Table of text: stretches that are prepared and not used, the reason with most seconds first."""
+    """Table of text: stretches that are prepared but not used, the reason with most seconds first."""
     video = np.where(masked["reason"].isin(VIDEO_REASONS), " (where video is used)", "")
     grouped = masked.assign(seconds=masked["end_s"] - masked["start_s"]).groupby(masked["reason"] + video)
     columns = {
@@ -82,7 +82,7 @@ def _left_out(summary: Summary) -> list[Block]:
 
 
 def _masked(summary: Summary) -> list[Block]:
-    """Stretches that are prepared and not used, by reason."""
+    """Stretches that are prepared but not used, by reason."""
     masked = summary.store.masked
     if masked.empty:
         return [Heading("Masked", 3), Text("No stretch is masked.")]
@@ -94,12 +94,12 @@ def _masked(summary: Summary) -> list[Block]:
 
 
 def units_lines(rows: pd.DataFrame) -> list[str]:
-    """What the length of the mean acceleration says of the units, if preparation checked them."""
+    """Result of the check of units by gravity."""
     return report_units(rows["id"].tolist(), [json.loads(text or "{}") for text in rows["notes"]])
 
 
 def _channels(rows: pd.DataFrame) -> list[Block]:
-    """Means and standard deviations; a wrong unit or a dead channel is seen here first."""
+    """Means and standard deviations, which reveal wrong units and dead channels."""
     weight = rows["samples"] / rows["samples"].sum()
     body = []
     for channel in CHANNELS:
@@ -131,7 +131,7 @@ def _worst(rows: pd.DataFrame) -> list[Block]:
 
 
 def offsets(summary: Summary) -> list[Block]:
-    """What the synchrony check found, if it was made."""
+    """Results of the synchrony check, if it was run."""
     checked = summary.offsets
     if checked is None:
         text = f"Not checked: python -m scripts.check_sync data/{summary.name} estimates it."

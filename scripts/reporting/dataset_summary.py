@@ -1,4 +1,4 @@
-"""What a prepared dataset holds, counted: windows by class and subject, sizes, quality, spectra, offsets.
+"""Counts of a prepared dataset: windows by class and subject, sizes, quality, spectra, offsets.
 
 Letters: W windows, C = 6 channels, T samples of a window, K frequencies.
 """
@@ -17,7 +17,7 @@ from datasets.store import Recordings, Store
 from datasets.windows import NoWindowError, Windows, list_windows
 
 ACC_UNIT, GYRO_UNIT = "m/s²", "rad/s"
-_POPULATIONS = {  # of the people whose recordings come in a format, where the format says so
+_POPULATIONS = {  # by format, if it implies the people that were recorded
     "ego4d": "general",
     "mmea": "general",
     "pd": "Parkinson's disease",
@@ -34,7 +34,7 @@ def _path_pattern(character: str, before: str, after: str) -> re.Pattern[str]:
     )
 
 
-# Blanks belong to a path where quotes, or the colon of a message that begins with a file, say where it ends.
+# Spaces belong to a path if its end is marked by quotes, or by the colon of a message that begins with a file.
 _PATHS = (
     _path_pattern(r"[^'\"\n]", r"['\"]", r"['\"]"),
     _path_pattern(r"[^:\n]", r"^", r": |$"),
@@ -44,11 +44,11 @@ _PATHS = (
 
 @dataclass(frozen=True)
 class Summary:
-    """Counts of one dataset; computed from its tables, so that 800 hours take seconds.
+    """Counts of one dataset, computed from its tables, so that 800 hours take seconds.
 
-    ``windows`` are cut from the beginning of each recording; ``labelled`` are those that evaluations use (within
-    the segments of a recording that changes activity); ``with_video`` those that have all their frames. Each is None
-    where there is no such window.
+    ``windows`` are cut from the beginning of each recording; ``labelled`` are those of evaluations (within the
+    segments of a recording that changes activity); ``with_video`` those with all their frames. Each is None if there
+    is no such window.
     """
 
     store: Store
@@ -71,7 +71,7 @@ class Summary:
 
     @property
     def population(self) -> str:
-        """Who was recorded, as far as the format tells; empty where it does not."""
+        """People that were recorded, empty if the format does not imply it."""
         if self.store.simulated:
             return "simulated"
         return _POPULATIONS.get(str(self.store.info["settings"].get("format")), "")
@@ -168,14 +168,14 @@ def _windows_or_none(store: Store, window_s: float, **wanted: bool | float) -> W
 def _counts(windows: Windows | None, group: Sequence[str], groups: Sequence[str]) -> pd.DataFrame:
     if windows is None:
         return pd.DataFrame(0, index=groups, columns=["windows", "subjects", "recordings"])
-    subject = pd.Series(windows.subject).replace("", None)  # who is unknown is not counted
+    subject = pd.Series(windows.subject).replace("", None)  # unknown subjects are not counted
     table = pd.DataFrame({"windows": windows.start, "subjects": subject, "recordings": windows.recording})
     found = table.groupby(np.asarray(group)).agg({"windows": "size", "subjects": "nunique", "recordings": "nunique"})
     return found.reindex(groups, fill_value=0)
 
 
 def hours_text(hours: float) -> str:
-    """815.3, 30.4, 4.02, 0.35, 0.0014: hours with the digits that matter."""
+    """Hours with about three significant digits: 815.3, 30.4, 4.02, 0.35, 0.0014."""
     return f"{hours:,.1f}" if hours >= 10 else f"{hours:.2f}" if hours >= 1 else f"{hours:.2g}"
 
 
@@ -204,7 +204,7 @@ def mean_spectrum(signal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def without_paths(text: str) -> str:
-    """Text with paths of files replaced: a page must not carry the names of people or folders in the raw data."""
+    """Text with paths of files replaced: a page must not contain names of people or folders of the raw data."""
     for pattern in _PATHS:
         text = pattern.sub(r"\g<before>[file]", text)
     return text

@@ -26,7 +26,7 @@ def table_1_header(window_s: float) -> tuple[str, ...]:
 
 
 def table_1_row(summary: Summary) -> tuple[str, ...]:
-    """A dataset's line of Table 1; an average without classes and an unknown population are a dash."""
+    """A dataset's row of Table 1; values without classes and an unknown population are a dash."""
     classes = len(summary.store.classes)
     labelled = 0 if summary.labelled is None else len(summary.labelled)
     return (
@@ -41,7 +41,7 @@ def table_1_row(summary: Summary) -> tuple[str, ...]:
 
 
 def table_1(study: Study, data_root: Path) -> list[Block]:
-    """Sizes of the study's datasets, each beside what the paper had in its place."""
+    """Sizes of the study's datasets, each beside the paper's dataset of the same role."""
     rows, problems = [], []
     for role, name in study.datasets.items():
         try:
@@ -57,7 +57,7 @@ def table_1(study: Study, data_root: Path) -> list[Block]:
 
 
 def figure_2(study: Study, data_root: Path, out: Path) -> list[Block]:
-    """IMU and frames of two activities, of the first dataset of the study that has labels and video."""
+    """IMU and frames of two activities from the first dataset of the study with labels and video."""
     blocks: list[Block] = [Heading("Figure 2: IMU and video")]
     problems = []
     for role, name in study.datasets.items():
@@ -78,7 +78,7 @@ def figure_2(study: Study, data_root: Path, out: Path) -> list[Block]:
 
 
 def two_activities(windows: Windows) -> list[tuple[str, int]]:
-    """A window of each of the paper's two activities; where they are not both there, of the first two classes."""
+    """A window of each of the paper's two activities; without both, of the first two classes."""
     present = [name for k, name in enumerate(windows.classes) if (windows.label == k).any()]
     wanted = FIGURE_2 if set(FIGURE_2) <= set(present) else present[:2]
     numbers = {name: windows.classes.index(name) for name in wanted}

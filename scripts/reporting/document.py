@@ -1,4 +1,4 @@
-"""The blocks that a page is made of: headings, text, tables, pictures, bars; ``writers`` makes pages of them."""
+"""The blocks of a page: headings, text, tables, pictures, bars; ``writers`` renders them."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,8 +13,8 @@ from utils.tables import column_names, is_numeric
 MISSING = "missing"
 
 
-class Cell(str):
-    """Text of a table that leads to the run that measured it.
+class Linked(str):
+    """Text of a table cell, linked to the run that measured it.
 
     Attributes:
         run: its folder.
@@ -22,8 +22,8 @@ class Cell(str):
 
     run: Path
 
-    def __new__(cls, text: str, run: Path) -> "Cell":
-        """Text with its source."""
+    def __new__(cls, text: str, run: Path) -> "Linked":
+        """Text and its run."""
         cell = super().__new__(cls, text)
         cell.run = run
         return cell
@@ -35,10 +35,10 @@ class Table:
 
     Attributes:
         frame: text; two levels of columns are an upper and a lower header.
-        name: of its files, and its label in LaTeX; a table without one stands on its page only.
+        name: of its files, and its label in LaTeX; a table without a name is written to the page only.
         caption: what it shows.
         notes: below the table.
-        most: rows shown on a page, as many as a reader can take in; below them stands how many more ``noun`` there are.
+        most: rows shown on a page; below them stands how many more ``noun`` there are.
     """
 
     frame: pd.DataFrame
@@ -50,7 +50,7 @@ class Table:
 
     @property
     def right(self) -> list[bool]:
-        """Which columns are set flush right: those of numbers, but not the first."""
+        """Which columns are aligned right: those of numbers, but not the first."""
         return [place > 0 and is_numeric(self.frame.iloc[:, place]) for place in range(self.frame.shape[1])]
 
     @property
@@ -89,7 +89,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph; a strong one is not to be missed."""
+    """A paragraph, set in bold (``strong``) or in grey (``muted``)."""
 
     text: str
     strong: bool = False
@@ -123,7 +123,7 @@ class Bars:
 
 @dataclass(frozen=True)
 class Row:
-    """Lists of blocks beside each other; ``cards`` are pictures, as many in a row as fit."""
+    """Lists of blocks side by side; ``cards`` are pictures, as many in a row as fit."""
 
     columns: Sequence[Sequence["Block"]]
     cards: bool = False

@@ -1,4 +1,4 @@
-"""Where the paper's order of methods holds in the runs of a study, and where it does not; computed, not judged."""
+"""Whether the paper's order of methods holds in the runs of a study, case by case."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -21,11 +21,11 @@ VERDICTS = (HOLDS, WITHIN, FAILS, APART, MISSING)
 
 @dataclass(frozen=True)
 class OrderCase:
-    """Method a is to be above method b, as in the paper.
+    """A case in which the paper has method a above method b.
 
     Attributes:
-        a, b: rows of the study's table; without value where it is missing.
-        paper: difference of the paper's means; NaN where it has none.
+        a, b: rows of the study's table; value is NaN if the run is missing.
+        paper: difference of the paper's means; NaN if it has none.
         verdict: whether a is above b by more than the larger of their standard deviations over draws.
     """
 
@@ -36,13 +36,13 @@ class OrderCase:
 
     @property
     def claim(self) -> str:
-        """The paper's statement that this is a case of."""
+        """The claim of the paper that this case belongs to."""
         words = {"ours": "cross-modal (ours)"} if self.b.approach in ("imu_only", "supervised") else {}
         return f"{words.get(self.a.approach, APPROACHES[self.a.approach])} over {APPROACHES[self.b.approach]}"
 
 
 def cases(rows: pd.DataFrame) -> list[OrderCase]:
-    """Methods at the fewest labels, ours against IMU2CLIP also at the most, ablations at the most; then zero-shot."""
+    """Cases in the order of the tables: at the fewest shots, against IMU2CLIP and ablations also at the most."""
     listed = []
     rows = rows[rows["metric"] == "balanced_accuracy"].assign(method="")
     for _, column in rows.groupby(["table", "evaluation"], sort=False):
@@ -70,7 +70,7 @@ def _row(rows: pd.DataFrame, approach: str, shots: int | None) -> Any:
 
 
 def _gap(a: Any, b: Any) -> float:
-    """Difference in the paper at as many labels; of its ablations at the 100 that it gives."""
+    """Difference in the paper at the same number of labels; of ablations at its 100 labels."""
     values = a.paper, b.paper
     if b.approach not in IN_TABLE_3:
         ablations = paper_results().ablations if a.pretrained_on == "Ego4D" else {}
@@ -89,18 +89,18 @@ def verdict(a: Any, b: Any) -> str:
 
 
 def order_section(rows: pd.DataFrame, found: dict[str, Run]) -> list[Block]:
-    """A summary by claim, and every comparison with its numbers."""
+    """A summary by claim, and a table of all cases with their tests."""
     compared = cases(rows)
     if not compared:
         return []
     text = (
         "A case of the paper's order holds where the first method's mean balanced accuracy is above the second's by "
-        "more than the larger of their two standard deviations over draws; within one of it, either way, is called so. "
+        "more than the larger of their two standard deviations over draws; a smaller difference is 'within one std'. "
         "The test is a paired permutation test over groups (people, or sessions where people are unknown), never over "
-        "draws, which share windows; its p-values are corrected by Holm's method for all tests of this page. It asks "
-        "whether the order would hold for other people, with these classifiers; the verdict, for other draws of "
-        "labels. Where the split is by windows or by recordings, the people measured also gave the labels: of "
-        "others nothing is said."
+        "draws, which share windows; its p-values are corrected by Holm's method for all tests of this page. It "
+        "tests whether the order would hold for other people, with these classifiers; the verdict, for other draws of "
+        "labels. In splits by windows or by recordings, labels come from the same people that are evaluated, so these "
+        "do not generalise to others."
     )
     verdicts = pd.crosstab([case.claim for case in compared], [case.verdict for case in compared])
     verdicts = verdicts.reindex(dict.fromkeys(case.claim for case in compared)).reindex(columns=VERDICTS, fill_value=0)
@@ -110,7 +110,7 @@ def order_section(rows: pd.DataFrame, found: dict[str, Run]) -> list[Block]:
 
 
 def tested(case: OrderCase, runs: dict[str, Run]) -> Comparison | str:
-    """The paired test over groups, or why there is none."""
+    """The paired test over groups, or the reason that there is none."""
     if case.verdict in (MISSING, APART):
         return NONE
     if not all((row.folder / "predictions.csv").is_file() for row in (case.a, case.b)):
@@ -147,9 +147,9 @@ def details(compared: list[OrderCase], runs: dict[str, Run]) -> Table:
 
 
 def power_note(tests: list[Comparison]) -> tuple[str, ...]:
-    """That no difference could be claimed with so few groups and so many tests, if so.
+    """A note if no corrected p-value can be significant with so few groups and so many tests.
 
-    The smallest corrected p-value is the smallest p-value times the number of tests.
+    The smallest possible corrected p-value is the smallest possible p-value times the number of tests.
     """
     least = min(1.0, len(tests) * min((test.test.smallest_p for test in tests), default=1.0))
     if not tests or least <= SIGNIFICANT:

@@ -17,11 +17,11 @@ from utils.tables import pivot, with_guesses
 IN_TABLE_3 = ("imu_only", "imu2clip", "ours", "supervised", "handcrafted", "random")
 IN_TABLE_5 = ("imu2clip", "softmax", "conv_gru", "clip", "ours")
 SHORT_METRICS = METRICS | {"balanced_accuracy": "B. Acc., %", "macro_f1": "F1"}
-NONE = "–"  # there is no such number
+NONE = "–"  # no such value exists
 
 
 def here(row: Any) -> str:
-    """What was measured, with its footnotes; a dash where the study asks for none."""
+    """The measured value with its footnotes; a dash if the study does not plan it."""
     if pd.isna(row.value):
         return MISSING if row.asked and row.method not in GUESSES else NONE
     write = tables.percent if row.metric == "balanced_accuracy" else tables.fraction
@@ -29,7 +29,7 @@ def here(row: Any) -> str:
 
 
 def paper(row: Any) -> str:
-    """The paper's number, with as many digits as it has there."""
+    """The paper's value with the digits that it has there."""
     if row.paper is None or row.method in GUESSES:
         return NONE
     if row.metric != "balanced_accuracy":
@@ -46,7 +46,7 @@ def _guesses_below(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _beside_paper(rows: pd.DataFrame, labels: dict[str, str], column: str, theirs: str = "paper") -> pd.DataFrame:
-    """What was measured and the paper's numbers side by side; of a column that the paper has not, only the former."""
+    """Measured values and those of the paper side by side; the latter only in columns that the paper has."""
     frame = pivot(rows, list(labels), [column], empty=NONE, **{"here": here, theirs: paper})
     absent = [name for name in frame.columns if name[1] == theirs and (frame[name] == NONE).all()]
     return frame.drop(columns=absent).rename(columns=labels)
@@ -76,7 +76,7 @@ def table_3(
 
 
 def protocol_notes(rows: pd.DataFrame, runs: Sequence[Run]) -> tuple[str, ...]:
-    """What the numbers are means over, for each evaluated dataset."""
+    """For each evaluated dataset, what its values are averaged over."""
     lines = []
     for _, members in rows.groupby("evaluation", sort=False):
         here = [run for run in runs if run.folder.name in set(members["run"])]

@@ -1,4 +1,4 @@
-"""What a preparation gave and what it left out, as Markdown tables on the terminal."""
+"""The summary of a preparation on the terminal, as Markdown tables."""
 
 import json
 import sys
@@ -65,7 +65,7 @@ def _written(noun: str, frame: pd.DataFrame) -> str:
 
 
 def sync_lines(store: Store) -> list[str]:
-    """What ``--max_offset_s`` did, if it was given."""
+    """The effect of ``--max_offset_s``, if it was given."""
     limit = store.info.get("quality", {}).get("max_offset_s")
     if limit is None:
         return []
@@ -80,7 +80,7 @@ def sync_lines(store: Store) -> list[str]:
 
 
 def check_strict(store: Store) -> None:
-    """End with an error if gravity says that units are wrong."""
+    """Exit with an error if a recording failed the check of units."""
     notes = [json.loads(text) for text in store.recordings["notes"]]
     wrong = [
         (name, n["units_problem"])

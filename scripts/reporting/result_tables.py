@@ -1,4 +1,4 @@
-"""Results of any runs, in tables by what they measured: few-shot, zero-shot, pretraining, embeddings."""
+"""Sections of a report by kind of result: few-shot, zero-shot, pretraining, embeddings."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ OVER_GROUPS = "over groups (people, or sessions where people are unknown)"
 
 
 def few_shot_sections(runs: list[Run], out: Path) -> list[Block]:
-    """A part for each dataset, set of classes and split: rows of methods, columns of shots, chance below."""
+    """A part for each dataset, set of classes and split. Tables have a row per method, a column per shots."""
     groups: dict[tuple, list[Run]] = defaultdict(list)
     for run in runs:
         r = run.results
@@ -42,17 +42,17 @@ def few_shot_sections(runs: list[Run], out: Path) -> list[Block]:
         draws = sorted({len(row["macro_f1"]["values"]) for run in members for row in run.results["shots"].values()})
         same = same_windows(members)
         chosen = any(run.results["selected_epochs"] for run in members)
-        epoch = "the epoch is the last, or chosen on windows of their own." if chosen else "the last epoch is measured."
+        epoch = "the epoch is the last, or chosen on validation windows." if chosen else "the last epoch is measured."
         blocks += [
             Heading(f"{dataset}: {len(classes)} classes, split by {kind}", 3),
             Text(
                 f"Mean ± standard deviation over {' or '.join(map(str, draws))} random draws; held out: {windows}; "
                 + epoch
-                + (" All rows are of the same windows." if same else "")
+                + (" All rows were measured on the same windows." if same else "")
             ),
         ]
         if not same:
-            blocks.append(Text("Not all rows are of the same draws of windows.", strong=True))
+            blocks.append(Text("Not all rows were measured on the same windows.", strong=True))
         for metric, of_metric in values.groupby("metric", sort=False):
             frame = pivot(with_guesses(of_metric), ["method"], ["columns"], cell=percent)
             caption = f"{dataset}, few-shot: {METRICS[metric]}"
@@ -76,13 +76,13 @@ def few_shot_sections(runs: list[Run], out: Path) -> list[Block]:
 
 
 def same_windows(members: Sequence[Run]) -> bool:
-    """Whether runs were measured on the same windows wherever they have a number of shots in common."""
+    """Whether runs were measured on the same windows at every number of shots that they share."""
     shots = {int(n) for run in members for n in run.results["shots"]}
     return all(len({windows_measured(run, n) for run in members} - {None}) == 1 for n in shots)
 
 
 def distinct_names(members: Sequence[Run]) -> dict[str, str]:
-    """Their methods in words by name of the run; with that name where several are alike."""
+    """Method in words by name of the run, with that name added if several runs have the same method."""
     names = [method(run.results) for run in members]
     return {
         run.name: name if names.count(name) == 1 else f"{name} ({run.name})"
@@ -91,7 +91,7 @@ def distinct_names(members: Sequence[Run]) -> dict[str, str]:
 
 
 def seen_by(runs: Sequence[Run]) -> list[Block]:
-    """Of which runs pretraining has seen the windows."""
+    """Warnings that evaluated windows were seen in pretraining."""
     return [Text(f"{run.name}: {word}", strong=True) for run in runs for word in seen_before(run.results)]
 
 
@@ -132,7 +132,7 @@ def zero_shot_section(runs: list[Run], out: Path) -> list[Block]:
 
 
 def zero_shot_intervals(name: str, values: pd.DataFrame, labels: list[str], runs: Sequence[Run]) -> Table:
-    """How far zero-shot results hold for other people.
+    """Intervals over groups: how far zero-shot results hold for other people.
 
     Args:
         values: of the long table, with words for each metric.
@@ -146,10 +146,10 @@ def zero_shot_intervals(name: str, values: pd.DataFrame, labels: list[str], runs
 
 
 def pretraining_section(runs: list[Run], out: Path) -> list[Block]:
-    """Retrieval among held-out pairs, both ways, or the error of reconstruction, beside chance; loss curves."""
+    """Retrieval among held-out pairs in both directions, or reconstruction error, beside chance; loss curves."""
     blocks: list[Block] = [Heading("Pretraining")] if runs else []
     retrieval = {f"{way}/{r}": f"{words}, {label}" for way, words in WAYS.items() for r, label in RETRIEVAL.items()}
-    pairs = "Which video belongs to an IMU window, and the reverse, among held-out windows of other sessions."
+    pairs = "Retrieval of the video of an IMU window, and the reverse, among held-out windows of other sessions."
     alone = "IMU alone: squared error of masked patches of held-out windows, beside that of the visible patches' mean."
     for text, name, masked, metrics in (
         (pairs, "pretraining", False, retrieval),

@@ -1,4 +1,4 @@
-"""The runs of a report, found by their results.json, and what its reader must know of them."""
+"""The runs of a report, found by their results.json, and notes on them."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from scripts.reporting.document import Block, Cell, Picture, Text
+from scripts.reporting.document import Block, Linked, Picture, Text
 from utils import tables
 from utils.long_table import GUESSES, dataset_name, long_table
 
@@ -32,16 +32,16 @@ class Run:
 
     @property
     def dataset(self) -> str:
-        """Name of what the run was about, and whether it is simulated."""
+        """Name of the dataset, marked if it is simulated."""
         return dataset_name(self.results)
 
 
 def find_runs(folders: list[Path], may_be_empty: bool = False) -> tuple[list[Run], list[Path]]:
-    """Finished runs in these folders (or below them), by path, and folders of runs without results.
+    """Finished runs in or below these folders, sorted by path, and folders of runs without results.
 
     Raises:
-        FileNotFoundError: if a folder is missing, or there is no finished run and there should be.
-        ValueError: if a results.json is not legible; names it.
+        FileNotFoundError: if a folder is missing, or has no finished run unless it may be empty.
+        ValueError: if a results.json cannot be read, naming the file.
     """
     for folder in folders:
         if not folder.is_dir():
@@ -95,11 +95,11 @@ def interval(row: Any) -> str:
 
 def linked(text: str, row: Any) -> str:
     """Text of a row of the long table with its source, if it is of a run."""
-    return text if text == "-" or row.method in GUESSES else Cell(text, row.folder)
+    return text if text == "-" or row.method in GUESSES else Linked(text, row.folder)
 
 
 def notice(runs: list[Run]) -> str | None:
-    """What the reader must know of the recordings before any number."""
+    """A warning above the page if results or encoders are from simulated data."""
     if runs and all(_wholly_simulated(run.results) for run in runs):
         return (
             "Everything measured here is simulated: people, rooms, sensors and video come from a program. It shows "
@@ -112,7 +112,7 @@ def notice(runs: list[Run]) -> str | None:
 
 
 def _wholly_simulated(results: dict[str, Any]) -> bool:
-    """Whether no recording of people went into a result; what evaluates several datasets may mix them."""
+    """Whether a result is from simulated data alone."""
     if results["command"] == "train":
         return results["simulated"]
     datasets = results["datasets"] if results["command"] == "embed" else [results["dataset"]]
@@ -122,7 +122,7 @@ def _wholly_simulated(results: dict[str, Any]) -> bool:
 
 
 def notes(runs: Sequence[Run]) -> tuple[str, ...]:
-    """Notes under a table: what its reader must know of the windows of these evaluations."""
+    """Notes below a table on the windows of these evaluations."""
     return tuple(dict.fromkeys(f"{run.dataset}: {line}" for run in runs for line in tables.notes(run.results)))
 
 
@@ -137,7 +137,7 @@ def windows_measured(run: Run, shots: int | None = None) -> Any:
 
 
 def picture_of(run: Run, file: str, caption: str, out: Path) -> Block:
-    """Copy a run's picture to the report and show it; one that is missing is said to be."""
+    """Copy a run's picture to the report and show it, or a note that it is missing."""
     source = run.folder / file
     if not source.is_file():
         return Text(f"{caption}: {source.name} is missing from run {run.name}.")

@@ -1,4 +1,4 @@
-"""The part of a report that follows the paper: its tables and figures from a study's runs, and its order of methods."""
+"""The part of a report on a study: tables and figures in the form of the paper, and its order of methods."""
 
 from pathlib import Path
 
@@ -65,14 +65,14 @@ def beside_paper(study: Study, wanted: PlannedRun) -> bool:
 
 
 def missing_runs(planned: list[PlannedRun], found: dict[str, Run]) -> list[Block]:
-    """How much of the study there is."""
+    """Notes on missing runs and on runs with other settings."""
     missing = [wanted.name for wanted in planned if wanted.name not in found]
     blocks: list[Block] = [Text(f"{len(found)} of the study's {len(planned)} runs have results.")]
     if missing:
         blocks.append(Text(f"Without results, shown as missing: {', '.join(missing)}."))
     changed = [f"{wanted.name} ({', '.join(names)})" for wanted in planned if (names := other_settings(wanted, found))]
     if changed:
-        blocks.append(Text(f"Run with other settings than the study asks for: {', '.join(changed)}.", strong=True))
+        blocks.append(Text(f"Run with other settings than the study has: {', '.join(changed)}.", strong=True))
     return blocks
 
 
@@ -92,9 +92,9 @@ def figure_3(rows: pd.DataFrame, title: str, suffix: str, out: Path) -> list[Blo
 
 
 def figure_3_lines(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the study's table with the panel and line that they are points of; a baseline is in all panels.
+    """Rows of the study's table with the panel and line that they belong to; a baseline is in all panels.
 
-    Signs of footnotes stand in a line's name only where they say that it is not to be compared.
+    Of footnotes, the name of a line has only those that say that it is not comparable.
     """
     rows = rows[rows["approach"].isin(LINES)].dropna(subset="value")
     baseline = rows["pretrained_on"] == ""

@@ -1,4 +1,4 @@
-"""The planned runs of a study beside the finished ones, as one table: a row per value that the study asks for."""
+"""The planned runs of a study and the finished ones as one table: a row per value that the study plans."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -27,16 +27,16 @@ APPROACHES = {  # in the order of the tables
 MODES = {"lp": "linear probing", "finetune": "finetuning"}
 MARKS = {
     "†": "pretrained, without labels, on recordings of the evaluated dataset: in-distribution",
-    "≠": "measured on other windows than most of its column: not to be compared",
-    "‡": "run with other settings than the study asks for now",
+    "≠": "measured on other windows than most of its column: not comparable",
+    "‡": "run with other settings than the study has now",
 }
 
 
 def match(planned: Sequence[PlannedRun], runs: Sequence[Run]) -> dict[str, Run]:
-    """Finished runs of the planned ones, by the names of their folders.
+    """Finished runs of a study, by the names of their folders.
 
     Raises:
-        ValueError: if two runs have the name of one planned run, or a run is of another command.
+        ValueError: if two runs have the name of one planned run, or a run is a result of another command.
     """
     commands, found = {wanted.name: wanted.command for wanted in planned}, {}
     for run in runs:
@@ -52,7 +52,7 @@ def match(planned: Sequence[PlannedRun], runs: Sequence[Run]) -> dict[str, Run]:
 
 
 def other_settings(planned: PlannedRun, found: dict[str, Run]) -> list[str]:
-    """Settings in which a finished run differs from what the study asks for."""
+    """Names of the settings in which a finished run differs from the study."""
     there = found[planned.name].results["config"] if planned.name in found else {}
     asked = planned.settings
     return sorted(k for k in there.keys() & asked.keys() - PLACES if not alike(there[k], asked[k]))
@@ -62,17 +62,18 @@ def study_table(study: Study, planned: Sequence[PlannedRun], found: dict[str, Ru
     """A row for each evaluation, encoder (or baseline), number of shots and metric, in the order of the tables.
 
     Columns:
-        evaluation, source, approach, role: name of the evaluation, of the encoder or baseline, how that came to be,
-            and the role of the evaluated dataset.
+        evaluation, source, approach, role: name of the evaluation, of the encoder or baseline, its method
+            (``APPROACHES``), and the role of the evaluated dataset.
         pretrained_on: role of the dataset of pretraining, empty for a baseline.
-        table, mode: few-shot: split and number of the table that it belongs to, how its encoders are evaluated;
-            zero-shot: ``zero_shot`` and the direction.
-        shots, metric, asked: what is measured; False where the table has this number of shots and the study asks for
-            none of it here.
-        on, label, target: words for pretrained_on, source and role, which say what is simulated.
-        run, value, std, low, high, chance, majority, folder: of the long table; without value where it is missing.
-        windows: equal where the same windows were measured.
-        marks, paper: signs of footnotes (``MARKS``); mean and standard deviation in the paper, None where it has none.
+        table, mode: few-shot: split and number of the table, linear probing or finetuning; zero-shot: ``zero_shot``
+            and the direction.
+        shots, metric: of the value.
+        asked: False where the table has this number of shots, but the study does not plan it for this row.
+        on, label, target: pretrained_on, source and role in words, simulated datasets marked.
+        run, value, std, low, high, chance, majority, folder: of the long table; value is NaN if the run is missing.
+        windows: equal for values that were measured on the same windows.
+        marks: signs of footnotes (``MARKS``).
+        paper: mean and standard deviation in the paper, None if it has none.
     """
     rows = pd.DataFrame([row for wanted in planned if wanted.evaluation for row in _asked(study, planned, wanted)])
     rows["shots"] = rows["shots"].astype("Int64")
@@ -100,7 +101,7 @@ def study_table(study: Study, planned: Sequence[PlannedRun], found: dict[str, Ru
 
 
 def _asked(study: Study, planned: Sequence[PlannedRun], wanted: PlannedRun) -> list[dict]:
-    """Rows of a planned run; a baseline that is an evaluation of its own stands beside its dataset's encoders."""
+    """Rows of a planned run. A baseline without an encoder is listed with all evaluations of its dataset."""
     columns = few_shot_columns(study, planned)
     places = [wanted.evaluation]
     if study.evaluations[wanted.evaluation].of == []:
@@ -126,9 +127,9 @@ def _source(wanted: PlannedRun) -> str:
 
 
 def few_shot_columns(study: Study, planned: Sequence[PlannedRun]) -> dict[str, dict]:
-    """Where each few-shot evaluation stands: its table (the split), its mode, and the numbers of shots of the table.
+    """Place of each few-shot evaluation: its table (the split), its mode, and the numbers of shots of the table.
 
-    Evaluations that would fall on the same column begin another table of their split.
+    Evaluations that would share a column get another table of their split.
     """
     columns, taken, shots = {}, set(), defaultdict(set)
     for name, evaluation in study.evaluations.items():
@@ -144,7 +145,7 @@ def few_shot_columns(study: Study, planned: Sequence[PlannedRun]) -> dict[str, d
 
 
 def _on(study: Study, source: str, planned: Sequence[PlannedRun], found: dict[str, Run]) -> str:
-    """Role of the dataset of an encoder's pretraining, and whether it was simulated; ``none`` for a baseline."""
+    """Role of the pretraining dataset of an encoder, marked if simulated; ``none`` for a baseline."""
     if source not in study.pretraining:
         return "none"
     runs = [found[p.name] for p in planned if p.evaluation and _source(p) == source and p.name in found]
@@ -153,7 +154,7 @@ def _on(study: Study, source: str, planned: Sequence[PlannedRun], found: dict[st
 
 
 def _windows(row: Any, found: dict[str, Run]) -> str | None:
-    """What a value was measured on, see ``windows_measured``."""
+    """Windows that a value was measured on, see ``windows_measured``."""
     if pd.isna(row.value):
         return None
     return str(windows_measured(found[row.run], None if pd.isna(row.shots) else int(row.shots)))

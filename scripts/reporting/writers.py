@@ -1,7 +1,6 @@
 """A list of blocks as Markdown or as one self-contained HTML file; a table as LaTeX or CSV.
 
-The same blocks give all four, so that a number cannot differ between them. HTML is written by
-``templates/page.html.j2``.
+All four are made from the same blocks, so that their numbers agree. The HTML template is ``templates/page.html.j2``.
 """
 
 import base64
@@ -12,7 +11,7 @@ from urllib.parse import quote
 
 import jinja2
 
-from scripts.reporting.document import Block, Cell, Heading, Picture, Table, Text, plural
+from scripts.reporting.document import Block, Heading, Linked, Picture, Table, Text, plural
 from utils.tables import markdown
 
 _MEDIA = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"<?xml": "image/svg+xml"}
@@ -43,14 +42,14 @@ def as_markdown(title: str, notice: str | None, blocks: Sequence[Block], folder:
 def markdown_table(table: Table, folder: Path) -> str:
     """The rows, each number linked to its run."""
     rows = [
-        [f"[{cell}]({relative(cell.run, folder)})" if isinstance(cell, Cell) else cell for cell in row]
+        [f"[{cell}]({relative(cell.run, folder)})" if isinstance(cell, Linked) else cell for cell in row]
         for row in table.rows
     ]
     return markdown(table.columns, rows, table.right)
 
 
 def write_table(table: Table, folder: Path) -> None:
-    """A file of the table as Markdown, LaTeX and CSV each."""
+    """Write the table as Markdown, LaTeX and CSV."""
     text = "\n\n".join([f"**{table.caption}**", markdown_table(table, folder), *table.notes])
     (folder / f"{table.name}.md").write_text(text + "\n", encoding="utf-8")
     (folder / f"{table.name}.tex").write_text(as_latex(table), encoding="utf-8")
@@ -58,7 +57,7 @@ def write_table(table: Table, folder: Path) -> None:
 
 
 def latex(text: str) -> str:
-    """Plain text, as LaTeX would print it."""
+    """Plain text with the special characters of LaTeX escaped."""
     return text.translate(_LATEX)
 
 
@@ -81,7 +80,7 @@ def as_html(title: str, notice: str | None, blocks: Sequence[Block], folder: Pat
     """The page as one HTML file with its pictures inside; links are relative to the folder it lies in.
 
     Args:
-        notice: one sentence that no reader may miss, such as that the data are simulated; set above everything.
+        notice: a sentence above the page, such as that the data are simulated.
 
     Raises:
         OSError: if a picture cannot be read.
@@ -111,10 +110,10 @@ def _page() -> jinja2.Template:
 
 
 def data_uri(picture: Path | bytes) -> str:
-    """A PNG, JPEG or SVG file as an address that holds the file itself.
+    """A PNG, JPEG or SVG file as a data URI.
 
     Raises:
-        ValueError: if the bytes are neither.
+        ValueError: if the bytes are none of these.
     """
     content = picture if isinstance(picture, bytes) else picture.read_bytes()
     for start, media in _MEDIA.items():

@@ -95,7 +95,7 @@ def test_class_map_gives_one_class_or_several(tmp_path):
         ("waking: walking", "no class 'waking'; did you mean walking"),
         ("walking: walking\nsitting: watch_tv", r"no class 'watch_tv' \(for sitting\); did you mean watch_TV"),
         ("walking: walking", "no prototype class for sitting: add a line, or leave it out"),
-        ("walking: walking\nsitting: walking", "walking and sitting both map to walking, so nothing could tell"),
+        ("walking: walking\nsitting: walking", "walking and sitting both map to walking, so they cannot"),
     ],
 )
 def test_class_maps_that_are_refused(tmp_path, text, message):

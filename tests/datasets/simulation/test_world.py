@@ -11,11 +11,11 @@ from scipy.spatial.transform import Rotation
 
 from datasets.simulation import recording_plans
 from datasets.simulation.activities import ACTIVITIES
-from datasets.simulation.trajectory import Sensor, Trajectory
+from datasets.simulation.trajectory import SensorModel, Trajectory
 from datasets.simulation.world import POPULATIONS, draw_device, draw_person, simulate
 
 GRAVITY = 9.81
-PERFECT = Sensor(np.eye(3), np.zeros(3), np.zeros(3), 0.0, 0.0, np.inf, np.inf)
+PERFECT = SensorModel(np.eye(3), np.zeros(3), np.zeros(3), 0.0, 0.0, np.inf, np.inf)
 
 
 def take(activity: str, population: str = "ego4d", seed: int = 0, duration_s: float = 8.0):
@@ -78,7 +78,7 @@ def test_a_standing_wearer_measures_one_g():
 
 def test_sensor_rotates_biases_and_clips():
     quarter = Rotation.from_euler("z", 90, degrees=True).as_matrix()  # body x (forward) is sensor y
-    sensor = Sensor(quarter, np.array([0.1, 0.0, 0.0]), np.array([0.0, 0.2, 0.0]), 0.0, 0.0, 5.0, 0.15)
+    sensor = SensorModel(quarter, np.array([0.1, 0.0, 0.0]), np.array([0.0, 0.2, 0.0]), 0.0, 0.0, 5.0, 0.15)
     acc, gyro = sensor.measure(still(Rotation.from_euler("y", -30, degrees=True)), np.ones(1), np.random.default_rng(0))
     np.testing.assert_allclose(acc, [[0.1, GRAVITY / 2, 5.0]], atol=1e-9)
     np.testing.assert_allclose(gyro, [[0.0, 0.15, 0.0]], atol=1e-9)
@@ -89,13 +89,13 @@ def test_the_gyroscope_turns_with_the_sensor():
     time_s = np.arange(0.0, 2.0, 0.01)
     rolling = Trajectory(time_s, np.zeros((200, 3)), Rotation.from_euler("x", 0.1 * time_s[:, None]))
     quarter = Rotation.from_euler("z", 90, degrees=True).as_matrix()
-    sensor = Sensor(quarter, np.zeros(3), np.zeros(3), 0.0, 0.0, np.inf, np.inf)
+    sensor = SensorModel(quarter, np.zeros(3), np.zeros(3), 0.0, 0.0, np.inf, np.inf)
     _, gyro = sensor.measure(rolling, np.ones(1), np.random.default_rng(0))
     np.testing.assert_allclose(gyro, [[0.0, 0.1, 0.0]], atol=1e-6)
 
 
 def test_noise_has_the_stated_size():
-    sensor = Sensor(np.eye(3), np.zeros(3), np.zeros(3), 0.05, 0.004, np.inf, np.inf)
+    sensor = SensorModel(np.eye(3), np.zeros(3), np.zeros(3), 0.05, 0.004, np.inf, np.inf)
     acc, gyro = sensor.measure(still(Rotation.identity()), np.full(20000, 1.0), np.random.default_rng(0))
     assert acc.std(axis=0) == pytest.approx(0.05, rel=0.03)
     assert gyro.std(axis=0) == pytest.approx(0.004, rel=0.03)

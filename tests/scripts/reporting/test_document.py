@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from scripts.reporting.document import Cell, Heading, Picture, Table, Text
+from scripts.reporting.document import Heading, Linked, Picture, Table, Text
 from scripts.reporting.writers import as_html, as_latex, as_markdown, latex, write_table
 from tests.results import write_picture
 
@@ -13,7 +13,7 @@ HOSTILE = "<b>100 % of A_B & $C</b> | #1 {x} ~ ^ \\"
 
 
 def make_table(tmp_path, header=("method", "here")):
-    rows = [["ours", Cell("71.2 ± 3.4†", tmp_path / "runs" / "a b")], [HOSTILE, "missing"]]
+    rows = [["ours", Linked("71.2 ± 3.4†", tmp_path / "runs" / "a b")], [HOSTILE, "missing"]]
     frame = pd.DataFrame(rows, columns=header, dtype=object)
     return Table(frame, "t", "Accuracy, %", ("† why",))
 

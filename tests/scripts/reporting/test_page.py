@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from scripts.reporting.document import Bars, Cell, Facts, Heading, Picture, Row, Table, Text, plural
+from scripts.reporting.document import Bars, Facts, Heading, Linked, Picture, Row, Table, Text, plural
 from scripts.reporting.writers import as_html, data_uri
 
 HOSTILE = """<script>alert("1")</script> & 'quoted' <img src=http://elsewhere.test/x.png>"""
@@ -56,7 +56,7 @@ def page(*blocks, title="title", notice=None):
         Heading("a", mark=HOSTILE),
         Facts({HOSTILE: HOSTILE}),
         table([HOSTILE], [[HOSTILE]], name="t", caption=HOSTILE, notes=(HOSTILE,)),
-        table(pd.MultiIndex.from_tuples([(HOSTILE, HOSTILE)]), [[Cell(HOSTILE, Path(HOSTILE))]]),
+        table(pd.MultiIndex.from_tuples([(HOSTILE, HOSTILE)]), [[Linked(HOSTILE, Path(HOSTILE))]]),
         Bars([(HOSTILE, 1, HOSTILE)], HOSTILE),
         Row([[Text(HOSTILE)]]),
         Picture(PNG, HOSTILE, title=HOSTILE),
