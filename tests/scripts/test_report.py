@@ -64,7 +64,7 @@ def test_what_may_look_better_than_it_is_is_said(tmp_path):
     write(tmp_path / "runs", a=few_shot(seen_in_pretraining=seen), b=few_shot(**copies), c=few_shot(**copies))
     text = page(tmp_path)
     assert "**a: Seen before: the encoder was pretrained on this dataset (people); 9 of these windows" in text
-    notes = ["1 held-out windows are copies of windows that", "Classes left out: fall (3 windows)"]
+    notes = ["1 held-out windows are copies of training windows", "Classes left out: fall (3 windows)"]
     notes += ["asked for: turning with 44 of its 64.", "50.0 % of the held-out windows have another"]
     for metric in ("balanced_accuracy", "macro_f1"):
         table = (tmp_path / f"report/tables/few_shot_0_{metric}.md").read_text()
@@ -85,7 +85,7 @@ def test_other_draws_classes_and_missing_shots_are_told_apart(tmp_path):
     write(tmp_path / "runs", d=few_shot(config={"standardize": True}))
     text = page(tmp_path)
     assert len(rows(text, "linear probe on standardised embeddings, imu_video_cross, pretrained on ego")) == 3
-    assert "**Not all rows are of the same draws of windows.**" in text
+    assert "**Not all rows were measured on the same windows.**" in text
     assert ["-", "75.0 ± 1.0"] in [row[1:] for row in rows(text, "linear probe")]
     assert "3 classes" in text and "2 classes" in text
 

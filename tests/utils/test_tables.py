@@ -31,7 +31,7 @@ def test_markdown_is_a_table_and_reads_as_text():
         "| x         | 10.5 |",
     ]
     assert markdown(["a", "words"], [["1", "x"]]).splitlines()[1] == "|---|-------|"
-    with pytest.raises(ValueError, match="has not the 2 cells"):
+    with pytest.raises(ValueError, match="does not have the 2 cells"):
         markdown(["a", "b"], [["1"]])
 
 

@@ -121,7 +121,7 @@ def test_notes_say_what_is_short_and_what_leaks(study, name):
     short = "fewer windows where more shots are asked for: fall with 43 to 44 of its 64."
     for suffix in ("md", "tex"):
         text = (study / f"report/tables/{name}.{suffix}").read_text().replace("\\_", "_").replace("\\%", "%")
-        assert text.count(f"sim_mmea (simulated): Shortened, learnt from with {short}") == 1
+        assert text.count(f"sim_mmea (simulated): Shortened, trained on {short}") == 1
         assert text.count("31.2 % of the held-out windows have another window of their recording among the 50") == 1
     assert short in (study / "report/report.html").read_text()
 
@@ -167,7 +167,7 @@ def test_other_windows_and_other_settings_are_marked(study):
     assert cells["ours with ViT-CLIP", "linear probing, MMEA (simulated), here"].endswith("‡")
     assert cells["ours with ViT-CLIP", "finetuning, MMEA (simulated), here"].endswith(tuple("0123456789"))
     text = (study / "report" / "report.md").read_text()
-    assert "Run with other settings than the study asks for: probe_mmea-clip_ego4d (lr)." in text
+    assert "Run with other settings than the study has: probe_mmea-clip_ego4d (lr)." in text
     assert "≠ measured on other windows" in text and "‡ run with other settings" in text
     assert "† pretrained, without labels, on recordings of the evaluated dataset" in text
 
