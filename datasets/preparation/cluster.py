@@ -58,7 +58,7 @@ def connected(scheduler: str, paths: list[Path]) -> Iterator[Any]:
             yield client
         except (CommClosedError, FutureCancelledError) as error:
             raise WorkersError(
-                f"the Dask cluster at {scheduler} stopped ({error}): run the same command again, it resumes from here"
+                f"the Dask cluster at {scheduler} stopped ({error}): give the same command again, it resumes from here"
             ) from error
 
 

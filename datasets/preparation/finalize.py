@@ -58,7 +58,7 @@ def finalize(
     tables["files"] = files.sort_values("file", ignore_index=True)
     if gone := [name for name in tables["files"]["file"] if not (root / name).is_file()]:
         raise ValueError(
-            f"{root / gone[0]}: was prepared and is missing ({len(gone)} such files): run the same command again to "
+            f"{root / gone[0]}: was prepared and is missing ({len(gone)} such files): give the same command again to "
             "prepare these recordings again"
         )
 

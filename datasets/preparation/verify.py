@@ -22,7 +22,7 @@ def verify(root: Path) -> tuple[int, list[str]]:
         raise FileNotFoundError(f"{root} is not a prepared dataset, or its preparation has not ended: no dataset.json")
     problems = {name: _problem(root / name, digest) for name, digest in read_info(root)["tables"].items()}
     if problems["files.csv"]:
-        raise ValueError(f"{root / 'files.csv'}: {problems['files.csv']}: run the same scripts.prepare command again")
+        raise ValueError(f"{root / 'files.csv'}: {problems['files.csv']}: give the same scripts.prepare command again")
     table = pd.read_csv(root / "files.csv", dtype=str)
     problems |= {row.file: _problem(root / row.file, row.sha256) for row in table.itertuples()}
     return len(problems), [f"{name}: {problem}" for name, problem in problems.items() if problem]

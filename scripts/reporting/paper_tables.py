@@ -7,7 +7,7 @@ import pandas as pd
 
 from configs.paper import MOST_LABELS, paper_results
 from scripts.reporting.document import MISSING, Block, Heading, Table, Text
-from scripts.reporting.result_tables import OVER_GROUPS, zero_shot_intervals
+from scripts.reporting.result_tables import OVER_GROUPS, ZERO_SHOT, zero_shot_intervals
 from scripts.reporting.runs import Run, interval, linked, notes
 from scripts.reporting.study_results import MODES, used_marks
 from utils import tables
@@ -109,13 +109,9 @@ def table_4(rows: pd.DataFrame, runs: Sequence[Run], video_notes: Sequence[str])
                 f"over {len(r['metrics']['mrr']['values'])} random {100 * r['config']['bootstrap_share']:g} % of each "
                 "class."
             )
-    text = (
-        "Each IMU window takes the class of the nearest labelled video (video to IMU: each video that of the nearest "
-        "labelled IMU window); no recording that gave a prototype gives a query."
-    )
     frame = _beside_paper(shown, labels, "metric_name")
     caption = "Zero-shot results in the form of Table 4"
-    blocks = [Heading("Table 4: zero-shot"), Text(text)]
+    blocks = [Heading("Table 4: zero-shot"), Text(ZERO_SHOT)]
     blocks.append(Table(frame, "table4_zero_shot", caption, (*below, *notes(runs), *video_notes, *used_marks(rows))))
     ended = rows.dropna(subset="value").replace({"metric": METRICS})
     if len(ended):

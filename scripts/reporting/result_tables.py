@@ -25,6 +25,10 @@ from utils.tables import interval_note, pivot, seen_before, with_guesses
 WAYS = {"imu_to_video": "IMU to video", "video_to_imu": "video to IMU"}
 RETRIEVAL = {"r@1": "R@1", "r@5": "R@5", "mrr": "MRR"}
 OVER_GROUPS = "over groups (people, or sessions where people are unknown)"
+ZERO_SHOT = (
+    "Each IMU window takes the class of the nearest prototype, a labelled video or the mean of those of a class (video"
+    " to IMU: each video that of labelled IMU windows). Queries are from recordings without prototypes."
+)
 
 
 def few_shot_sections(runs: list[Run], out: Path) -> list[Block]:
@@ -115,9 +119,7 @@ def zero_shot_section(runs: list[Run], out: Path) -> list[Block]:
     frame = pivot(values, labels, ["metric"], **cells)
     first = runs[0].results
     text = (
-        "Each IMU window takes the class of the nearest labelled video (or of their mean, or each video window that of "
-        "labelled IMU windows, where a run says so); no recording that gave a prototype gives a query. "
-        f"Mean ± standard deviation over {len(first['metrics']['mrr']['values'])} random "
+        f"{ZERO_SHOT} Mean ± standard deviation over {len(first['metrics']['mrr']['values'])} random "
         f"{100 * first['config']['bootstrap_share']:g} % of each class."
     )
     pictures = [picture_of(run, "confusion.png", f"Confusion matrix, zero-shot, {run.dataset}", out) for run in runs]

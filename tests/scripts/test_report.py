@@ -35,7 +35,10 @@ def test_few_shot_rows_chance_and_majority(tmp_path):
     write(tmp_path / "runs", a=few_shot(), b=few_shot(encoder="random", accuracy=(0.4, 0.45)))
     text = page(tmp_path)
     assert text.startswith("# Demo\n\n> **Everything measured here is simulated")
-    assert "### people (simulated): 2 classes, split by subject" in text and "All rows were measured on the same windows" in text
+    assert (
+        "### people (simulated): 2 classes, split by subject" in text
+        and "All rows were measured on the same windows" in text
+    )
     mine = "linear probe, imu_video_cross, pretrained on ego (simulated)"
     assert rows(text, mine) == [
         [mine, "50.0 ± 1.0", "75.0 ± 1.0"],

@@ -56,7 +56,7 @@ def test_files_that_no_journal_entry_names_go(store):
 def test_a_dataset_of_which_a_file_is_gone_is_not_opened(store):
     imu_path(store.root, "rec001").unlink()
     (store.root / "dataset.json").unlink()
-    with pytest.raises(ValueError, match=r"imu/rec001\.npy: was prepared and is gone \(1 such files\).*same command"):
+    with pytest.raises(ValueError, match=r"imu/rec001\.npy: was prepared and is missing \(1 such files\).*same"):
         finalize_again(store, "rec000", "rec001")
     assert not (store.root / "dataset.json").exists()
 
