@@ -18,7 +18,7 @@ from scripts.reporting.result_tables import RETRIEVAL, WAYS, seen_by
 from scripts.reporting.runs import Run, measured, notes, percent
 from scripts.reporting.study_results import APPROACHES
 from utils import tables
-from utils.long_table import METRICS
+from utils.long_table import METRICS, method
 from utils.plots import confusion_matrix, points_by_group, save_figure
 
 ACCURACY = "balanced_accuracy"
@@ -70,7 +70,9 @@ def fold_rows(study: Study, members: Sequence[PlannedRun], found: dict[str, Run]
             "run": p.name,
             "fold": study.evaluations[p.evaluation].fold,
             "evaluation": _template(study, p),
-            "label": APPROACHES[p.approach] + (f" ({_words(sources[p.name])})" if several[p.approach] > 1 else ""),
+            "label": method(found[p.name].results)
+            if p.approach == "read"
+            else APPROACHES[p.approach] + (f" ({_words(sources[p.name])})" if several[p.approach] > 1 else ""),
         }
         for p in members
     ]

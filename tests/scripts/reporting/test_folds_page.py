@@ -31,9 +31,9 @@ pretraining:
 evaluations:
   "zero_shot_{fold}": {kind: zero_shot, dataset: MMEA, config: configs/demo/zeroshot_mmea.yaml}
   "few_shot_{fold}": {kind: few_shot, dataset: MMEA, config: configs/demo/downstream.yaml,
-    settings: {shots: [1, 2]}, baselines: [random, handcrafted]}
+    settings: {shots: [1, 2]}, baselines: [random, handcrafted], read: [{features: [invariant], heads: [linear]}]}
 """
-BASE = {"softmax": 0.7, "ours": 0.8, "imu_only": 0.5, "random": 0.2, "handcrafted": 0.9}
+BASE = {"softmax": 0.7, "ours": 0.8, "imu_only": 0.5, "random": 0.2, "handcrafted": 0.9, "read": 0.6}
 MISSING = "zero_shot_s3-ours_s3"
 WAYS = {"imu_to_video/r@1": "IMU to video, R@1", "video_to_imu/r@5": "video to IMU, R@5"}
 
@@ -98,10 +98,15 @@ def test_zero_shot_over_people(study):
 def test_few_shot_over_people(study):
     table = cells(study, "folds")
     assert list(table.index) == [
-        *("ours with softmax loss", "ours", "IMU-only", "random weights", "handcrafted features", "chance")
+        *("ours with softmax loss", "ours", "IMU-only", "random weights", "handcrafted features"),
+        *("invariant features, linear", "chance"),
     ]
     for shots, column in (("1", "few shot: 1 label"), ("2", "few shot: 2 labels")):
-        for row, source in (("handcrafted features", "handcrafted"), ("IMU-only", "imu_only_{}")):
+        for row, source in (
+            ("handcrafted features", "handcrafted"),
+            ("IMU-only", "imu_only_{}"),
+            ("invariant features, linear", "invariant_linear"),
+        ):
             runs = [results(study, f"few_shot_{fold}-{source.format(fold)}") for fold in FOLDS]
             values = [run["shots"][shots]["balanced_accuracy"]["mean"] for run in runs]
             assert table.loc[row, column] == over(values)
