@@ -132,7 +132,7 @@ def test_stretches_that_overlap_or_touch_are_one(tmp_path):
     "text, says",
     [
         ("[", "Invalid JSON"),
-        ("\xff", "no JSON"),
+        ("\xff", "not JSON"),
         ('{"a": [1, 2]}', "valid array"),
         ('[["a", 1, 2], ["a", 1]]', "entry 2: "),
         ('[["a", 1, 2, 3]]', "entry 1: "),

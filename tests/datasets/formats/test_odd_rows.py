@@ -184,7 +184,7 @@ def plant_stanford_fog(raw: Path, request) -> tuple[list[str], list[str], dict[s
         "row": (changed("imu_chest_az", "1,2"), "long_row"),
         "quotes": (changed("imu_chest_az", '"1'), "unreadable_csv"),
         "not_worn": (changed("imu_chest_az", "", slice(None)), "not_worn"),
-        "no_time": (changed("time", "", slice(None)), "missing_acc"),
+        "no_time": (changed("time", "", slice(None)), "missing_time"),
         "column": ("\n".join(lines).replace("imu_chest_ax", "chest_ax"), "missing_column"),
         "bytes": (BYTES, "unreadable_csv"),
     }
@@ -198,9 +198,8 @@ def plant_stanford_fog(raw: Path, request) -> tuple[list[str], list[str], dict[s
     write(raw / f"{good[0]}.csv", "\n".join(lines))  # comes first; the packed one gives way
     shutil.copy(raw / f"{good[1]}.csv.gz", write(raw / "copies" / f"{good[1]}.csv.gz", b""))
     odd |= dict.fromkeys(good, {"same_id"})
-    write(raw / "pt9_visit_1_folder.csv" / "notes.csv", "a\n")
+    write(raw / "notes.txt", "a\n")  # files of other names are none of the description's
     write(raw / f"pt9_visit_1_{ODD_NAME}.csv", "\n".join(lines))
-    odd |= {"pt9_visit_1_folder": {"unreadable_file"}, "notes": {"unexpected_name"}}
     odd["pt9_visit_1__bung"] = {"unreadable_name"}
     return [], good, odd
 

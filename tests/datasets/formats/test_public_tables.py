@@ -330,5 +330,5 @@ def test_an_app_that_writes_two_files_and_an_annotator(tmp_path):
     recording = found.sources[0].parse()
     assert (recording.subject, recording.session) == ("P1", "P1_2024-05-01_10-00")
     assert recording.segments == (Segment(1, 3.5, "walking"), Segment(4, 7, "sitting"))
-    assert process(recording).gyro_rate_hz == pytest.approx(104, rel=1e-4)
+    assert process(recording).gyro.rate_hz == pytest.approx(104, rel=1e-4)
     np.testing.assert_array_equal(recording.acc[5], [5, 0, 9.8])

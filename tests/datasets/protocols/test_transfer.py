@@ -143,7 +143,7 @@ def test_a_class_map_that_cannot_be_used(tmp_path, text, message):
 def test_names_and_small_classes_that_are_refused(world):
     with pytest.raises(ValueError, match="test_subjects: .* has no subject 'SX"):
         build_task(config(world, test_subjects=["SX*"]))
-    with pytest.raises(ValueError, match="leaves nothing to tell apart"):
+    with pytest.raises(ValueError, match="too few to classify"):
         build_task(config(world, test_dataset="chest"))  # no class of the same name
     with pytest.raises(ValueError, match="walk: 48 windows, 500 are needed"):
         build_task(across(world, shots=[500]))
