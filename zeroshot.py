@@ -29,7 +29,7 @@ from torch import Tensor
 
 from datasets.loader import LoaderSettings, PairLoader
 from datasets.protocols.classes import paper_column, resolve_classes
-from datasets.protocols.leakage import seen_in_pretraining, true_recordings
+from datasets.protocols.leakage import refuse_shared, seen_in_pretraining, true_recordings
 from datasets.protocols.people import of_subjects, without_subjects
 from datasets.protocols.splits import centre_positions, groups_of
 from datasets.protocols.zero_shot import bootstrap, draw_prototypes, prototype_classes
@@ -83,6 +83,7 @@ def main(argv: list[str] | None = None) -> Path:
         if config.prototypes_from in (None, config.dataset):
             candidates = without_subjects(candidates, config.query_subjects, "query_subjects")
         windows = windows.subset(of_subjects(windows, config.query_subjects, "query_subjects"))
+        refuse_shared(candidates, windows)
     candidate_of, window_of = true_recordings(candidates, windows)  # under whatever dataset's or file's name
     if config.windows_per_recording == "centre":
         chosen, kept = centre_positions(candidates), centre_positions(windows)

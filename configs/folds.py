@@ -17,13 +17,14 @@ def expand_folds(content: dict[str, Any]) -> dict[str, Any]:
         ValueError: if folds are named twice, or serve nothing; if ``{fold}`` or another placeholder stands where
             nothing replaces it; or if two parts get the same name.
     """
-    folds = content.get("folds", [])
+    folds = [str(fold) for fold in content.get("folds", [])]  # YAML reads 1 as a number
     parts = {key: content[key] for key in ("pretraining", "evaluations") if isinstance(content.get(key), dict)}
     if twice := sorted({fold for fold in folds if folds.count(fold) > 1}):
         raise ValueError(f"folds: {', '.join(twice)} is there twice")
     if folds and not any(FOLD in name for named in parts.values() for name in named):
         raise ValueError(f"folds: no name of a pretraining run or evaluation holds {FOLD}; add it, or leave folds out")
-    return content | {key: _expanded(named, folds) for key, named in parts.items()}
+    named_folds = {"folds": folds} if folds else {}
+    return content | named_folds | {key: _expanded(named, folds) for key, named in parts.items()}
 
 
 def _expanded(named: dict[str, Any], folds: list[str]) -> dict[str, Any]:

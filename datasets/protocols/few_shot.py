@@ -99,13 +99,16 @@ class FewShotTask:
         """
         if self.groups is None:
             raise ValueError("calibrate person: some windows have neither subject nor session, so nobody knows whose")
-        drawn = np.unique(self.groups[self.used])
+        drawn = set(np.unique(self.groups[self.used]).tolist())
         for store in dict.fromkeys(part.store for part in self.parts):
             everything = list_windows(store, window_s=self.windows.window_s, min_coverage=min_coverage)
             everything = everything.subset((everything.subject != "") | (everything.session != ""))
             names = named_groups(everything, len({part.store.name for part in self.parts}) > 1)
-            for name in drawn[np.isin(drawn, names)]:
-                yield str(name), everything.subset(names == name)
+            for name in sorted(drawn & set(names.tolist())):
+                drawn.remove(name)
+                yield name, everything.subset(names == name)
+        if drawn:
+            raise ValueError(f"calibrate person: no whole window of {', '.join(sorted(drawn))}; take shorter windows")
 
 
 def build_task(config: FewShotConfig, select: int = 0) -> FewShotTask:

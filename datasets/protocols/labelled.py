@@ -3,6 +3,7 @@
 Letter: W windows.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -45,6 +46,12 @@ def must_stay_together(split: str, windows: Windows, recordings: np.ndarray) -> 
     if split == "window":
         return None, "window"
     if split == "recording":
+        notes = windows.store.recordings["notes"].iloc[np.unique(windows.recording)]
+        if len(sensors := {json.loads(text or "{}").get("sensor") for text in notes}) > 1:
+            raise ValueError(
+                f"split recording: the sensors {', '.join(sorted(map(str, sensors)))} recorded the same seconds, which "
+                "would be on both sides; use --split group, or prepare one sensor"
+            )
         return recordings, "recording"
     groups, kind = groups_of(windows.subject, windows.session)
     if groups is None:

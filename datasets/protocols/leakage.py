@@ -1,7 +1,8 @@
 """Leakage in an evaluation: the same window on both sides, or in pretraining."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +43,13 @@ def refuse_leaks(draws: Sequence[Draw], groups: np.ndarray, copies: Sequence[tup
 def refuse_shared(gives: Windows, tested: Windows) -> None:
     """Refuse two lists of windows that share a raw recording or a person.
 
-    Subjects of one name are one person where both datasets are of one format.
+    Subjects of one name are one person where both datasets are of one format, and of one description of tables.
 
     Raises:
         ValueError: names some of them, and the remedy.
     """
     both = sorted(set(gives.sources().tolist()) & set(tested.sources().tolist()))
-    kinds = [windows.store.info["settings"].get("format") for windows in (gives, tested)]
+    kinds = [[windows.store.info["settings"].get(key) for key in ("format", "table")] for windows in (gives, tested)]
     if gives.store is tested.store or kinds[0] == kinds[1]:
         both = sorted((set(gives.subject.tolist()) & set(tested.subject.tolist())) - {""}) or both
     if both:
@@ -113,6 +114,11 @@ def _contents(windows: Windows) -> list[str]:
     return [hashlib.blake2b(imu, digest_size=16).hexdigest() for part in parts for imu in windows.imu(part, "none")]
 
 
+def _fits(subjects: Iterable[str], patterns: Sequence[str]) -> np.ndarray:
+    """Which of these (n,) people one of the patterns names."""
+    return np.array([any(fnmatchcase(subject, pattern) for pattern in patterns) for subject in subjects], dtype=bool)
+
+
 def seen_in_pretraining(
     pretraining: Mapping[str, Any],
     excluded: Sequence[str],
@@ -129,7 +135,7 @@ def seen_in_pretraining(
         pretraining: dataset of pretraining from the checkpoint, see ``Store.fingerprint``.
         excluded: classes left out of pretraining.
         windows: those that are evaluated.
-        excluded_subjects: people left out of pretraining, as its dataset names them.
+        excluded_subjects: people left out of pretraining, names or patterns of its dataset.
 
     Returns:
         ``seen`` (bool), ``windows`` (number of evaluated windows; None if unknown) and ``why`` in words.
@@ -138,7 +144,7 @@ def seen_in_pretraining(
     kept = np.array([name not in excluded for name in windows.classes])[windows.label]
     why = f"the encoder was pretrained on this dataset ({pretrained_on})"
     if digest == windows.store.fingerprint()["sha256"]:
-        kept &= ~np.isin(windows.subject, list(excluded_subjects))
+        kept &= ~_fits(windows.subject, excluded_subjects)
     else:
         there = (data_root / pretrained_on / "dataset.json").is_file()
         other = open_store(data_root, pretrained_on) if there else None
@@ -146,7 +152,7 @@ def seen_in_pretraining(
             state = "prepared again since" if there else "which is not at hand"
             why = f"another dataset, {pretrained_on}, {state}: recordings were not compared"
             return {"seen": False, "windows": None, "why": why}
-        trained_on = other.recordings[~other.recordings["subject"].isin(excluded_subjects)]
+        trained_on = other.recordings[~_fits(other.recordings["subject"], excluded_subjects)]
         known = windows.store.recordings["source_hash"]
         kept &= known.isin(trained_on["source_hash"]).to_numpy()[windows.recording]
         why = f"the encoder was pretrained on recordings of {pretrained_on}"

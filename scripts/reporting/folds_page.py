@@ -42,7 +42,8 @@ def fold_blocks(
         f"People: {', '.join(study.folds)}. Each is measured with encoders whose pretraining left that person out; a "
         "line below says where one did not. Of the values of all people a cell has mean ± standard deviation and, in "
         "brackets, the least and the best. R@1 and R@5: how often a window's own pair is the first, or among the first "
-        "five, of all pairs of that person."
+        "five, of all pairs of that person. With the z-score of the dataset, its mean and standard deviation are of "
+        "everybody's recordings, without labels."
     )
     blocks = [heading, Text(text), over_folds(rows, len(study.folds), notes(runs)), *seen_by(runs)]
     zero_shot = [p for p in members if p.command == "zeroshot"]
@@ -70,7 +71,7 @@ def fold_rows(study: Study, members: Sequence[PlannedRun], found: dict[str, Run]
             "run": p.name,
             "fold": study.evaluations[p.evaluation].fold,
             "evaluation": _template(study, p),
-            "label": method(found[p.name].results)
+            "label": method(found[p.name].results) + (f" ({_words(sources[p.name])})" if p.needs else "")
             if p.approach == "read"
             else APPROACHES[p.approach] + (f" ({_words(sources[p.name])})" if several[p.approach] > 1 else ""),
         }

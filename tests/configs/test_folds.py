@@ -92,3 +92,8 @@ def test_folds_that_serve_nothing_are_refused(tmp_path):
     without = FOLDED.replace("_{fold}", "_all").replace('"{fold}"', "all").replace("not_all", "no")
     with pytest.raises(ConfigError, match="folds: no name .* holds {fold}"):
         load_study(write(tmp_path, without))
+
+
+def test_a_fold_may_be_a_number(tmp_path):
+    numbered = runs(tmp_path, FOLDED.replace("[s1, s2]", "[1, 2]"))
+    assert numbered["ours_2"].values["exclude_classes"] == ["2", "not_2"]

@@ -148,3 +148,12 @@ def test_shortened_classes_in_results_and_tables(uneven, tmp_path, split, capsys
         downstream.main([*words, "--run_name", "x", "--random_weights", "--small_classes", "refuse"])
     with pytest.raises(ValueError, match="standing: 12 windows, 13 are needed.*--small_classes drop"):
         downstream.main([*words, "--run_name", "x", "--random_weights", "--val_samples", "12"])
+
+
+def test_sensors_of_the_same_seconds_need_a_split_by_group(tmp_path):
+    store = write_parts(tmp_path / "toy")
+    table = pd.read_csv(store.root / "recordings.csv", dtype={"notes": str}, keep_default_na=False)
+    table["notes"] = [json.dumps({"sensor": ("phone", "watch")[row % 2]}) for row in range(len(table))]
+    table.to_csv(store.root / "recordings.csv", index=False)
+    with pytest.raises(ValueError, match="phone, watch .*--split group"):
+        build_task(config(tmp_path / "toy"))

@@ -111,6 +111,7 @@ def test_recordings_that_pretraining_has_seen(tmp_path):
     }
     assert seen(store.fingerprint(), ["fall"])["windows"] == 24
     assert not seen(store.fingerprint(), CLASSES)["seen"]
+    assert not seen(store.fingerprint(), people=["s*"])["seen"]  # as train.py --exclude_subjects takes them
     other = write_dataset(tmp_path / "other", CLASSES, seconds=20, video=False)
     assert seen(other.fingerprint()) == {"seen": False, "windows": 0, "why": ""}
     # another dataset, one of whose raw files is among ours
