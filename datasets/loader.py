@@ -138,6 +138,7 @@ class PairLoader:
                 if used is not None:
                     free.append(used)
                 used, n = ahead.popleft()[0], len(rows)
+                used.imu.numpy()[:n] = windows.imu(rows, settings.normalize)  # of a whole batch at once: much faster
                 if n or not settings.leave_out:
                     yield Batch(used.imu[:n], used.video[:n], torch.from_numpy(rows), used)
         except TimeoutError:
@@ -201,7 +202,6 @@ class PairLoader:
                     return _LEFT_OUT
                 last = error
                 continue
-            slot.imu.numpy()[row] = windows.imu(np.array([index]), self.settings.normalize)[0]
             return index
         raise FrameError(
             last.path, f"{last.problem}; no readable window is left to replace it: use a smaller batch_size"
@@ -222,7 +222,6 @@ class PairLoader:
                 ) from error
         if (rows == _LEFT_OUT).any():
             kept = np.flatnonzero(rows != _LEFT_OUT)
-            for buffer in (slot.imu.numpy(), slot.video.numpy()):
-                buffer[: len(kept)] = buffer[kept]
+            slot.video.numpy()[: len(kept)] = slot.video.numpy()[kept]
             rows = rows[kept]
         return rows
