@@ -168,6 +168,13 @@ class Store(Recordings):
         return means[unit], stds[unit]
 
     @cached_property
+    def dataset_moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """(6,) float64 mean and standard deviation over all recordings."""
+        one = np.zeros(len(self.recordings), dtype=int)
+        means, stds = pool_moments(self.measured_samples, self.means, self.stds, one)
+        return means[0], stds[0]
+
+    @cached_property
     def measured_samples(self) -> np.ndarray:
         """(R,) samples of each recording that its mean and standard deviation count: not those that fill its end."""
         filled = [json.loads(notes).get("padded_samples", 0) for notes in self.recordings["notes"]]

@@ -13,7 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from configs.constants import FRAME_RATE_HZ, IMU_RATE_HZ, WINDOW_S
 from datasets.masking import VIDEO_REASONS
-from datasets.store import Store, pool_moments
+from datasets.store import Store
 
 FRAME_STEP = IMU_RATE_HZ // FRAME_RATE_HZ  # samples from one frame to the next
 _LOADING = threading.Lock()
@@ -197,9 +197,7 @@ class Windows:
             chosen = self.recording[indices]
             mean, std = (values[chosen, :, None] for values in self.store.source_moments)
         elif normalize == "dataset":
-            samples = self.store.measured_samples
-            one = np.zeros(len(samples), dtype=int)
-            mean, std = (values[0, :, None] for values in pool_moments(samples, self.store.means, self.store.stds, one))
+            mean, std = (values[:, None] for values in self.store.dataset_moments)
         else:
             raise ValueError(f"normalize {normalize!r} must be recording, dataset, window or none")
         return mean.astype(np.float32), _divisor(std.astype(np.float32))

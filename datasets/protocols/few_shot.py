@@ -13,7 +13,13 @@ from configs.evaluation import FewShotConfig
 from datasets.joined import JoinedWindows
 from datasets.protocols.classes import common_classes, resolve_classes
 from datasets.protocols.group_splits import draw_apart, draw_leaving_one_group_out, remedy
-from datasets.protocols.labelled import Classes, labelled_windows, must_stay_together, named_groups
+from datasets.protocols.labelled import (
+    Classes,
+    labelled_windows,
+    must_stay_together,
+    named_groups,
+    recordings_of,
+)
 from datasets.protocols.leakage import copies_on_both_sides, refuse_leaks, refuse_shared, siblings_share
 from datasets.protocols.people import of_subjects
 from datasets.protocols.splits import (
@@ -128,8 +134,8 @@ def build_task(config: FewShotConfig, select: int = 0) -> FewShotTask:
         stores.append(open_store(config.data_root, config.test_dataset) if other else stores[0])
     classes, dropped = common_classes(config.class_map, {store.name: store.classes for store in stores})
     classes = {name: classes[name] for name in resolve_classes(config.classes, tuple(classes))}
-    if config.classes is not None:
-        dropped = {name: why for name, why in dropped.items() if name in config.classes}
+    if config.classes is not None:  # of those asked for none is absent, or they had been refused
+        dropped = {}
     task = (_transfer if config.transfers else _within)(config, stores, classes, select)
     return replace(task, dropped=dropped | task.dropped)
 
@@ -140,12 +146,14 @@ def _within(config: FewShotConfig, stores: list[Store], classes: Classes, select
     held_out = None if split == "leave_one_group_out" else config.val_samples
     shorten = config.small_classes == "shorten"
     settings = DrawSettings(max(config.shots), held_out, config.draws, config.seed, select, shorten)
-    windows, recordings = labelled_windows(store, classes, config, config.subjects)
+    windows = labelled_windows(store, classes, config, config.subjects)
+    recordings = recordings_of(windows)
     apart, kind = must_stay_together(split, windows, recordings)
     dropped = small_classes(windows.label, apart, windows.classes, settings)
     classes = _without_small(classes, dropped, config, split)
     if dropped:
-        windows, recordings = labelled_windows(store, classes, config, config.subjects)
+        windows = labelled_windows(store, classes, config, config.subjects)
+        recordings = recordings_of(windows)
         apart, _ = must_stay_together(split, windows, recordings)
     if split == "window":
         draws = draw_windows(windows.label, len(classes), settings)
@@ -177,8 +185,8 @@ def _transfer(config: FewShotConfig, stores: list[Store], classes: Classes, sele
     settings = DrawSettings(max(config.shots), 0, config.draws, config.seed, select, shorten)
 
     def listed() -> JoinedWindows:
-        theirs, _ = labelled_windows(target, classes, config, config.test_subjects, "test_subjects")
-        ours, _ = labelled_windows(source, classes, config, config.subjects)
+        theirs = labelled_windows(target, classes, config, config.test_subjects, "test_subjects")
+        ours = labelled_windows(source, classes, config, config.subjects)
         if config.subjects is None and source is target:
             ours = ours.subset(~of_subjects(ours, config.test_subjects or ["*"], "test_subjects"))
         return JoinedWindows.of(ours, theirs)

@@ -26,8 +26,13 @@ def labelled_windows(
     config: FewShotConfig,
     subjects: Sequence[str] | None,
     setting: str = "subjects",
-) -> tuple[Windows, np.ndarray]:
-    """The windows that may be drawn, and (W,) the name of each one's source recording; copies of one have its name."""
+) -> Windows:
+    """The windows that may be drawn.
+
+    Args:
+        subjects: names or patterns of the people whose windows are taken; None takes everybody's.
+        setting: that they come from, for messages.
+    """
     settings = ("stride_s", "label_share", "window_s", "min_coverage")
     listing = {name: getattr(config, name) for name in settings}
     names = [(name, k) for k, of_datasets in enumerate(classes.values()) for name in of_datasets[store.name]]
@@ -37,8 +42,13 @@ def labelled_windows(
         windows = windows.subset(of_subjects(windows, subjects, setting))
     if config.windows_per_recording == "centre":
         windows = windows.subset(centre_positions(windows)).centred()
+    return windows
+
+
+def recordings_of(windows: Windows) -> np.ndarray:
+    """(W,) the name of each window's source recording; copies of one have its name."""
     (recordings,) = true_recordings(windows)
-    return windows, np.array([name.partition("\t")[0] for name in recordings.tolist()])
+    return np.array([name.partition("\t")[0] for name in recordings.tolist()])
 
 
 def must_stay_together(split: str, windows: Windows, recordings: np.ndarray) -> tuple[np.ndarray | None, str]:

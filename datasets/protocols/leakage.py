@@ -1,8 +1,7 @@
 """Leakage in an evaluation: the same window on both sides, or in pretraining."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from datasets.protocols.people import are_named
 from datasets.protocols.splits import Draw
 from datasets.store import open_store
 from datasets.windows import Windows
@@ -114,11 +114,6 @@ def _contents(windows: Windows) -> list[str]:
     return [hashlib.blake2b(imu, digest_size=16).hexdigest() for part in parts for imu in windows.imu(part, "none")]
 
 
-def _fits(subjects: Iterable[str], patterns: Sequence[str]) -> np.ndarray:
-    """Which of these (n,) people one of the patterns names."""
-    return np.array([any(fnmatchcase(subject, pattern) for pattern in patterns) for subject in subjects], dtype=bool)
-
-
 def seen_in_pretraining(
     pretraining: Mapping[str, Any],
     excluded: Sequence[str],
@@ -144,7 +139,7 @@ def seen_in_pretraining(
     kept = np.array([name not in excluded for name in windows.classes])[windows.label]
     why = f"the encoder was pretrained on this dataset ({pretrained_on})"
     if digest == windows.store.fingerprint()["sha256"]:
-        kept &= ~_fits(windows.subject, excluded_subjects)
+        kept &= ~are_named(windows.subject, excluded_subjects)
     else:
         there = (data_root / pretrained_on / "dataset.json").is_file()
         other = open_store(data_root, pretrained_on) if there else None
@@ -152,7 +147,7 @@ def seen_in_pretraining(
             state = "prepared again since" if there else "which is not at hand"
             why = f"another dataset, {pretrained_on}, {state}: recordings were not compared"
             return {"seen": False, "windows": None, "why": why}
-        trained_on = other.recordings[~_fits(other.recordings["subject"], excluded_subjects)]
+        trained_on = other.recordings[~are_named(other.recordings["subject"], excluded_subjects)]
         known = windows.store.recordings["source_hash"]
         kept &= known.isin(trained_on["source_hash"]).to_numpy()[windows.recording]
         why = f"the encoder was pretrained on recordings of {pretrained_on}"

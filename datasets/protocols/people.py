@@ -1,6 +1,6 @@
 """Windows of some people, and of all others."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -9,11 +9,19 @@ from datasets.protocols.classes import near
 from datasets.windows import Windows
 
 
+def are_named(subjects: Iterable[str], names: Sequence[str]) -> np.ndarray:
+    """Which of these (n,) people are named; a name may be a pattern such as ``SA*`` (of ``fnmatch``).
+
+    Nobody unknown is: an empty subject fits no pattern.
+    """
+    return np.array([s != "" and any(fnmatchcase(s, name) for name in names) for s in subjects], dtype=bool)
+
+
 def of_subjects(windows: Windows, names: Sequence[str], setting: str) -> np.ndarray:
     """Which windows are of these people.
 
     Args:
-        names: subjects of the dataset, or patterns such as ``SA*`` (of ``fnmatch``).
+        names: subjects of the dataset, or patterns, see ``are_named``.
         setting: that they come from, for messages.
 
     Returns:
@@ -23,16 +31,13 @@ def of_subjects(windows: Windows, names: Sequence[str], setting: str) -> np.ndar
         ValueError: if the dataset has no such subject (naming near ones), or it has none of these windows.
     """
     known = sorted(set(windows.store.recordings["subject"]) - {""})
-    wanted = set()
     for name in names:
-        found = {subject for subject in known if fnmatchcase(subject, name)}
-        if not found:
+        if not are_named(known, [name]).any():
             hint = near(name, known) or f"; it has {', '.join(known) or 'no names of people'}"
             raise ValueError(f"{setting}: {windows.store.root} has no subject {name!r}{hint}")
-        if not found & set(windows.subject):
+        if not are_named(windows.subject, [name]).any():
             raise ValueError(f"{setting}: {windows.store.root} has no usable window of {name}: leave out")
-        wanted |= found
-    return np.isin(windows.subject, sorted(wanted))
+    return are_named(windows.subject, names)
 
 
 def without_subjects(windows: Windows, names: Sequence[str], setting: str) -> Windows:

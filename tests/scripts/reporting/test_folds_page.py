@@ -1,8 +1,7 @@
 """A study with folds on its page: mean, spread and ends over people; confusion of all; examples right and wrong."""
 
+import contextlib
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -46,9 +45,7 @@ def accuracy(planned, shots):
 def study(tmp_path_factory):
     """Folder with data/, runs/ and report/; the first fold predicts all of two classes right, and one wrong."""
     folder = tmp_path_factory.mktemp("folds")
-    before = Path.cwd()
-    os.chdir(ROOT)  # paths in a study file start there
-    try:
+    with contextlib.chdir(ROOT):  # paths in a study file start there
         (folder / "study.yaml").write_text(STUDY)
         write_runs(load_study(folder / "study.yaml"), folder / "runs", accuracy, leave_out=(MISSING,))
         names = CLASSES["MMEA"]
@@ -59,8 +56,6 @@ def study(tmp_path_factory):
         table = pd.DataFrame({"window": windows.ids(), "truth": truth, "predicted": predicted})
         table.to_csv(folder / "runs/zero_shot_s1-softmax_s1/predictions.csv", index=False)
         make(folder)
-    finally:
-        os.chdir(before)
     return folder
 
 

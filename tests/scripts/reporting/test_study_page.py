@@ -1,7 +1,7 @@
 """The paper's tables from a study's runs: every number is that of its run, what is missing or apart says so."""
 
+import contextlib
 import json
-import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -73,9 +73,7 @@ def on_other_windows(folder):
 def study(tmp_path_factory):
     """Folder with study.yaml, data/, runs/ and report/."""
     folder = tmp_path_factory.mktemp("study")
-    before = Path.cwd()
-    os.chdir(ROOT)  # paths in a study file start there
-    try:
+    with contextlib.chdir(ROOT):  # paths in a study file start there
         (folder / "study.yaml").write_text(STUDY)
         write_runs(load_study(folder / "study.yaml"), folder / "runs", accuracy, leave_out=MISSING)
         on_other_windows(folder / "runs/probe_mmea-random")
@@ -86,8 +84,6 @@ def study(tmp_path_factory):
             change(run, shortened_classes=short, siblings_share=0.3125)
         write_dataset(folder / "data/sim_mmea", ["walking", "downstairs"], frame_size=16)
         make(folder, "report")
-    finally:
-        os.chdir(before)
     return folder
 
 
