@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from configs.load import build
 from configs.training import PRETRAINED_VIDEO, TrainConfig
 from models.augmentation import Augmentation
+from models.classifier import Classifier, read_classifier
 from models.conv import Conv21dEncoder, ConvImuEncoder
 from models.dual_encoder import DualEncoder
 from models.frames import planes_of
@@ -186,6 +188,22 @@ def load_imu_encoder(
     encoder = build_imu_encoder(config)
     checkpoint.load_weights(encoder, state, path)
     return encoder.eval(), config
+
+
+def load_classifier(folder: str | Path) -> Classifier:
+    """A classifier that ``downstream.py --save_model`` wrote, in eval mode on the CPU.
+
+    Raises:
+        CheckpointError: if a file is missing or damaged, or the weights do not fit the settings.
+        ConfigError: if the encoder's settings hold what no setting allows.
+    """
+    folder = Path(folder)
+    facts, weights = read_classifier(folder)
+    encoder = build_imu_encoder(build(TrainConfig, facts.encoder, str(folder)))
+    blank = torch.zeros(len(facts.classes), encoder.dim)
+    classifier = Classifier(facts, encoder, blank, blank[:, 0], torch.zeros(6), torch.ones(6))
+    checkpoint.load_weights(classifier, weights, folder)
+    return classifier
 
 
 def load_dual_encoder(path: Path, window_s: float | None = None) -> tuple[DualEncoder, TrainConfig]:
