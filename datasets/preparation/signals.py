@@ -19,11 +19,11 @@ from datasets.recording import BadRecording, Recording
 
 MIN_RATE_HZ = 19.5  # below it, two samples in a row would already be a gap, or nearly; phones give 19.9 for 20
 MEDIAN_SAMPLES = 5
-_ZERO_CROSSINGS = 25  # of the sinc, on each side: transition band +-10 % of the cutoff
+ZERO_CROSSINGS = 25  # of the sinc, on each side: transition band +-10 % of the cutoff
 _KAISER_BETA = 7.857  # 80 dB in the stop band (Kaiser 1974: 0.1102 (80 - 8.7))
 _CHUNK = 1 << 16  # samples, or filter weights, made at a time: memory does not grow with the recording
 _AKIMA_REACH = 4  # samples beyond the nearest one on which a curve can depend
-_EPSILON_S = 1e-6  # float64 seconds since 1970 still resolve 0.2 us
+EPSILON_S = 1e-6  # float64 seconds since 1970 still resolve 0.2 us
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def process(
                 f"{recording.id}: {len(sensor.time_s)} usable {name} samples (dropped: {sensor.dropped}); "
                 "all six channels are needed",
             )
-        if np.median(np.diff(sensor.time_s)) > 1 / MIN_RATE_HZ + _EPSILON_S:
+        if np.median(np.diff(sensor.time_s)) > 1 / MIN_RATE_HZ + EPSILON_S:
             raise BadRecording(
                 "low_rate",
                 f"{recording.id}: {name} comes at {sensor.rate_hz:.1f} Hz, want at least "
@@ -128,7 +128,7 @@ def process(
     least_samples = round(least_s(recording, window_s) * IMU_RATE_HZ)
     for first_s, last_s, acc_run, gyro_run in common_runs(acc.time_s, gyro.time_s):
         first_s, last_s = max(first_s, start_s), min(last_s, end_s)
-        samples = int(np.floor((last_s - first_s + _EPSILON_S) * IMU_RATE_HZ)) + 1
+        samples = int(np.floor((last_s - first_s + EPSILON_S) * IMU_RATE_HZ)) + 1
         if samples < least_samples:
             too_short += [(first_s, last_s)] if last_s > first_s else []
             continue
@@ -171,7 +171,7 @@ def clean(time_s: np.ndarray, values: np.ndarray) -> Sensor:
 
 def runs(time_s: np.ndarray) -> list[slice]:
     """Cut increasing times (N,) wherever two neighbours are further apart than 0.1 s."""
-    cuts = np.flatnonzero(np.diff(time_s) > MAX_GAP_S + _EPSILON_S) + 1
+    cuts = np.flatnonzero(np.diff(time_s) > MAX_GAP_S + EPSILON_S) + 1
     edges = [0, *cuts.tolist(), len(time_s)]
     return [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
 
@@ -200,7 +200,7 @@ def common_runs(acc_time_s: np.ndarray, gyro_time_s: np.ndarray) -> list[tuple[f
 def true_rate_hz(time_s: np.ndarray) -> float:
     """Mean rate of increasing times (N,), as if no sample were missing; long gaps are left out of it."""
     intervals = np.diff(time_s)
-    intervals = intervals[intervals <= MAX_GAP_S + _EPSILON_S]
+    intervals = intervals[intervals <= MAX_GAP_S + EPSILON_S]
     if len(intervals) == 0:
         return 0.0
     steps = np.maximum(np.round(intervals / intervals.mean()), 1)
@@ -209,7 +209,7 @@ def true_rate_hz(time_s: np.ndarray) -> float:
 
 def in_gap(time_s: np.ndarray, grid_s: np.ndarray) -> np.ndarray:
     """Which grid times (M,) lie between two samples that are over 1.5 periods apart: (M,) bool."""
-    right = np.clip(np.searchsorted(time_s, grid_s - _EPSILON_S), 1, len(time_s) - 1)
+    right = np.clip(np.searchsorted(time_s, grid_s - EPSILON_S), 1, len(time_s) - 1)
     return np.diff(time_s)[right - 1] > 1.5 / true_rate_hz(time_s)
 
 
@@ -234,7 +234,7 @@ def resample(time_s: np.ndarray, values: np.ndarray, grid_s: np.ndarray) -> np.n
     uniform = _evenly_spaced(time_s, values, rate)
 
     cutoff = min(1.0, IMU_RATE_HZ / rate)  # in units of the source's Nyquist frequency
-    half = _ZERO_CROSSINGS / cutoff  # half length of the filter, source samples
+    half = ZERO_CROSSINGS / cutoff  # half length of the filter, source samples
     reach = int(np.ceil(half))
     padded = np.pad(uniform, ((reach, reach), (0, 0)), mode="reflect", reflect_type="odd")
     position = (grid_s - time_s[0]) * rate  # of each grid time, in source samples
@@ -245,13 +245,19 @@ def resample(time_s: np.ndarray, values: np.ndarray, grid_s: np.ndarray) -> np.n
         here = position[start : start + step]
         base = np.floor(here).astype(np.int64)
         distance = here[:, None] - (base[:, None] + offsets)  # (m, taps)
-        inside = np.sqrt(np.maximum(1 - (distance / half) ** 2, 0))
-        weights = np.sinc(cutoff * distance) * i0(_KAISER_BETA * inside) * (np.abs(distance) < half)
+        weights = sinc_weights(distance, cutoff)
         weights /= weights.sum(1, keepdims=True)
         rows = np.minimum(base[:, None] + offsets + reach, len(padded) - 1)  # rounding may reach one past the end
         for channel in range(values.shape[1]):
             result[start : start + step, channel] = np.einsum("mt,mt->m", weights, padded[rows, channel])
     return result
+
+
+def sinc_weights(distance: np.ndarray, cutoff: float) -> np.ndarray:
+    """Kaiser-windowed sinc, not normalised, at distances in source samples; ``cutoff`` as a share of their Nyquist."""
+    half = ZERO_CROSSINGS / cutoff
+    inside = np.sqrt(np.maximum(1 - (distance / half) ** 2, 0))
+    return np.sinc(cutoff * distance) * i0(_KAISER_BETA * inside) * (np.abs(distance) < half)
 
 
 def _evenly_spaced(time_s: np.ndarray, values: np.ndarray, rate_hz: float) -> np.ndarray:
