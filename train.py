@@ -35,7 +35,7 @@ from datasets.windows import list_windows
 from models import build_augmentation, build_objective, build_on_first_rank
 from models.batchnorm import hold_statistics
 from models.compiling import compile_encoders
-from models.objectives import CrossModal, Masked
+from models.objectives import Contrast, CrossModal, Masked
 from utils import checkpoint, distributed, optim
 from utils.distributed import Ranks
 from utils.failure import OutOfMemory, fail_together, run
@@ -141,11 +141,10 @@ def train(config: TrainConfig, folder: Path, ranks: Ranks, cleanup: ExitStack) -
         for batch in watch.waiting(loader.epoch(epoch, start_batch=step % steps_per_epoch)):
             inputs = objective.inputs(batch, device, epoch)
             if augmentation is not None:
-                moments = training.moments(batch.index.numpy(), config.normalize)
-                mean, std = (torch.from_numpy(values).to(device) for values in moments)
-                inputs = (augmentation.imu(inputs[0], mean, std, epoch, step), *inputs[1:])
+                mean, std = (values.to(device) for values in batch.moments)
+                inputs = (augmentation.imu(inputs[0], mean, std, epoch, step, objective.views), *inputs[1:])
                 if config.augments_video:
-                    inputs = (*inputs, augmentation.warps(len(inputs[0]), epoch, step, device))
+                    inputs = (*inputs, augmentation.warps(len(batch.index), epoch, step, device))
             lr = config.lr * optim.warmup_cosine(step, total_steps, config.warmup)
             for group in optimizer.param_groups:
                 group["lr"] = lr
@@ -167,7 +166,8 @@ def train(config: TrainConfig, folder: Path, ranks: Ranks, cleanup: ExitStack) -
             skipped = scaler.is_enabled() and not math.isfinite(grad_norm)  # in fp16 the scaler skips such a step
             if not (math.isfinite(mean_loss) and (skipped or math.isfinite(grad_norm))):
                 rows = objective.per_window(outputs)
-                raise optim.NonFiniteError(optim.describe_non_finite(step, training.ids(batch.index), inputs[0], rows))
+                ids, imu = training.ids(batch.index), inputs[0][: len(rows)]
+                raise optim.NonFiniteError(optim.describe_non_finite(step, ids, imu, rows))
             with watch.phase("optimizer"):
                 update_statistics()
                 scaler.step(optimizer)
@@ -213,7 +213,9 @@ def train(config: TrainConfig, folder: Path, ranks: Ranks, cleanup: ExitStack) -
     return 0
 
 
-def build_loaders(config: TrainConfig, objective: CrossModal | Masked, ranks: Ranks) -> tuple[PairLoader, PairLoader]:
+def build_loaders(
+    config: TrainConfig, objective: CrossModal | Masked | Contrast, ranks: Ranks
+) -> tuple[PairLoader, PairLoader]:
     """Batches of this rank to train on, and batches of the held-out windows, which rank 0 evaluates alone."""
     store = open_store(config.data_root, config.dataset)
     cut = {"window_s": config.window_s, "min_coverage": config.min_coverage}
@@ -232,9 +234,12 @@ def build_loaders(config: TrainConfig, objective: CrossModal | Masked, ranks: Ra
         pin=ranks.device.type == "cuda",
         random_start=config.window_start == "random",
         speed_jitter=config.speed_jitter,
+        neighbours=objective.neighbours,
+        moments=config.normalize if config.augments else None,
     )
     alone = {"rank": 0, "world_size": 1, "batch_size": config.micro_batch_size or settings.batch_size}
-    alone |= {"normalize": config.normalize}
+    if not objective.augments_report:
+        alone |= {"normalize": config.normalize, "moments": None}
     of_report = replace(settings, train=False, leave_out=True, max_unreadable=0.5, **alone)
     return PairLoader(windows.subset(trained), settings), PairLoader(windows.subset(kept), of_report)
 

@@ -24,10 +24,11 @@ VideoEncoderName = Literal["videomae", "clip", "conv21d"]
 LossName = Literal["sigmoid", "softmax", "softmax_soft"]
 HeadsName = Literal["projection", "linear", "none"]
 PoolingName = Literal["cls", "mean", "both", "segments"]
-MethodName = Literal["imu_video_cross", "imu2clip", "imu_only"]
+MethodName = Literal["imu_video_cross", "imu2clip", "imu_only", "imu_contrast"]
+PositiveName = Literal["views", "time", "nearest"]
 
-# What each method of the paper is made of; a part that is named on its own replaces the method's (Table 5).
-METHODS: dict[str, dict[str, str]] = {
+# What each method is made of; a part that is named on its own replaces the method's (as in the paper's Table 5).
+METHODS: dict[str, dict[str, str | list[str]]] = {
     "imu_video_cross": {
         "imu_encoder": "patchtst",
         "imu_pooling": "cls",
@@ -44,8 +45,16 @@ METHODS: dict[str, dict[str, str]] = {
     },
     # No error of reconstruction reaches the last CLS tokens, yet the authors' code reads them; mean is the other way.
     "imu_only": {"imu_encoder": "patchtst", "imu_pooling": "cls"},
+    "imu_contrast": {
+        "imu_encoder": "patchtst",
+        "imu_pooling": "cls",
+        "heads": "projection",
+        "loss": "softmax",
+        "positives": ["views"],
+    },
 }
-_PARTS_OF_PAIRS = ("video_encoder", "heads", "loss")
+# Parts that a method does not have
+_NO_PARTS = {"imu_only": ("video_encoder", "heads", "loss"), "imu_contrast": ("video_encoder",)}
 PRETRAINED_VIDEO = {"videomae": "MCG-NJU/videomae-base-ssv2", "clip": "openai/clip-vit-base-patch32"}
 
 
@@ -71,7 +80,18 @@ class TrainConfig(Config):
     learn_temperature: bool | None = setting(
         None, help="train the temperature; default: yes, but for imu2clip, which as published keeps it"
     )
-    mask_share: float = setting(0.4, gt=0, lt=1, help="share of the patches that imu_only masks (paper: 0.4)")
+    positives: list[PositiveName] | None = setting(
+        None,
+        min_length=1,
+        help="of imu_contrast, what belongs together: views, two augmented views of a window (default); time, a window "
+        "and its neighbour in the recording, for half of the windows where views stands beside it; nearest, a view and "
+        "the embedding of earlier batches that is nearest to the other view",
+    )
+    queue_size: PositiveInt = setting(4096, help="embeddings of earlier batches among which nearest looks")
+    mask_weight: float = setting(
+        0.0, ge=0, help="weight of masked reconstruction beside the loss of imu_contrast; 0: none"
+    )
+    mask_share: float = setting(0.4, gt=0, lt=1, help="share of the patches that are masked (paper: 0.4)")
     # data
     dataset: FolderName = setting(help="prepared dataset to train on, a folder under --data_root")
     data_root: Path = setting(Path("data"), help="folder of the prepared datasets")
@@ -224,8 +244,9 @@ class TrainConfig(Config):
             values = values | {"video_weights": weights}
         parts = METHODS.get(model, {}) | {"freeze_video": model == "imu2clip" and weights != "none"}
         parts |= {"learn_temperature": model != "imu2clip"}
-        if model == "imu_only" and (given := sorted(k for k in _PARTS_OF_PAIRS if values.get(k) is not None)):
-            raise ValueError(f"{', '.join(given)}: imu_only has no video and no pairs, leave it out")
+        if given := sorted(k for k in _NO_PARTS.get(model, ()) if values.get(k) is not None):
+            what = "video" if model == "imu_contrast" else "video and no pairs"
+            raise ValueError(f"{', '.join(given)}: {model} has no {what}, leave it out")
         return parts | {key: value for key, value in values.items() if not (key in parts and value is None)}
 
     @model_validator(mode="after")
@@ -243,8 +264,10 @@ class TrainConfig(Config):
                 f"clip_len {self.clip_len} must be even: VideoMAE joins frames in pairs, an odd one is lost"
             )
         if self.imu_encoder != "patchtst":
-            if self.model == "imu_only":
-                raise ValueError(f"imu_encoder {self.imu_encoder} has no patches to mask: imu_only needs patchtst")
+            if self._masks:
+                raise ValueError(
+                    f"imu_encoder {self.imu_encoder} has no patches to mask: imu_only and mask_weight need patchtst"
+                )
             if self.imu_pooling != "cls":
                 raise ValueError(
                     f"imu_pooling {self.imu_pooling} is for patchtst: {self.imu_encoder} has no tokens, leave it out"
@@ -252,8 +275,9 @@ class TrainConfig(Config):
         self._check_patches()
         self._check_video()
         self._check_augmentation()
-        if self.model == "imu_only" and self.micro_batch_size is not None:
-            raise ValueError("micro_batch_size is for the video encoder, imu_only has none")
+        self._check_contrast()
+        if self.video_encoder is None and self.micro_batch_size is not None:
+            raise ValueError(f"micro_batch_size is for the video encoder, {self.model} has none")
         if self.freeze_video and self.video_weights == "none":
             raise ValueError("freeze_video keeps loaded weights, and video_weights none loads none: drop one of them")
         if self.resume == "auto" and self.run_name is None:
@@ -265,10 +289,22 @@ class TrainConfig(Config):
             raise ValueError(
                 f"imu_stride {self.imu_stride} is longer than imu_patch {self.imu_patch}: samples would be lost"
             )
-        if self.model == "imu_only" and (self.imu_mixing != "none" or self.imu_stride not in (None, self.imu_patch)):
+        if self._masks and (self.imu_mixing != "none" or self.imu_stride not in (None, self.imu_patch)):
             raise ValueError(
-                "imu_stride and imu_mixing: imu_only masks single channels' patches, which do not overlap, leave out"
+                "imu_stride and imu_mixing: single channels' patches, which do not overlap, are masked: leave out"
             )
+
+    def _check_contrast(self) -> None:
+        if self.model != "imu_contrast":
+            if self.positives or self.mask_weight:
+                raise ValueError(f"positives and mask_weight are for imu_contrast, not {self.model}: leave them out")
+            return
+        if self.loss != "softmax":
+            raise ValueError(f"loss {self.loss}: imu_contrast is trained with softmax, leave it out")
+        if "time" not in self.positives and not self.augments:
+            raise ValueError("imu_contrast: the two views of a window are the same: add augment_*, or positives time")
+        if "nearest" in self.positives and self.queue_size < self.batch_size:
+            raise ValueError(f"queue_size {self.queue_size} must hold a batch: at least {self.batch_size}")
 
     def _check_video(self) -> None:
         if self.video_encoder == "conv21d" and self.video_weights != "none":
@@ -302,8 +338,13 @@ class TrainConfig(Config):
                 "augment_*: with normalize window the z-score would be that of a window before it was changed: use "
                 "normalize dataset, recording or none"
             )
-        if self.model == "imu_only" and self.augments_video:
-            raise ValueError("augment_video_*: imu_only has no video, leave it out")
+        if self.video_encoder is None and self.augments_video:
+            raise ValueError(f"augment_video_*: {self.model} has no video, leave it out")
+
+    @property
+    def _masks(self) -> bool:
+        """Whether patches are masked and reconstructed."""
+        return self.model == "imu_only" or self.mask_weight > 0
 
     @property
     def augments_video(self) -> bool:

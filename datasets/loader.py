@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from datasets.frames import FrameError, draw_frames
-from datasets.placing import place_anew
+from datasets.placing import beside, place_anew
 from datasets.prefetch import Batch, Slot, Threads, UnreadableWindows
 from datasets.windows import Windows
 
@@ -49,6 +49,9 @@ class LoaderSettings:
             ``UnreadableWindows``.
         timeout_s: an epoch raises ``TimeoutError`` if no window is read for so long.
         random_start, speed_jitter: with ``train``, see ``place_anew``.
+        neighbours: fraction of the windows, without video, that come with a neighbour in time, see ``beside``; the
+            others come with themselves.
+        moments: unit of the z-score whose mean and standard deviation come with each batch, for who z-scores later.
     """
 
     batch_size: int
@@ -66,6 +69,8 @@ class LoaderSettings:
     timeout_s: float = 300.0
     random_start: bool = False
     speed_jitter: float = 0.0
+    neighbours: float = 0.0
+    moments: str | None = None
 
     @property
     def global_batch(self) -> int:
@@ -116,7 +121,7 @@ class PairLoader:
         windows = self._placed(epoch)
         slots, self._slots = self._slots or self._new_slots(), []  # kept for the next epoch: fresh memory is slow
         if settings.clip_len == 0:
-            yield from self._imu_batches(windows, slots, order, range(start_batch, len(self)))
+            yield from self._imu_batches(windows, slots, order, epoch, range(start_batch, len(self)))
             self._slots = slots
             return
         free, ahead, used = list(slots), deque[tuple[Slot, np.ndarray, list[Future]]](), None
@@ -140,7 +145,7 @@ class PairLoader:
                 used, n = ahead.popleft()[0], len(rows)
                 used.imu.numpy()[:n] = windows.imu(rows, settings.normalize)  # of a whole batch at once: much faster
                 if n or not settings.leave_out:
-                    yield Batch(used.imu[:n], used.video[:n], torch.from_numpy(rows), used)
+                    yield Batch(used.imu[:n], used.video[:n], torch.from_numpy(rows), used, self._moments(rows))
         except TimeoutError:
             patience_s = 0.0
             raise
@@ -159,13 +164,27 @@ class PairLoader:
             return self.windows
         return place_anew(self.windows, settings.seed, epoch, settings.random_start, settings.speed_jitter)
 
-    def _imu_batches(self, windows: Windows, slots: list[Slot], order: np.ndarray, numbers: range) -> Iterator[Batch]:
+    def _imu_batches(
+        self, windows: Windows, slots: list[Slot], order: np.ndarray, epoch: int, numbers: range
+    ) -> Iterator[Batch]:
         """Batches without video: they are in memory already, so no thread is needed."""
+        settings, others = self.settings, None
+        if settings.neighbours:
+            others = beside(windows, settings.seed, epoch, settings.neighbours)
         for number in numbers:
             slot, rows = slots[number % len(slots)], order[self.positions(number)]
             slot.wait()
-            slot.imu.numpy()[: len(rows)] = windows.imu(rows, self.settings.normalize)
-            yield Batch(slot.imu[: len(rows)], slot.video[: len(rows)], torch.from_numpy(rows), slot)
+            slot.imu.numpy()[: len(rows)] = windows.imu(rows, settings.normalize)
+            neighbour = None if others is None else torch.from_numpy(others.imu(rows, settings.normalize))
+            moments = self._moments(rows)
+            video = slot.video[: len(rows)]
+            yield Batch(slot.imu[: len(rows)], video, torch.from_numpy(rows), slot, moments, neighbour)
+
+    def _moments(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor] | None:
+        if self.settings.moments is None:
+            return None
+        mean, std = self.windows.moments(rows, self.settings.moments)
+        return torch.from_numpy(mean), torch.from_numpy(std)
 
     def positions(self, number: int) -> slice:
         """Where in an epoch's order this rank's windows of global batch ``number`` stand."""

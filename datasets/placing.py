@@ -1,4 +1,4 @@
-"""Windows of training drawn anew for every epoch: where they begin, and how fast they run.
+"""Windows of training drawn anew for every epoch: where they begin, how fast they run, and which are their neighbours.
 
 All draws follow from (seed, epoch, position of the window), whatever the threads, the ranks or the place where a run
 was interrupted.
@@ -11,6 +11,7 @@ import numpy as np
 from datasets.windows import FRAME_STEP, Windows
 
 _STREAM = (0, 1)  # tells these random numbers from those of the order, (), and of the frames of window k, (k,)
+_BESIDE = (0, 2)
 
 
 def place_anew(windows: Windows, seed: int, epoch: int, random_start: bool, speed_jitter: float) -> Windows:
@@ -39,3 +40,27 @@ def place_anew(windows: Windows, seed: int, epoch: int, random_start: bool, spee
     stays = beyond | windows.touching(start, length)
     start, speed = np.where(stays, windows.start, start), np.where(stays, 1.0, speed)
     return replace(windows, start=start, speed=speed if speed_jitter else None)
+
+
+def beside(windows: Windows, seed: int, epoch: int, share: float = 1.0) -> Windows:
+    """Each window's neighbour in its recording: the one that begins where it ends, or ends where it begins.
+
+    Which of the two is drawn; where that one would leave the recording or touch what is to be avoided, it is the other.
+    A window without either stays what it is. Labels are not looked at.
+
+    Args:
+        share: fraction of the windows, drawn, that are moved at all.
+
+    Returns:
+        As many windows in the same order.
+    """
+    side, moved = np.random.default_rng([seed, epoch, *_BESIDE]).random((2, len(windows)))
+    length = np.ceil(windows.samples * (1.0 if windows.speed is None else windows.speed)).astype(np.int64)
+    length = np.broadcast_to(length, len(windows))
+    ends = windows.store.recordings["samples"].to_numpy()[windows.recording]
+    start, todo = windows.start, moved < share
+    for sign in (1, -1):
+        other = windows.start + np.where(side < 0.5, sign, -sign) * length
+        fits = todo & (other >= 0) & (other + length <= ends) & ~windows.touching(other, length)
+        start, todo = np.where(fits, other, start), todo & ~fits
+    return replace(windows, start=start)

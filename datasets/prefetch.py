@@ -43,12 +43,16 @@ class Batch:
         imu: (B, 6, T) float32.
         video: (B, F, S, S, 3) uint8, the frames that are used; F is 0 without video.
         index: (B,) int64 positions in the loader's windows.
+        moments: mean and standard deviation, to broadcast over ``imu``, where the loader was asked for them.
+        neighbour: (B, 6, T) float32, another window of the same recording, where the loader was asked for it.
     """
 
     imu: Tensor
     video: Tensor
     index: Tensor
     _slot: Slot
+    moments: tuple[Tensor, Tensor] | None = None
+    neighbour: Tensor | None = None
 
     def to(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """IMU and video on a device. On a GPU the copy runs beside the computation."""

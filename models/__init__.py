@@ -10,13 +10,14 @@ from configs.load import build
 from configs.training import PRETRAINED_VIDEO, TrainConfig
 from models.augmentation import Augmentation
 from models.classifier import Classifier, read_classifier
+from models.contrast import ImuContrast
 from models.conv import Conv21dEncoder, ConvImuEncoder
 from models.dual_encoder import DualEncoder
 from models.frames import planes_of
 from models.heads import LinearHead, ProjectionHead
 from models.imu import ConvGRUEncoder, PatchTSTEncoder, patches_per_window
 from models.masked import MaskedReconstruction
-from models.objectives import CrossModal, Masked
+from models.objectives import Contrast, CrossModal, Masked
 from models.pretrained import weights_folder
 from models.video import STEM_STRIDE, ClipFrameEncoder, VideoMAEEncoder
 from utils import checkpoint
@@ -26,6 +27,7 @@ from utils.encoder_file import read_encoder
 IMU_ENCODERS = {"patchtst": PatchTSTEncoder, "conv_gru": ConvGRUEncoder, "conv": ConvImuEncoder}
 VIDEO_ENCODERS = {"videomae": VideoMAEEncoder, "clip": ClipFrameEncoder, "conv21d": Conv21dEncoder}
 HEADS = {"projection": ProjectionHead, "linear": LinearHead}
+Model = DualEncoder | MaskedReconstruction | ImuContrast
 
 
 def build_imu_encoder(config: TrainConfig) -> nn.Module:
@@ -89,11 +91,14 @@ def _video_options(config: TrainConfig) -> dict[str, Any]:
     return options
 
 
-def build_objective(config: TrainConfig) -> CrossModal | Masked:
+def build_objective(config: TrainConfig) -> CrossModal | Masked | Contrast:
     """What the method makes of a batch."""
-    if config.model == "imu_only":
+    if config.model in ("imu_only", "imu_contrast"):
         patches = patches_per_window(config.imu_patch, config.imu_stride, config.window_samples)
-        return Masked(config.seed, config.mask_share, patches)
+        if config.model == "imu_only":
+            return Masked(config.seed, config.mask_share, patches)
+        alone = build_augmentation(config, Ranks(0, 1, torch.device("cpu")))  # rank 0 makes the report
+        return Contrast(config.seed, config.positives, config.mask_weight, config.mask_share, patches, alone)
     return CrossModal(config.loss, VIDEO_ENCODERS[config.video_encoder].frames_used(config.clip_len))
 
 
@@ -106,7 +111,7 @@ def build_augmentation(config: TrainConfig, ranks: Ranks) -> Augmentation | None
     return Augmentation(config.seed, config.image_size, **amounts, rank=ranks.rank, world_size=ranks.world_size)
 
 
-def build_model(config: TrainConfig, video_config: dict[str, Any] | None = None) -> DualEncoder | MaskedReconstruction:
+def build_model(config: TrainConfig, video_config: dict[str, Any] | None = None) -> Model:
     """The model of a config, on the CPU.
 
     Args:
@@ -120,22 +125,21 @@ def build_model(config: TrainConfig, video_config: dict[str, Any] | None = None)
     imu_encoder = build_imu_encoder(config)
     if config.model == "imu_only":
         return MaskedReconstruction(imu_encoder)
+    if config.model == "imu_contrast":
+        return ImuContrast(
+            imu_encoder,
+            _head(config, "imu", imu_encoder),
+            config.embed_dim,
+            temperature=config.temperature,
+            learn_temperature=bool(config.learn_temperature),
+            queue_size=config.queue_size if "nearest" in config.positives else 0,
+            masked=config.mask_weight > 0,
+        )
     if video_config is None:
         video_encoder = build_video_encoder(config)
     else:
         video_encoder = VIDEO_ENCODERS[config.video_encoder].from_config(video_config, **_video_options(config))
-    if config.heads == "none":
-        for side, encoder in (("imu", imu_encoder), ("video", video_encoder)):
-            if encoder.dim != config.embed_dim:
-                raise ValueError(
-                    f"heads none: the {side} encoder ends in {encoder.dim} values and embed_dim is "
-                    f"{config.embed_dim}: use --heads projection or linear, or sizes that agree"
-                )
-        imu_head, video_head = nn.Identity(), nn.Identity()
-    else:
-        head = HEADS[config.heads]
-        imu_head = head(imu_encoder.dim, config.embed_dim, config.head_dropout)
-        video_head = head(video_encoder.dim, config.embed_dim, config.head_dropout)
+    imu_head, video_head = _head(config, "imu", imu_encoder), _head(config, "video", video_encoder)
     return DualEncoder(
         imu_encoder,
         video_encoder,
@@ -149,7 +153,19 @@ def build_model(config: TrainConfig, video_config: dict[str, Any] | None = None)
     )
 
 
-def build_on_first_rank(config: TrainConfig) -> tuple[DualEncoder | MaskedReconstruction, dict[str, Any] | None]:
+def _head(config: TrainConfig, side: str, encoder: nn.Module) -> nn.Module:
+    """From an encoder to the shared space."""
+    if config.heads != "none":
+        return HEADS[config.heads](encoder.dim, config.embed_dim, config.head_dropout)
+    if encoder.dim != config.embed_dim:
+        raise ValueError(
+            f"heads none: the {side} encoder ends in {encoder.dim} values and embed_dim is "
+            f"{config.embed_dim}: use --heads projection or linear, or sizes that agree"
+        )
+    return nn.Identity()
+
+
+def build_on_first_rank(config: TrainConfig) -> tuple[Model, dict[str, Any] | None]:
     """The model, and the architecture of its video encoder. Only rank 0 reads published weights.
 
     The other ranks get random ones in the same architecture, for DistributedDataParallel to overwrite.
@@ -219,9 +235,9 @@ def load_dual_encoder(path: Path, window_s: float | None = None) -> tuple[DualEn
     """
     payload = checkpoint.load(path, kind="pretrain")
     config = build(TrainConfig, payload["config"], str(path))
-    if config.model == "imu_only":
+    if config.video_encoder is None:
         raise checkpoint.CheckpointError(
-            f"{path}: was trained as imu_only and has no video encoder: use downstream.py, or another checkpoint"
+            f"{path}: was trained as {config.model} and has no video encoder: use downstream.py, or another checkpoint"
         )
     _check_length(config, window_s, path)
     model = build_model(config, payload["video_config"])

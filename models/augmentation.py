@@ -1,7 +1,7 @@
 """Random changes of training batches, on the device.
 
 The signal of a batch to train on comes in SI units and is z-scored here, after rotation and gain: a rotation mixes
-axes, and is one only as long as these have the same unit and zero. Letters: B windows of this rank, T samples.
+axes, and is one only as long as these have the same unit and zero. Letters: B windows of this rank, V views, T samples.
 """
 
 import math
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 _SENSORS = 2  # acceleration and angular rate, three channels each
+_STREAMS = (0, 2)  # tell the random numbers of the views from each other, and from those of the clips, 1
 
 
 @dataclass(frozen=True)
@@ -40,18 +41,23 @@ class Augmentation:
     rank: int = 0
     world_size: int = 1
 
-    def imu(self, imu: Tensor, mean: Tensor, std: Tensor, epoch: int, step: int) -> Tensor:
+    def imu(self, imu: Tensor, mean: Tensor, std: Tensor, epoch: int, step: int, views: int = 1) -> Tensor:
         """Change and z-score a batch: rotation, gain, z-score, offset, noise, lost sensor.
 
         Args:
-            imu: (B, 6, T) raw, acceleration in m/s^2 then angular rate in rad/s.
-            mean, std: of the z-score, to broadcast over the batch.
+            imu: (V B, 6, T) raw, acceleration in m/s^2 then angular rate in rad/s; view after view of the batch.
+            mean, std: of the z-score, to broadcast over (B, 6, T).
             epoch, step: which decide the draws.
+            views: V, each of which has draws of its own.
 
         Returns:
-            (B, 6, T) z-scored.
+            (V B, 6, T) z-scored.
         """
-        draw = self._drawing(len(imu), [epoch, step, 0], imu.device)
+        parts = enumerate(imu.chunk(views))
+        return torch.cat([self._view(part, mean, std, [epoch, step, _STREAMS[view]]) for view, part in parts])
+
+    def _view(self, imu: Tensor, mean: Tensor, std: Tensor, key: Sequence[int]) -> Tensor:
+        draw = self._drawing(len(imu), key, imu.device)
         if self.rotation_deg:
             turn = rotations(math.radians(self.rotation_deg) * draw(torch.randn, 3))
             imu = (turn[:, None] @ imu.unflatten(1, (_SENSORS, 3))).flatten(1, 2)

@@ -41,7 +41,9 @@ class CrossRankBatchNorm(nn.BatchNorm1d):
 
     @torch.no_grad()
     def update_statistics(self) -> None:
-        """Let the last training batch move the running statistics."""
+        """Let the last training batch move the running statistics; a frozen encoder has had none."""
+        if self._of_batch is None:
+            return
         mean, var = self._of_batch
         self.running_mean.lerp_(mean, self.momentum)
         self.running_var.lerp_(var, self.momentum)
@@ -69,17 +71,17 @@ class CrossRankBatchNorm(nn.BatchNorm1d):
 
 
 def hold_statistics(model: nn.Module) -> Callable[[], None]:
-    """From now on training batches leave a model's running statistics alone.
+    """From now on training batches leave alone what a model remembers of them: running statistics, and queues.
 
     Returns:
-        What lets the last batch move them, to be called once it is known to be sound.
+        What lets the last batch in, to be called once it is known to be sound.
     """
-    norms = [part for part in model.modules() if isinstance(part, CrossRankBatchNorm)]
-    for norm in norms:
-        norm.held = True
+    parts = [part for part in model.modules() if hasattr(part, "held")]
+    for part in parts:
+        part.held = True
 
     def update_statistics() -> None:
-        for norm in norms:
-            norm.update_statistics()
+        for part in parts:
+            part.update_statistics()
 
     return update_statistics

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from models.batchnorm import CrossRankBatchNorm
-from models.dual_encoder import DualEncoder
+from models.masked import MaskedReconstruction
 
 
 def compile_encoders(model: nn.Module, backend: str = "inductor") -> None:
@@ -15,11 +15,12 @@ def compile_encoders(model: nn.Module, backend: str = "inductor") -> None:
     tried, on a CPU, with the resumed part compiled again.
 
     Args:
-        model: a dual encoder, or any other model, which is compiled as a whole.
+        model: one that reconstructs masked patches is compiled as a whole.
         backend: of torch.compile; the default needs a C++ compiler (CPU) or Triton (GPU).
     """
     for part in model.modules():
         if isinstance(part, CrossRankBatchNorm):
             part.forward = torch.compiler.disable(part.forward)
-    for part in (model.imu_encoder, model.video_encoder) if isinstance(model, DualEncoder) else (model,):
+    encoders = [part for name, part in model.named_children() if name.endswith("_encoder")]
+    for part in [model] if isinstance(model, MaskedReconstruction) else encoders:
         part.compile(backend=backend)

@@ -39,10 +39,24 @@ class MaskedReconstruction(nn.Module):
         Returns:
             (B,).
         """
-        patches = self.imu_encoder.patches(imu)
-        tokens = self.imu_encoder.tokens(patches.masked_fill(mask[..., None], 0))
-        predicted = self.head(tokens[:, :, 1:])
-        return error_on_masked(predicted.to(patches.dtype), patches, mask)
+        return reconstruction_error(self.imu_encoder, self.head, imu, mask)
+
+
+def reconstruction_error(encoder: PatchTSTEncoder, head: nn.Linear, imu: Tensor, mask: Tensor) -> Tensor:
+    """Mean squared error over the masked patches of each window, which a head predicts from their tokens.
+
+    Args:
+        head: from a token to the samples of its patch.
+        imu: (B, 6, T).
+        mask: (B, 6, P) bool.
+
+    Returns:
+        (B,).
+    """
+    patches = encoder.patches(imu)
+    tokens = encoder.tokens(patches.masked_fill(mask[..., None], 0))
+    predicted = head(tokens[:, :, 1:])
+    return error_on_masked(predicted.to(patches.dtype), patches, mask)
 
 
 def error_on_masked(predicted: Tensor, patches: Tensor, mask: Tensor) -> Tensor:

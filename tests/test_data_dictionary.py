@@ -146,6 +146,8 @@ def root(tmp_path_factory):
     steps = "--batch_size 4 --epochs 1 --log_interval 1".split()
     train.main([*base, "train", *steps, *SIZES])
     train.main([*base, "imu_only", *steps, "--model", "imu_only", *SIZES[-16:-8]])
+    views = "--model imu_contrast --augment_noise 0.1".split()
+    train.main([*base, "imu_contrast", *steps, *views, *SIZES[-16:-8]])
     last = ["--checkpoint", f"{root}/runs/train/checkpoints/last.pt"]
     few = "--val_samples 2 --draws 2 --shots 2 11 --small_classes shorten".split()
     select = f"--epochs 1 --select_samples 1 --save_model {root}/classifier.pt".split()
@@ -181,7 +183,7 @@ def compared(root: Path) -> Comparison:
     for notes in pd.read_csv(mmea / "recordings.csv")["notes"]:
         found.object(json.loads(notes), "notes")
     for run in (root / "runs").iterdir():
-        command = "train" if run.name == "imu_only" else run.name
+        command = "train" if run.name in ("imu_only", "imu_contrast") else run.name
         found.json(run / "results.json", "resultsjson", command)
         found.json(run / "environment.json", "environmentjson")
         if (run / "metrics.csv").exists():

@@ -119,7 +119,7 @@ def test_ranks_share_the_batches_of_one_process(ranks, alone):
     assert [a + b for a, b in zip(first, second, strict=True)] == alone[0]
 
 
-@pytest.mark.parametrize("name, steps", [("same", 10), ("rows", 10), ("rows_imu", 10), ("small", 5)])
+@pytest.mark.parametrize("name, steps", [("same", 10), ("rows", 10), ("rows_imu", 10), ("contrast", 5), ("small", 5)])
 def test_losses_do_not_depend_on_the_ranks(ranks, alone, name, steps):
     together = losses(ranks[1] / name)
     assert len(together) == len(alone[1][name]) == steps

@@ -31,6 +31,10 @@ NO_DROPOUT = ("--imu_dropout", "0", "--head_dropout", "0")
 AS_ALONE = {
     "rows": ["--batch_size", "2", "--epochs", "1"],
     "rows_imu": ["--model", "imu_only", "--batch_size", "2", "--epochs", "1"],
+    "contrast": (
+        "--model imu_contrast --positives views time nearest --queue_size 6 --mask_weight 1 --augment_noise 0.1 "
+        "--epochs 1"
+    ).split(),
     "small": (
         "--imu_encoder conv --video_encoder conv21d --video_width 4 --heads linear --epochs 1 --lr 0.0001 "
         "--augment_rotation_deg 15 --augment_noise 0.05 --augment_drop_sensor 0.3 --augment_video_shift 2"

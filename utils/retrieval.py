@@ -1,15 +1,16 @@
-"""Retrieval among pairs of IMU and video: MRR, R@1 and R@5, both ways."""
+"""Retrieval among pairs of IMU and video, both ways, or of two views: MRR, R@1 and R@5."""
 
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from utils.metrics import retrieval_chance, retrieval_metrics
 
 _RECALLS = (1, 5)
-_WAYS = {"imu_to_video": "IMU->video", "video_to_imu": "video->IMU"}
+_WAYS = {"imu_to_video": "IMU->video", "video_to_imu": "video->IMU", "view_to_view": "view->view"}
 
 
 @torch.no_grad()
@@ -45,14 +46,33 @@ def retrieval_both_ways(z_imu: Tensor, z_video: Tensor) -> tuple[dict[str, float
     Returns:
         As ``held_out_retrieval``.
     """
-    similarity = (z_imu.double() @ z_video.double().T).cpu().numpy()
-    right = torch.arange(len(similarity)).numpy()
-    found = {
-        "imu_to_video": retrieval_metrics(similarity, right, _RECALLS),
-        "video_to_imu": retrieval_metrics(similarity.T, right, _RECALLS),
-    }
-    by_name = {f"{way}/{name}": value for way, values in found.items() for name, value in values.items()}
-    return by_name, retrieval_chance(len(similarity), _RECALLS), len(similarity)
+    similarity = _similarity(z_imu, z_video)
+    return _retrieval({"imu_to_video": similarity, "video_to_imu": similarity.T})
+
+
+def retrieval_of_views(first: Tensor, second: Tensor) -> tuple[dict[str, float], dict[str, float], int]:
+    """MRR, R@1 and R@5 of the second view of each window among all second views.
+
+    Args:
+        first, second: (W, D) unit-norm embeddings of the same windows.
+
+    Returns:
+        As ``held_out_retrieval``, with names such as ``view_to_view/r@1``.
+    """
+    return _retrieval({"view_to_view": _similarity(first, second)})
+
+
+def _similarity(queries: Tensor, candidates: Tensor) -> np.ndarray:
+    return (queries.double() @ candidates.double().T).cpu().numpy()
+
+
+def _retrieval(ways: dict[str, np.ndarray]) -> tuple[dict[str, float], dict[str, float], int]:
+    """Of (W, W) similarities, whose rows belong to the columns of the same number."""
+    found = {}
+    for way, similarity in ways.items():
+        values = retrieval_metrics(similarity, np.arange(len(similarity)), _RECALLS)
+        found |= {f"{way}/{name}": value for name, value in values.items()}
+    return found, retrieval_chance(len(similarity), _RECALLS), len(similarity)
 
 
 def describe_retrieval(
@@ -62,6 +82,7 @@ def describe_retrieval(
     ways = [
         f"{arrow}  " + "  ".join(f"{name.upper()} {retrieval[f'{way}/{name}']:.3f}" for name in chance)
         for way, arrow in _WAYS.items()
+        if f"{way}/mrr" in retrieval
     ]
     guess = "  ".join(f"{name.upper()} {value:.3f}" for name, value in chance.items())
     return f"  {which}, 1 of {count}:  {'   '.join(ways)}   chance  {guess}"

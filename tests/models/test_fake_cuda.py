@@ -37,6 +37,7 @@ METHODS = [
     {"model": "imu2clip", "embed_dim": 512},
     {"model": "imu2clip", "heads": "projection", "loss": "softmax_soft"},
     {"model": "imu_only"},
+    {"model": "imu_contrast", "augment_noise": 0.1, "positives": ["views", "nearest"], "mask_weight": 1},
     {"imu_scaling": "std"},
     {"imu_norm": "layernorm", "imu_pooling": "both"},
     {"micro_batch_size": 3},
