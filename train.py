@@ -19,6 +19,7 @@ import logging
 import math
 import signal
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -28,14 +29,13 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from datasets.loader import LoaderSettings, PairLoader
-from datasets.protocols.people import without_subjects
-from datasets.protocols.validation import exclude_classes, hold_out
-from datasets.store import open_store
-from datasets.windows import list_windows
+from datasets.protocols.pretraining import datasets_of, pretraining_windows
+from datasets.store import joint_fingerprint, open_store
+from datasets.windows import Windows
 from models import build_augmentation, build_objective, build_on_first_rank
 from models.batchnorm import hold_statistics
 from models.compiling import compile_encoders
-from models.objectives import Contrast, CrossModal, Masked
+from models.objectives import Contrast, CrossModal, Masked, evaluate_each
 from utils import checkpoint, distributed, optim
 from utils.distributed import Ranks
 from utils.failure import OutOfMemory, fail_together, run
@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
     distributed.refuse_tasks_without_ranks()
     ranks = distributed.setup(config.device)
     with ExitStack() as cleanup, fail_together():
-        name = distributed.on_first_rank(lambda: config.run_name or default_name(config.model, config.dataset))
+        name = distributed.on_first_rank(lambda: config.run_name or default_name(config.model, *config.datasets))
         cleanup.enter_context(run_log(config.runs_root / name / "log.txt" if ranks.first else None))
         status = train(config, config.runs_root / name, ranks, cleanup)
     distributed.teardown()  # not after a failure: NCCL's waits for ranks that sit in a collective
@@ -72,9 +72,10 @@ def train(config: TrainConfig, folder: Path, ranks: Ranks, cleanup: ExitStack) -
 
     # Data
     augmentation = build_augmentation(config, ranks)  # None where nothing is changed
-    loader, held_out_loader = build_loaders(config, objective, ranks)
-    training, held_out = loader.windows, held_out_loader.windows
-    store, title = training.store, f"{'simulated ' if training.store.simulated else ''}{training.store.name}"
+    loader, held_out_loaders = build_loaders(config, objective, ranks)
+    training, held_out = loader.windows, [of_report.windows for of_report in held_out_loaders]
+    stores = [windows.store for windows in held_out]
+    title = " + ".join(f"{'simulated ' if store.simulated else ''}{store.name}" for store in stores)
     steps_per_epoch = len(loader)
     total_steps = steps_per_epoch * config.epochs
     last_step = min(total_steps, config.max_steps or total_steps)
@@ -107,7 +108,7 @@ def train(config: TrainConfig, folder: Path, ranks: Ranks, cleanup: ExitStack) -
         metrics = MetricsLog(folder, first_step=step)
         cleanup.callback(metrics.close)
     log.info("run         %s", folder)
-    log_plan(config, title, loader, len(held_out), model)
+    log_plan(config, title, loader, held_out, model)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     log.info("device      %s, %s", name, str(dtype).removeprefix("torch."))
 
@@ -120,7 +121,8 @@ def train(config: TrainConfig, folder: Path, ranks: Ranks, cleanup: ExitStack) -
         payload = {"kind": "pretrain", "config": config.model_dump(mode="json"), "video_config": video_config}
         payload |= {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "scaler": scaler.state_dict()}
         payload |= {"step": step, "epoch": step // steps_per_epoch, "random_state": random_states, "facts": facts}
-        payload |= {"dataset": store.fingerprint(), "commit": commit(), "report": (mean_loss, found, chance, reported)}
+        payload |= {"dataset": joint_fingerprint(stores), "commit": commit()}
+        payload |= {"report": (mean_loss, found, chance, reported)}
         first, *others = (folder / "checkpoints" / name for name in names)
         checkpoint.save(first, payload)
         for other in others:
@@ -141,8 +143,8 @@ def train(config: TrainConfig, folder: Path, ranks: Ranks, cleanup: ExitStack) -
         for batch in watch.waiting(loader.epoch(epoch, start_batch=step % steps_per_epoch)):
             inputs = objective.inputs(batch, device, epoch)
             if augmentation is not None:
-                mean, std = (values.to(device) for values in batch.moments)
-                inputs = (augmentation.imu(inputs[0], mean, std, epoch, step, objective.views), *inputs[1:])
+                moments = (values.to(device) for values in batch.moments)
+                inputs = (augmentation.imu(inputs[0], *moments, epoch, step, objective.views), *inputs[1:])
                 if config.augments_video:
                     inputs = (*inputs, augmentation.warps(len(batch.index), epoch, step, device))
             lr = config.lr * optim.warmup_cosine(step, total_steps, config.warmup)
@@ -192,10 +194,10 @@ def train(config: TrainConfig, folder: Path, ranks: Ranks, cleanup: ExitStack) -
 
         names = ["last.pt"]
         if epoch_ended or step == last_step:
-            if ranks.first and len(held_out) and (epoch % config.eval_interval == 0 or step == last_step):
-                found, chance, reported = objective.evaluate(model, held_out_loader.epoch(0), device, dtype)
+            if ranks.first and any(map(len, held_out)) and (epoch % config.eval_interval == 0 or step == last_step):
+                batches = {own.windows.store.name: own.epoch(0) for own in held_out_loaders if len(own.windows)}
+                found, chance, reported = evaluate_each(objective, model, batches, device, dtype)
                 metrics.write(step - 1, **found)
-                log.info("%s", objective.describe(found, chance, reported))
             if epoch_ended and (epoch % config.save_interval == 0 or step == total_steps):
                 names.append(f"epoch_{epoch:04}.pt")
         save(*names)
@@ -204,7 +206,9 @@ def train(config: TrainConfig, folder: Path, ranks: Ranks, cleanup: ExitStack) -
         log.info("stopped     by a signal, after step %d; the same command with --resume auto resumes", step)
         return 128 + max(stopped_by, default=signal.SIGTERM)
     if ranks.first and (step > first_step or not (folder / "results.json").exists()):
-        result = {"command": "train", "dataset": config.dataset, "simulated": store.simulated, "commit": commit()}
+        result = {"command": "train", "dataset": " + ".join(config.datasets), "commit": commit()}
+        result |= {"simulated": any(store.simulated for store in stores)}
+        result |= {"datasets": datasets_of(training, config.dataset_weights, held_out)}
         result |= {"steps": step, "total_steps": total_steps, "windows": len(training), "held_out": reported}
         result |= {"loss": mean_loss, "retrieval": {}, objective.report: found, "chance": chance}
         result |= {"video_origin": config.video_origin, "seed": config.seed}
@@ -215,13 +219,18 @@ def train(config: TrainConfig, folder: Path, ranks: Ranks, cleanup: ExitStack) -
 
 def build_loaders(
     config: TrainConfig, objective: CrossModal | Masked | Contrast, ranks: Ranks
-) -> tuple[PairLoader, PairLoader]:
-    """Batches of this rank to train on, and batches of the held-out windows, which rank 0 evaluates alone."""
-    store = open_store(config.data_root, config.dataset)
-    cut = {"window_s": config.window_s, "min_coverage": config.min_coverage}
-    windows = exclude_classes(list_windows(store, objective.needs_video, **cut), config.exclude_classes or [])
-    windows = without_subjects(windows, config.exclude_subjects or [], "exclude_subjects")
-    trained, kept = hold_out(windows, config.held_out, config.max_held_out, config.seed)
+) -> tuple[PairLoader, list[PairLoader]]:
+    """Batches of this rank to train on, and of each dataset those of its held-out windows, which rank 0 evaluates."""
+    training, held_out = pretraining_windows(
+        [open_store(config.data_root, name) for name in config.datasets],
+        objective.needs_video,
+        (config.exclude_classes or [], config.exclude_subjects or []),
+        config.held_out,
+        config.max_held_out,
+        config.seed,
+        window_s=config.window_s,
+        min_coverage=config.min_coverage,
+    )
     settings = LoaderSettings(
         config.batch_size_per_rank(ranks.world_size),
         config.clip_len if objective.needs_video else 0,
@@ -236,21 +245,23 @@ def build_loaders(
         speed_jitter=config.speed_jitter,
         neighbours=objective.neighbours,
         moments=config.normalize if config.augments else None,
+        weights=config.dataset_weights,
     )
     alone = {"rank": 0, "world_size": 1, "batch_size": config.micro_batch_size or settings.batch_size}
     if not objective.augments_report:
         alone |= {"normalize": config.normalize, "moments": None}
     of_report = replace(settings, train=False, leave_out=True, max_unreadable=0.5, **alone)
-    return PairLoader(windows.subset(trained), settings), PairLoader(windows.subset(kept), of_report)
+    return PairLoader(training, settings), [PairLoader(windows, of_report) for windows in held_out]
 
 
-def log_plan(config: TrainConfig, data: str, loader: PairLoader, held_out: int, model: nn.Module) -> None:
+def log_plan(config: TrainConfig, data: str, loader: PairLoader, held_out: Sequence[Windows], model: nn.Module) -> None:
     """Log what the run is about to do."""
     parts = (config.imu_encoder, config.video_encoder, config.loss and f"{config.loss} loss", config.video_origin)
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad) / 1e6
     total = sum(p.numel() for p in model.parameters()) / 1e6
     batch = loader.settings.batch_size
-    windows = f"{data}: {len(loader.windows)} windows to train on, {held_out} held out"
+    kept = sum(map(len, held_out))
+    windows = f"{data}: {len(loader.windows)} windows to train on, {kept} held out"
     plan = {
         "data": "; ".join(filter(None, [windows, loader.windows.describe_too_short()])),
         "model": f"{config.model}: {', '.join(part for part in parts if part)}",
@@ -260,7 +271,10 @@ def log_plan(config: TrainConfig, data: str, loader: PairLoader, held_out: int, 
     }
     for what, value in plan.items():
         log.info("%-11s %s", what, value)
-    if config.held_out and not held_out:
+    for row in datasets_of(loader.windows, config.dataset_weights, held_out) if len(held_out) > 1 else ():
+        told = "%(name)s: %(windows)d windows to train on, %(windows_per_epoch)d in an epoch, %(held_out)d held out"
+        log.info(f"            {told}", row)
+    if config.held_out and not kept:
         log.info("            (there is only one session or recording: none can be held out, there is no report)")
 
 

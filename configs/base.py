@@ -7,7 +7,7 @@ or network is touched.
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 Normalization = Literal["recording", "dataset", "window", "none"]
 
@@ -38,6 +38,26 @@ def _plain_name(name: str) -> str:
 Name = Annotated[str, Field(coerce_numbers_to_str=True)]
 
 FolderName = Annotated[str, AfterValidator(_plain_name)]
+
+
+def _one_or_more(names: Any) -> Any:
+    """A list of one name is that name, so that settings and results look as with one."""
+    return names[0] if isinstance(names, list) and len(names) == 1 else names
+
+
+def _plain_names(names: str | list[str]) -> str | list[str]:
+    listed = [_plain_name(name) for name in as_list(names)]
+    if not listed or len(set(listed)) < len(listed):
+        raise ValueError("name one folder or several, each once")
+    return names
+
+
+def as_list(names: str | list[str]) -> list[str]:
+    """The names of a setting that holds one or several."""
+    return [names] if isinstance(names, str) else names
+
+
+FolderNames = Annotated[str | list[str], BeforeValidator(_one_or_more), AfterValidator(_plain_names)]
 
 
 class Config(BaseModel):

@@ -92,7 +92,9 @@ def _explain(schema: type[Config], item: dict) -> str:
     if item["type"] == "missing":
         return f"{name} is missing: give {name.upper() if name in schema.positional else '--' + name}"
     message = item["msg"].removeprefix("Value error, ")
-    return f"{name} = {item['input']!r}: {message}" if name else message
+    given = item["input"]
+    given = given[0] if isinstance(given, list) and len(given) == 1 else given  # a flag that takes several had one
+    return f"{name} = {given!r}: {message}" if name else message
 
 
 def dump(config: Config) -> str:
@@ -169,7 +171,7 @@ def _kind(annotation: Any) -> tuple[tuple[str, ...], bool, bool]:
         return _kind(args[0])
     if origin in (Union, types.UnionType):
         kinds = [_kind(arg) for arg in args if arg is not type(None)]
-        return kinds[0]
+        return next((kind for kind in kinds if kind[1]), kinds[0])  # one name or a list of them: a list
     if origin is list:
         return (), True, False
     choices = tuple(map(str, args)) if str(origin) == "typing.Literal" else ()

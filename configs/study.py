@@ -5,6 +5,8 @@
     pretraining:
       ours_ego4d: {approach: ours, dataset: Ego4D, config: configs/pretrain/ego4d.yaml}
       imu_only_ego4d: {approach: imu_only, dataset: Ego4D, config: configs/pretrain/imu_only_ego4d.yaml}
+      imu_only_both:                              # on both; settings: {dataset_weights: [1, 2]} says how much of each
+        {approach: imu_only, dataset: [Ego4D, MMEA], config: configs/pretrain/imu_only_ego4d.yaml}
     evaluations:
       probe_mmea:
         {kind: few_shot, dataset: MMEA, config: configs/downstream/mmea5.yaml, baselines: [random, supervised]}
@@ -26,7 +28,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from configs.base import Config, FolderName
+from configs.base import Config, FolderName, as_list
 from configs.evaluation import DownstreamConfig, FeatureName, FeaturesConfig, HeadName, ZeroshotConfig
 from configs.folds import expand_folds
 from configs.load import ConfigError, load, read_yaml
@@ -41,7 +43,8 @@ SCHEMAS: dict[str, type[Config]] = {
 
 Approach = Literal["ours", "imu_only", "imu2clip", "softmax", "conv_gru", "clip"]
 Baseline = Literal["random", "supervised", "handcrafted"]
-Values = dict[str, bool | int | float | str | list[str] | list[int]]
+Values = dict[str, bool | int | float | str | list[str] | list[int] | list[float]]
+BETWEEN = " + "  # roles of a pretraining on several datasets
 
 
 class _Part(BaseModel):
@@ -55,9 +58,19 @@ class Pretraining(_Part):
     """One run of train.py."""
 
     approach: Approach
-    dataset: str = Field(description="role of the dataset, a key of datasets")
+    dataset: str | list[str] = Field(description="role of the dataset, a key of datasets; or several")
     config: Path
     settings: Values = {}
+
+    @property
+    def roles(self) -> list[str]:
+        """Roles of its datasets."""
+        return as_list(self.dataset)
+
+    @property
+    def on(self) -> str:
+        """Its roles in words."""
+        return BETWEEN.join(self.roles)
 
 
 class Read(_Part):
@@ -106,8 +119,9 @@ class Study(_Part):
     @model_validator(mode="after")
     def _check(self) -> "Study":
         for name, part in [*self.pretraining.items(), *self.evaluations.items()]:
-            if part.dataset not in self.datasets:
-                raise ValueError(f"{name}: dataset {part.dataset!r} is not one of {', '.join(self.datasets)}")
+            for role in as_list(part.dataset):
+                if role not in self.datasets:
+                    raise ValueError(f"{name}: dataset {role!r} is not one of {', '.join(self.datasets)}")
         for name, evaluation in self.evaluations.items():
             for source in evaluation.of or []:
                 if source not in self.pretraining:
@@ -136,9 +150,9 @@ class PlannedRun:
         values: settings that stand above those of the file.
         needs: names of the planned runs whose checkpoint it reads.
         approach: how the encoder came to be; ``read`` where a head reads features.
-        pretrained_on: role of the dataset of pretraining; None for a baseline.
+        pretrained_on: roles of the datasets of pretraining, ``BETWEEN`` them; None for a baseline.
         evaluation: name of the evaluation; None for a pretraining run.
-        dataset_role: role of the dataset that is trained or evaluated on.
+        dataset_role: role of the dataset that is evaluated on; of a pretraining as ``pretrained_on``.
     """
 
     name: str
@@ -185,10 +199,9 @@ def planned_runs(study: Study, data_root: Path, runs_root: Path) -> list[Planned
     roots = {"data_root": data_root, "runs_root": runs_root}
     listed = []
     for name, part in study.pretraining.items():
-        values = {"dataset": study.datasets[part.dataset]} | part.settings | roots | {"run_name": name}
-        listed.append(
-            PlannedRun(name, "train", part.config, values, (), part.approach, part.dataset, None, part.dataset)
-        )
+        values = {"dataset": [study.datasets[role] for role in part.roles]} | part.settings | roots
+        values |= {"run_name": name}
+        listed.append(PlannedRun(name, "train", part.config, values, (), part.approach, part.on, None, part.on))
     for name, evaluation in study.evaluations.items():
         listed += _evaluation_runs(study, name, evaluation, roots)
     return listed
@@ -215,7 +228,7 @@ def _evaluation_runs(study: Study, name: str, evaluation: Evaluation, roots: dic
     for source in sources if evaluation.probes else ():
         part, encoder = study.pretraining[source], {"checkpoint": checkpoint_of(roots["runs_root"], source)}
         command = "zeroshot" if zero_shot else "downstream"
-        listed.append(planned(command, source, encoder, (source,), part.approach, part.dataset))
+        listed.append(planned(command, source, encoder, (source,), part.approach, part.on))
     for baseline in evaluation.baselines:
         if baseline == "handcrafted":
             values = {"features": ["handcrafted"], "head": "forest"}
@@ -235,7 +248,7 @@ def _evaluation_runs(study: Study, name: str, evaluation: Evaluation, roots: dic
                 continue
             for encoder in sources:
                 values = values | {"checkpoint": checkpoint_of(roots["runs_root"], encoder)}
-                on = study.pretraining[encoder].dataset
+                on = study.pretraining[encoder].on
                 listed.append(planned("features", f"{source}-{encoder}", values, (encoder,), "read", on))
     return listed
 

@@ -3,18 +3,20 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import model_validator
+from pydantic import PositiveFloat, model_validator
 
 from configs.base import (
     MIN_COVERAGE_HELP,
     Config,
     Coverage,
     FolderName,
+    FolderNames,
     Name,
     Normalization,
     PositiveInt,
     Share,
     WindowLength,
+    as_list,
     setting,
 )
 from configs.constants import FRAME_RATE_HZ, IMU_RATE_HZ, WINDOW_S
@@ -93,7 +95,12 @@ class TrainConfig(Config):
     )
     mask_share: float = setting(0.4, gt=0, lt=1, help="share of the patches that are masked (paper: 0.4)")
     # data
-    dataset: FolderName = setting(help="prepared dataset to train on, a folder under --data_root")
+    dataset: FolderNames = setting(help="prepared dataset to train on, or several: folders under --data_root")
+    dataset_weights: list[PositiveFloat] | None = setting(
+        None,
+        help="of several datasets, how much of an epoch is of each, in proportion; default: their numbers of windows, "
+        "so that each window comes once",
+    )
     data_root: Path = setting(Path("data"), help="folder of the prepared datasets")
     exclude_classes: list[str] | None = setting(None, help="classes of which no window is trained on or held out")
     exclude_subjects: list[Name] | None = setting(
@@ -110,7 +117,11 @@ class TrainConfig(Config):
         "one that would touch a masked stretch stays where it was cut",
     )
     speed_jitter: float = setting(
-        0.0, ge=0, le=0.5, help="j: each epoch a window lasts window_s times exp(U(-j, j)), IMU and video alike"
+        0.0,
+        ge=0,
+        le=0.5,
+        help="j: each epoch a window lasts window_s times exp(U(-j, j)), IMU and video alike; what is played "
+        "faster turns faster",
     )
     clip_len: int = setting(10, ge=1, help="frames per clip; one is drawn from each of that many chunks of a window")
     num_workers: int = setting(2, ge=1, help="threads per rank that decode frames")
@@ -189,10 +200,17 @@ class TrainConfig(Config):
         0.0, ge=0, help="one random rotation of a window's acceleration and angular rate, degrees about each axis (std)"
     )
     augment_scale: float = setting(0.0, ge=0, help="random gain of each channel: 1 plus so much (std)")
-    augment_bias: float = setting(0.0, ge=0, help="random offset of each channel, in units of the z-score (std)")
-    augment_noise: float = setting(0.0, ge=0, help="noise on each sample, in units of the z-score (std)")
+    augment_bias: float = setting(
+        0.0,
+        ge=0,
+        help="random offset of each channel (std), in units of the z-score, or without one of the dataset's deviation",
+    )
+    augment_noise: float = setting(0.0, ge=0, help="noise on each sample, in the same units (std)")
     augment_drop_sensor: Share = setting(
         0.0, help="probability that a window loses its acceleration or its angular rate: zeros after the z-score"
+    )
+    augment_drop_channel: Share = setting(
+        0.0, help="probability of each of the six channels to be lost in a window: zeros after the z-score"
     )
     augment_video_shift: float = setting(
         0.0, ge=0, help="random shift of a clip, at most so many pixels of --image_size each way"
@@ -272,6 +290,11 @@ class TrainConfig(Config):
                 raise ValueError(
                     f"imu_pooling {self.imu_pooling} is for patchtst: {self.imu_encoder} has no tokens, leave it out"
                 )
+        if self.dataset_weights is not None and not 1 < len(self.datasets) == len(self.dataset_weights):
+            raise ValueError(
+                f"dataset_weights {' '.join(f'{w:g}' for w in self.dataset_weights)}: give one for each of several "
+                f"datasets, here there are {len(self.datasets)}"
+            )
         self._check_patches()
         self._check_video()
         self._check_augmentation()
@@ -347,6 +370,11 @@ class TrainConfig(Config):
         return self.model == "imu_only" or self.mask_weight > 0
 
     @property
+    def datasets(self) -> list[str]:
+        """Names of the datasets to train on."""
+        return as_list(self.dataset)
+
+    @property
     def augments_video(self) -> bool:
         """Whether clips are changed at random while training."""
         return bool(self.augment_video_shift or self.augment_video_scale or self.augment_video_rotation_deg)
@@ -355,7 +383,8 @@ class TrainConfig(Config):
     def augments(self) -> bool:
         """Whether training batches are changed at random."""
         of_imu = (self.augment_rotation_deg, self.augment_scale, self.augment_bias, self.augment_noise)
-        return any(of_imu) or self.augment_drop_sensor > 0 or self.augments_video
+        lost = self.augment_drop_sensor, self.augment_drop_channel
+        return any(of_imu) or any(lost) or self.augments_video
 
     @property
     def window_samples(self) -> int:

@@ -21,6 +21,8 @@ import numpy as np
 import torch
 
 from datasets.frames import FrameError, draw_frames
+from datasets.joined import JoinedWindows
+from datasets.mixing import mixed_order
 from datasets.placing import beside, place_anew
 from datasets.prefetch import Batch, Slot, Threads, UnreadableWindows
 from datasets.windows import Windows
@@ -51,7 +53,8 @@ class LoaderSettings:
         random_start, speed_jitter: with ``train``, see ``place_anew``.
         neighbours: fraction of the windows, without video, that come with a neighbour in time, see ``beside``; the
             others come with themselves.
-        moments: unit of the z-score whose mean and standard deviation come with each batch, for who z-scores later.
+        moments: unit of the z-score that comes with each batch, for who z-scores later, see ``Batch``.
+        weights: with ``train``, of the datasets whose windows are joined, see ``windows_per_epoch``.
     """
 
     batch_size: int
@@ -71,6 +74,7 @@ class LoaderSettings:
     speed_jitter: float = 0.0
     neighbours: float = 0.0
     moments: str | None = None
+    weights: Sequence[float] | None = None
 
     @property
     def global_batch(self) -> int:
@@ -82,6 +86,8 @@ class PairLoader:
     """Yields the batches of one rank, epoch after epoch.
 
     The global batch k of an epoch is the same whatever the number of ranks: its rows are dealt out in rank order.
+    Windows of several datasets are drawn as ``datasets.mixing`` says. One that comes more than once in an epoch shows
+    the same frames at the same place each time.
 
     Args:
         windows: what to draw from.
@@ -90,7 +96,7 @@ class PairLoader:
         ValueError: if there are too few windows to train on.
     """
 
-    def __init__(self, windows: Windows, settings: LoaderSettings):
+    def __init__(self, windows: Windows | JoinedWindows, settings: LoaderSettings):
         self.windows, self.settings = windows, settings
         used = range(settings.clip_len) if settings.frames_used is None else settings.frames_used
         self._frames_used = list(used)
@@ -115,10 +121,7 @@ class PairLoader:
             FrameError: if frames cannot be read, and may not be replaced.
             TimeoutError: if a read hangs.
         """
-        settings, order = self.settings, np.arange(len(self.windows))
-        if settings.train:
-            np.random.default_rng([settings.seed, epoch]).shuffle(order)
-        windows = self._placed(epoch)
+        settings, order, windows = self.settings, self._order(epoch), self._placed(epoch)
         slots, self._slots = self._slots or self._new_slots(), []  # kept for the next epoch: fresh memory is slow
         if settings.clip_len == 0:
             yield from self._imu_batches(windows, slots, order, epoch, range(start_batch, len(self)))
@@ -157,7 +160,18 @@ class PairLoader:
             if not wait(reads, patience_s).not_done:
                 self._slots = slots
 
-    def _placed(self, epoch: int) -> Windows:
+    def _order(self, epoch: int) -> np.ndarray:
+        """Positions of the windows in the order of an epoch."""
+        settings = self.settings
+        if settings.train and isinstance(self.windows, JoinedWindows):
+            sizes, weights = self.windows.sizes, settings.weights
+            return mixed_order(sizes, weights, settings.seed, epoch, settings.global_batch)
+        order = np.arange(len(self.windows))
+        if settings.train:
+            np.random.default_rng([settings.seed, epoch]).shuffle(order)
+        return order
+
+    def _placed(self, epoch: int) -> Windows | JoinedWindows:
         """The windows where they are in an epoch."""
         settings = self.settings
         if not (settings.train and (settings.random_start or settings.speed_jitter)):
@@ -165,7 +179,12 @@ class PairLoader:
         return place_anew(self.windows, settings.seed, epoch, settings.random_start, settings.speed_jitter)
 
     def _imu_batches(
-        self, windows: Windows, slots: list[Slot], order: np.ndarray, epoch: int, numbers: range
+        self,
+        windows: Windows | JoinedWindows,
+        slots: list[Slot],
+        order: np.ndarray,
+        epoch: int,
+        numbers: range,
     ) -> Iterator[Batch]:
         """Batches without video: they are in memory already, so no thread is needed."""
         settings, others = self.settings, None
@@ -180,11 +199,13 @@ class PairLoader:
             video = slot.video[: len(rows)]
             yield Batch(slot.imu[: len(rows)], video, torch.from_numpy(rows), slot, moments, neighbour)
 
-    def _moments(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor] | None:
-        if self.settings.moments is None:
+    def _moments(self, rows: np.ndarray) -> tuple[torch.Tensor, ...] | None:
+        normalize = self.settings.moments
+        if normalize is None:
             return None
-        mean, std = self.windows.moments(rows, self.settings.moments)
-        return torch.from_numpy(mean), torch.from_numpy(std)
+        mean, std = self.windows.moments(rows, normalize)
+        unit = self.windows.moments(rows, "dataset")[1] if normalize == "none" else np.ones_like(std)
+        return tuple(map(torch.from_numpy, (mean, std, unit)))
 
     def positions(self, number: int) -> slice:
         """Where in an epoch's order this rank's windows of global batch ``number`` stand."""
@@ -193,24 +214,36 @@ class PairLoader:
         return slice(first, first + size)
 
     def _new_slots(self) -> list[Slot]:
-        shape = self.settings.batch_size, len(self._frames_used), int(self.windows.store.info["frame_size"])
+        shape = self.settings.batch_size, len(self._frames_used), self.windows.frame_size
         return [Slot(self.windows.samples, *shape, self.settings.pin) for _ in range(min(_SLOTS, len(self) + 1))]
 
-    def read_video(self, windows: Windows, index: int, epoch: int, slot: Slot, task: int) -> None:
+    def read_video(self, windows: Windows | JoinedWindows, index: int, epoch: int, slot: Slot, task: int) -> None:
         """Decode the frames that a window shows in an epoch into its place in a slot."""
         rng = np.random.default_rng([self.settings.seed, epoch, index]) if self.settings.train else None
         chosen = draw_frames(windows.frames, self.settings.clip_len, rng)[self._frames_used]
         windows.read_frames(index, chosen, slot.video.numpy()[task])
 
-    def _read(self, windows: Windows, slot: Slot, row: int, order: np.ndarray, position: int, epoch: int) -> int:
+    def _read(
+        self,
+        windows: Windows | JoinedWindows,
+        slot: Slot,
+        row: int,
+        order: np.ndarray,
+        position: int,
+        epoch: int,
+    ) -> int:
         """Read the window at a position of an epoch's order into a row of a slot, or the first that can replace it.
 
         Those are the ones at its place in the global batches that follow, round the end: never one of its own global
-        batch, nor one that replaces another there. A window that is there twice would be its own negative.
+        batch, nor (but where weights repeat windows within an epoch) one that replaces another there. A window that is
+        there twice would be its own negative.
         """
         total = self.settings.global_batch
-        for candidate in range(position, position - position % total + len(order), total):
+        first = position - position % total
+        for candidate in range(position, first + len(order), total):
             index = int(order[candidate % len(order)])
+            if candidate != position and index in order[first : first + total]:
+                continue
             try:
                 self.read_video(windows, index, epoch, slot, row)
             except FrameError as error:
@@ -233,10 +266,9 @@ class PairLoader:
             try:
                 rows[row] = read.result(self.settings.timeout_s)
             except TimeoutError as error:
-                window = self.windows.subset(planned[[row]])
-                path = window.store.frames(int(window.recording[0])).path
+                (name,), path = self.windows.ids(planned[[row]]), self.windows.frames_path(int(planned[row]))
                 raise TimeoutError(
-                    f"no window was read within {self.settings.timeout_s:g} s; still reading {window.ids()[0]} "
+                    f"no window was read within {self.settings.timeout_s:g} s; still reading {name} "
                     f"({path}): is the disk or network share that holds it reachable?"
                 ) from error
         if (rows == _LEFT_OUT).any():

@@ -8,13 +8,16 @@ from dataclasses import replace
 
 import numpy as np
 
+from datasets.joined import JoinedWindows
 from datasets.windows import FRAME_STEP, Windows
 
 _STREAM = (0, 1)  # tells these random numbers from those of the order, (), and of the frames of window k, (k,)
-_BESIDE = (0, 2)
+_BESIDE = (0, 3)
 
 
-def place_anew(windows: Windows, seed: int, epoch: int, random_start: bool, speed_jitter: float) -> Windows:
+def place_anew(
+    windows: Windows | JoinedWindows, seed: int, epoch: int, random_start: bool, speed_jitter: float
+) -> Windows | JoinedWindows:
     """Every window elsewhere within its bounds, IMU and video alike.
 
     A window of length L (seconds, its own times exp(U(-j, j)) with jitter j) begins at one of the instants of a frame
@@ -29,7 +32,15 @@ def place_anew(windows: Windows, seed: int, epoch: int, random_start: bool, spee
     Returns:
         The same windows in the same order; with ``speed`` if there is jitter.
     """
-    shift, stretch = np.random.default_rng([seed, epoch, *_STREAM]).random((2, len(windows)))
+    if isinstance(windows, JoinedWindows):
+        parts = enumerate(windows.parts)
+        placed = (_place(part, [seed, epoch, *_STREAM, k], random_start, speed_jitter) for k, part in parts)
+        return replace(windows, parts=tuple(placed))
+    return _place(windows, [seed, epoch, *_STREAM], random_start, speed_jitter)
+
+
+def _place(windows: Windows, key: list[int], random_start: bool, speed_jitter: float) -> Windows:
+    shift, stretch = np.random.default_rng(key).random((2, len(windows)))
     speed = np.exp(speed_jitter * (2 * stretch - 1))
     length, start = windows.samples * speed, windows.start
     lowest, end = -(-windows.bounds[:, 0] // FRAME_STEP), windows.bounds[:, 1]
@@ -42,7 +53,7 @@ def place_anew(windows: Windows, seed: int, epoch: int, random_start: bool, spee
     return replace(windows, start=start, speed=speed if speed_jitter else None)
 
 
-def beside(windows: Windows, seed: int, epoch: int, share: float = 1.0) -> Windows:
+def beside(windows: Windows | JoinedWindows, seed: int, epoch: int, share: float = 1.0) -> Windows | JoinedWindows:
     """Each window's neighbour in its recording: the one that begins where it ends, or ends where it begins.
 
     Which of the two is drawn; where that one would leave the recording or touch what is to be avoided, it is the other.
@@ -54,7 +65,14 @@ def beside(windows: Windows, seed: int, epoch: int, share: float = 1.0) -> Windo
     Returns:
         As many windows in the same order.
     """
-    side, moved = np.random.default_rng([seed, epoch, *_BESIDE]).random((2, len(windows)))
+    if isinstance(windows, JoinedWindows):
+        parts = enumerate(windows.parts)
+        return replace(windows, parts=tuple(_beside(part, [seed, epoch, *_BESIDE, k], share) for k, part in parts))
+    return _beside(windows, [seed, epoch, *_BESIDE], share)
+
+
+def _beside(windows: Windows, key: list[int], share: float) -> Windows:
+    side, moved = np.random.default_rng(key).random((2, len(windows)))
     length = np.ceil(windows.samples * (1.0 if windows.speed is None else windows.speed)).astype(np.int64)
     length = np.broadcast_to(length, len(windows))
     ends = windows.store.recordings["samples"].to_numpy()[windows.recording]

@@ -43,7 +43,8 @@ class Batch:
         imu: (B, 6, T) float32.
         video: (B, F, S, S, 3) uint8, the frames that are used; F is 0 without video.
         index: (B,) int64 positions in the loader's windows.
-        moments: mean and standard deviation, to broadcast over ``imu``, where the loader was asked for them.
+        moments: where the loader was asked for them: mean and standard deviation of the z-score, and the unit of an
+            offset after it (1, or without a z-score the dataset's standard deviation), to broadcast over ``imu``.
         neighbour: (B, 6, T) float32, another window of the same recording, where the loader was asked for it.
     """
 
@@ -51,7 +52,7 @@ class Batch:
     video: Tensor
     index: Tensor
     _slot: Slot
-    moments: tuple[Tensor, Tensor] | None = None
+    moments: tuple[Tensor, ...] | None = None
     neighbour: Tensor | None = None
 
     def to(self, device: torch.device) -> tuple[Tensor, Tensor]:

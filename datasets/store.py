@@ -14,6 +14,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,11 @@ class Recordings:
     @property
     def simulated(self) -> bool:
         return bool(self.info["simulated"])
+
+    @property
+    def accelerometer_only(self) -> bool:
+        """Whether there was no gyroscope, so that angular rates are zeros."""
+        return self.info["settings"].get("missing_gyro") is not None
 
     def only(self, recording: int) -> "Recordings":
         """One recording by itself, as number 0: what is sent to a worker."""
@@ -199,6 +205,15 @@ class Store(Recordings):
         names = ["recordings", "segments"] + (["masked"] if len(self.masked) else [])
         tables = [(self.root / f"{name}.csv").read_bytes() for name in names]
         return facts | {"sha256": hashlib.sha256(b"".join(tables)).hexdigest()}
+
+
+def joint_fingerprint(stores: Sequence[Store]) -> dict[str, Any]:
+    """What a checkpoint says of its data: of one dataset its fingerprint, of several those of all under ``parts``."""
+    parts = [store.fingerprint() for store in stores]
+    if len(parts) == 1:
+        return parts[0]
+    names = " + ".join(part["name"] for part in parts)
+    return {"name": names, "simulated": any(part["simulated"] for part in parts), "parts": parts}
 
 
 def pool_moments(

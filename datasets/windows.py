@@ -7,11 +7,12 @@ import math
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from configs.constants import FRAME_RATE_HZ, IMU_RATE_HZ, WINDOW_S
+from configs.constants import ACC, FRAME_RATE_HZ, IMU_RATE_HZ, WINDOW_S
 from datasets.masking import VIDEO_REASONS
 from datasets.store import Store
 
@@ -86,6 +87,11 @@ class Windows:
     def frames(self) -> int:
         """Stored frames of a window, at 10 a second."""
         return self.samples // FRAME_STEP
+
+    @property
+    def frame_size(self) -> int:
+        """Side of the stored frames, pixels."""
+        return int(self.store.info["frame_size"])
 
     def touching(self, start: np.ndarray, samples: np.ndarray) -> np.ndarray:
         """(W,) bool: whether each window would touch what is to be avoided, if it were elsewhere in its recording.
@@ -162,7 +168,11 @@ class Windows:
         return np.divide(out, std, out=out)
 
     def _read(self, indices: np.ndarray) -> np.ndarray:
-        """(C, n, T) samples; with ``speed`` interpolated linearly, and the recording's last one beyond its end."""
+        """(C, n, T) samples; with ``speed`` interpolated linearly, and the recording's last one beyond its end.
+
+        What is played faster turns faster: angular rates are multiplied by the speed. Acceleration is left alone: of it
+        motion's part would grow with the square, gravity's not at all, and nobody knows which is which.
+        """
         signals, recording = self._signals(), self.recording[indices]
         first, start = signals.first[recording], self.start[indices]
         if self.speed is None:
@@ -174,7 +184,9 @@ class Windows:
         after = np.minimum(before + 1, last[:, None])
         share = (place - before).astype(np.float32)
         a, b = (signals.samples[:, first[:, None] + rows] for rows in (before, after))
-        return a + (b - a) * share
+        samples = a + (b - a) * share
+        samples[len(ACC) :] *= self.speed[indices, None].astype(np.float32)
+        return samples
 
     def _recorded(self, indices: np.ndarray) -> np.ndarray:
         """(n,) samples of each window that are not repeated ones at its recording's end."""
@@ -231,6 +243,10 @@ class Windows:
             chosen = np.floor(chosen * self.speed[index] + 0.5).astype(np.int64)
         stream = self.store.frames(int(self.recording[index]))
         stream.read_into(np.minimum(first + chosen, len(stream) - 1), out)
+
+    def frames_path(self, index: int) -> Path:
+        """The file of the frames of one window."""
+        return self.store.frames(int(self.recording[index])).path
 
 
 def _divisor(std: np.ndarray) -> np.ndarray:

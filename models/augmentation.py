@@ -1,7 +1,8 @@
 """Random changes of training batches, on the device.
 
 The signal of a batch to train on comes in SI units and is z-scored here, after rotation and gain: a rotation mixes
-axes, and is one only as long as these have the same unit and zero. Letters: B windows of this rank, V views, T samples.
+axes, and is one only as long as these have the same unit and zero. A sensor that a window does not have (only zeros)
+stays zero. Letters: B windows of this rank, V views, T samples.
 """
 
 import math
@@ -35,18 +36,22 @@ class Augmentation:
     bias: float = 0.0
     noise: float = 0.0
     drop_sensor: float = 0.0
+    drop_channel: float = 0.0
     video_shift: float = 0.0
     video_scale: float = 0.0
     video_rotation_deg: float = 0.0
     rank: int = 0
     world_size: int = 1
 
-    def imu(self, imu: Tensor, mean: Tensor, std: Tensor, epoch: int, step: int, views: int = 1) -> Tensor:
-        """Change and z-score a batch: rotation, gain, z-score, offset, noise, lost sensor.
+    def imu(
+        self, imu: Tensor, mean: Tensor, std: Tensor, unit: Tensor, epoch: int, step: int, views: int = 1
+    ) -> Tensor:
+        """Change and z-score a batch: rotation, gain, z-score, offset, noise, lost sensor, lost channels.
 
         Args:
             imu: (V B, 6, T) raw, acceleration in m/s^2 then angular rate in rad/s; view after view of the batch.
             mean, std: of the z-score, to broadcast over (B, 6, T).
+            unit: of offset and noise, after the z-score: 1, or without a z-score the data's standard deviation.
             epoch, step: which decide the draws.
             views: V, each of which has draws of its own.
 
@@ -54,10 +59,11 @@ class Augmentation:
             (V B, 6, T) z-scored.
         """
         parts = enumerate(imu.chunk(views))
-        return torch.cat([self._view(part, mean, std, [epoch, step, _STREAMS[view]]) for view, part in parts])
+        return torch.cat([self._view(part, mean, std, unit, [epoch, step, _STREAMS[view]]) for view, part in parts])
 
-    def _view(self, imu: Tensor, mean: Tensor, std: Tensor, key: Sequence[int]) -> Tensor:
+    def _view(self, imu: Tensor, mean: Tensor, std: Tensor, unit: Tensor, key: Sequence[int]) -> Tensor:
         draw = self._drawing(len(imu), key, imu.device)
+        absent = ~imu.unflatten(1, (_SENSORS, 3)).flatten(2).any(2)
         if self.rotation_deg:
             turn = rotations(math.radians(self.rotation_deg) * draw(torch.randn, 3))
             imu = (turn[:, None] @ imu.unflatten(1, (_SENSORS, 3))).flatten(1, 2)
@@ -65,15 +71,18 @@ class Augmentation:
             imu = imu * (1 + self.scale * draw(torch.randn, 6, 1))
         imu = (imu - mean) / std
         if self.bias:
-            imu = imu + self.bias * draw(torch.randn, 6, 1)
+            imu = imu + self.bias * unit * draw(torch.randn, 6, 1)
         if self.noise:
-            imu = imu + self.noise * draw(torch.randn, 6, imu.shape[2])
+            imu = imu + self.noise * unit * draw(torch.randn, 6, imu.shape[2])
+        lost = absent
         if self.drop_sensor:
             chance, which = draw(torch.rand, 2).unbind(1)
-            lost = (which[:, None] * _SENSORS).long() == torch.arange(_SENSORS, device=imu.device)
-            lost &= chance[:, None] < self.drop_sensor
-            imu = imu.masked_fill(lost.repeat_interleave(3, dim=1)[:, :, None], 0)
-        return imu
+            chosen = (which[:, None] * _SENSORS).long() == torch.arange(_SENSORS, device=imu.device)
+            lost = lost | (chosen & (chance[:, None] < self.drop_sensor))
+        lost = lost.repeat_interleave(3, dim=1)
+        if self.drop_channel:
+            lost = lost | (draw(torch.rand, 6) < self.drop_channel)
+        return imu.masked_fill(lost[:, :, None], 0)
 
     def warps(self, count: int, epoch: int, step: int, device: torch.device) -> Tensor:
         """(count, 2, 3) map of each clip, see ``models.frames.FrameNormalizer``."""

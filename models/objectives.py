@@ -7,7 +7,8 @@ are the report on held-out windows, with chance and their number; ``report`` is 
 ``augments_report`` says whether it changes windows as training does.
 """
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from models.masked import MaskedReconstruction, draw_masks, error_on_masked, mea
 from utils.retrieval import describe_retrieval, held_out_retrieval, retrieval_of_views
 
 Metrics = dict[str, float]
+_log = logging.getLogger(__name__)
 
 
 class CrossModal:
@@ -183,8 +185,8 @@ class Contrast:
         for number, batch in enumerate(batches):
             imu = self.inputs(batch, device, epoch=0)[0]
             if self._augmentation is not None:
-                mean, std = (values.to(device) for values in batch.moments)
-                imu = self._augmentation.imu(imu, mean, std, 0, number, self.views)
+                moments = (values.to(device) for values in batch.moments)
+                imu = self._augmentation.imu(imu, *moments, 0, number, self.views)
             with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
                 embedded.append(model.embed(imu).chunk(2))
         first, second = (torch.cat(rows) for rows in zip(*embedded, strict=True))
@@ -192,3 +194,32 @@ class Contrast:
 
     def describe(self, found: Metrics, chance: Metrics, count: int) -> str:
         return describe_retrieval(found, chance, count)
+
+
+def evaluate_each(
+    objective: CrossModal | Masked | Contrast,
+    model: DualEncoder | MaskedReconstruction | ImuContrast,
+    batches: Mapping[str, Iterable[Any]],
+    device: torch.device,
+    dtype: torch.dtype,
+) -> tuple[Metrics, Metrics, int]:
+    """The report on the held-out windows of each dataset by itself; of several the mean over all their windows.
+
+    Args:
+        batches: name of a dataset -> batches of its held-out windows.
+
+    Returns:
+        What was found, chance, and the number of windows.
+    """
+    reports = []
+    for name, of_dataset in batches.items():
+        reports.append(objective.evaluate(model, of_dataset, device, dtype))
+        _log.info("%s%s", f"  {name}:" if len(batches) > 1 else "", objective.describe(*reports[-1]))
+    if len(reports) == 1:
+        return reports[0]
+    total = sum(count for *_, count in reports)
+    found, chance = (
+        {key: sum(report[which][key] * report[2] for report in reports) / total for key in reports[0][which]}
+        for which in (0, 1)
+    )
+    return found, chance, total

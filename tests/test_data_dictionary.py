@@ -145,7 +145,8 @@ def root(tmp_path_factory):
     base = f"--data_root {root}/data --runs_root {root}/runs --dataset tiny --device cpu --run_name".split()
     steps = "--batch_size 4 --epochs 1 --log_interval 1".split()
     train.main([*base, "train", *steps, *SIZES])
-    train.main([*base, "imu_only", *steps, "--model", "imu_only", *SIZES[-16:-8]])
+    several = ["--dataset", "tiny", "changing"]  # the later one stands
+    train.main([*base, "imu_only", *steps, *several, "--model", "imu_only", *SIZES[-16:-8]])
     views = "--model imu_contrast --augment_noise 0.1".split()
     train.main([*base, "imu_contrast", *steps, *views, *SIZES[-16:-8]])
     last = ["--checkpoint", f"{root}/runs/train/checkpoints/last.pt"]
@@ -194,7 +195,8 @@ def compared(root: Path) -> Comparison:
             found.json(run / "draws.json", "drawsjson")
         if (run / "predictions.csv").exists():
             found.csv(run / "predictions.csv", "predictionscsv", command)
-    for kind, name in {"pretrain": "runs/train/checkpoints/last.pt", "classifier": "classifier.pt"}.items():
+    checkpoints = [("pretrain", f"runs/{run}/checkpoints/last.pt") for run in ("train", "imu_only")]
+    for kind, name in [*checkpoints, ("classifier", "classifier.pt")]:
         found.object(dict(torch.load(root / name, weights_only=True)), "checkpoints", kind)
     found.object(read_encoder(root / "encoder.safetensors")[1], "encodersafetensors")
     found.csv(root / "runs" / "embed" / "embedding.csv", "embeddingcsv")

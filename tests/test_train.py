@@ -338,3 +338,34 @@ def test_one_session_cannot_be_held_out(tmp_path):
     assert train.main(command(tmp_path, tmp_path, "a", "--max_steps", "1")) == 0
     assert "only one session" in (tmp_path / "a" / "log.txt").read_text()
     assert json.loads((tmp_path / "a" / "results.json").read_text())["retrieval"] == {}
+
+
+def test_two_datasets_in_one_training(data, whole, tmp_path):
+    """Their windows, weights and facts; resumed to the bit; one named in a list is as one named alone."""
+    root = make_data(tmp_path / "data")
+    write_dataset(root / "more", ["fall", "walking"] * 3, seconds=20, frame_size=16, simulated=False, seed=3)
+    both = ["--dataset", "tiny", "more", "--dataset_weights", "1", "2"]
+    assert train.main(command(root, tmp_path, "both", *both)) == 0
+    train.main(command(root, tmp_path, "a", *both, "--max_steps", "14"))
+    train.main(command(root, tmp_path, "a", *both, "--resume", "auto"))
+    assert losses(tmp_path / "a") == losses(tmp_path / "both") and len(losses(tmp_path / "a")) == 20
+    results = json.loads((tmp_path / "both" / "results.json").read_text())
+    assert results["dataset"] == "tiny + more" and results["config"]["dataset"] == ["tiny", "more"]
+    assert [(d["name"], d["windows"], d["windows_per_epoch"], d["held_out"]) for d in results["datasets"]] == [
+        ("tiny", 21, 14, 3),
+        ("more", 20, 27, 4),
+    ]
+    assert results["held_out"] == 7 and results["chance"]["r@1"] == pytest.approx((3 * 1 / 3 + 4 * 1 / 4) / 7)
+    log = (tmp_path / "both" / "log.txt").read_text()
+    for words in (
+        "simulated tiny + more: 41 windows",
+        "more: 20 windows to train on, 27 in an epoch",
+        "more:  held out",
+    ):
+        assert words in log
+    facts = checkpoint.load(tmp_path / "both" / "checkpoints" / "last.pt")["dataset"]
+    assert facts["name"] == "tiny + more" and facts["simulated"]
+    assert facts["parts"] == [Store(root / name).fingerprint() for name in ("tiny", "more")]
+    train.main(command(root, tmp_path, "one", "--dataset", "tiny"))
+    assert losses(tmp_path / "one") == losses(whole)
+    assert json.loads((tmp_path / "one" / "results.json").read_text())["config"]["dataset"] == "tiny"

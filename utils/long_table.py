@@ -84,26 +84,33 @@ def marked(name: str, simulated: bool) -> str:
     return f"{name} (simulated)" if simulated else name
 
 
+def named(facts: Mapping[str, Any]) -> str:
+    """A dataset's name by its facts in results.json, marked if it is simulated or has no gyroscope."""
+    alone = facts.get("accelerometer_only") or facts.get("settings", {}).get("missing_gyro")
+    return marked(facts["name"], facts["simulated"]) + (" (accelerometer only)" if alone else "")
+
+
 def dataset_name(results: dict[str, Any]) -> str:
-    """Name of the dataset of a run, or of its datasets, each marked if it is simulated."""
+    """Name of the dataset of a run, or of its datasets, each marked as ``named`` says."""
     if results["command"] == "train":
-        return marked(results["dataset"], results["simulated"])
+        alone = [{"name": results["dataset"], "simulated": results["simulated"]}]  # of earlier runs
+        return " + ".join(map(named, results.get("datasets", alone)))
     datasets = results["datasets"] if results["command"] == "embed" else [results["dataset"]]
-    named = ", ".join(marked(d["name"], d["simulated"]) for d in datasets)
+    names = ", ".join(map(named, datasets))
     source = results.get("labels_from", datasets[0])
-    return (
-        named
-        if source["name"] == datasets[0]["name"]
-        else f"{named}, labels of {marked(source['name'], source['simulated'])}"
-    )
+    return names if source["name"] == datasets[0]["name"] else f"{names}, labels of {named(source)}"
+
+
+def datasets_of_pretraining(facts: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Facts of each dataset, from what a checkpoint says of its data."""
+    return facts.get("parts", [facts])
 
 
 def encoder_origin(results: dict[str, Any]) -> str:
     """Where an evaluated encoder comes from."""
     if results.get("encoder") == "random":
         return "random weights"
-    dataset = results["checkpoint"]["dataset"]
-    return f"pretrained on {marked(dataset['name'], dataset['simulated'])}"
+    return "pretrained on " + " + ".join(map(named, datasets_of_pretraining(results["checkpoint"]["dataset"])))
 
 
 def method(results: dict[str, Any]) -> str:

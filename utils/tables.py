@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from utils.long_table import GUESSES, METRICS, RECALL, dataset_name, long_table, marked, method
+from utils.long_table import GUESSES, METRICS, RECALL, dataset_name, long_table, method, named
 
 _NUMERIC = re.compile(r"(?:[-+±<~–]?\s?[\d.,]+\b.*|[-–?]?|missing)$")
 
@@ -150,7 +150,7 @@ def title(results: dict[str, Any]) -> str:
     if results["command"] != "zeroshot":
         return f"{dataset_name(results)}: {method(results)}"
     target, source = results["dataset"], results["prototypes_from"]
-    prototypes = "" if source == target else f", prototypes from {marked(source['name'], source['simulated'])}"
+    prototypes = "" if source == target else f", prototypes from {named(source)}"
     way = "" if results["direction"] == "imu_to_video" else " from video to IMU"
     return f"{dataset_name(results)}: zero-shot{way}, {method(results)}{prototypes}"
 

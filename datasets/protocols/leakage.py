@@ -13,6 +13,7 @@ from datasets.protocols.people import are_named
 from datasets.protocols.splits import Draw
 from datasets.store import open_store
 from datasets.windows import Windows
+from utils.long_table import datasets_of_pretraining
 
 _NAMED = 5  # examples in a message
 _AT_ONCE = 4096  # windows whose samples are copied at a time
@@ -124,10 +125,11 @@ def seen_in_pretraining(
     """Whether the encoder was pretrained, with or without labels, on recordings that it is evaluated on.
 
     They are the same if the dataset is, and if a raw recording is (by the digest of its files), where the dataset of
-    pretraining still lies in ``data_root``. A class or a person that pretraining left out has not been seen.
+    pretraining still lies in ``data_root``. A class or a person that pretraining left out has not been seen. Of several
+    datasets of pretraining each is looked at.
 
     Args:
-        pretraining: dataset of pretraining from the checkpoint, see ``Store.fingerprint``.
+        pretraining: datasets of pretraining from the checkpoint, see ``joint_fingerprint``.
         excluded: classes left out of pretraining.
         windows: those that are evaluated.
         excluded_subjects: people left out of pretraining, names or patterns of its dataset.
@@ -135,21 +137,28 @@ def seen_in_pretraining(
     Returns:
         ``seen`` (bool), ``windows`` (number of evaluated windows; None if unknown) and ``why`` in words.
     """
+    left = np.array([name not in excluded for name in windows.classes])[windows.label]
+    found = [_seen_in(part, windows, data_root, excluded_subjects) for part in datasets_of_pretraining(pretraining)]
+    seen = np.logical_or.reduce([mask & left for mask, _ in found if mask is not None] or [np.zeros_like(left)])
+    whys = [why for mask, why in found if mask is None or (mask & left).any()]
+    unknown = any(mask is None for mask, _ in found)
+    count = int(seen.sum())
+    return {"seen": count > 0, "windows": count if count or not unknown else None, "why": "; ".join(whys)}
+
+
+def _seen_in(
+    pretraining: Mapping[str, Any], windows: Windows, data_root: Path, excluded_subjects: Sequence[str]
+) -> tuple[np.ndarray | None, str]:
+    """Which of the (W,) windows are of recordings of one dataset of pretraining, None if unknown; and why, in words."""
     pretrained_on, digest = pretraining["name"], pretraining["sha256"]
-    kept = np.array([name not in excluded for name in windows.classes])[windows.label]
-    why = f"the encoder was pretrained on this dataset ({pretrained_on})"
     if digest == windows.store.fingerprint()["sha256"]:
-        kept &= ~are_named(windows.subject, excluded_subjects)
-    else:
-        there = (data_root / pretrained_on / "dataset.json").is_file()
-        other = open_store(data_root, pretrained_on) if there else None
-        if other is None or other.fingerprint()["sha256"] != digest:
-            state = "prepared again since" if there else "which is not at hand"
-            why = f"another dataset, {pretrained_on}, {state}: recordings were not compared"
-            return {"seen": False, "windows": None, "why": why}
-        trained_on = other.recordings[~are_named(other.recordings["subject"], excluded_subjects)]
-        known = windows.store.recordings["source_hash"]
-        kept &= known.isin(trained_on["source_hash"]).to_numpy()[windows.recording]
-        why = f"the encoder was pretrained on recordings of {pretrained_on}"
-    count = int(kept.sum())
-    return {"seen": count > 0, "windows": count, "why": why if count else ""}
+        why = f"the encoder was pretrained on this dataset ({pretrained_on})"
+        return ~are_named(windows.subject, excluded_subjects), why
+    there = (data_root / pretrained_on / "dataset.json").is_file()
+    other = open_store(data_root, pretrained_on) if there else None
+    if other is None or other.fingerprint()["sha256"] != digest:
+        state = "prepared again since" if there else "which is not at hand"
+        return None, f"another dataset, {pretrained_on}, {state}: recordings were not compared"
+    trained_on = other.recordings[~are_named(other.recordings["subject"], excluded_subjects)]
+    known = windows.store.recordings["source_hash"].isin(trained_on["source_hash"]).to_numpy()
+    return known[windows.recording], f"the encoder was pretrained on recordings of {pretrained_on}"

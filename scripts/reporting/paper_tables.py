@@ -11,7 +11,7 @@ from scripts.reporting.result_tables import OVER_GROUPS, ZERO_SHOT, zero_shot_in
 from scripts.reporting.runs import Run, interval, linked, notes
 from scripts.reporting.study_results import MODES, used_marks
 from utils import tables
-from utils.long_table import CALIBRATED, GUESSES, METRICS, marked
+from utils.long_table import CALIBRATED, GUESSES, METRICS, named
 from utils.tables import pivot, with_guesses
 
 IN_TABLE_3 = ("imu_only", "imu2clip", "ours", "supervised", "handcrafted", "random")
@@ -105,7 +105,7 @@ def table_4(rows: pd.DataFrame, runs: Sequence[Run], video_notes: Sequence[str])
             below.append(
                 f"{members['role'].iloc[0]} is {run.dataset}: {len(r['classes'])} classes, "
                 f"{sum(r['queries_per_class'])} queries, {r['prototypes_per_class']} prototypes per class from "
-                f"{marked(r['prototypes_from']['name'], r['prototypes_from']['simulated'])}; mean ± standard deviation "
+                f"{named(r['prototypes_from'])}; mean ± standard deviation "
                 f"over {len(r['metrics']['mrr']['values'])} random {100 * r['config']['bootstrap_share']:g} % of each "
                 "class."
             )

@@ -18,7 +18,7 @@ from scripts.reporting.runs import (
     windows_measured,
 )
 from utils import tables
-from utils.long_table import METRICS, encoder_origin, marked, method
+from utils.long_table import METRICS, encoder_origin, method, named
 from utils.plots import shots_panels
 from utils.tables import interval_note, pivot, seen_before, with_guesses
 
@@ -105,7 +105,7 @@ def zero_shot_section(runs: list[Run], out: Path) -> list[Block]:
         return []
     sizes = {
         run.name: {
-            "prototypes from": marked(r["prototypes_from"]["name"], r["prototypes_from"]["simulated"]),
+            "prototypes from": named(r["prototypes_from"]),
             "classes": str(len(r["classes"])),
             "queries": str(sum(r["queries_per_class"])),
         }

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from configs.reporting import ReportConfig
-from configs.study import PlannedRun, Study, load_study, planned_runs
+from configs.study import BETWEEN, PlannedRun, Study, load_study, planned_runs
 from scripts.reporting.datasets_table import figure_2, table_1
 from scripts.reporting.document import MISSING, Block, Heading, Picture, Text
 from scripts.reporting.folds_page import fold_blocks
@@ -113,7 +113,7 @@ def figure_3_lines(rows: pd.DataFrame) -> pd.DataFrame:
     ):
         baselines = rows[(rows["pretrained_on"] == "") & (rows["role"] == role)]
         panel = f"{encoders['on'].iloc[0]} → {encoders['target'].iloc[0]}"
-        panel += ", in-distribution" if pretrained_on == role else ""
+        panel += ", in-distribution" if role in pretrained_on.split(BETWEEN) else ""
         panels.append(
             pd.concat(
                 [

@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 
 from configs.paper import paper_results
-from configs.study import PlannedRun, Study
+from configs.study import BETWEEN, PlannedRun, Study
 from scripts.reporting.runs import Run, measured, windows_measured
 from scripts.reproduce import PLACES, alike
-from utils.long_table import METRICS, marked
+from utils.long_table import METRICS, datasets_of_pretraining, named
 
 APPROACHES = {  # in the order of the tables
     "imu_only": "IMU-only",
@@ -82,8 +82,9 @@ def study_table(study: Study, planned: Sequence[PlannedRun], found: dict[str, Ru
     values = values.assign(run=values["run"].map(names)).drop(columns=["command", "method", "dataset", "draw"])
     rows = rows.merge(values, how="left", on=["run", "shots", "metric"])
     rows["value"] = rows["value"].where(rows["asked"])
-    simulated = {wanted.evaluation: run.results["simulated"] for wanted in planned if (run := found.get(wanted.name))}
-    rows["target"] = [marked(row.role, simulated.get(row.evaluation, False)) for row in rows.itertuples()]
+    facts = {p.evaluation: found[p.name].results["dataset"] for p in planned if p.evaluation and p.name in found}
+    unknown = {"simulated": False}
+    rows["target"] = [named(facts.get(row.evaluation, unknown) | {"name": row.role}) for row in rows.itertuples()]
     rows["windows"] = pd.Series([_windows(row, found) for row in rows.itertuples()], dtype=object)
     rows["marks"] = _marks(rows, planned, found)
     paper = paper_results()
@@ -107,7 +108,8 @@ def _asked(study: Study, planned: Sequence[PlannedRun], wanted: PlannedRun) -> l
     if study.evaluations[wanted.evaluation].of == []:
         taken = {p.evaluation for p in planned if p.evaluation and _source(p) == _source(wanted)}
         places += [n for n in columns if study.evaluations[n].dataset == wanted.dataset_role and n not in taken]
-    order = list(study.datasets).index(wanted.pretrained_on) if wanted.pretrained_on else len(study.datasets)
+    alone, several = list(study.datasets), [part.on for part in study.pretraining.values() if len(part.roles) > 1]
+    order = [*alone, *several, None].index(wanted.pretrained_on)
     order = 100 * order + list(APPROACHES).index(wanted.approach)
     row = {"source": _source(wanted), "approach": wanted.approach, "role": wanted.dataset_role, "order": order}
     row |= {"metric": "balanced_accuracy", "run": wanted.name, "pretrained_on": wanted.pretrained_on or ""}
@@ -145,12 +147,15 @@ def few_shot_columns(study: Study, planned: Sequence[PlannedRun]) -> dict[str, d
 
 
 def _on(study: Study, source: str, planned: Sequence[PlannedRun], found: dict[str, Run]) -> str:
-    """Role of the pretraining dataset of an encoder, marked if simulated; ``none`` for a baseline."""
+    """Roles of the pretraining datasets of an encoder, each marked if simulated; ``none`` for a baseline."""
     if source not in study.pretraining:
         return "none"
     runs = [found[p.name] for p in planned if p.evaluation and _source(p) == source and p.name in found]
-    facts = [run.results["checkpoint"]["dataset"]["simulated"] for run in runs]
-    return marked(study.pretraining[source].dataset, any(facts))
+    roles = study.pretraining[source].roles
+    facts = [datasets_of_pretraining(run.results["checkpoint"]["dataset"]) for run in runs]
+    by_name = {dataset["name"]: dataset for datasets in facts for dataset in datasets}
+    found_of = [by_name.get(study.datasets[role], {"simulated": False}) for role in roles]
+    return BETWEEN.join(named(of | {"name": role}) for role, of in zip(roles, found_of, strict=True))
 
 
 def _windows(row: Any, found: dict[str, Run]) -> str | None:
@@ -170,7 +175,7 @@ def _marks(rows: pd.DataFrame, planned: Sequence[PlannedRun], found: dict[str, R
         lambda windows: max(Counter(windows.dropna()).most_common(1), default=(None,))[0]
     )
     signs = {
-        "†": (rows["pretrained_on"] == rows["role"]) | rows["run"].isin(seen),
+        "†": [row.role in row.pretrained_on.split(BETWEEN) or row.run in seen for row in rows.itertuples()],
         "≠": rows["windows"] != usual,
         "‡": rows["run"].isin(changed),
     }

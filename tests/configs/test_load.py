@@ -70,7 +70,7 @@ def test_commands_of_the_published_readme_parse():
         ("--dataset x --clip_len 9", ["clip_len 9 must be even"]),
         ("--dataset x --imu_dim 130", ["imu_dim 130", "imu_heads 4"]),
         ("--dataset x --resume auto", ["resume auto needs run_name"]),
-        ("--dataset x stray", ["stray words stray"]),
+        ("--dataset x --seed 1 stray", ["stray words stray"]),
         ("", ["dataset is missing: give --dataset"]),
         ("--config /nowhere.yaml", ["/nowhere.yaml", "cannot be read"]),
     ],
@@ -199,3 +199,21 @@ def test_ranks_share_the_batch(ranks, rows):
 def test_a_batch_that_does_not_divide_is_refused(ranks, fewer):
     with pytest.raises(ValueError, match=f"batch_size 32 .* among {ranks}: start {fewer}, or .* of {ranks}"):
         TrainConfig(dataset="x").batch_size_per_rank(ranks)
+
+
+@pytest.mark.parametrize(
+    "values, words",
+    [
+        ({"dataset": ["a", "a"]}, "dataset = .*each once"),
+        ({"dataset": ["a", "b/c"]}, "dataset = .*must be a plain folder name"),
+        ({"dataset": []}, "dataset = .*name one folder or several"),
+        ({"dataset": ["a", "b"], "dataset_weights": [1]}, "dataset_weights 1: .* there are 2"),
+        ({"dataset": "a", "dataset_weights": [1, 2]}, "dataset_weights 1 2: .* there are 1"),
+        ({"dataset": ["a", "b"], "dataset_weights": [1, 0]}, "dataset_weights.1 = 0"),
+    ],
+)
+def test_names_of_datasets(values, words):
+    one, several = (build(TrainConfig, {"dataset": names}, "test") for names in (["a"], ["a", "b"]))
+    assert (one.dataset, one.datasets, several.dataset) == ("a", ["a"], ["a", "b"])
+    with pytest.raises(ConfigError, match=words):
+        build(TrainConfig, values, "test")

@@ -14,8 +14,8 @@ def windows(count: int = 5, samples: int = 40) -> torch.Tensor:
     return torch.randn(count, 6, samples, generator=torch.Generator().manual_seed(0)) + 3
 
 
-def changed(imu=None, epoch=1, step=0, mean=ZERO, std=ONE, **amounts):
-    return Augmentation(7, 32, **amounts).imu(windows() if imu is None else imu, mean, std, epoch, step)
+def changed(imu=None, epoch=1, step=0, mean=ZERO, std=ONE, unit=ONE, **amounts):
+    return Augmentation(7, 32, **amounts).imu(windows() if imu is None else imu, mean, std, unit, epoch, step)
 
 
 def turned(vector, axis, angle):
@@ -76,6 +76,34 @@ def test_scale_bias_and_noise_alone():
     assert noise.mean().item() == pytest.approx(0, abs=0.003)
 
 
+def test_without_a_z_score_offset_and_noise_are_in_the_datas_units():
+    """By the data's standard deviation: z-scored afterwards, it is what z-scored windows get."""
+    std = torch.rand(5, 6, 1) + 0.5
+    for amounts in ({"bias": 0.3}, {"noise": 0.2}, {"bias": 0.3, "noise": 0.2, "rotation_deg": 20.0}):
+        raw = changed(unit=std, **amounts)
+        torch.testing.assert_close(raw / std, changed(std=std, **amounts))
+
+
+def test_channels_are_lost_one_by_one():
+    imu = windows(3000, 2)
+    lost = changed(imu, drop_channel=0.2) == 0
+    assert torch.equal(lost[:, :, 0], lost[:, :, 1]) and not (imu == 0).any()
+    share = lost[:, :, 0].float()
+    assert share.mean(0).tolist() == pytest.approx([0.2] * 6, abs=0.03)
+    assert (torch.corrcoef(share.T) - torch.eye(6)).abs().max() < 0.08  # each by itself
+    assert torch.equal(changed(imu, drop_channel=0.2)[~lost], imu[~lost])
+
+
+def test_a_sensor_that_is_not_there_stays_zero():
+    imu = windows()
+    imu[1:4, 3:] = 0
+    mean, std = torch.zeros(5, 6, 1), torch.ones(5, 6, 1)
+    found = changed(imu, mean=mean, std=std, rotation_deg=20, scale=0.1, bias=0.3, noise=0.1)
+    assert not found[1:4, 3:].any() and found[[0, 4], 3:].all() and found[:, :3].all()
+    whole = changed(rotation_deg=20, scale=0.1, bias=0.3, noise=0.1)
+    torch.testing.assert_close(found[:, :3], whole[:, :3])
+
+
 def test_one_sensor_is_lost_at_most():
     found = changed(windows(4000, 2), drop_sensor=0.3)
     acc, gyro = (found[:, part].abs().sum((1, 2)) == 0 for part in (slice(0, 3), slice(3, 6)))
@@ -99,14 +127,14 @@ def test_maps_of_clips_are_within_bounds():
     torch.testing.assert_close(turn[:, :, :2] @ turn[:, :, :2].mT, torch.eye(2).expand(2000, 2, 2))
 
 
-EVERYTHING = {"rotation_deg": 10.0, "scale": 0.1, "bias": 0.1, "noise": 0.1, "drop_sensor": 0.3}
+EVERYTHING = {"rotation_deg": 10.0, "scale": 0.1, "bias": 0.1, "noise": 0.1, "drop_sensor": 0.3, "drop_channel": 0.1}
 
 
 def test_draws_follow_from_seed_epoch_and_step():
     first = changed(**EVERYTHING)
     assert torch.equal(first, changed(**EVERYTHING))
     others = [changed(**EVERYTHING, epoch=2), changed(**EVERYTHING, step=1)]
-    others.append(Augmentation(8, 32, **EVERYTHING).imu(windows(), ZERO, ONE, 1, 0))
+    others.append(Augmentation(8, 32, **EVERYTHING).imu(windows(), ZERO, ONE, ONE, 1, 0))
     for other in others:
         assert not torch.allclose(first, other)
 
@@ -116,6 +144,6 @@ def test_ranks_share_the_draws_of_one():
     device = torch.device("cpu")
     whole = Augmentation(7, 32, **EVERYTHING, **clips)
     parts = [Augmentation(7, 32, **EVERYTHING, **clips, rank=rank, world_size=2) for rank in (0, 1)]
-    halves = [p.imu(half, ZERO, ONE, 1, 4) for p, half in zip(parts, windows(6).split(3), strict=True)]
-    torch.testing.assert_close(torch.cat(halves), whole.imu(windows(6), ZERO, ONE, 1, 4))
+    halves = [p.imu(half, ZERO, ONE, ONE, 1, 4) for p, half in zip(parts, windows(6).split(3), strict=True)]
+    torch.testing.assert_close(torch.cat(halves), whole.imu(windows(6), ZERO, ONE, ONE, 1, 4))
     assert torch.equal(torch.cat([p.warps(3, 1, 4, device) for p in parts]), whole.warps(6, 1, 4, device))

@@ -201,7 +201,7 @@ def test_runs_resume_to_the_bit_and_are_evaluated(data, tmp_path, name):
 def test_report_is_retrieval_of_augmented_views():
     objective = build_objective(TrainConfig(**SMALL))
     imu = torch.randn(5, 6, 250)
-    moments = torch.full((1, 6, 1), 2.0), torch.full((1, 6, 1), 3.0)
+    moments = torch.full((1, 6, 1), 2.0), torch.full((1, 6, 1), 3.0), torch.ones(1, 6, 1)
     batches = [
         SimpleNamespace(to=lambda _, part=part: (part, None), neighbour=None, moments=moments) for part in imu.split(3)
     ]

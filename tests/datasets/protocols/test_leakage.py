@@ -10,7 +10,7 @@ from datasets.preparation.finalize import finalize
 from datasets.preparation.journal import PreparedRecording, read_journal, write_source
 from datasets.protocols.few_shot import build_task
 from datasets.protocols.leakage import copies_on_both_sides, refuse_leaks, seen_in_pretraining, true_recordings
-from datasets.store import open_store
+from datasets.store import joint_fingerprint, open_store
 from datasets.windows import list_windows
 from tests.datasets.protocols.test_splits import by_window
 from tests.prepared import write_dataset
@@ -132,3 +132,22 @@ def test_recordings_that_pretraining_has_seen(tmp_path):
     assert not older["seen"] and "prepared again" in older["why"]
     assert seen(third | {"name": "gone"})["windows"] is None
     assert seen(third, of=replace(windows, label=windows.label))["seen"]
+
+
+def test_every_dataset_of_pretraining_is_looked_at(tmp_path):
+    store = write_dataset(tmp_path / "toy", CLASSES * 6, seconds=20, video=False)
+    windows = list_windows(store, labelled=True)
+    other = write_dataset(tmp_path / "other", CLASSES, seconds=20, video=False)
+    third = write_dataset(tmp_path / "third", CLASSES, seconds=20, video=False, seed=1)
+
+    def seen(*stores, **changes):
+        facts = joint_fingerprint(stores)
+        parts = [part | changes.get(part["name"], {}) for part in facts["parts"]]
+        return seen_in_pretraining(facts | {"parts": parts}, [], windows, tmp_path)
+
+    assert seen(other, third) == {"seen": False, "windows": 0, "why": ""}
+    found = seen(other, store)
+    assert found["seen"] and found["windows"] == 48 and "toy" in found["why"] and "other" not in found["why"]
+    half = seen(other, third, third={"sha256": "older"})
+    assert half["windows"] is None and "third, prepared again since" in half["why"]
+    assert seen(store, third, third={"sha256": "older"})["windows"] == 48
