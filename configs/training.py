@@ -26,6 +26,7 @@ VideoEncoderName = Literal["videomae", "clip", "conv21d"]
 LossName = Literal["sigmoid", "softmax", "softmax_soft"]
 HeadsName = Literal["projection", "linear", "none"]
 PoolingName = Literal["cls", "mean", "both", "segments"]
+ChannelsName = Literal["raw", "invariant", "both"]
 MethodName = Literal["imu_video_cross", "imu2clip", "imu_only", "imu_contrast"]
 PositiveName = Literal["views", "time", "nearest"]
 
@@ -133,6 +134,11 @@ class TrainConfig(Config):
     )
     max_held_out: PositiveInt = setting(512, help="windows, at most, kept for the report")
     # IMU encoder
+    imu_channels: ChannelsName = setting(
+        "raw",
+        help="what it sees: raw, the sensors' axes; invariant, of each sensor length, part along gravity and part "
+        "across, which no rotation changes; both. All but raw need --normalize none",
+    )
     imu_scaling: Literal["none", "std"] = setting(
         "none", help="PatchTST scaling of each window by itself (paper: std); std erases gravity and amplitude"
     )
@@ -356,6 +362,11 @@ class TrainConfig(Config):
                 raise ValueError(f"frame_box {left:g} {top:g} {right:g} {bottom:g}: give left, top, right, bottom")
 
     def _check_augmentation(self) -> None:
+        if self.imu_channels != "raw" and self.normalize != "none":
+            raise ValueError(
+                f"imu_channels {self.imu_channels}: gravity is found in m/s², which normalize {self.normalize} takes "
+                "away: use normalize none; the channels are of about unit size without a z-score"
+            )
         if self.augments and self.normalize == "window":
             raise ValueError(
                 "augment_*: with normalize window the z-score would be that of a window before it was changed: use "

@@ -9,6 +9,7 @@ from torch import nn
 from configs.load import build
 from configs.training import PRETRAINED_VIDEO, TrainConfig
 from models.augmentation import Augmentation
+from models.channels import CHANNELS_OF
 from models.classifier import Classifier, read_classifier
 from models.contrast import ImuContrast
 from models.conv import Conv21dEncoder, ConvImuEncoder
@@ -33,7 +34,7 @@ Model = DualEncoder | MaskedReconstruction | ImuContrast
 def build_imu_encoder(config: TrainConfig) -> nn.Module:
     """An IMU encoder with random weights: (B, 6, T) -> (B, ``dim``)."""
     if config.imu_encoder != "patchtst":
-        return IMU_ENCODERS[config.imu_encoder](samples=config.window_samples)
+        return IMU_ENCODERS[config.imu_encoder](samples=config.window_samples, channels=config.imu_channels)
     return PatchTSTEncoder(
         dim=config.imu_dim,
         layers=config.imu_layers,
@@ -47,6 +48,7 @@ def build_imu_encoder(config: TrainConfig) -> nn.Module:
         pooling=config.imu_pooling,
         mixing=config.imu_mixing,
         samples=config.window_samples,
+        channels=config.imu_channels,
     )
 
 
@@ -95,10 +97,12 @@ def build_objective(config: TrainConfig) -> CrossModal | Masked | Contrast:
     """What the method makes of a batch."""
     if config.model in ("imu_only", "imu_contrast"):
         patches = patches_per_window(config.imu_patch, config.imu_stride, config.window_samples)
+        channels = len(CHANNELS_OF[config.imu_channels])
         if config.model == "imu_only":
-            return Masked(config.seed, config.mask_share, patches)
+            return Masked(config.seed, config.mask_share, patches, channels)
         alone = build_augmentation(config, Ranks(0, 1, torch.device("cpu")))  # rank 0 makes the report
-        return Contrast(config.seed, config.positives, config.mask_weight, config.mask_share, patches, alone)
+        masks = (config.mask_weight, config.mask_share, patches, channels)
+        return Contrast(config.seed, config.positives, *masks, alone)
     return CrossModal(config.loss, VIDEO_ENCODERS[config.video_encoder].frames_used(config.clip_len))
 
 

@@ -1,6 +1,6 @@
 """Convolutional encoders for small data: of an IMU window, and of the frames of a clip.
 
-Letters: B batch, C = 6 channels, T samples, F frames, H side of the stored frames, D features.
+Letters: B batch, T samples, F frames, H side of the stored frames, D features.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from configs.constants import CHANNELS, WINDOW_SAMPLES
 from models.batchnorm import CrossRankBatchNorm
+from models.channels import CHANNELS_OF, build_channels
 from models.frames import FrameNormalizer
 from models.pooling import block_means, segment_means
 
@@ -21,20 +22,22 @@ GRID = 3  # rows and columns of a frame that are kept apart
 class ConvImuEncoder(nn.Module):
     """Four convolutions over time, each at half the rate of the one before; the means of five stretches of the window.
 
-    Unlike a transformer on patches of single channels it sees all six channels from the first layer on, and it has
+    Unlike a transformer on patches of single channels it sees all channels from the first layer on, and it has
     126,000 weights where a few hundred windows are all there is.
 
     Args:
         width: channels of the first convolution.
         samples: T.
+        channels: what it sees of a window, see ``models.channels``.
     """
 
-    def __init__(self, width: int = 48, samples: int = WINDOW_SAMPLES):
+    def __init__(self, width: int = 48, samples: int = WINDOW_SAMPLES, channels: str = "raw"):
         super().__init__()
         self.shape = (len(CHANNELS), samples)
         self.dim = 4 * width * SEGMENTS
+        self.channels = build_channels(channels, samples)
         self.layers = nn.Sequential(
-            *_convolution(nn.Conv1d, len(CHANNELS), width, 7, stride=2),
+            *_convolution(nn.Conv1d, len(CHANNELS_OF[channels]), width, 7, stride=2),
             *_convolution(nn.Conv1d, width, 2 * width, 5, stride=2),
             *_convolution(nn.Conv1d, 2 * width, 2 * width, 5, stride=2),
             *_convolution(nn.Conv1d, 2 * width, 4 * width, 3, stride=2),
@@ -45,7 +48,7 @@ class ConvImuEncoder(nn.Module):
         if imu.ndim != 3 or imu.shape[1:] != self.shape:
             wanted = ", ".join(map(str, self.shape))
             raise ValueError(f"IMU windows have shape {tuple(imu.shape)}, want (batch, {wanted})")
-        return segment_means(self.layers(imu), SEGMENTS).flatten(1)
+        return segment_means(self.layers(self.channels(imu)), SEGMENTS).flatten(1)
 
 
 class Conv21dEncoder(nn.Module):

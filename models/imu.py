@@ -1,7 +1,7 @@
-"""IMU encoders: (B, C, T) windows to (B, D) features.
+"""IMU encoders: (B, 6, T) windows to (B, D) features.
 
-Letters: B batch, C = 6 channels (acceleration x y z, angular rate x y z), T samples (250 in 5 s), P patches,
-D features.
+Letters: B batch, C channels (6: acceleration x y z, angular rate x y z; or those of ``models.channels``), T samples
+(250 in 5 s), P patches, D features.
 """
 
 import math
@@ -13,6 +13,7 @@ from transformers import PatchTSTConfig, PatchTSTModel
 
 from configs.constants import CHANNELS, IMU_RATE_HZ, WINDOW_SAMPLES
 from models.batchnorm import CrossRankBatchNorm
+from models.channels import CHANNELS_OF, build_channels
 from models.pooling import segment_means
 
 POOLINGS = ("cls", "mean", "both", "segments")
@@ -47,6 +48,7 @@ class PatchTSTEncoder(nn.Module):
         mixing: ``none``, each channel on its own, as published; ``patch``, a patch holds the samples of all channels.
         attention: ``sdpa``, PyTorch's fused kernels, or ``eager``; the same numbers up to rounding.
         samples: T.
+        channels: what it sees of a window, see ``models.channels``; C of them.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class PatchTSTEncoder(nn.Module):
         mixing: str = "none",
         attention: str = "sdpa",
         samples: int = WINDOW_SAMPLES,
+        channels: str = "raw",
     ):
         super().__init__()
         if pooling not in POOLINGS:
@@ -76,7 +79,9 @@ class PatchTSTEncoder(nn.Module):
         self.samples, self.padding = samples, padded - samples
         self.patch, self.pooling, self.mixing = patch, pooling, mixing
         self.token_dim = dim
-        series, joined = (1, len(CHANNELS)) if mixing == "patch" else (len(CHANNELS), 1)
+        self.channels = build_channels(channels, samples)
+        count = len(CHANNELS_OF[channels])
+        series, joined = (1, count) if mixing == "patch" else (count, 1)
         self.dim = series * dim * {"both": 2, "segments": SEGMENTS}.get(pooling, 1)
         self.model = PatchTSTModel(
             PatchTSTConfig(
@@ -114,9 +119,9 @@ class PatchTSTEncoder(nn.Module):
         return torch.cat(chosen, dim=2).flatten(1)
 
     def patches(self, imu: Tensor) -> Tensor:
-        """(B, 6, T) -> (B, 6, P, patch), the transformer's input; mixed (B, 1, P, 6 patch), sample after sample."""
+        """(B, 6, T) -> (B, C, P, patch), the transformer's input; mixed (B, 1, P, C patch), sample after sample."""
         _check_window(imu, self.samples)
-        padded = F.pad(imu, (0, self.padding), mode="replicate").transpose(1, 2)
+        padded = F.pad(self.channels(imu), (0, self.padding), mode="replicate").transpose(1, 2)
         scaled, _, _ = self.model.scaler(padded, torch.ones_like(padded))
         if self.mixing == "patch":
             scaled = scaled.reshape(len(scaled), -1, 1)
@@ -144,6 +149,7 @@ class ConvGRUEncoder(nn.Module):
         dim: size of the GRU's state, the output.
         width: channels of the convolutions.
         samples: T.
+        channels: what it sees of a window, see ``models.channels``.
 
     Raises:
         ValueError: if convolutions and pooling leave nothing of so short a window.
@@ -151,7 +157,7 @@ class ConvGRUEncoder(nn.Module):
 
     LEAST_SAMPLES = 141  # leave one position
 
-    def __init__(self, dim: int = 512, width: int = 32, samples: int = WINDOW_SAMPLES):
+    def __init__(self, dim: int = 512, width: int = 32, samples: int = WINDOW_SAMPLES, channels: str = "raw"):
         super().__init__()
         if samples < self.LEAST_SAMPLES:
             least_s = math.ceil(10 * self.LEAST_SAMPLES / IMU_RATE_HZ) / 10
@@ -161,9 +167,11 @@ class ConvGRUEncoder(nn.Module):
             )
         self.samples = samples
         self.dim = dim
-        self.input_norm = nn.GroupNorm(2, len(CHANNELS))
+        self.channels = build_channels(channels, samples)
+        count = len(CHANNELS_OF[channels])
+        self.input_norm = nn.GroupNorm(2, count)
         self.blocks = nn.Sequential(
-            _conv_block(len(CHANNELS), width, kernel=10),
+            _conv_block(count, width, kernel=10),
             _conv_block(width, width, kernel=5),
             _conv_block(width, width, kernel=5),
         )
@@ -173,7 +181,7 @@ class ConvGRUEncoder(nn.Module):
     def forward(self, imu: Tensor) -> Tensor:
         """(B, 6, T) -> (B, dim)."""
         _check_window(imu, self.samples)
-        steps = self.output_norm(self.blocks(self.input_norm(imu)))  # (B, width, 5) of 5 s
+        steps = self.output_norm(self.blocks(self.input_norm(self.channels(imu))))  # (B, width, 5) of 5 s
         _, state = self.gru(steps.transpose(1, 2))
         return state[0]
 

@@ -1,6 +1,6 @@
 """IMU-only pretraining: some patches of a window are masked and predicted from the others.
 
-Letters: B windows, C = 6 channels, P patches, L samples of a patch, D width of a token.
+Letters: B windows, C channels of the encoder, P patches, L samples of a patch, D width of a token.
 """
 
 import numpy as np
@@ -34,7 +34,7 @@ class MaskedReconstruction(nn.Module):
 
         Args:
             imu: (B, 6, T).
-            mask: (B, 6, P) bool, true where a patch is masked.
+            mask: (B, C, P) bool, true where a patch is masked.
 
         Returns:
             (B,).
@@ -88,7 +88,9 @@ def mean_of_visible(patches: Tensor, mask: Tensor) -> Tensor:
     return mean[:, :, None, None].expand_as(patches)
 
 
-def draw_masks(seed: int, epoch: int, index: Tensor, num_patches: int, share: float) -> Tensor:
+def draw_masks(
+    seed: int, epoch: int, index: Tensor, num_patches: int, share: float, channels: int = len(CHANNELS)
+) -> Tensor:
     """Masks that follow from (seed, epoch, window) alone, so that no interruption or number of ranks changes them.
 
     In every channel the same number of patches is masked, the nearest to the fraction, at least one and not all; which
@@ -98,9 +100,10 @@ def draw_masks(seed: int, epoch: int, index: Tensor, num_patches: int, share: fl
     Args:
         index: (B,) int64 windows.
         share: fraction of the patches to mask.
+        channels: C.
 
     Returns:
-        (B, 6, P) bool, on the CPU.
+        (B, C, P) bool, on the CPU.
 
     Raises:
         ValueError: if a channel has a single patch, which cannot be masked and be predicted from others.
@@ -109,8 +112,8 @@ def draw_masks(seed: int, epoch: int, index: Tensor, num_patches: int, share: fl
         raise ValueError(f"a window has {num_patches} patch: masking needs two at least, use a smaller imu_patch")
     count = min(max(round(share * num_patches), 1), num_patches - 1)
     key = _mix(_mix(_mix(np.array([seed], np.uint64)) + np.uint64(epoch)) + index.numpy().astype(np.uint64))
-    places = np.arange(len(CHANNELS) * num_patches, dtype=np.uint64)
-    numbers = _mix(key[:, None] + places * np.uint64(0x9E3779B97F4A7C15)).reshape(len(index), len(CHANNELS), -1)
+    places = np.arange(channels * num_patches, dtype=np.uint64)
+    numbers = _mix(key[:, None] + places * np.uint64(0x9E3779B97F4A7C15)).reshape(len(index), channels, -1)
     mask = np.zeros(numbers.shape, dtype=bool)
     np.put_along_axis(mask, numbers.argsort(axis=2)[:, :, :count], True, axis=2)
     return torch.from_numpy(mask)

@@ -71,6 +71,7 @@ class Masked:
         seed: of the masks.
         share: fraction of the patches that are masked.
         num_patches: of a window.
+        channels: of the encoder.
     """
 
     needs_video = False
@@ -80,11 +81,12 @@ class Masked:
     augments_report = False
     report = "reconstruction"
 
-    def __init__(self, seed: int, share: float, num_patches: int):
-        self._seed, self._share, self._num_patches = seed, share, num_patches
+    def __init__(self, seed: int, share: float, num_patches: int, channels: int):
+        self._seed, self._share, self._shape = seed, share, (num_patches, channels)
 
     def inputs(self, batch: Any, device: torch.device, epoch: int) -> tuple[Tensor, ...]:
-        mask = draw_masks(self._seed, epoch, batch.index, self._num_patches, self._share)
+        num_patches, channels = self._shape
+        mask = draw_masks(self._seed, epoch, batch.index, num_patches, self._share, channels)
         return batch.to(device)[0], mask.to(device)
 
     def loss(self, outputs: Tensor) -> Tensor:
@@ -129,7 +131,7 @@ class Contrast:
         seed: of the masks.
         positives: ``views``: both views are of the same window; ``time``: the second is of a neighbour in time, with
             ``views`` beside it for half of the windows; ``nearest``: see ``nearest_loss``.
-        mask_weight, mask_share, num_patches: of masked reconstruction, see ``Masked``; a weight of 0: none.
+        mask_weight, mask_share, num_patches, channels: of masked reconstruction, see ``Masked``; a weight of 0: none.
         augmentation: makes the views of the report; None where they are not changed.
     """
 
@@ -146,19 +148,22 @@ class Contrast:
         mask_weight: float,
         mask_share: float,
         num_patches: int,
+        channels: int,
         augmentation: Augmentation | None,
     ):
         self._seed, self._augmentation = seed, augmentation
         self._pairs, self._nearest = {"views", "time"} & set(positives), "nearest" in positives
         self.neighbours = len({"time"} & self._pairs) / max(len(self._pairs), 1)
-        self._mask_weight, self._mask_share, self._num_patches = mask_weight, mask_share, num_patches
+        self._mask_weight, self._share, self._shape = mask_weight, mask_share, (num_patches, channels)
 
     def inputs(self, batch: Any, device: torch.device, epoch: int) -> tuple[Tensor, ...]:
         imu = batch.to(device)[0]
         imu = torch.cat([imu, imu if batch.neighbour is None else batch.neighbour.to(device)])
         if not self._mask_weight:
             return (imu,)
-        return imu, draw_masks(self._seed, epoch, batch.index, self._num_patches, self._mask_share).to(device)
+        num_patches, channels = self._shape
+        mask = draw_masks(self._seed, epoch, batch.index, num_patches, self._share, channels)
+        return imu, mask.to(device)
 
     def loss(self, outputs: Views) -> Tensor:
         first, second, scale = outputs.z_first, outputs.z_second, outputs.scale
