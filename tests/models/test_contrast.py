@@ -128,11 +128,11 @@ def test_running_statistics_are_of_views():
 
 def test_views_have_draws_of_their_own():
     imu, zero, one = torch.randn(4, 6, 50), torch.zeros(1, 1, 1), torch.ones(1, 1, 1)
-    found = Augmentation(7, 32, noise=0.1).imu(torch.cat([imu, imu]), zero, one, 1, 3, views=2)
-    assert torch.equal(found[:4], Augmentation(7, 32, noise=0.1).imu(imu, zero, one, 1, 3))
+    found = Augmentation(7, 32, noise=0.1).imu(torch.cat([imu, imu]), zero, one, one, 1, 3, views=2)
+    assert torch.equal(found[:4], Augmentation(7, 32, noise=0.1).imu(imu, zero, one, one, 1, 3))
     assert (found[4:] - found[:4]).std() == pytest.approx(0.1 * 2**0.5, rel=0.1)
     parts = [Augmentation(7, 32, noise=0.1, rank=rank, world_size=2) for rank in (0, 1)]
-    halves = [p.imu(torch.cat([part, part]), zero, one, 1, 3, 2) for p, part in zip(parts, imu.split(2), strict=True)]
+    halves = [p.imu(torch.cat([part, part]), zero, one, one, 1, 3, 2) for p, part in zip(parts, imu.split(2), strict=True)]
     views = [half.chunk(2) for half in halves]
     assert torch.equal(torch.cat([view for pair in zip(*views, strict=True) for view in pair]), found)
 
