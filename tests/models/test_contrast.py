@@ -146,7 +146,7 @@ def test_neighbours_are_the_slow_ones(tmp_path, speed):
         windows = windows.__class__(**(vars(windows) | {"speed": np.full(len(windows), speed)}))
     length, moves = math.ceil(125 * (speed or 1)), []
     for epoch in range(1, 6):
-        side, moved = np.random.default_rng([3, epoch, 0, 2]).random((2, len(windows)))
+        side, moved = np.random.default_rng([3, epoch, 0, 3]).random((2, len(windows)))
         found = beside(windows, 3, epoch, 0.7)
         assert np.array_equal(found.recording, windows.recording)
         for i, (recording, start) in enumerate(zip(windows.recording, windows.start, strict=True)):
