@@ -8,7 +8,7 @@ supervised``, which needs no checkpoint) learn from 10, 20, 50 and 100 others, o
 state after the last epoch is measured, never the best on the held-out windows (with ``--select_samples`` windows of
 their own choose the epoch).
 Writes runs/<name>/ with results.json, draws.json (the windows of every draw), predictions.csv (the class predicted
-for each), confusion.png and shots.png.
+for each), confusion.png and shots.png, with ``--detect`` detection.png.
 """
 
 from configs.evaluation import DownstreamConfig
@@ -89,7 +89,7 @@ def main(argv: list[str] | None = None) -> Path:
         embeddings = embed_imu(encoder, imu)
         if config.calibrate == "person":
             embeddings = calibrated(embeddings, encoder, task, training.normalize, config.min_coverage)
-        predicted, epochs, kept = linear_probes(
+        logits, epochs, kept = linear_probes(
             encoder, embeddings, labels.to(device), cells, keep, standardize=config.standardize, **recipe
         )
     else:
@@ -99,9 +99,12 @@ def main(argv: list[str] | None = None) -> Path:
         logits, epochs, kept = finetune_grid(
             make_encoder, imu, labels, cells, keep, device, config.num_workers, **recipe
         )
-        predicted = [scores.argmax(1).numpy() for scores in logits]
-    predictions = {n: predicted[i * folds : (i + 1) * folds] for i, n in enumerate(config.shots)}
-    chosen = {str(n): epochs[i * folds : (i + 1) * folds] for i, n in enumerate(config.shots)}
+    of_shots = {n: slice(i * folds, (i + 1) * folds) for i, n in enumerate(config.shots)}
+    predictions = {n: [own.argmax(1).numpy() for own in logits[cells_of]] for n, cells_of in of_shots.items()}
+    scores = None
+    if config.detect:
+        scores = {n: [(own[:, 1] - own[:, 0]).numpy() for own in logits[cells_of]] for n, cells_of in of_shots.items()}
+    chosen = {str(n): epochs[cells_of] for n, cells_of in of_shots.items()}
 
     name = config.run_name or default_name("downstream", config.mode, config.dataset)
     folder = open_run(config.runs_root / name, dump(config), device)
@@ -115,7 +118,7 @@ def main(argv: list[str] | None = None) -> Path:
         "imu_pooling": pooling,
         "selected_epochs": chosen if config.select_samples else None,
     }
-    results = write_few_shot(folder, config, task, predictions, started, about)
+    results = write_few_shot(folder, config, task, predictions, scores, started, about)
     draw_pictures(folder, results)
     if config.save_model:
         save_model(config.save_model, kept, training, results)
@@ -153,15 +156,12 @@ def calibrated(
 
 def linear_probes(
     encoder: nn.Module, embeddings: Tensor, labels: Tensor, cells: list[Cell], keep: int, **recipe: Any
-) -> tuple[list[np.ndarray], list[int], Trained]:
-    """A linear layer on the frozen encoder for every cell, all trained together: held-out predictions, and epochs."""
+) -> tuple[list[Tensor], list[int], Trained]:
+    """A linear layer on the frozen encoder for every cell, all trained together: held-out logits, and epochs."""
     sets, seeds, select = zip(*((cell.train, cell.seed, cell.select) for cell in cells), strict=True)
     heads = train_linear_heads(embeddings, labels, sets, seeds, select=select, **recipe)
-    predictions = []
-    for head, cell in enumerate(cells):
-        held_out = embeddings[cell.test.to(embeddings.device)]
-        predictions.append(heads.logits(head, held_out).argmax(1).cpu().numpy())
-    return predictions, heads.epochs, (encoder, heads.weight[keep], heads.bias[keep])
+    logits = [heads.logits(head, embeddings[cell.test.to(embeddings.device)]).cpu() for head, cell in enumerate(cells)]
+    return logits, heads.epochs, (encoder, heads.weight[keep], heads.bias[keep])
 
 
 def draw_pictures(folder: Path, results: dict[str, Any]) -> None:

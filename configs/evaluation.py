@@ -58,6 +58,12 @@ class FewShotConfig(EvaluationConfig):
     class_map: Path | None = setting(
         None, help="YAML: common class -> dataset -> its class, or a list; default: classes have the same names"
     )
+    detect: list[Name] | None = setting(
+        None,
+        min_length=1,
+        help="classes, or patterns such as 'fall_*', that are one event to be told from everything else; all windows "
+        "of those held out are scored: sensitivity at one false alarm an hour, and precision against recall",
+    )
     calibrate: Literal["none", "person"] = setting(
         "none",
         help="person: z-score embeddings or features by all windows of each person, without labels; results say so",
@@ -92,6 +98,13 @@ class FewShotConfig(EvaluationConfig):
     def _check_draws(self) -> "FewShotConfig":
         if len(set(self.shots)) != len(self.shots):
             raise ValueError(f"shots {self.shots} names a number twice")
+        if self.detect and not (self.transfers or self.split == "leave_one_group_out"):
+            raise ValueError(
+                f"detect scores all windows of people held out, of whom split {self.split} takes a few of each class: "
+                "use split leave_one_group_out, or test_subjects or test_dataset"
+            )
+        if self.detect and self.windows_per_recording != "all":
+            raise ValueError("detect scores all windows: leave windows_per_recording out")
         return self._refuse_overlap()
 
     def with_window(self, window_s: float) -> Self:

@@ -57,6 +57,13 @@ def fit_head(head: str, x: np.ndarray, y: np.ndarray, people: np.ndarray, seed: 
     raise ValueError(f"head {head!r} must be linear, logistic, trees or forest")
 
 
+def event_scores(head: Any, x: np.ndarray) -> np.ndarray:
+    """(n,) how sure a head of two classes is of the second: its decision value, or of trees their mean probability."""
+    if hasattr(head, "decision_function"):
+        return head.decision_function(x)
+    return head.predict_proba(x)[:, 1]
+
+
 def chosen_c(z: np.ndarray, y: np.ndarray, people: np.ndarray, seed: int) -> float:
     """The C of ``CS`` that gets most windows of the folds left out right, of equals the strongest penalty.
 

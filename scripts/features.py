@@ -4,7 +4,7 @@
 
 It learns from the same windows as ``downstream.py`` with the same settings, and predicts the same windows, so that it
 is a row of the same table. ``--features`` takes several, which stand beside each other; embeddings of a checkpoint are
-one of them. Writes runs/<name>/ with results.json, draws.json and predictions.csv.
+one of them. Writes runs/<name>/ with results.json, draws.json and predictions.csv, with ``--detect`` detection.png.
 """
 
 import sys
@@ -31,7 +31,7 @@ from models.handcrafted import handcrafted_features
 from models.invariant import invariant_features, invariant_signals
 from models.minirocket import fit_minirocket
 from models.probe import embed_imu
-from models.readers import fit_head, standardised_by_person
+from models.readers import event_scores, fit_head, standardised_by_person
 from utils import distributed
 from utils.progress_bar import progress
 from utils.results import checkpoint_facts
@@ -52,12 +52,16 @@ def main(argv: list[str] | None = None) -> Path:
     rows = Rows(config, task, encoder, training)
     cells = [(shots, draw) for shots in config.shots for draw in task.draws]
     predictions: dict[int, list[np.ndarray]] = {shots: [] for shots in config.shots}
+    scores: dict[int, list[np.ndarray]] | None = {shots: [] for shots in config.shots} if config.detect else None
     for shots, draw in progress(cells, total=len(cells), desc="heads", unit="head"):
-        predictions[shots].append(predict(config, task, rows, draw, shots))
+        head, to_predict = learn(config, task, rows, draw, shots)
+        predictions[shots].append(head.predict(to_predict))
+        if scores is not None:
+            scores[shots].append(event_scores(head, to_predict))
 
     name = config.run_name or default_name("features", "_".join(config.features), config.head, config.dataset)
     folder = open_run(config.runs_root / name, dump(config), device)
-    write_few_shot(folder, config, task, predictions, started, about(config, task, training))
+    write_few_shot(folder, config, task, predictions, scores, started, about(config, task, training))
     return folder
 
 
@@ -113,14 +117,14 @@ class Rows:
         return features[: len(train)], features[len(train) :]
 
 
-def predict(config: FeaturesConfig, task: FewShotTask, rows: Rows, draw: Draw, shots: int) -> np.ndarray:
-    """Classes of the held-out windows of a draw, from a head that has learnt from its shots."""
+def learn(config: FeaturesConfig, task: FewShotTask, rows: Rows, draw: Draw, shots: int) -> tuple[Any, np.ndarray]:
+    """A head that has learnt from the shots of a draw, and (m, D) features of its held-out windows."""
     learnt = draw.train(shots)
     train, test = (np.searchsorted(task.used, positions) for positions in (learnt, draw.test))
     seed = cell_seed(config.seed, draw, shots)
     x, to_predict = rows.of_cell(train, test, seed)
     head = fit_head(config.head, x, task.windows.label[learnt], rows.people[train], seed, config.num_workers)
-    return head.predict(to_predict)
+    return head, to_predict
 
 
 def about(config: FeaturesConfig, task: FewShotTask, training: TrainConfig | None) -> dict[str, Any]:

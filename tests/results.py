@@ -57,6 +57,7 @@ def few_shot(simulated=True, encoder="pretrained", accuracy=(0.5, 0.75), pretrai
         "imu_pooling": None,
         "selected_epochs": None,
         "calibrate": "none",
+        "detection": None,
         "paper_column": "",
         "chance": {"balanced_accuracy": 0.5, "macro_f1": 0.5},
         "majority": {"balanced_accuracy": 0.5, "macro_f1": 1 / 3},

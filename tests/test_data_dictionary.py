@@ -154,6 +154,9 @@ def root(tmp_path_factory):
     select = f"--epochs 1 --select_samples 1 --save_model {root}/classifier.pt".split()
     downstream.main([*base, "downstream", *last, *few, *select])
     features.main([*base, "features", *few, "--head", "trees", "--num_workers", "1"])
+    falls = "--detect walk* --split leave_one_group_out --draws 2 --shots 2 --small_classes shorten".split()
+    downstream.main([*base, "detect_downstream", *last, *falls, "--epochs", "1"])
+    features.main([*base, "detect_features", *falls, "--head", "trees", "--num_workers", "1"])
     zeroshot.main([*base, "zeroshot", *last, "--prototypes_per_class", "2"])
     picture = f"--data_root {root}/data --device cpu --datasets tiny --out {root}/runs/embed"
     embed.main([*last, *picture.split()])
@@ -184,7 +187,8 @@ def compared(root: Path) -> Comparison:
     for notes in pd.read_csv(mmea / "recordings.csv")["notes"]:
         found.object(json.loads(notes), "notes")
     for run in (root / "runs").iterdir():
-        command = "train" if run.name in ("imu_only", "imu_contrast") else run.name
+        alone = run.name in ("imu_only", "imu_contrast")
+        command = "train" if alone else run.name.removeprefix("detect_")
         found.json(run / "results.json", "resultsjson", command)
         found.json(run / "environment.json", "environmentjson")
         if (run / "metrics.csv").exists():

@@ -12,6 +12,7 @@ import pandas as pd
 COLUMNS = ("run", "command", "method", "dataset", "shots", "draw", "metric", "value", "std", "low", "high")
 GUESSES = ("chance", "majority")
 METRICS = {"balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1", "mrr": "MRR", "r@1": "R@1", "r@3": "R@3"}
+DETECTION = {"sensitivity_at_1_per_h": "sensitivity at 1 false alarm/h", "auprc": "AUPRC"}
 RECALL = "recall/"  # and the class: over all draws together
 FEATURES = {
     "handcrafted": "handcrafted features",
@@ -64,7 +65,7 @@ def _of_pairs(values: Mapping[str, float], chance: Mapping[str, float]) -> Itera
 
 
 def _scores(results: dict[str, Any], scores: dict[str, Any], shots: int | None) -> Iterator[dict[str, Any]]:
-    for metric in METRICS:
+    for metric in (*METRICS, *DETECTION):
         if metric in scores:
             row = {"shots": shots, "metric": metric} | {name: results[name].get(metric) for name in GUESSES}
             ends = scores["interval"].get(metric, {})  # only of metrics that are means over classes

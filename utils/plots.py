@@ -4,7 +4,7 @@ They are PNG files (for print also PDF), drawn without a display.
 """
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -149,6 +149,27 @@ def points_by_group(rows: pd.DataFrame, png: Path, title: str) -> None:
     axes.grid(alpha=0.3, axis="y")
     figure.legend(loc="outside lower center", fontsize=8, ncols=3)
     save_figure(figure, png, title, pdf=True)
+
+
+def detection_curves(curves: Mapping[str, Mapping[str, Sequence[float]]], png: Path, title: str) -> None:
+    """Draw the fraction of events found against false alarms an hour, a line for each name.
+
+    Args:
+        curves: name -> ``false_alarms_per_h`` and the ``sensitivity`` at each.
+    """
+    figure = Figure(figsize=(5.4, 4), layout="constrained")
+    axes = figure.subplots()
+    for number, (name, curve) in enumerate(curves.items()):
+        colour = COLOURS[number % len(COLOURS)]
+        share = [100 * value for value in curve["sensitivity"]]
+        axes.plot(curve["false_alarms_per_h"], share, color=colour, label=name, drawstyle="steps-post")
+    axes.axvline(1, color="gray", linestyle=":", linewidth=1.2)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set(xlabel="false alarms an hour", ylabel="events found, %", ylim=(0, 100))
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8, loc="lower right")
+    save_figure(figure, png, title)
 
 
 def embedding_map(

@@ -96,7 +96,7 @@ def bootstrap_interval(
     in 83 / 88 / 92 % (plain percentiles), 84 / 88 / 93 % (BCa) and 91 / 93 / 94 % (this). Below 5 groups none
     holds what it claims, and there is none.
 
-    A class that a replicate has no query of is not counted in it.
+    A class that a replicate has no query of is not counted in it, nor a replicate whose value is NaN.
 
     Args:
         tables: (G, ...) whatever adds up over predictions, such as ``class_counts``, or sum and count of reciprocal
@@ -110,7 +110,7 @@ def bootstrap_interval(
     values = statistic(np.tensordot(times.astype(np.float64), tables, axes=1))
     quantile = stats.t.ppf((1 + _CONFIDENCE) / 2, groups - 1)
     tail = stats.norm.cdf(-np.sqrt(groups / (groups - 1)) * quantile)
-    low, high = np.quantile(values, [tail, 1 - tail])
+    low, high = np.nanquantile(values, [tail, 1 - tail])
     return Interval(float(low), float(high), groups, note="")
 
 

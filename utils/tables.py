@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from utils.long_table import GUESSES, METRICS, RECALL, dataset_name, long_table, method, named
+from utils.long_table import DETECTION, GUESSES, METRICS, RECALL, dataset_name, long_table, method, named
 
 _NUMERIC = re.compile(r"(?:[-+±<~–]?\s?[\d.,]+\b.*|[-–?]?|missing)$")
 
@@ -121,6 +121,20 @@ def shortened_classes(shortened: dict[str, dict[str, int]]) -> list[str]:
     return [f"{said}: {', '.join(parts)}."] if parts else []
 
 
+def detected(detection: dict[str, Any] | None) -> list[str]:
+    """Lines on what was to be detected, from ``detection`` of results.json; none if nothing was."""
+    if detection is None:
+        return []
+    hours, least = detection["hours"], detection["least_rate_per_h"]
+    lines = [
+        f"Detected: {detection['events']} events, false alarms in {hours:.2f} h of {detection['other_recordings']} "
+        f"other recordings or segments: one is {least:.2g} an hour. A recording counts once, by its highest score."
+    ]
+    if least > 1:
+        lines.append(f"One false alarm an hour cannot be seen in {hours:.2f} h: the sensitivity is that without any.")
+    return lines
+
+
 def seen_before(results: dict[str, Any]) -> list[str]:
     """A warning that the encoder was pretrained on evaluated windows; no line if it was not."""
     seen = results["seen_in_pretraining"]
@@ -135,7 +149,7 @@ def notes(results: dict[str, Any]) -> list[str]:
         if copies := results["copies_left_out"]:
             lines.append(f"Left out: {len(copies)} windows that are copies of a prototype's recording.")
         return list(filter(None, lines))
-    lines += shortened_classes(results["shortened_classes"])
+    lines += shortened_classes(results["shortened_classes"]) + detected(results["detection"])
     if siblings := results["siblings_share"]:
         lines.append(f"Recordings on both sides: {siblings_between(siblings, max(map(int, results['shots'])))}.")
     if copies := results["copies_on_both_sides"]:
@@ -157,15 +171,15 @@ def title(results: dict[str, Any]) -> str:
 
 def evaluation_tables(results: dict[str, Any]) -> str:
     """Results of an evaluation beside chance and majority, and the recall of each class, as Markdown."""
-    zero_shot = results["command"] == "zeroshot"
+    zero_shot, named = results["command"] == "zeroshot", METRICS | DETECTION
     write = fraction if zero_shot else percent
     values = long_table({"": results})
     pooled = values[values["draw"].isna()]
     pooled = pooled.assign(of="all queries" if zero_shot else pooled["shots"].astype(str) + " shots")
     rows = [
-        (row.of, METRICS[row.metric], write(row.value, row.std), interval(row, write))
+        (row.of, named[row.metric], write(row.value, row.std), interval(row, write))
         + (write(row.chance), write(row.majority))
-        for row in pooled[pooled["metric"].isin(METRICS)].itertuples()
+        for row in pooled[pooled["metric"].isin(named)].itertuples()
     ]
     recall = pooled[pooled["metric"].str.startswith(RECALL)]
     recall = recall.assign(**{"class": recall["metric"].str.removeprefix(RECALL)})

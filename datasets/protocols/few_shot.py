@@ -12,6 +12,7 @@ import numpy as np
 from configs.evaluation import FewShotConfig
 from datasets.joined import JoinedWindows
 from datasets.protocols.classes import common_classes, resolve_classes
+from datasets.protocols.detection import event_and_others, learnable, stretches
 from datasets.protocols.group_splits import draw_apart, draw_leaving_one_group_out, remedy
 from datasets.protocols.labelled import (
     Classes,
@@ -31,6 +32,7 @@ from datasets.protocols.splits import (
 )
 from datasets.store import Store, open_store
 from datasets.windows import Windows, list_windows
+from utils.detection import Stretches
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class FewShotTask:
         copies: pairs of windows with the same samples that a split by windows let on both sides.
         siblings: fraction of the held-out windows of whose recording another is among the most shots; 0 unless the
             split is by windows.
+        stretches: of the windows that are predicted, where an event is to be detected; every draw predicts them all.
     """
 
     windows: Windows | JoinedWindows
@@ -61,6 +64,7 @@ class FewShotTask:
     dropped: dict[str, str]
     copies: list[tuple[str, str]]
     siblings: float
+    stretches: Stretches | None = None
 
     @property
     def parts(self) -> tuple[Windows, ...]:
@@ -136,7 +140,11 @@ def build_task(config: FewShotConfig, select: int = 0) -> FewShotTask:
     classes = {name: classes[name] for name in resolve_classes(config.classes, tuple(classes))}
     if config.classes is not None:  # of those asked for none is absent, or they had been refused
         dropped = {}
+    if config.detect:
+        classes = event_and_others(classes, config.detect)
     task = (_transfer if config.transfers else _within)(config, stores, classes, select)
+    if config.detect:
+        task = replace(task, stretches=stretches(task.windows, task.groups))
     return replace(task, dropped=dropped | task.dropped)
 
 
@@ -149,16 +157,18 @@ def _within(config: FewShotConfig, stores: list[Store], classes: Classes, select
     windows = labelled_windows(store, classes, config, config.subjects)
     recordings = recordings_of(windows)
     apart, kind = must_stay_together(split, windows, recordings)
-    dropped = small_classes(windows.label, apart, windows.classes, settings)
+    may = learnable(windows, config.detect is not None)
+    dropped = small_classes(windows.label[may], None if apart is None else apart[may], windows.classes, settings)
     classes = _without_small(classes, dropped, config, split)
     if dropped:
         windows = labelled_windows(store, classes, config, config.subjects)
         recordings = recordings_of(windows)
         apart, _ = must_stay_together(split, windows, recordings)
+        may = learnable(windows, config.detect is not None)
     if split == "window":
         draws = draw_windows(windows.label, len(classes), settings)
     elif split == "leave_one_group_out":
-        draws = draw_leaving_one_group_out(windows.label, apart, len(classes), settings)
+        draws = draw_leaving_one_group_out(windows.label, apart, len(classes), settings, may)
     else:
         draws = draw_apart(split, windows.label, apart, windows.classes, settings)
     copies = copies_on_both_sides(draws, windows)
@@ -193,18 +203,20 @@ def _transfer(config: FewShotConfig, stores: list[Store], classes: Classes, sele
 
     windows = listed()
     ours, theirs = windows.parts
-    dropped = small_classes(ours.label, None, ours.classes, settings)
+    may = learnable(ours, config.detect is not None)
+    dropped = small_classes(ours.label[may], None, ours.classes, settings)
     absent = np.bincount(theirs.label, minlength=len(theirs.classes)) == 0
     dropped |= {theirs.classes[k]: f"no window of it is predicted in {target.name}" for k in np.flatnonzero(absent)}
     classes = _without_small(classes, dropped, config, "transfer")
     if dropped:
         windows = listed()
         ours, theirs = windows.parts
+        may = learnable(ours, config.detect is not None)
     refuse_shared(ours, theirs)
     groups = named_groups(windows, source is not target)
-    gives_labels = windows.part == 0
+    gives_labels, may = windows.part == 0, np.r_[may, np.ones(len(theirs), dtype=bool)]
     people = [] if groups is None else np.unique(groups[~gives_labels]).tolist()
-    draws = draw_transfer(windows.label, gives_labels, people, len(classes), settings)
+    draws = draw_transfer(windows.label, gives_labels, people, len(classes), settings, may)
     refuse_leaks(draws, np.where(gives_labels, "labels", "predicted"), copies_on_both_sides(draws, windows))
     sides = [(source.name, config.subjects), (target.name, config.test_subjects)]
     gives, tested = (name + (f" ({' '.join(who)})" if who else "") for name, who in sides)

@@ -11,12 +11,16 @@ import pandas as pd
 from configs.evaluation import FewShotConfig
 from datasets.protocols.classes import paper_column
 from datasets.protocols.few_shot import FewShotTask
+from utils.detection import detection_chance, detection_facts, detection_scores
+from utils.long_table import dataset_name, method
 from utils.metrics import classification_chance, majority_baseline, metrics_over_draws
+from utils.plots import detection_curves
 from utils.results import interval_over_groups, prediction_table, write_results
 from utils.run import write_json
-from utils.tables import shortened_classes, siblings_between
+from utils.tables import detected, shortened_classes, siblings_between
 
 Predictions = dict[int, list[np.ndarray]]  # by number of shots: of each draw (fold) the classes of held-out windows
+Scores = dict[int, list[np.ndarray]]  # the same of their scores, where an event is to be detected: higher is surer
 
 
 def describe(task: FewShotTask) -> str:
@@ -30,6 +34,7 @@ def describe(task: FewShotTask) -> str:
     lines += filter(None, [windows.describe_too_short(), paper_column([*windows.classes, *task.dropped])])
     lines += [f"class left out: {name} ({why})" for name, why in task.dropped.items()]
     lines += shortened_classes(task.shortened())
+    lines += detected(detection_facts(task.stretches)) if task.stretches else []
     if task.siblings:
         found = siblings_between(task.siblings, task.settings.shots)
         lines.append(f"WARNING: {found}; --split recording keeps recordings apart")
@@ -43,13 +48,15 @@ def write_few_shot(
     config: FewShotConfig,
     task: FewShotTask,
     predictions: Predictions,
+    scores: Scores | None,
     started: float,
     about: dict[str, Any],
 ) -> dict[str, Any]:
-    """Write draws.json, predictions.csv and results.json, and print the tables if asked.
+    """Write draws.json, predictions.csv and results.json (of a detection detection.png), and print tables if asked.
 
     Args:
         folder: of the run.
+        scores: of the windows, if an event is to be detected.
         started: ``time.perf_counter()`` at the start.
         about: the first keys of results.json: method, encoder, checkpoint.
 
@@ -66,18 +73,28 @@ def write_few_shot(
     for shots, table in zip(predictions, tables, strict=True):
         table.insert(0, "shots", shots)
         table.insert(1, "draw", np.concatenate([np.full(len(draw.test), draw.number) for draw in task.draws]))
+        if scores is not None:
+            table["score"] = np.concatenate(scores[shots])
     pd.concat(tables).to_csv(folder / "predictions.csv", index=False, lineterminator="\r\n")
     digest = hashlib.sha256((folder / "draws.json").read_bytes()).hexdigest()
     about = about | {"calibrate": config.calibrate}
-    results = about | _results(task, predictions) | {"draws": {"file": "draws.json", "sha256": digest}}
-    return write_results(folder, config, results, started)
+    results = about | _results(config, task, predictions, scores)
+    results = write_results(folder, config, results | {"draws": {"file": "draws.json", "sha256": digest}}, started)
+    if task.stretches:
+        curves = {f"{shots} shots": row["curve"] for shots, row in results["shots"].items()}
+        detection_curves(curves, folder / "detection.png", f"{dataset_name(results)}\n{method(results)}")
+    return results
 
 
-def _results(task: FewShotTask, predictions: Predictions) -> dict[str, Any]:
+def _results(
+    config: FewShotConfig, task: FewShotTask, predictions: Predictions, scores: Scores | None
+) -> dict[str, Any]:
     """The part of results.json that all methods share."""
     windows, num_classes = task.windows, len(task.windows.classes)
     first = np.concatenate([draw.test for draw in task.draws if draw.number == 0])  # all draws hold out as many
-    support = np.bincount(windows.label[first], minlength=num_classes)
+    truth = windows.label[first] if task.stretches is None else task.stretches.is_event.astype(np.int64)
+    support = np.bincount(truth, minlength=num_classes)
+    detection = task.stretches and {"event": config.detect} | detection_facts(task.stretches)
     return {
         "simulated": any(part.store.simulated for part in task.parts),
         "dataset": task.parts[-1].store.fingerprint(),
@@ -94,24 +111,51 @@ def _results(task: FewShotTask, predictions: Predictions) -> dict[str, Any]:
         "held_out": task.held_out,
         "copies_on_both_sides": task.copies,
         "siblings_share": task.siblings,
-        "chance": classification_chance(support),
+        "detection": detection,
+        "chance": classification_chance(support) | (detection_chance(task.stretches) if task.stretches else {}),
         "majority": majority_baseline(support),
-        "shots": {str(n): _measured(n, task, predictions[n]) for n in task.shots},
+        "shots": {str(n): _measured(n, task, predictions[n], scores and scores[n]) for n in task.shots},
     }
 
 
-def _measured(shots: int, task: FewShotTask, predictions: list[np.ndarray]) -> dict[str, Any]:
+def _measured(
+    shots: int, task: FewShotTask, predictions: list[np.ndarray], scores: list[np.ndarray] | None
+) -> dict[str, Any]:
     """Metrics over draws (folds of a draw together), their interval over groups, and a digest of the windows.
 
-    Two runs are comparable if their digests are equal: they have the same training and held-out windows.
+    Where an event is to be detected, recordings are classified: as an event if a window of theirs is. Two runs are
+    comparable if their digests are equal: they have the same training and held-out windows.
     """
-    test, predicted = np.concatenate([draw.test for draw in task.draws]), np.concatenate(predictions)
-    truth, groups = task.windows.label[test], None if task.groups is None else task.groups[test]
-    number = np.concatenate([np.full(len(draw.test), draw.number) for draw in task.draws])
-    ends = np.flatnonzero(np.diff(number)) + 1  # of each draw
-    num_classes, ids = len(task.windows.classes), task.windows.ids()
+    num_classes, seed, ids = len(task.windows.classes), task.settings.seed, task.windows.ids()
+    test, predicted = _of_draws(task, [draw.test for draw in task.draws]), _of_draws(task, predictions)
+    truth, groups = [task.windows.label[own] for own in test], None
+    if task.groups is not None:
+        groups = [task.groups[own] for own in test]
+    detection: dict[str, Any] = {"interval": {}}
+    if stretches := task.stretches:
+        predicted, scored = (
+            [stretches.in_time(*own) for own in zip(test, of, strict=True)]
+            for of in (predicted, _of_draws(task, scores))
+        )
+        detection = detection_scores(scored, stretches, seed)
+        predicted = [stretches.highest(own) for own in predicted]
+        truth = [stretches.is_event.astype(np.int64) for _ in test]
+        groups = groups and [stretches.group for _ in test]
+    together = (np.concatenate(truth), np.concatenate(predicted), groups and np.concatenate(groups))
     used = [[[ids[i] for i in side] for side in (draw.train(shots), draw.test)] for draw in task.draws]
-    return metrics_over_draws(np.split(truth, ends), np.split(predicted, ends), num_classes) | {
-        "interval": interval_over_groups(truth, predicted, groups, num_classes, task.settings.seed),
-        "windows_sha256": hashlib.sha256(json.dumps(used).encode()).hexdigest(),
-    }
+    return (
+        metrics_over_draws(truth, predicted, num_classes)
+        | detection
+        | {
+            "interval": interval_over_groups(*together, num_classes, seed) | detection["interval"],
+            "windows_sha256": hashlib.sha256(json.dumps(used).encode()).hexdigest(),
+        }
+    )
+
+
+def _of_draws(task: FewShotTask, of_folds: list[np.ndarray]) -> list[np.ndarray]:
+    """Of each draw what its folds give, end to end."""
+    return [
+        np.concatenate([own for own, draw in zip(of_folds, task.draws, strict=True) if draw.number == number])
+        for number in range(task.settings.draws)
+    ]

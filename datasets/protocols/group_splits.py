@@ -67,12 +67,16 @@ def draw_apart(
 
 
 def draw_leaving_one_group_out(
-    labels: np.ndarray, groups: np.ndarray, num_classes: int, settings: DrawSettings
+    labels: np.ndarray,
+    groups: np.ndarray,
+    num_classes: int,
+    settings: DrawSettings,
+    can_be_shots: np.ndarray | bool = True,
 ) -> list[Draw]:
     """Every group is held out once in every draw, with all its windows; shots come from the other groups.
 
     A group may lack classes. Metrics of a draw are computed over the predictions of all its folds together.
-    Arguments as in ``draw_apart``.
+    Arguments as in ``draw_apart``; of the other groups only windows that ``can_be_shots`` (W,) are.
 
     Returns:
         draws * G folds, those of the first draw first.
@@ -82,7 +86,7 @@ def draw_leaving_one_group_out(
     for draw in range(settings.draws):
         for fold, name in enumerate(names.tolist()):
             here = groups == name
-            own, others = ([np.flatnonzero(side & one) for one in of_class] for side in (here, ~here))
+            own, others = ([np.flatnonzero(side & one) for one in of_class] for side in (here, ~here & can_be_shots))
             others = [stream(settings.seed, draw, k, fold).permutation(other) for k, other in enumerate(others)]
             result.append(Draw.of(others, own, (name,), draw, settings))
     return result

@@ -170,7 +170,12 @@ def draw_windows(labels: np.ndarray, num_classes: int, settings: DrawSettings) -
 
 
 def draw_transfer(
-    labels: np.ndarray, gives_labels: np.ndarray, people: Sequence[str], num_classes: int, settings: DrawSettings
+    labels: np.ndarray,
+    gives_labels: np.ndarray,
+    people: Sequence[str],
+    num_classes: int,
+    settings: DrawSettings,
+    can_be_shots: np.ndarray | bool = True,
 ) -> list[Draw]:
     """Draw shots of some windows; all others are held out, in every draw.
 
@@ -179,9 +184,11 @@ def draw_transfer(
         gives_labels: (W,) bool, windows that may be learnt from.
         people: names of those who are held out.
         num_classes: K.
+        can_be_shots: (W,) bool, those that shots are drawn from, if they may be learnt from.
     """
     sides = (
-        [np.flatnonzero((labels == k) & side) for k in range(num_classes)] for side in (gives_labels, ~gives_labels)
+        [np.flatnonzero((labels == k) & side) for k in range(num_classes)]
+        for side in (gives_labels & can_be_shots, ~gives_labels)
     )
     may_be_shots, held_out = sides
     result = []

@@ -18,7 +18,7 @@ from scripts.reporting.runs import (
     windows_measured,
 )
 from utils import tables
-from utils.long_table import METRICS, encoder_origin, method, named
+from utils.long_table import DETECTION, METRICS, encoder_origin, method, named
 from utils.plots import shots_panels
 from utils.tables import interval_note, pivot, seen_before, with_guesses
 
@@ -41,7 +41,7 @@ def few_shot_sections(runs: list[Run], out: Path) -> list[Block]:
     for number, ((dataset, classes, kind, windows), members) in enumerate(groups.items()):
         members = sorted(members, key=lambda run: method(run.results))
         names = distinct_names(members)
-        values = measured(members, ["balanced_accuracy", "macro_f1"])
+        values = measured(members, [*DETECTION, "balanced_accuracy", "macro_f1"])
         values = values.assign(method=values["run"].map(names), columns=values["shots"].astype(str) + " shots")
         draws = sorted({len(row["macro_f1"]["values"]) for run in members for row in run.results["shots"].values()})
         same = same_windows(members)
@@ -59,20 +59,25 @@ def few_shot_sections(runs: list[Run], out: Path) -> list[Block]:
             blocks.append(Text("Not all rows were measured on the same windows.", strong=True))
         for metric, of_metric in values.groupby("metric", sort=False):
             frame = pivot(with_guesses(of_metric), ["method"], ["columns"], cell=percent)
-            caption = f"{dataset}, few-shot: {METRICS[metric]}"
-            frame = frame.rename(columns={"method": f"{METRICS[metric]}, %"})
+            named = (METRICS | DETECTION)[metric]
+            frame = frame.rename(columns={"method": f"{named}, %"})
+            caption = f"{dataset}, few-shot: {named}"
             blocks.append(Table(frame, f"few_shot_{number}_{metric}", caption, notes(members)))
+            if metric != "macro_f1" and of_metric["low"].notna().any():
+                caption = f"{dataset}, few-shot: 95 % interval of the {named} over groups, %"
+                frame = pivot(of_metric, ["method"], ["columns"], cell=interval)
+                place = "" if metric == "balanced_accuracy" else f"_{metric}"
+                blocks.append(Table(frame, f"few_shot_{number}{place}_interval", caption))
         accuracy = values[values["metric"] == "balanced_accuracy"]
-        if accuracy["low"].notna().any():
-            caption = f"{dataset}, few-shot: 95 % interval of the balanced accuracy over groups, %"
-            frame = pivot(accuracy, ["method"], ["columns"], cell=interval)
-            blocks.append(Table(frame, f"few_shot_{number}_interval", caption))
         blocks += seen_by(members)
         curve = out / "figures" / f"shots_{number}.png"
         lines = accuracy.assign(panel="", line=accuracy["method"], approach=accuracy["method"], dashed=False)
         shots_panels(lines, curve, f"{dataset}, few-shot")
         blocks.append(Picture(curve, f"Balanced accuracy against shots, {dataset}", curve.with_suffix(".pdf")))
         for run in members:
+            if run.results["detection"]:
+                caption = f"Events found against false alarms, {dataset}, {names[run.name]}"
+                blocks.append(picture_of(run, "detection.png", caption, out))
             if run.command == "downstream" and run.results["encoder"] != "random":
                 caption = f"Confusion matrix, {dataset}, {names[run.name]}"
                 blocks.append(picture_of(run, "confusion.png", caption, out))

@@ -132,7 +132,9 @@ def test_views_have_draws_of_their_own():
     assert torch.equal(found[:4], Augmentation(7, 32, noise=0.1).imu(imu, zero, one, one, 1, 3))
     assert (found[4:] - found[:4]).std() == pytest.approx(0.1 * 2**0.5, rel=0.1)
     parts = [Augmentation(7, 32, noise=0.1, rank=rank, world_size=2) for rank in (0, 1)]
-    halves = [p.imu(torch.cat([part, part]), zero, one, one, 1, 3, 2) for p, part in zip(parts, imu.split(2), strict=True)]
+    halves = [
+        p.imu(torch.cat([part, part]), zero, one, one, 1, 3, 2) for p, part in zip(parts, imu.split(2), strict=True)
+    ]
     views = [half.chunk(2) for half in halves]
     assert torch.equal(torch.cat([view for pair in zip(*views, strict=True) for view in pair]), found)
 
