@@ -32,6 +32,9 @@ class ReproduceConfig(Config):
     study: Path = setting(help="YAML of the study, such as configs/study/demo.yaml")
     out: Path = setting(help="folder of the study: runs/, logs/ and report_<study>/; a second call resumes it")
     data_root: Path | None = setting(None, help="folder of the prepared datasets; default: data/ in --out")
+    raw: Path | None = setting(
+        None, help="folder of the raw recordings that the study names, to prepare what is absent; default: nothing is"
+    )
     ranks: PositiveInt = setting(
         1, help="processes that pretrain together, under torchrun, and share each batch: the experiment is the same"
     )

@@ -17,6 +17,11 @@
 With ``folds: [s1, s2]`` a part whose name holds ``{fold}`` stands for one of each fold (``configs/folds.py``); without
 ``of``, an evaluation of a fold is of the encoders of that fold.
 
+With ``page: cohorts`` the report compares representations over cohorts (``scripts/reporting/cohorts_page.py``), in
+place of the paper's tables. ``recordings`` is what ``scripts.prepare`` reads, so that one command prepares them too:
+
+    recordings: {hapt: {format: hapt, raw: hapt}}         # prepared dataset: settings; raw is a folder below --raw
+
 The runs are named ``ours_ego4d``, ``probe_mmea-ours_ego4d`` and ``invariant_mmea_to_pd-invariant_linear``.
 ``scripts.reproduce`` runs what is missing of them and ``scripts.report`` puts them into tables.
 """
@@ -24,7 +29,7 @@ The runs are named ``ours_ego4d``, ``probe_mmea-ours_ego4d`` and ``invariant_mme
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -41,7 +46,8 @@ SCHEMAS: dict[str, type[Config]] = {
     "features": FeaturesConfig,
 }
 
-Approach = Literal["ours", "imu_only", "imu2clip", "softmax", "conv_gru", "clip"]
+Approach = Literal["ours", "imu_only", "imu2clip", "softmax", "conv_gru", "clip", "recommended"]
+APPROACHES = get_args(Approach)
 Baseline = Literal["random", "supervised", "handcrafted"]
 Values = dict[str, bool | int | float | str | list[str] | list[int] | list[float]]
 BETWEEN = " + "  # roles of a pretraining on several datasets
@@ -79,6 +85,8 @@ class Read(_Part):
     features: list[FeatureName] = Field(min_length=1)
     heads: list[HeadName] = Field(min_length=1)
     calibrate: Literal["none", "person"] = "none"
+    approaches: list[Approach] | None = Field(None, description="encoders of these approaches only; default: of all")
+    random_weights: bool = Field(False, description="the first of these encoders, with weights drawn at random")
 
 
 class Evaluation(_Part):
@@ -92,6 +100,7 @@ class Evaluation(_Part):
     of: list[str] | None = Field(None, description="names of pretraining runs; default: all that the kind can take")
     probes: bool = Field(True, description="whether downstream.py evaluates the encoders, or only scripts.features")
     baselines: list[Baseline] = []
+    baseline_settings: Values = Field({}, description="of the baselines alone, as training from scratch is slow")
     read: list[Read] = []
 
     @property
@@ -107,6 +116,8 @@ class Study(_Part):
     folds: list[FolderName] = Field([], description="what stands for {fold} in turn, such as people held out")
     simulate: Path | None = Field(None, description="settings of scripts.simulate, whose recordings are studied")
     prepare: Path | None = Field(None, description="settings of scripts.prepare for them")
+    recordings: dict[FolderName, Values] = Field({}, description="prepared dataset -> settings of scripts.prepare")
+    page: Literal["paper", "cohorts"] = Field("paper", description="what the report shows")
     datasets: dict[str, FolderName]
     pretraining: dict[FolderName, Pretraining] = Field(min_length=1)
     evaluations: dict[FolderName, Evaluation]
@@ -136,6 +147,13 @@ class Study(_Part):
                 raise ValueError(f"{name}: baselines, read and test_dataset are for few_shot")
         if (self.simulate is None) != (self.prepare is None):
             raise ValueError("simulate and prepare go together")
+        if self.folds and self.page != "paper":
+            raise ValueError(f"page {self.page}: studies with folds have a page of their own, leave one of the two out")
+        for name, settings in self.recordings.items():
+            if name not in self.datasets.values():
+                raise ValueError(f"recordings: {name!r} is not one of {', '.join(self.datasets.values())}")
+            if absent := sorted({"format", "raw"} - settings.keys()):
+                raise ValueError(f"recordings: {name}: {absent[0]} is missing")
         return self
 
 
@@ -231,13 +249,13 @@ def _evaluation_runs(study: Study, name: str, evaluation: Evaluation, roots: dic
         listed.append(planned(command, source, encoder, (source,), part.approach, part.on))
     for baseline in evaluation.baselines:
         if baseline == "handcrafted":
-            values = {"features": ["handcrafted"], "head": "forest"}
+            values = {"features": ["handcrafted"], "head": "forest"} | evaluation.baseline_settings
             listed.append(planned("features", baseline, values, (), baseline, None))
             continue
         # the first encoder's architecture and normalisation, with random weights
         first = (sources or of_fold)[0]
         kind = {"random_weights": True} if baseline == "random" else {"mode": "supervised", "standardize": False}
-        values = {"checkpoint": checkpoint_of(roots["runs_root"], first)} | kind
+        values = {"checkpoint": checkpoint_of(roots["runs_root"], first)} | kind | evaluation.baseline_settings
         listed.append(planned("downstream", baseline, values, (first,), baseline, None))
     for read in evaluation.read:
         for head in read.heads:
@@ -246,7 +264,11 @@ def _evaluation_runs(study: Study, name: str, evaluation: Evaluation, roots: dic
             if "encoder" not in read.features:
                 listed.append(planned("features", source, values, (), "read", None))
                 continue
-            for encoder in sources:
+            chosen = [s for s in sources if study.pretraining[s].approach in (read.approaches or APPROACHES)]
+            for encoder in chosen[:1] if read.random_weights else ():
+                drawn = values | {"checkpoint": checkpoint_of(roots["runs_root"], encoder), "random_weights": True}
+                listed.append(planned("features", f"{source}-random", drawn, (encoder,), "read", None))
+            for encoder in () if read.random_weights else chosen:
                 values = values | {"checkpoint": checkpoint_of(roots["runs_root"], encoder)}
                 on = study.pretraining[encoder].on
                 listed.append(planned("features", f"{source}-{encoder}", values, (encoder,), "read", on))

@@ -3,7 +3,8 @@
     python -m scripts.reproduce --study configs/study/demo.yaml --out study_out
 
 Each run is a command of its own, which could be given by hand; its output goes to logs/. What is done is skipped, what
-was interrupted resumes from its last checkpoint, and what fails costs only the runs that need it.
+was interrupted resumes from its last checkpoint, and what fails costs only the runs that need it. Where the study says
+what its recordings are, ``--raw`` names their folder, and the datasets are prepared first.
 """
 
 import json
@@ -12,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -19,6 +21,7 @@ from configs.load import ConfigError, parse, read_yaml
 from configs.reporting import ReproduceConfig
 from configs.study import PlannedRun, Study, checkpoint_of, load_study, planned_runs
 from utils.atomic_io import sha256_of
+from utils.commands import end_of, run, run_forked
 from utils.progress_bar import progress
 
 PROGRAMS = {
@@ -29,7 +32,8 @@ PROGRAMS = {
 }
 # Where a run lies and on what machine it computes makes no other run of it.
 PLACES = {"data_root", "runs_root", "run_name", "checkpoint", "resume", "device", "num_workers", "report"}
-_LINES_OF_A_FAILURE = 8
+# What evaluations import, which takes longer than many of them compute
+LOADED = ("scripts.features", "downstream", "zeroshot")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -44,25 +48,29 @@ def main(argv: list[str] | None = None) -> None:
         check_ranks(missing, config.ranks)
     except ConfigError as error:
         sys.exit(f"{config.program}: {error}")
-    absent = [name for name in study.datasets.values() if not (data_root / name / "dataset.json").is_file()]
-    steps = data_steps(study, config.out, data_root) if absent and study.simulate else []
+    steps = data_steps(study, config.out, data_root, config.raw)
+    left_out = [p for p in missing if lacks_package(p)]
+    missing = [p for p in missing if p not in left_out]
     if config.commands:
         print_commands(steps, missing, config.ranks)
         print("# at the end")
         for words in last_steps(config, study, data_root, runs_root):
             print(shlex.join(["python", *words[1:]]))
         return
-    if absent and not steps:
+    if absent := [name for name in unprepared(study, data_root) if f"prepare_{name}" not in dict(steps)]:
+        recordings = ", or the folder of its recordings with --raw" if study.recordings else ""
         sys.exit(
             f"{config.program}: no prepared dataset {', '.join(absent)} in {data_root}: make it with scripts.prepare, "
-            "or name its folder with --data_root"
+            f"or name its folder with --data_root{recordings}"
         )
     logs = config.out / "logs"
     for name, words in steps:
         print(f"{name} ...", flush=True)
         if run(words, logs / f"{name}.log"):
             sys.exit(f"{config.program}: {name} failed, see {logs / name}.log:\n{end_of(logs / f'{name}.log')}")
-    print(f"{study.title}: {len(planned)} runs, {len(planned) - len(missing)} done before", flush=True)
+    print(f"{study.title}: {len(planned)} runs, {len(planned) - len(missing) - len(left_out)} done before", flush=True)
+    if left_out:
+        print(f"left out: {len(left_out)} runs with MiniRocket, which needs aeon: pip install aeon", flush=True)
     failed = run_all(missing, runs_root, logs, config.ranks)
     picture, report = last_steps(config, study, data_root, runs_root)
     if run(picture, logs / f"embedding_{config.study.stem}.log"):
@@ -73,27 +81,51 @@ def main(argv: list[str] | None = None) -> None:
     sys.exit(status)
 
 
-def data_steps(study: Study, out: Path, data_root: Path) -> list[tuple[str, list[str]]]:
-    """Name and command of what makes the datasets of a simulated study; both commands skip what is there."""
-    simulate = [sys.executable, "-m", "scripts.simulate", "--config", str(study.simulate), "--out", str(out / "raw")]
-    steps = [("simulate", simulate)]
-    for role, name in study.datasets.items():
-        raw = ["--format", role.lower(), "--raw", str(out / "raw" / role.lower())]
-        prepare = [sys.executable, "-m", "scripts.prepare", "--config", str(study.prepare), *raw]
-        steps.append((f"prepare_{name}", [*prepare, "--out", str(data_root / name)]))
+def unprepared(study: Study, data_root: Path) -> list[str]:
+    """The study's datasets that are not there."""
+    names = dict.fromkeys(study.datasets.values())
+    return [name for name in names if not (data_root / name / "dataset.json").is_file()]
+
+
+def data_steps(study: Study, out: Path, data_root: Path, raw: Path | None = None) -> list[tuple[str, list[str]]]:
+    """Name and command of what makes the datasets that are not there; the commands go on where they were interrupted.
+
+    Args:
+        raw: folder of the recordings that the study names; None: their datasets must be there.
+    """
+    absent = unprepared(study, data_root)
+    simulate, prepare = ([sys.executable, "-m", f"scripts.{name}"] for name in ("simulate", "prepare"))
+    others = {role: name for role, name in study.datasets.items() if name in absent and name not in study.recordings}
+    steps = []
+    if study.simulate and others:
+        steps = [("simulate", [*simulate, "--config", str(study.simulate), "--out", str(out / "raw")])]
+        for role, name in others.items():
+            own = ["--format", role.lower(), "--raw", str(out / "raw" / role.lower()), "--out", str(data_root / name)]
+            steps.append((f"prepare_{name}", [*prepare, "--config", str(study.prepare), *own]))
+    for name, settings in study.recordings.items() if raw else ():
+        if name in absent:
+            values = settings | {"raw": raw / settings["raw"], "out": data_root / name}
+            steps.append((f"prepare_{name}", [*prepare, *flags(values)]))
     return steps
 
 
+def lacks_package(planned: PlannedRun) -> bool:
+    """Whether a run needs a package, an extra, that is not installed."""
+    return "minirocket" in planned.values.get("features", ()) and find_spec("aeon") is None
+
+
 def last_steps(config: ReproduceConfig, study: Study, data_root: Path, runs_root: Path) -> tuple[list[str], list[str]]:
-    """Commands of the picture of the labelled windows as the first encoder sees them, and of the report.
+    """Commands of the picture of the windows that the first encoder is evaluated on, and of the report.
 
     The folder may hold several studies that share encoders: each has a picture and a report of its own.
     """
     name = config.study.stem
-    encoder = checkpoint_of(runs_root, next(iter(study.pretraining)))
-    roles = dict.fromkeys(part.dataset for part in study.evaluations.values() if part.kind == "few_shot")
+    first = next(iter(study.pretraining))
+    encoder = checkpoint_of(runs_root, first)
+    few_shot = [part for part in study.evaluations.values() if part.kind == "few_shot"]
+    datasets = dict.fromkeys(study.datasets[p.dataset] for p in few_shot if p.of is None or first in p.of)
     picture = [sys.executable, "-m", "scripts.embed", "--checkpoint", str(encoder), "--data_root", str(data_root)]
-    picture += ["--datasets", *(study.datasets[role] for role in roles), "--out", str(runs_root / f"embedding_{name}")]
+    picture += ["--datasets", *datasets, "--out", str(runs_root / f"embedding_{name}")]
     report = [sys.executable, "-m", "scripts.report", "--runs", str(runs_root), "--study", str(config.study)]
     report += ["--data_root", str(data_root), "--out", str(config.out / f"report_{name}"), "--title", study.title]
     return picture, report
@@ -203,31 +235,13 @@ def run_all(missing: list[PlannedRun], runs_root: Path, logs: Path, ranks: int) 
                 bar.write(f"{planned.name}: not run, {lost[0]} failed")
                 continue
             begun = time.perf_counter()
-            if status := run(command_of(planned, ranks), logs / f"{planned.name}.log"):
+            words, log = command_of(planned, ranks), logs / f"{planned.name}.log"
+            if status := run(words, log) if planned.command == "train" else run_forked(words, log, LOADED):
                 failed.append(planned.name)
-                bar.write(f"{planned.name}: FAILED with status {status}:\n{end_of(logs / f'{planned.name}.log')}")
+                bar.write(f"{planned.name}: FAILED with status {status}:\n{end_of(log)}")
             else:
                 bar.write(f"{planned.name}: done in {time.perf_counter() - begun:.0f} s")
     return failed
-
-
-def run(words: list[str], log: Path) -> int:
-    """Run a command with its output in a file; its exit status. It ends when this process is told to, and may save."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        open(log, "w", encoding="utf-8") as file,
-        subprocess.Popen(words, stdout=file, stderr=subprocess.STDOUT) as child,
-    ):
-        try:
-            return child.wait()
-        except BaseException:
-            child.terminate()
-            raise
-
-
-def end_of(log: Path) -> str:
-    """The last lines of a log."""
-    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LINES_OF_A_FAILURE:])
 
 
 if __name__ == "__main__":

@@ -172,6 +172,46 @@ def detection_curves(curves: Mapping[str, Mapping[str, Sequence[float]]], png: P
     save_figure(figure, png, title)
 
 
+def gains_by_group(rows: pd.DataFrame, png: Path, title: str) -> None:
+    """Draw differences to a baseline in points by cohort, a panel for each head, a line at zero and intervals.
+
+    Args:
+        rows: one for each point: representation, head, cohort, and ``value``, ``low`` and ``high`` as fractions; the
+            ends are NaN where there is no interval.
+    """
+    cohorts, names = rows["cohort"].unique().tolist(), rows["representation"].unique().tolist()
+    heads = rows["head"].unique().tolist()
+    size = (max(6.0, 1.5 * len(cohorts) + 1.2), 2.9 * len(heads) + 1.2)
+    figure = Figure(figsize=size, layout="constrained")
+    legend: dict[str, object] = {}
+    for axes, head in zip(np.ravel(figure.subplots(len(heads), 1, sharex=True, squeeze=False)), heads, strict=True):
+        axes.axhline(0, color="gray", linewidth=1.2)
+        for name, line in rows[rows["head"] == head].groupby("representation", sort=False):
+            number = names.index(name)
+            beside = 0.7 * ((number + 0.5) / len(names) - 0.5)
+            ends = np.abs(line[["low", "high"]].sub(line["value"], axis=0).to_numpy().T)
+            legend[name] = axes.errorbar(
+                [cohorts.index(cohort) + beside for cohort in line["cohort"]],
+                100 * line["value"],
+                yerr=100 * np.nan_to_num(ends),
+                color=COLOURS[number % len(COLOURS)],
+                marker=_MARKERS[number % len(_MARKERS)],
+                markersize=5,
+                linestyle="none",
+                capsize=2,
+                elinewidth=1,
+            )
+        axes.set_title(head, fontsize=10)
+        axes.set(ylabel="gain, points", xlim=(-0.5, len(cohorts) - 0.5))
+        for between in range(len(cohorts) - 1):
+            axes.axvline(between + 0.5, color="gray", linewidth=0.4)
+        axes.grid(alpha=0.3, axis="y")
+    axes.set_xticks(range(len(cohorts)), [textwrap.fill(cohort, 16) for cohort in cohorts], fontsize=8)
+    shown = [name for name in names if name in legend]
+    figure.legend([legend[name] for name in shown], shown, loc="outside lower center", fontsize=8, ncols=4)
+    save_figure(figure, png, title, pdf=True)
+
+
 def embedding_map(
     points: np.ndarray, label: Sequence[str], dataset: Sequence[str], axis_names: tuple[str, str], png: Path, title: str
 ) -> None:

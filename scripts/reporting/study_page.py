@@ -6,6 +6,7 @@ import pandas as pd
 
 from configs.reporting import ReportConfig
 from configs.study import BETWEEN, PlannedRun, Study, load_study, planned_runs
+from scripts.reporting.cohorts_page import cohort_blocks
 from scripts.reporting.datasets_table import figure_2, table_1
 from scripts.reporting.document import MISSING, Block, Heading, Picture, Text
 from scripts.reporting.folds_page import fold_blocks
@@ -19,6 +20,8 @@ LINES = {"ours": "cross-modal", "imu_only": "unimodal"} | {
     name: APPROACHES[name] for name in ("supervised", "handcrafted", "random")
 }
 
+NO_MINIROCKET = "No run with MiniRocket has results: these need the package aeon, and are left out where it is absent."
+
 
 def study_blocks(config: ReportConfig, runs: list[Run]) -> tuple[list[Block], list[Run]]:
     """The sections of a study, and the runs that they show and no other table should."""
@@ -26,6 +29,9 @@ def study_blocks(config: ReportConfig, runs: list[Run]) -> tuple[list[Block], li
     everything = planned_runs(study, config.data_root, config.runs[0])
     found = match(everything, runs)
     missing = missing_runs(everything, found)
+    if study.page == "cohorts":
+        blocks, shown = cohort_blocks(study, everything, found, config.out)
+        return [*missing, *blocks], shown
     if study.folds:  # the paper holds nobody out in turn: its tables have no place for them
         blocks, shown = fold_blocks(study, everything, found, config.data_root, config.out)
         return [*missing, *blocks], shown
@@ -68,6 +74,10 @@ def missing_runs(planned: list[PlannedRun], found: dict[str, Run]) -> list[Block
     """Notes on missing runs and on runs with other settings."""
     missing = [wanted.name for wanted in planned if wanted.name not in found]
     blocks: list[Block] = [Text(f"{len(found)} of the study's {len(planned)} runs have results.")]
+    rockets = {wanted.name for wanted in planned if "minirocket" in wanted.values.get("features", ())}
+    if rockets and not rockets & found.keys():
+        missing = [name for name in missing if name not in rockets]
+        blocks.append(Text(NO_MINIROCKET))
     if missing:
         blocks.append(Text(f"Without results, shown as missing: {', '.join(missing)}."))
     changed = [f"{wanted.name} ({', '.join(names)})" for wanted in planned if (names := other_settings(wanted, found))]

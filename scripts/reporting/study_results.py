@@ -20,6 +20,7 @@ APPROACHES = {  # in the order of the tables
     "conv_gru": "ours with 1D-CNN + RNN",
     "clip": "ours with ViT-CLIP",
     "ours": "ours",
+    "recommended": "recommended",
     "supervised": "supervised from scratch",
     "handcrafted": "handcrafted features",
     "random": "random weights",

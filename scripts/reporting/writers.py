@@ -19,7 +19,7 @@ _LATEX = str.maketrans(
     {character: f"\\{character}" for character in "&%$#_{}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$"}
     | {"±": r"$\pm$", "→": r"$\rightarrow$", "†": r"$\dagger$", "‡": r"$\ddagger$", "≠": r"$\neq$", "≥": r"$\geq$"}
-    | {"²": "$^2$", "−": "$-$", "–": "--"}
+    | {"²": "$^2$", "°": r"$^\circ$", "−": "$-$", "–": "--"}
 )
 
 

@@ -178,8 +178,12 @@ def test_every_preset_of_the_paper_is_compared():
     others |= {"pretrain/masked_contrast", "pretrain/neighbours"}
     others |= {"zeroshot/pd_to_mmea", "zeroshot/utd_mhad"}
     others |= {
-        f"downstream/{name}" for name in ("classyglass", "classyglass2", "stanford_fog", "cohorts_map", "utd_mhad")
-    } | {"downstream/sisfall_falls"}
+        f"downstream/{name}"
+        for name in (
+            *("classyglass", "classyglass2", "stanford_fog", "cohorts", "cohorts_map", "utd_mhad"),
+            *("hapt", "hapt_map", "sisfall", "sisfall_map", "sisfall_falls", "sp_sw_har"),
+        )
+    }
     assert set(PRESETS) == shipped - others
     for name in shipped:
         assert f"{name.split('/')[1]}.yaml" in README, f"{name} is not listed in configs/README.md"

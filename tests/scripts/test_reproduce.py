@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from configs.data import PrepareConfig
 from configs.evaluation import DownstreamConfig
 from configs.load import ConfigError, parse
 from configs.study import load_study, planned_runs
@@ -162,6 +163,34 @@ def test_simulated_studies_make_their_recordings_first(capsys, tmp_path):
         "--out",
         f"{tmp_path}/data/sim_mmea",
     ]
+
+
+def test_a_study_may_name_its_recordings(tmp_path):
+    study = load_study(Path("configs/study/cohorts.yaml"))
+    write_dataset(tmp_path / "data" / "hapt", ["walking"], video=False)
+    steps = dict(reproduce.data_steps(study, tmp_path, tmp_path / "data", tmp_path / "given"))
+    assert "prepare_hapt" not in steps and list(steps)[:2] == ["simulate", "prepare_sim_ego4d"]
+    raw = str(tmp_path / "given" / "classyglass")
+    words = ["--format", "classyglass", "--raw", raw, "--subset", "Dataset_2", "--out", f"{tmp_path}/data/classyglass2"]
+    assert steps["prepare_classyglass2"][3:] == words
+    parse(PrepareConfig, words)
+    assert set(dict(reproduce.data_steps(study, tmp_path, tmp_path / "data"))) == {"simulate", "prepare_sim_ego4d"}
+
+
+def test_absent_recordings_are_asked_for(tmp_path):
+    (tmp_path / "data").mkdir()
+    with pytest.raises(SystemExit, match="no prepared dataset classyglass, .*stanford_fog in .*with --raw"):
+        reproduce.main(["--study", "configs/study/cohorts.yaml", "--out", str(tmp_path)])
+
+
+def test_runs_without_their_package_are_left_out(monkeypatch):
+    listed = planned_runs(load_study(Path("configs/study/cohorts.yaml")), Path("data"), Path("runs"))
+    installed = False
+    monkeypatch.setattr(reproduce, "find_spec", lambda name: object() if installed and name == "aeon" else None)
+    names = [p.name for p in listed if reproduce.lacks_package(p)]
+    assert len(names) == 14 and all("-minirocket_" in name for name in names)
+    installed = True
+    assert not any(reproduce.lacks_package(p) for p in listed)
 
 
 def test_flags_of_switches_and_lists():

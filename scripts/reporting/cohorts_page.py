@@ -1,0 +1,106 @@
+"""The part of a report on cohorts: a row for each representation and head, a column for each cohort, paired tests.
+
+What heads read is compared on the same windows of the same people, each row with handcrafted features under the same
+head. The averages over cohorts say whether pretraining is worth it.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from configs.study import PlannedRun, Study
+from scripts.reporting.cohorts_gains import LABELS, gain_blocks, goals_table
+from scripts.reporting.cohorts_rows import ACROSS, CALIBRATED, WITHIN, cohort_rows
+from scripts.reporting.document import MISSING, Block, Heading, Linked, Table, Text, plural
+from scripts.reporting.result_tables import seen_by
+from scripts.reporting.runs import Run, notes
+from utils import tables
+
+# (c), falls against daily life (scripts.features --detect), has a section of its own beside these two
+QUESTIONS = {
+    WITHIN: (
+        "Few labels of a cohort that pretraining never saw",
+        "Labels and predicted windows are of different people of the same cohort.",
+    ),
+    ACROSS: (
+        "Labels of one cohort, answers on another",
+        "No label is of the cohort, or of the people, that is predicted, with all its windows.",
+    ),
+}
+READING = (
+    "Balanced accuracy in percent: mean ± standard deviation over draws and, in brackets, the 95 % interval over "
+    "people. Every representation is read by the same heads, on the same windows. Encoders were pretrained without the "
+    f"cohort that is predicted. Rows with {CALIBRATED} use the unlabelled windows of the person who is predicted."
+)
+
+
+def cohort_blocks(
+    study: Study, planned: Sequence[PlannedRun], found: dict[str, Run], out: Path
+) -> tuple[list[Block], list[Run]]:
+    """The sections of all questions, and the runs that they show: every few-shot evaluation."""
+    members = [p for p in planned if p.evaluation and study.evaluations[p.evaluation].kind == "few_shot"]
+    members = [p for p in members if p.name in found]
+    if not members:
+        return [Text(f"{MISSING}: no evaluation of a cohort has results.")], []
+    rows = cohort_rows(study, members, found)
+    blocks: list[Block] = []
+    for question, (title, text) in QUESTIONS.items():
+        own = rows[rows["question"] == question]
+        blocks.append(Heading(title))
+        if own.empty:
+            blocks.append(Text(f"{MISSING}: no evaluation of this question has results."))
+            continue
+        runs = [found[name] for name in own["run"].unique()]
+        blocks += [Text(f"{text} {READING}"), cohorts_table(own, found, question)]
+        footnotes = notes(runs)
+        for shots, of in own.groupby("shots"):
+            blocks.append(accuracy_table(of, int(shots), question, footnotes))
+        blocks.append(averages_table(own, question))
+        blocks += gain_blocks(own[own["shots"] == LABELS], found, question, title, out)
+        blocks += seen_by(runs)
+    return [*blocks, *goals_table(rows)], [found[p.name] for p in members]
+
+
+def cohorts_table(rows: pd.DataFrame, found: dict[str, Run], question: str) -> Table:
+    """What is predicted of each cohort."""
+    lines = []
+    for cohort, of in rows.groupby("cohort", sort=False):
+        r = found[of["run"].iloc[0]].results
+        people = next(iter(r["shots"].values()))["interval"]["balanced_accuracy"]["groups"]
+        chance = tables.percent(r["chance"]["balanced_accuracy"])
+        lines.append(
+            [cohort, str(people), str(len(r["classes"])), chance, f"{r['window_s']:g}", r["held_out"], r["groups"]]
+        )
+    header = ["cohort", "people predicted", "classes", "chance, %", "window, s", "predicted", "kept apart"]
+    return Table(pd.DataFrame(lines, columns=header, dtype=object), f"cohorts_{question}", "Cohorts")
+
+
+def accuracy_table(rows: pd.DataFrame, shots: int, question: str, footnotes: tuple[str, ...]) -> Table:
+    """Balanced accuracy at a number of labels, chance below."""
+    guesses = rows.drop_duplicates("cohort").assign(representation="chance", head="", value=rows["chance"])
+    both = pd.concat([rows, guesses.assign(std=float("nan"), low=float("nan"))], ignore_index=True)
+
+    def cell(row) -> str:
+        text = tables.percent(row.value, row.std) + (f" ({tables.interval(row)})" if pd.notna(row.low) else "")
+        return text if row.representation == "chance" else Linked(text, row.folder)
+
+    frame = tables.pivot(both, ["representation", "head"], ["cohort"], cell=cell)
+    caption = f"{QUESTIONS[question][0]}: balanced accuracy with {plural(shots, 'label')} per class, %"
+    return Table(frame, f"cohorts_{question}_{shots}", caption, footnotes)
+
+
+def averages_table(rows: pd.DataFrame, question: str) -> Table:
+    """The mean over cohorts at each number of labels, of how many if not of all that have this number."""
+    known = rows.groupby("shots")["cohort"].nunique()
+    keys = ["representation", "head", "shots"]
+    means = rows.groupby(keys, sort=False).agg(value=("value", "mean"), of=("cohort", "nunique")).reset_index()
+
+    def cell(row) -> str:
+        return tables.percent(row.value) + (f"; {row.of} of {known[row.shots]}" if row.of < known[row.shots] else "")
+
+    means = means.assign(labels=[plural(shots, "label") for shots in means["shots"]])
+    first = means.drop_duplicates("labels").sort_values("shots")["labels"].tolist()
+    frame = tables.pivot(means, ["representation", "head"], ["labels"], cell=cell)[["representation", "head", *first]]
+    caption = f"{QUESTIONS[question][0]}: balanced accuracy, mean over cohorts, %"
+    return Table(frame, f"cohorts_{question}_mean", caption)

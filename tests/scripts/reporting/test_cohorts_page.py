@@ -1,0 +1,221 @@
+"""The page of a study of cohorts: each number is that of its run, tests are paired over people, averages are plain."""
+
+import contextlib
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from configs.study import load_study, planned_runs
+from scripts import report
+from scripts.reporting import cohorts_gains
+from tests.scripts.reporting.test_study_page import ROOT
+from tests.study_runs import write_runs
+from utils.comparison import compare_runs
+from utils.statistics import holm
+
+STUDY = """
+title: Cohorts
+page: cohorts
+datasets: {Ego4D: ego, MMEA: glasses, PD: patients}
+pretraining:
+  best: {approach: recommended, dataset: Ego4D, config: configs/demo/pretrain.yaml, settings: {model: imu_only}}
+  alone: {approach: imu_only, dataset: Ego4D, config: configs/demo/pretrain.yaml, settings: {model: imu_only}}
+evaluations:
+  within_mmea:
+    kind: few_shot
+    dataset: MMEA
+    config: configs/demo/downstream.yaml
+    settings: {shots: [5, 10]}
+    probes: false
+    baselines: [supervised]
+    baseline_settings: {shots: [10]}
+    read: &rows
+      - {features: [handcrafted], heads: &heads [linear, trees]}
+      - {features: [invariant], heads: *heads}
+      - {features: [minirocket], heads: [linear]}
+      - {features: [encoder], heads: *heads}
+      - {features: [encoder, handcrafted], heads: [linear], approaches: [recommended]}
+      - {features: [encoder], heads: *heads, approaches: [recommended], random_weights: true}
+      - {features: [handcrafted], heads: [linear], calibrate: person}
+  within_pd: {kind: few_shot, dataset: PD, config: configs/demo/downstream.yaml, settings: {shots: [5, 10]},
+    probes: false, read: *rows}
+  mmea_to_pd: {kind: few_shot, dataset: MMEA, test_dataset: PD, config: configs/demo/downstream.yaml,
+    settings: {shots: [1, 10]}, probes: false, read: *rows}
+"""
+WORDS = {"handcrafted": 0.6, "invariant": 0.65, "best": 0.85, "alone": 0.5, "random": 0.3, "supervised": 0.45}
+MISSING = "within_pd-invariant_trees"
+ROCKET = [f"{name}-minirocket_linear" for name in ("within_mmea", "within_pd", "mmea_to_pd")]
+
+
+def accuracy(planned, shots):
+    base = max(value for word, value in WORDS.items() if word in planned.name.split("-", 1)[1])
+    if "calibrated" in planned.name:
+        base = 0.95
+    return base + 0.005 * shots + 0.04 * ("trees" in planned.name) - 0.1 * ("pd" in planned.name)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """Folder with study.yaml, runs/ and report/; in runs of mmea_to_pd two people are predicted."""
+    folder = tmp_path_factory.mktemp("cohorts")
+    with contextlib.chdir(ROOT):
+        (folder / "study.yaml").write_text(STUDY)
+        write_runs(load_study(folder / "study.yaml"), folder / "runs", accuracy, (MISSING, *ROCKET), simulated=False)
+        for file in folder.glob("runs/mmea_to_pd-*/predictions.csv"):
+            file.write_text(re.sub(r"day(\d)", lambda found: f"day{int(found[1]) % 2}", file.read_text()))
+        make(folder)
+    return folder
+
+
+def make(folder):
+    flags = ["--runs", str(folder / "runs"), "--study", str(folder / "study.yaml"), "--data_root", str(folder)]
+    return report.main([*flags, "--out", str(folder / "report")])
+
+
+def cells(study, name):
+    frame = pd.read_csv(study / "report/tables" / f"{name}.csv", dtype=str, keep_default_na=False)
+    return frame.set_index(frame.columns[:2].tolist())
+
+
+def results(study, run):
+    return json.loads((study / "runs" / run / "results.json").read_text())
+
+
+def value(study, run, shots=10):
+    return results(study, run)["shots"][str(shots)]["balanced_accuracy"]["mean"]
+
+
+ROWS = {
+    ("handcrafted", "trees"): "handcrafted_trees",
+    ("invariant", "linear"): "invariant_linear",
+    ("recommended", "linear"): "encoder_linear-best",
+    ("IMU-only", "trees"): "encoder_trees-alone",
+    ("recommended + handcrafted", "linear"): "encoder_handcrafted_linear-best",
+    ("random weights", "linear"): "encoder_linear-random",
+    ("handcrafted °", "linear"): "handcrafted_linear_calibrated",
+}
+
+
+def test_runs_of_random_weights_and_of_few_approaches(study, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    planned = {p.name: p for p in planned_runs(load_study(study / "study.yaml"), study, study / "runs")}
+    drawn = planned["within_pd-encoder_trees-random"]
+    assert drawn.config.random_weights and drawn.needs == ("best",) and drawn.pretrained_on is None
+    assert not planned["within_pd-encoder_trees-best"].config.random_weights
+    assert "within_pd-encoder_handcrafted_linear-alone" not in planned
+    assert planned["within_mmea-supervised"].config.shots == [10]
+
+
+@pytest.mark.parametrize(("row", "run"), ROWS.items(), ids=str)
+def test_cells_are_those_of_the_runs(study, row, run):
+    for table, shots, evaluations in (
+        ("cohorts_within", 5, {"MMEA": "within_mmea", "PD": "within_pd"}),
+        ("cohorts_across", 10, {"MMEA → PD": "mmea_to_pd"}),
+    ):
+        frame = cells(study, f"{table}_{shots}")
+        for column, evaluation in evaluations.items():
+            scores = results(study, f"{evaluation}-{run}")["shots"][str(shots)]
+            mean, std = (100 * scores["balanced_accuracy"][name] for name in ("mean", "std"))
+            low, high = (100 * scores["interval"]["balanced_accuracy"][end] for end in ("low", "high"))
+            assert frame.loc[row, column] == f"{mean:.1f} ± {std:.1f} ({low:.1f} to {high:.1f})"
+
+
+def test_chance_and_what_is_missing(study):
+    frame = cells(study, "cohorts_within_10")
+    assert list(frame.loc[("chance", "")]) == ["25.0", "33.3"]
+    assert frame.loc[("invariant", "trees"), "PD"] == "-"
+    assert ("MiniRocket", "linear") not in frame.index
+    page = (study / "report/report.md").read_text()
+    assert "No run with MiniRocket" in page
+    assert f"shown as missing: {MISSING}." in page  # MiniRocket's runs are not listed one by one
+
+
+def test_averages_over_cohorts(study):
+    frame = cells(study, "cohorts_within_mean")
+    both = [value(study, f"within_{name}-encoder_linear-best") for name in ("mmea", "pd")]
+    assert frame.loc[("recommended", "linear"), "10 labels"] == f"{100 * np.mean(both):.1f}"
+    one = value(study, "within_mmea-invariant_trees", 5)
+    assert frame.loc[("invariant", "trees"), "5 labels"] == f"{100 * one:.1f}; 1 of 2"
+    assert list(frame.columns) == ["5 labels", "10 labels"]
+    assert frame.loc[("supervised from scratch", "from scratch"), "5 labels"] == "-"
+
+
+def test_gains_are_paired_tests_corrected_over_rows(study):
+    frame = cells(study, "cohorts_within_gain")
+    heads = {"linear": "linear", "trees": "trees", "from scratch": "linear"}
+    rows = [row for row in frame.index if frame.loc[row, "MMEA"] != "-"]
+    names = ROWS | {
+        ("invariant", "trees"): "invariant_trees",
+        ("recommended", "trees"): "encoder_trees-best",
+        ("IMU-only", "linear"): "encoder_linear-alone",
+        ("random weights", "trees"): "encoder_trees-random",
+        ("supervised from scratch", "from scratch"): "supervised",
+    }
+    assert set(rows) == set(names) - {("handcrafted", "trees")}
+    tests = []
+    for row in rows:
+        other = f"within_mmea-handcrafted_{heads[row[1]]}"
+        classes = results(study, other)["classes"]
+        folders = [study / "runs" / name for name in (f"within_mmea-{names[row]}", other)]
+        tests.append(compare_runs(*folders, classes, 10))
+    for row, test, p in zip(rows, tests, holm(np.array([t.test.p_value for t in tests])), strict=True):
+        ends = f"{100 * test.interval.low:+.1f} to {100 * test.interval.high:+.1f}"
+        assert frame.loc[row, "MMEA"] == f"{100 * test.difference:+.1f} ({ends}), p {p:.3f}"
+
+
+def test_too_few_people_have_no_test(study):
+    frame = cells(study, "cohorts_across_gain")
+    run, other = (value(study, f"mmea_to_pd-{name}_linear") for name in ("invariant", "handcrafted"))
+    assert frame.loc[("invariant", "linear"), "MMEA → PD"] == f"{100 * (run - other):+.1f} (2 people)"
+
+
+def test_goals_are_differences_of_averages(study):
+    frame = pd.read_csv(study / "report/tables/cohorts_goals.csv", dtype=str)
+    frame = frame.set_index(["question", "row"])
+
+    def mean(run):
+        return np.mean([value(study, f"within_{name}-{run}") for name in ("mmea", "pd")])
+
+    row = frame.loc[("within", "recommended, trees")]
+    bare = {"handcrafted, trees": "handcrafted_trees", "invariant, linear": "invariant_linear"}
+    best = max(bare, key=lambda name: mean(bare[name]))  # the missing row has no average over both cohorts
+    assert row["compared with"] == best
+    assert row["gain, points"] == f"{100 * (mean('encoder_trees-best') - mean(bare[best])):+.1f}"
+    assert row["goal"] == "+5" and row["cohorts"] == "2"
+    across = frame.loc[("across", "recommended + handcrafted, linear")]
+    invariant = {head: value(study, f"mmea_to_pd-invariant_{head}") for head in ("linear", "trees")}
+    head = max(invariant, key=invariant.get)
+    difference = value(study, "mmea_to_pd-encoder_handcrafted_linear-best") - invariant[head]
+    assert across["compared with"] == f"invariant, {head}" and across["goal"] == "+10"
+    assert across["gain, points"] == f"{100 * difference:+.1f}"
+
+
+def test_the_figure_has_gains_without_calibrated_rows(study, monkeypatch):
+    drawn = []
+    draw = cohorts_gains.gains_by_group
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(cohorts_gains, "gains_by_group", lambda rows, *rest: drawn.append(rows) or draw(rows, *rest))
+    make(study)
+    within, across = drawn
+    assert set(within["cohort"]) == {"MMEA", "PD"} and set(across["cohort"]) == {"MMEA → PD"}
+    assert not any("°" in name for name in within["representation"]) and across["low"].isna().all()
+    assert "handcrafted" not in set(within["representation"])
+    for question in ("within", "across"):
+        assert (study / f"report/figures/cohorts_{question}_gain.png").stat().st_size > 10_000
+        assert f"figures/cohorts_{question}_gain.png" in (study / "report/report.md").read_text()
+
+
+def test_the_papers_tables_are_left_out(study):
+    page = (study / "report/report.md").read_text()
+    assert not any(words in page for words in ("Table 3", "paper's order", "## Few-shot"))
+    assert "## Labels of one cohort, answers on another" in page and "## What pretraining gains" in page
+
+
+def test_no_results_at_all(study, monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT)
+    (tmp_path / "runs").mkdir()
+    flags = ["--runs", str(tmp_path / "runs"), "--study", str(study / "study.yaml"), "--data_root", str(tmp_path)]
+    assert "missing: no evaluation of a cohort" in report.main([*flags, "--out", str(tmp_path / "report")]).read_text()
