@@ -8,7 +8,8 @@ supervised``, which needs no checkpoint) learn from 10, 20, 50 and 100 others, o
 state after the last epoch is measured, never the best on the held-out windows (with ``--select_samples`` windows of
 their own choose the epoch).
 Writes runs/<name>/ with results.json, draws.json (the windows of every draw), predictions.csv (the class predicted
-for each), confusion.png and shots.png, with ``--detect`` detection.png.
+for each, and probabilities), confusion.png, shots.png, reliability.png and coverage.png, with ``--detect``
+detection.png. ``--save_model DIR`` then writes a classifier that ``scripts.predict`` applies to recordings.
 """
 
 from configs.evaluation import DownstreamConfig
@@ -21,6 +22,7 @@ if __name__ == "__main__":
 import copy
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,16 +34,24 @@ from torch import Tensor, nn
 from datasets.protocols.few_shot import FewShotTask, build_task, cell_seed
 from datasets.protocols.few_shot_results import describe, write_few_shot
 from datasets.protocols.leakage import NOT_SEEN, seen_in_pretraining
-from models import build_imu_encoder, load_imu_encoder
-from models.finetune import Cell, Trained, finetune_grid
+from datasets.protocols.timeline import count_changes
+from datasets.windows import Windows
+from models import build_imu_encoder, encoder_settings, load_imu_encoder
+from models.classifier import Classifier, ClassifierFacts, save_classifier
+from models.finetune import Cell, Trained, finetune, finetune_grid
 from models.probe import embed_imu, train_linear_heads
 from models.readers import standardised_by_person
+from models.smoothing import rates_from_jumps
+from scripts.reporting.model_card import model_card
 from utils import checkpoint, distributed
+from utils.calibration import calibration
 from utils.long_table import dataset_name, long_table, method
+from utils.metrics import balanced_accuracy
 from utils.plots import confusion_matrix as plot_confusion
-from utils.plots import shots_panels
+from utils.plots import coverage_curve, reliability_diagram, shots_panels
 from utils.results import checkpoint_facts
 from utils.run import default_name, open_run, seed_everything
+from utils.statistics import class_counts
 
 
 def main(argv: list[str] | None = None) -> Path:
@@ -52,6 +62,12 @@ def main(argv: list[str] | None = None) -> Path:
     seed_everything(config.seed)
 
     encoder, training = build_encoder(config)
+    other = config.test_dataset not in (None, config.dataset)
+    if config.save_model and other and training.normalize == "dataset":
+        raise ValueError(
+            "save_model: with another --test_dataset each dataset is z-scored by its own moments, and a classifier has "
+            "one: measure without --save_model, or take an encoder of --normalize window or none"
+        )
     task = build_task(config.with_window(training.window_s), select=config.select_samples)
     windows, used = task.windows, task.used
     facts = checkpoint_facts(config.checkpoint) if config.checkpoint else None
@@ -85,25 +101,25 @@ def main(argv: list[str] | None = None) -> Path:
     recipe = {name: getattr(config, name) for name in ("epochs", "batch_size", "lr", "least_lr", "weight_decay")}
     recipe["num_classes"] = len(windows.classes)
     if config.mode == "lp":
+        recipe["standardize"] = config.standardize
         encoder = encoder.to(device)
         embeddings = embed_imu(encoder, imu)
         if config.calibrate == "person":
             embeddings = calibrated(embeddings, encoder, task, training.normalize, config.min_coverage)
-        logits, epochs, kept = linear_probes(
-            encoder, embeddings, labels.to(device), cells, keep, standardize=config.standardize, **recipe
-        )
+        logits, epochs, trained = linear_probes(encoder, embeddings, labels.to(device), cells, keep, **recipe)
     else:
         scratch = config.mode == "supervised"
         make_encoder = partial(build_imu_encoder, training) if scratch else partial(copy.deepcopy, encoder)
         recipe["encoder_lr"] = config.encoder_lr
-        logits, epochs, kept = finetune_grid(
+        logits, epochs, trained = finetune_grid(
             make_encoder, imu, labels, cells, keep, device, config.num_workers, **recipe
         )
     of_shots = {n: slice(i * folds, (i + 1) * folds) for i, n in enumerate(config.shots)}
-    predictions = {n: [own.argmax(1).numpy() for own in logits[cells_of]] for n, cells_of in of_shots.items()}
+    by_shots = {n: [own.numpy() for own in logits[cells_of]] for n, cells_of in of_shots.items()}
+    predictions = {n: [own.argmax(1) for own in of_draws] for n, of_draws in by_shots.items()}
     scores = None
     if config.detect:
-        scores = {n: [(own[:, 1] - own[:, 0]).numpy() for own in logits[cells_of]] for n, cells_of in of_shots.items()}
+        scores = {n: [own[:, 1] - own[:, 0] for own in of_draws] for n, of_draws in by_shots.items()}
     chosen = {str(n): epochs[cells_of] for n, cells_of in of_shots.items()}
 
     name = config.run_name or default_name("downstream", config.mode, config.dataset)
@@ -118,21 +134,27 @@ def main(argv: list[str] | None = None) -> Path:
         "imu_pooling": pooling,
         "selected_epochs": chosen if config.select_samples else None,
     }
-    results = write_few_shot(folder, config, task, predictions, scores, started, about)
+    results = write_few_shot(folder, config, task, predictions, scores, started, about, by_shots)
     draw_pictures(folder, results)
     if config.save_model:
-        save_model(config.save_model, kept, training, results)
+        if config.fit == "all":
+            at_most = epochs[keep : keep + folds]  # without windows to choose by, the epoch that the draws chose
+            recipe["epochs"] = round(float(np.median(at_most)))
+            begin = encoder if config.mode == "lp" else make_encoder
+            trained = fit_all(task.parts[0], begin, training, device, config.seed, recipe)
+        save_model(config, task, training, trained, by_shots[max(config.shots)], results)
     return folder
 
 
 def build_encoder(config: DownstreamConfig) -> tuple[nn.Module, TrainConfig]:
     """The IMU encoder and the config of its training; with ``--random_weights`` its weights are drawn at random.
 
-    Without a checkpoint it is the method's own architecture, with the default settings of train.py.
+    Without a checkpoint it is ``--imu_encoder`` or the method's own, with the default settings of train.py.
     """
     if config.checkpoint is None:
         length = {} if config.window_s is None else {"window_s": config.window_s}
-        training = TrainConfig(model=config.model, dataset=config.dataset, imu_pooling=config.imu_pooling, **length)
+        parts = {"imu_encoder": config.imu_encoder, "imu_pooling": config.imu_pooling}
+        training = TrainConfig(model=config.model, dataset=config.dataset, **parts, **length)
     else:
         encoder, training = load_imu_encoder(config.checkpoint, config.imu_pooling, config.window_s)
         if config.model not in (None, training.model):
@@ -160,12 +182,37 @@ def linear_probes(
     """A linear layer on the frozen encoder for every cell, all trained together: held-out logits, and epochs."""
     sets, seeds, select = zip(*((cell.train, cell.seed, cell.select) for cell in cells), strict=True)
     heads = train_linear_heads(embeddings, labels, sets, seeds, select=select, **recipe)
-    logits = [heads.logits(head, embeddings[cell.test.to(embeddings.device)]).cpu() for head, cell in enumerate(cells)]
+    logits = [heads.logits(h, embeddings[cell.test.to(embeddings.device)]).cpu() for h, cell in enumerate(cells)]
     return logits, heads.epochs, (encoder, heads.weight[keep], heads.bias[keep])
 
 
+def fit_all(
+    windows: Windows,
+    encoder: nn.Module | Callable[[], nn.Module],
+    training: TrainConfig,
+    device: torch.device,
+    seed: int,
+    recipe: dict[str, Any],
+) -> Trained:
+    """Encoder and linear layer that have learnt from all of these windows, each class weighing the same.
+
+    Args:
+        encoder: the frozen one of a linear probe; or what makes the one that learns.
+        recipe: settings of ``train_linear_heads``, or of ``finetune``.
+    """
+    rows = torch.from_numpy(evenly_repeated(windows.label))
+    imu = torch.from_numpy(windows.imu(np.arange(len(windows)), training.normalize))
+    labels = torch.from_numpy(windows.label)
+    print(f"the classifier to be saved learns from all {len(windows)} windows, {recipe['epochs']} epochs")
+    if isinstance(encoder, nn.Module):
+        heads = train_linear_heads(embed_imu(encoder, imu), labels.to(device), [rows], [seed], **recipe)
+        return encoder, heads.weight[0], heads.bias[0]
+    encoder, head, _ = finetune(encoder, imu[rows].to(device), labels[rows].to(device), seed, **recipe)
+    return encoder, head.weight.detach(), head.bias.detach()
+
+
 def draw_pictures(folder: Path, results: dict[str, Any]) -> None:
-    """confusion.png (most shots, all draws) and shots.png."""
+    """confusion.png, reliability.png and coverage.png (most shots, all draws), and shots.png."""
     name, how = dataset_name(results), method(results)
     most = max(results["shots"], key=int)
     confusion = np.array(results["shots"][most]["confusion"])
@@ -174,22 +221,89 @@ def draw_pictures(folder: Path, results: dict[str, Any]) -> None:
     line = values[values["draw"].isna() & (values["metric"] == "balanced_accuracy")]
     line = line.assign(panel="", line=how, approach=how, dashed=False)
     shots_panels(line, folder / "shots.png", f"{name}, few-shot", pdf=False)
+    measured, above = results["shots"][most]["calibration"], f"{name}, {most} shots\n{how}"
+    bins = measured["reliability_uncalibrated"], measured["reliability"]
+    reliability_diagram(*bins, folder / "reliability.png", above)
+    curve, target = measured["coverage"], measured["abstention"]["target_accuracy"]
+    coverage_curve(curve["share"], curve["accuracy"], target, folder / "coverage.png", above)
 
 
-def save_model(path: Path, trained: Trained, training: TrainConfig, results: dict[str, Any]) -> None:
-    """Encoder and linear layer of the first draw at the most shots, to classify new recordings with."""
+def save_model(
+    config: DownstreamConfig,
+    task: FewShotTask,
+    training: TrainConfig,
+    trained: Trained,
+    logits: list[np.ndarray],
+    results: dict[str, Any],
+) -> None:
+    """Write the folder of a classifier, its model card among it.
+
+    Args:
+        trained: encoder, weight (K, D) and bias (K,), as ``config.fit`` says.
+        logits: of each draw's (fold's) held-out windows at the most shots; temperature and threshold come from those
+            that this classifier, or the ones of the draws, have not learnt from.
+    """
     encoder, weight, bias = trained
-    payload = {
-        "kind": "classifier",
-        "config": training.model_dump(mode="json"),
-        "imu_encoder": encoder.cpu().state_dict(),
-        "head": {"weight": weight.cpu(), "bias": bias.cpu()},
-        "classes": results["classes"],
-        "normalize": training.normalize,
-        "simulated": results["simulated"],
-        "dataset": results["dataset"],
-    }
-    checkpoint.save(path, payload)
+    windows, everything = task.parts[0], config.fit == "all"
+    learnt = np.arange(len(windows)) if everything else task.draws[0].train(max(config.shots))
+    rows = evenly_repeated(windows.label) if everything else learnt
+    count = partial(np.bincount, minlength=len(windows.classes))
+    draws = task.draws if everything else task.draws[:1]
+    test = np.concatenate([draw.test for draw in draws])
+    held_out = np.concatenate(logits[: len(draws)])
+    temperature, threshold, reached = calibration(held_out, task.windows.label[test], config.target_accuracy)
+    names = task.class_names.values()
+    class_of = {own: k for k, of_datasets in enumerate(names) for own in of_datasets[windows.store.name]}
+    changes = count_changes(windows.store, class_of, np.unique(windows.recording[learnt]), len(windows.classes))
+    measured = results["shots"][str(max(config.shots))]["calibration"]
+    facts = ClassifierFacts(
+        classes=list(windows.classes),
+        window_s=windows.window_s,
+        normalize=training.normalize,
+        encoder=encoder_settings(training),
+        temperature=temperature,
+        threshold=threshold,
+        prior=(count(windows.label[rows]) / len(rows)).tolist(),
+        rates_per_s=rates_from_jumps(*changes).tolist(),
+        simulated=results["simulated"],
+        trained_on={
+            "dataset": {name: results["labels_from"][name] for name in ("name", "hours", "sha256")}
+            | {"licence": windows.store.info.get("notes", {}).get("licence")},
+            "pretrained_on": None if config.from_scratch else results["checkpoint"]["dataset"]["name"],
+            "mode": config.mode,
+            "fit": config.fit,
+            "people": len(np.unique(task.wearers[learnt])),
+            "windows_per_class": count(windows.label[learnt]).tolist(),
+            "changes": int(changes[0].sum()),
+            "seed": config.seed,
+            "commit": results["commit"],
+        },
+        calibration={
+            "windows": len(test),
+            "people": len(np.unique(task.wearers[test])),
+            "target_reached": reached,
+            **measured["abstention"],
+            **{name: measured[name]["mean"] for name in ("ece", "ece_uncalibrated")},
+        },
+    )
+    moments = (torch.from_numpy(own.astype(np.float32)) for own in windows.store.dataset_moments)
+    classifier = Classifier(facts, encoder.cpu(), weight.cpu(), bias.cpu(), *moments)
+    card = model_card(config.save_model.name, facts, results, of_people(task, logits), config.licence)
+    save_classifier(config.save_model, classifier, card)
+    print(f"classifier: {config.save_model}")
+
+
+def evenly_repeated(labels: np.ndarray) -> np.ndarray:
+    """Positions of all windows, those of smaller classes repeated in turn until each has as many as the largest."""
+    classes, counts = np.unique(labels, return_counts=True)
+    return np.concatenate([np.resize(np.flatnonzero(labels == k), counts.max()) for k in classes])
+
+
+def of_people(task: FewShotTask, logits: list[np.ndarray]) -> np.ndarray:
+    """(G,) balanced accuracy of each person's or session's held-out windows, over the classes that there are."""
+    test, predicted = np.concatenate([draw.test for draw in task.draws]), np.concatenate(logits).argmax(1)
+    counts = class_counts(task.windows.label[test], predicted, task.wearers[test], len(task.windows.classes))
+    return balanced_accuracy(counts)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,19 @@ from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
-from configs.base import MIN_COVERAGE_HELP, Config, Coverage, FolderName, Name, PositiveInt, WindowLength, setting
+from configs.base import (
+    MIN_COVERAGE_HELP,
+    Config,
+    Coverage,
+    FolderName,
+    Name,
+    PositiveInt,
+    Share,
+    WindowLength,
+    setting,
+)
 from configs.constants import WINDOW_S
-from configs.training import MethodName, PoolingName, TrainConfig
+from configs.training import ImuEncoderName, MethodName, PoolingName, TrainConfig
 
 # AdamW rate of the encoder where it learns with the layer: the paper's for finetuning; from scratch, where it names
 # none, that of its pretraining.
@@ -139,6 +149,9 @@ class DownstreamConfig(FewShotConfig):
         None, help="checkpoint of train.py, of which only the IMU encoder is read, or an encoder of scripts.export"
     )
     random_weights: bool = setting(False, help="control: the same encoder, weights drawn at random")
+    imu_encoder: ImuEncoderName | None = setting(
+        None, help="architecture of an encoder from scratch, without --checkpoint; default: that of --model"
+    )
     imu_pooling: PoolingName | None = setting(
         None, help="what of PatchTST represents a window: cls, mean, both or segments; default: as in pretraining"
     )
@@ -167,7 +180,22 @@ class DownstreamConfig(FewShotConfig):
         False,
         help="z-score embeddings by mean and std of the shots, with --mode lp: fairer where encoders differ in scale",
     )
-    save_model: Path | None = setting(None, help="file for the encoder and head of the first draw at the most shots")
+    target_accuracy: Share = setting(
+        0.9,
+        help="accuracy among answered windows for which the confidence is chosen below which the answer is unknown; "
+        "where no confidence that leaves half of the windows reaches it, all are answered",
+    )
+    save_model: Path | None = setting(
+        None, help="folder for the classifier: encoder and head, calibration, transitions, and its model card"
+    )
+    fit: Literal["all", "draw"] = setting(
+        "all",
+        help="what the saved classifier learns from: all labelled windows of everybody (of a transfer: of those who "
+        "give labels), once the draws have been measured, each class weighing the same; or the first draw's most shots",
+    )
+    licence: str | None = setting(
+        None, help="of the saved classifier, such as cc-by-4.0, for its model card; default: its card says unknown"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -187,6 +215,10 @@ class DownstreamConfig(FewShotConfig):
             raise ValueError(f"standardize is for a frozen encoder, and mode {self.mode} moves it: drop one of them")
         if self.calibrate != "none" and (self.mode != "lp" or self.save_model):
             raise ValueError("calibrate person goes with --mode lp, and without --save_model: drop one of them")
+        if self.imu_encoder is not None and self.checkpoint is not None:
+            raise ValueError("imu_encoder is for an encoder from scratch: the checkpoint has its own, drop one of them")
+        if self.save_model is not None and self.save_model.is_file():
+            raise ValueError(f"save_model {self.save_model} is a file: a classifier is a folder, name another")
         return self
 
     @property

@@ -8,6 +8,7 @@ acc_unit: g                                 # m/s2, g or mg; raw counts: counts 
 gyro_unit: deg/s                            # rad/s or deg/s; gyro_counts_per_unit
 time: t                                     # column; or rate_hz: 100, evenly spaced rows
 time_unit: ms                               # s, ms, us, ns, or date: 2024-05-01T10:00:00.25, any ISO 8601
+licence: CC-BY-4.0                          # optional: of the data; model cards say it
 labels: {1: walking, 2: sitting}            # what values of the label are called
 video: "videos/{subject}/{stem}.mp4"        # optional; {stem} is the table's name without its endings
 
@@ -104,6 +105,7 @@ class TableConfig(Config):
     program: ClassVar[str] = "table"
     summary: ClassVar[str] = "Columns, units and places of somebody's tables."
 
+    licence: str | None = setting(None, help="of the data, such as CC-BY-4.0, for the card of what learns from them")
     files: str = setting(help="pattern of the tables below --raw, text (.gz) or .parquet; ** is any folders")
     gyro_files: str | None = setting(None, help="the gyroscope's file, if it has its own, laid out as the other one")
     id: str | None = setting(None, help="id of a recording, such as {stem}; default: folders and stem")

@@ -10,7 +10,7 @@ from configs.load import build
 from configs.training import PRETRAINED_VIDEO, TrainConfig
 from models.augmentation import Augmentation
 from models.channels import CHANNELS_OF
-from models.classifier import Classifier, read_classifier
+from models.classifier import Classifier, classifier_folder, read_classifier
 from models.contrast import ImuContrast
 from models.conv import Conv21dEncoder, ConvImuEncoder
 from models.dual_encoder import DualEncoder
@@ -210,16 +210,31 @@ def load_imu_encoder(
     return encoder.eval(), config
 
 
-def load_classifier(folder: str | Path) -> Classifier:
-    """A classifier that ``downstream.py --save_model`` wrote, in eval mode on the CPU.
+def encoder_settings(config: TrainConfig) -> dict[str, Any]:
+    """The settings that rebuild the IMU encoder: nothing of the machine, nor of the training."""
+    own = {"model", "dataset", "window_s"}
+    return {name: value for name, value in config.model_dump().items() if name in own or name.startswith("imu_")}
+
+
+def load_classifier(name: str | Path) -> Classifier:
+    """A classifier that ``downstream.py --save_model`` wrote, in eval mode on the CPU. No code of it runs.
+
+    Args:
+        name: its folder, the name of one that ships with this software, or a hub id.
 
     Raises:
-        CheckpointError: if a file is missing or damaged, or the weights do not fit the settings.
+        CheckpointError: if there is none, a file is missing or damaged, or the weights do not fit the settings.
         ConfigError: if the encoder's settings hold what no setting allows.
+        WeightsError: if the hub cannot be reached or lacks it.
     """
-    folder = Path(folder)
+    folder = classifier_folder(str(name))
     facts, weights = read_classifier(folder)
-    encoder = build_imu_encoder(build(TrainConfig, facts.encoder, str(folder)))
+    config = build(TrainConfig, facts.encoder, str(folder))
+    if config.window_s != facts.window_s:
+        raise checkpoint.CheckpointError(
+            f"{folder}: window_s is {facts.window_s:g}, that of its encoder {config.window_s:g}: save it again"
+        )
+    encoder = build_imu_encoder(config)
     blank = torch.zeros(len(facts.classes), encoder.dim)
     classifier = Classifier(facts, encoder, blank, blank[:, 0], torch.zeros(6), torch.ones(6))
     checkpoint.load_weights(classifier, weights, folder)

@@ -1,6 +1,7 @@
 """A classifier of IMU windows: encoder, linear layer and everything that applying them takes, in one folder.
 
-``config.json`` has its facts, ``model.safetensors`` its weights, ``README.md`` is its model card. No file holds code.
+``config.json`` has its facts, ``model.safetensors`` its weights, ``README.md`` is its model card. No file holds code,
+and what does not hold together is refused.
 
     from models import load_classifier
     classifier = load_classifier("my_classifier")
@@ -10,21 +11,28 @@ Letters: n windows, T samples of a window, K classes.
 """
 
 import json
-from dataclasses import asdict, dataclass, fields
+import re
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
+import numpy as np
 import torch
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from configs.base import Normalization, Share, WindowLength
+from models.pretrained import hub_folder
 from utils.atomic_io import replacing, write_text
 from utils.checkpoint import CheckpointError
 
 KIND = "activity classifier"
 FORMAT = 1
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+SHIPPED = Path(__file__).parent / "weights"  # classifiers that come with this software, a folder each
+Real = Annotated[float, Field(allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
@@ -38,24 +46,41 @@ class ClassifierFacts:
             among the weights), ``recording`` (those of the recording that is classified), ``window`` or ``none``.
         encoder: settings that rebuild the encoder, of train.py.
         temperature: logits are divided by it; fitted on people who taught the classifier nothing.
-        threshold: confidence below which a prediction is ``unknown``; 0: none is.
-        prior: (K,) share of each class in the labels learnt from.
+        threshold: confidence below which a prediction is ``unknown``; 0: none is. Confidence is the largest of a
+            window's own probabilities, before any smoothing.
+        prior: (K,) share of each class in the labels learnt from; of windows that were repeated so that each class
+            weighs the same, 1/K.
         rates_per_s: (K, K) generator of the hidden Markov model: rates[i][j] is how often a second activity i turns
             into j; each row sums to 0.
         simulated: whether it learnt from simulated recordings.
         trained_on: dataset, people and windows learnt from, seed and commit.
+        calibration: whom temperature and threshold were chosen on, and what they reach.
     """
 
-    classes: list[str]
-    window_s: float
-    normalize: str
+    classes: Annotated[list[str], Field(min_length=2)]
+    window_s: WindowLength
+    normalize: Normalization
     encoder: dict[str, Any]
-    temperature: float
-    threshold: float
-    prior: list[float]
-    rates_per_s: list[list[float]]
+    temperature: Annotated[Real, Field(gt=0)]
+    threshold: Share
+    prior: list[Share]
+    rates_per_s: list[list[Real]]
     simulated: bool
     trained_on: dict[str, Any]
+    calibration: dict[str, Any] = field(default_factory=dict)
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
+
+    def problem(self) -> str:
+        """What does not hold together, in words; empty if everything does."""
+        size, rates = len(self.classes), self.rates_per_s
+        if len(set(self.classes)) < size:
+            return "classes names one twice"
+        if len(self.prior) != size or len(rates) != size or any(len(row) != size for row in rates):
+            return f"prior and rates_per_s are not of {size} classes"
+        change = np.array(rates) * (1 - np.eye(size))
+        if (change < 0).any() or not np.allclose(np.sum(rates, axis=1), 0, atol=1e-6 * (1 + change.max())):
+            return "rates_per_s is no generator: other entries than the diagonal at least 0, rows that sum to 0"
+        return ""
 
 
 class Classifier(nn.Module):
@@ -130,6 +155,27 @@ def save_classifier(folder: Path, classifier: Classifier, card: str) -> None:
     write_text(folder / CONFIG, json.dumps(content, indent=1) + "\n")
 
 
+def classifier_folder(name: str) -> Path:
+    """The folder of a classifier: ``name`` itself, one that ships in models/weights, or the hub's three files.
+
+    Raises:
+        CheckpointError: if there is none, naming those that ship.
+        WeightsError: if the hub cannot be reached, or lacks a file.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    shipped = {config.parent.name: config.parent for config in sorted(SHIPPED.glob(f"*/{CONFIG}"))}
+    if name in shipped:
+        return shipped[name]
+    ways_out = (
+        f"Ways out: a folder that downstream.py --save_model wrote; of this software: {', '.join(shipped) or '-'}"
+    )
+    if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name):
+        raise CheckpointError(f"model: there is no folder {name}. {ways_out}")
+    return hub_folder(name, tuple((file,) for file in (CONFIG, WEIGHTS, CARD)), "model", ways_out)
+
+
 def read_classifier(folder: Path) -> tuple[ClassifierFacts, dict[str, Tensor]]:
     """Facts and weights of a classifier's folder.
 
@@ -141,17 +187,26 @@ def read_classifier(folder: Path) -> tuple[ClassifierFacts, dict[str, Tensor]]:
             raise CheckpointError(f"{folder}: has no {name}: give the folder that downstream.py --save_model wrote")
     try:
         content = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{folder / CONFIG}: is not JSON ({error}): save the classifier again") from error
-    names = {field.name for field in fields(ClassifierFacts)}
-    known = isinstance(content, dict) and content.get("kind") == KIND and content.get("format") == FORMAT
-    if not known or (missing := names - content.keys()):
-        what = (
-            f"lacks {', '.join(sorted(missing))}" if known else f"is not the {CONFIG} of an {KIND} of format {FORMAT}"
+    if not (isinstance(content, dict) and content.pop("kind", None) == KIND and content.pop("format", None) == FORMAT):
+        raise CheckpointError(
+            f"{folder / CONFIG}: is not the {CONFIG} of an {KIND} of format {FORMAT}: save the classifier again"
         )
-        raise CheckpointError(f"{folder / CONFIG}: {what}: save the classifier again")
+    try:
+        facts = TypeAdapter(ClassifierFacts).validate_json(json.dumps(content))
+        problem = facts.problem()
+    except ValidationError as error:
+        problem = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()[:3])
+    if problem:
+        raise CheckpointError(f"{folder / CONFIG}: {problem}: save the classifier again, or take it from its source")
     try:
         weights = load_file(folder / WEIGHTS)
     except SafetensorError as error:
-        raise CheckpointError(f"{folder / WEIGHTS}: is not a whole safetensors file ({error})") from error
-    return ClassifierFacts(**{name: content[name] for name in names}), weights
+        raise CheckpointError(
+            f"{folder / WEIGHTS}: is not a whole safetensors file ({error}): copy it again from its source"
+        ) from error
+    for name, values in weights.items():
+        if not torch.isfinite(values).all():
+            raise CheckpointError(f"{folder / WEIGHTS}: {name} has values that are not finite: train it again")
+    return facts, weights

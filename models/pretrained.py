@@ -3,7 +3,9 @@
 A machine without network says so within seconds. Nothing is fetched that is already on this machine.
 """
 
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
+from itertools import product
 from pathlib import Path
 from typing import TypeVar
 
@@ -50,29 +52,46 @@ def weights_folder(name: str) -> Path:
         return folder
     if name.count("/") > 1 or name.startswith((".", "/", "~")):
         raise WeightsError(f"video_weights: there is no folder {name}. {_WAYS_OUT}")
-    for file in _WEIGHT_FILES:
-        config, weights = (try_to_load_from_cache(name, wanted) for wanted in ("config.json", file))
-        if isinstance(config, str) and isinstance(weights, str):
-            return Path(config).parent
+    return hub_folder(name, (("config.json",), _WEIGHT_FILES), "video_weights", _WAYS_OUT)
+
+
+def hub_folder(name: str, files: Sequence[tuple[str, ...]], setting: str, ways_out: str) -> Path:
+    """A local folder with files of a repository of the hub, from the hub's cache or a download; no other is fetched.
+
+    Args:
+        name: hub id.
+        files: of each tuple the first file that there is.
+        setting: that asks for it, for messages.
+        ways_out: what to do where it cannot be had.
+
+    Raises:
+        WeightsError: if the hub cannot be reached, or lacks a file.
+    """
+    for choice in product(*files):
+        paths = [try_to_load_from_cache(name, file) for file in choice]
+        if all(isinstance(path, str) for path in paths):
+            return Path(paths[0]).parent
     if constants.HF_HUB_OFFLINE:
-        raise WeightsError(f"video_weights: {name} is not on this machine and HF_HUB_OFFLINE is set. {_WAYS_OUT}")
+        raise WeightsError(f"{setting}: {name} is not on this machine and HF_HUB_OFFLINE is set. {ways_out}")
     try:  # any response will do; downloads repeat a request that fails for half a minute
-        get_session().head(f"{_ENDPOINT}/{name}/resolve/main/config.json", timeout=_RESPONSE_WITHIN_S)
+        get_session().head(f"{_ENDPOINT}/{name}/resolve/main/{files[0][0]}", timeout=_RESPONSE_WITHIN_S)
     except Exception as error:  # the client's own kinds, which have changed between its versions
         raise WeightsError(
-            f"video_weights: {name} is not on this machine and {_ENDPOINT} cannot be reached ({error}). " + _WAYS_OUT
+            f"{setting}: {name} is not on this machine and {_ENDPOINT} cannot be reached ({error}). " + ways_out
         ) from error
     hide_other_bars()
     try:
-        config = hf_hub_download(name, "config.json", endpoint=_ENDPOINT)
-        for file in _WEIGHT_FILES:
-            with suppress(EntryNotFoundError):
-                hf_hub_download(name, file, endpoint=_ENDPOINT)
-                return Path(config).parent
+        for options in files:
+            for file in options:
+                with suppress(EntryNotFoundError) if len(options) > 1 else nullcontext():
+                    path = hf_hub_download(name, file, endpoint=_ENDPOINT)
+                    break
+            else:
+                raise WeightsError(f"{setting}: {name} has neither {' nor '.join(options)}. {ways_out}")
     except (OSError, HfHubHTTPError, HFValidationError) as error:
         reason = str(error).splitlines()[0]
-        raise WeightsError(f"video_weights: {name} cannot be fetched ({reason}). {_WAYS_OUT}") from error
-    raise WeightsError(f"video_weights: {name} has neither {' nor '.join(_WEIGHT_FILES)}. {_WAYS_OUT}")
+        raise WeightsError(f"{setting}: {name} cannot be fetched ({reason}). {ways_out}") from error
+    return Path(path).parent
 
 
 def load_checked(model_class: type[Model], config: PreTrainedConfig, folder: Path) -> Model:

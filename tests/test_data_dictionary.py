@@ -108,6 +108,7 @@ class Comparison:
     def csv(self, path: Path, section: str, command: str = "") -> None:
         table = pd.read_csv(path)
         for name, column in table.items():
+            name = re.sub(r"^probability/.*", "probability/<class>", name)
             entry = self.look_up(section, name, command)
             if entry is None:
                 continue
@@ -151,7 +152,7 @@ def root(tmp_path_factory):
     train.main([*base, "imu_contrast", *steps, *views, *SIZES[-16:-8]])
     last = ["--checkpoint", f"{root}/runs/train/checkpoints/last.pt"]
     few = "--val_samples 2 --draws 2 --shots 2 11 --small_classes shorten".split()
-    select = f"--epochs 1 --select_samples 1 --save_model {root}/classifier.pt".split()
+    select = f"--epochs 1 --select_samples 1 --save_model {root}/classifier".split()
     downstream.main([*base, "downstream", *last, *few, *select])
     features.main([*base, "features", *few, "--head", "trees", "--num_workers", "1"])
     falls = "--detect walk* --split leave_one_group_out --draws 2 --shots 2 --small_classes shorten".split()
@@ -199,9 +200,10 @@ def compared(root: Path) -> Comparison:
             found.json(run / "draws.json", "drawsjson")
         if (run / "predictions.csv").exists():
             found.csv(run / "predictions.csv", "predictionscsv", command)
-    checkpoints = [("pretrain", f"runs/{run}/checkpoints/last.pt") for run in ("train", "imu_only")]
-    for kind, name in [*checkpoints, ("classifier", "classifier.pt")]:
-        found.object(dict(torch.load(root / name, weights_only=True)), "checkpoints", kind)
+    for run in ("train", "imu_only"):
+        last = root / "runs" / run / "checkpoints" / "last.pt"
+        found.object(dict(torch.load(last, weights_only=True)), "checkpoints", "pretrain")
+    found.json(root / "classifier" / "config.json", "classifier")
     found.object(read_encoder(root / "encoder.safetensors")[1], "encodersafetensors")
     found.csv(root / "runs" / "embed" / "embedding.csv", "embeddingcsv")
     found.csv(root / "report" / "results_long.csv", "results_longcsv")

@@ -7,17 +7,22 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from torch import nn
 
 import downstream
-from configs.training import TrainConfig
+from configs.evaluation import DownstreamConfig
+from configs.load import build
 from datasets.protocols.classes import CLASS_SETS
 from datasets.store import open_store
 from datasets.windows import list_windows
-from models import build_imu_encoder, load_imu_encoder
+from models import load_classifier, load_imu_encoder
+from models.conv import ConvImuEncoder
 from tests.prepared import write_dataset
 from tests.pretrained import CONFIG, write_checkpoint
 from utils import checkpoint
+from utils.calibration import expected_calibration_error
+from utils.long_table import long_table, method
 
 CLASSES = ["fall", "standing", "walking"]
 
@@ -72,6 +77,8 @@ def test_results_hold_all_that_is_needed(world, tmp_path, capsys):
             "environment.json",
             "confusion.png",
             "shots.png",
+            "reliability.png",
+            "coverage.png",
         )
     }
     assert results["simulated"] is True and results["dataset"]["name"] == "toy"
@@ -181,34 +188,90 @@ def test_same_seed_same_result_whatever_the_other_cells(world, tmp_path):
     assert other["draws"]["sha256"] != two["draws"]["sha256"]
 
 
-def test_saved_probe_is_the_frozen_encoder_and_measured_head(world, tmp_path):
-    file = tmp_path / "model.pt"
-    folder, results = run(world, tmp_path, f"--checkpoint {world}/last.pt --shots 2 6 --draws 2 --save_model {file}")
-    saved = checkpoint.load(file, kind="classifier")
+def test_saved_probe_is_the_measured_one(world, tmp_path):
+    saved = tmp_path / "model"
+    flags = f"--checkpoint {world}/last.pt --shots 2 6 --draws 2 --fit draw --save_model {saved}"
+    folder, results = run(world, tmp_path, flags)
+    classifier = load_classifier(saved)
     original = checkpoint.load(world / "last.pt")["model"]
-    assert all(torch.equal(v, original[f"imu_encoder.{k}"]) for k, v in saved["imu_encoder"].items())
-
-    encoder = build_imu_encoder(TrainConfig(**saved["config"])).eval()
-    checkpoint.load_weights(encoder, saved["imu_encoder"], file)
+    assert all(torch.equal(v, original[f"imu_encoder.{k}"]) for k, v in classifier.encoder.state_dict().items())
     windows = list_windows(open_store(world / "data", "toy"), labelled=True)
     held_out = json.loads((folder / "draws.json").read_text())["draws"][0]["held_out"]
     position = {name: i for i, name in enumerate(windows.ids())}
     recalls = []
-    for k, name in enumerate(saved["classes"]):
-        imu = torch.from_numpy(windows.imu(np.array([position[i] for i in held_out[name]]), saved["normalize"]))
-        with torch.no_grad():
-            logits = encoder(imu) @ saved["head"]["weight"].T + saved["head"]["bias"]
-        recalls.append((logits.argmax(1) == k).double().mean().item())
+    for k, name in enumerate(classifier.facts.classes):  # raw windows: the z-score is part of the classifier
+        imu = torch.from_numpy(windows.imu(np.array([position[i] for i in held_out[name]]), "none"))
+        recalls.append((classifier.probabilities(imu).argmax(1) == k).double().mean().item())
     assert results["shots"]["6"]["balanced_accuracy"]["values"][0] == pytest.approx(np.mean(recalls))
+    facts = classifier.facts
+    assert facts.trained_on["windows_per_class"] == [6, 6, 6] and facts.calibration["windows"] == 24
+    first = pd.read_csv(folder / "predictions.csv").query("shots == 6 and draw == 0")
+    assert facts.calibration["people"] == first["subject"].nunique()
+    assert str(tmp_path) not in (saved / "config.json").read_text() + (saved / "README.md").read_text()
+
+
+@pytest.mark.parametrize("mode", ["lp", "finetune", "supervised"])
+def test_the_final_fit_learns_from_everybody(world, tmp_path, mode):
+    kinds = ["fall"] * 2 + ["standing"] * 6 + ["walking"] * 4
+    write_dataset(tmp_path / "data" / "toy", kinds, seconds=20, video=False, subjects=4)
+    flags = f"--data_root {tmp_path}/data --checkpoint {world}/last.pt --shots 2 --val_samples 2 --draws 2 --epochs 2"
+    seen, original = [], downstream.evenly_repeated
+
+    def note(labels):
+        seen.append(original(labels))
+        return seen[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(downstream, "evenly_repeated", note)
+        _, results = run(world, tmp_path, flags, f"--mode {mode} --save_model {tmp_path}/model --num_workers 1")
+    facts = load_classifier(tmp_path / "model").facts
+    assert facts.trained_on["windows_per_class"] == [8, 24, 16] and facts.trained_on["people"] == 4
+    assert np.unique(seen[0]).size == 48 and len(seen[0]) == 3 * 24  # each window, and each class as often
+    assert facts.prior == pytest.approx([1 / 3] * 3)
+    assert facts.calibration["windows"] == 2 * 2 * 3
+    assert results["shots"]["2"]["calibration"]["ece"]["mean"] >= 0
+
+
+def test_a_conv_encoder_from_scratch_needs_no_checkpoint(world, tmp_path):
+    flags = (
+        f"--mode supervised --imu_encoder conv --window_s 2 --shots 2 --draws 2 --epochs 1 --save_model {tmp_path}/m"
+    )
+    _, results = run(world, tmp_path, flags)
+    assert "conv" in method(results) and "imu_video_cross" not in method(results)
+    classifier = load_classifier(tmp_path / "m")
+    assert isinstance(classifier.encoder, ConvImuEncoder) and classifier.facts.window_s == 2
+    assert classifier.probabilities(torch.randn(3, 6, 100)).shape == (3, 3)
+    card = (tmp_path / "m" / "README.md").read_text()
+    front = yaml.safe_load(card.split("---")[1])
+    assert front["license"] == "unknown" and "simulated" in front["tags"]
+    assert "Not a medical device" in card and 'load_classifier("m")' in card and "conv" in card
+    with pytest.raises(ValueError, match="imu_encoder is for an encoder from scratch"):
+        build(DownstreamConfig, {"dataset": "x", "checkpoint": "x.pt", "imu_encoder": "conv"}, "flags")
+
+
+def test_probabilities_are_calibrated_and_written(world, tmp_path):
+    folder, results = run(world, tmp_path, f"--checkpoint {world}/last.pt --shots 2 5 --draws 3 --split group")
+    table = pd.read_csv(folder / "predictions.csv")
+    columns = [f"probability/{name}" for name in CLASSES]
+    assert table[columns].sum(axis=1).to_numpy() == pytest.approx(1, abs=2e-3)
+    assert (table[columns].to_numpy().argmax(1) == table["predicted"].map(CLASSES.index)).mean() > 0.99  # ties, rounded
+    measured = results["shots"]["5"]["calibration"]
+    own = table[(table.shots == 5) & (table.draw == 1)]
+    confidence, right = own[columns].max(axis=1), own.truth == own.predicted
+    ece = expected_calibration_error(confidence.to_numpy(), right.to_numpy())
+    assert measured["ece"]["values"][1] == pytest.approx(ece, abs=0.02)  # probabilities are rounded
+    values = long_table({"a": results})
+    assert values.query("metric == 'ece' and draw.isna() and shots == 5").value.item() == measured["ece"]["mean"]
+    assert len(values.query("metric == 'nll' and draw == 2")) == 2
 
 
 def test_finetuning_changes_the_encoder(world, tmp_path):
-    file = tmp_path / "model.pt"
+    file = tmp_path / "model"
     flags = f"--checkpoint {world}/last.pt --shots 2 --draws 2 --epochs 2 --mode finetune --save_model {file}"
     _, results = run(world, tmp_path, flags)
     assert results["mode"] == "finetune" and len(results["shots"]["2"]["macro_f1"]["values"]) == 2
     original = checkpoint.load(world / "last.pt")["model"]
-    tuned = checkpoint.load(file, kind="classifier")["imu_encoder"]
+    tuned = load_classifier(file).encoder.state_dict()
     learnt = [k for k in tuned if tuned[k].is_floating_point() and not k.endswith(("running_mean", "running_var"))]
     assert any(not torch.equal(tuned[k], original[f"imu_encoder.{k}"]) for k in learnt)
 
@@ -217,23 +280,23 @@ def test_finetuning_changes_the_encoder(world, tmp_path):
 def test_the_schedule_reaches_the_training(world, tmp_path, mode):
     heads = {}
     for schedule in ("constant", "cosine"):
-        file = tmp_path / f"{schedule}.pt"
+        file = tmp_path / f"{schedule}_model"
         flags = f"--checkpoint {world}/last.pt --shots 2 --draws 1 --epochs 2 --mode {mode} --save_model {file}"
-        _, results = run(world, tmp_path / schedule, flags, f"--lr_schedule {schedule}")
+        _, results = run(world, tmp_path / schedule, flags, f"--lr_schedule {schedule} --fit draw")
         assert results["config"]["lr_schedule"] == schedule
-        heads[schedule] = checkpoint.load(file, kind="classifier")["head"]["weight"]
+        heads[schedule] = load_classifier(file).head.weight
     # two epochs of one step at rates 0.05 and, with the cosine, 0.025: Adam's steps are about the rate
     assert 0.005 < (heads["constant"] - heads["cosine"]).abs().max() < 0.05
 
 
 def test_random_weights_are_a_control(world, tmp_path):
-    flags = f"--checkpoint {world}/last.pt --shots 5 --draws 2 --epochs 3 --save_model {tmp_path}/model.pt"
+    flags = f"--checkpoint {world}/last.pt --shots 5 --draws 2 --epochs 3 --save_model {tmp_path}/model"
     trained = run(world, tmp_path / "a", flags)[1]
     control = run(world, tmp_path / "b", flags, "--random_weights")[1]
     assert (trained["encoder"], control["encoder"]) == ("pretrained", "random")
     assert trained["draws"] == control["draws"]  # compared on the same windows
     original = checkpoint.load(world / "last.pt")["model"]
-    weights = checkpoint.load(tmp_path / "model.pt")["imu_encoder"]
+    weights = load_classifier(tmp_path / "model").encoder.state_dict()
     matrices = [k for k, v in weights.items() if v.ndim > 1]
     assert matrices and all(not torch.equal(weights[k], original[f"imu_encoder.{k}"]) for k in matrices)
     alone = run(world, tmp_path / "c", "--random_weights --model imu_video_cross --shots 2 --draws 1 --epochs 1")[1]
@@ -245,12 +308,12 @@ def test_from_scratch_needs_no_checkpoint_for_the_same_draws(world, tmp_path):
     _, alone = run(world, tmp_path / "a", flags)
     assert (alone["mode"], alone["encoder"], alone["checkpoint"]) == ("supervised", "random", None)
     assert alone["model"] == "imu_video_cross" and alone["config"]["encoder_lr"] == 1e-4
-    flags += f" --checkpoint {world}/last.pt --save_model {tmp_path}/model.pt"
+    flags += f" --checkpoint {world}/last.pt --save_model {tmp_path}/model"
     _, like = run(world, tmp_path / "b", flags)
     assert like["encoder"] == "random" and like["draws"] == alone["draws"]
     # the architecture of the checkpoint, and none of its weights
     original = checkpoint.load(world / "last.pt")["model"]
-    weights = checkpoint.load(tmp_path / "model.pt")["imu_encoder"]
+    weights = load_classifier(tmp_path / "model").encoder.state_dict()
     matrices = [k for k, v in weights.items() if v.ndim > 1]
     assert matrices and all(weights[k].shape == original[f"imu_encoder.{k}"].shape for k in weights)
     assert all((weights[k] - original[f"imu_encoder.{k}"]).abs().max() > 0.01 for k in matrices)

@@ -13,6 +13,7 @@ COLUMNS = ("run", "command", "method", "dataset", "shots", "draw", "metric", "va
 GUESSES = ("chance", "majority")
 METRICS = {"balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1", "mrr": "MRR", "r@1": "R@1", "r@3": "R@3"}
 DETECTION = {"sensitivity_at_1_per_h": "sensitivity at 1 false alarm/h", "auprc": "AUPRC"}
+CALIBRATION = ("ece", "nll", "ece_uncalibrated", "nll_uncalibrated")  # of probabilities; the lower, the better
 RECALL = "recall/"  # and the class: over all draws together
 FEATURES = {
     "handcrafted": "handcrafted features",
@@ -76,6 +77,10 @@ def _scores(results: dict[str, Any], scores: dict[str, Any], shots: int | None) 
             )
             for draw, value in enumerate(scores[metric]["values"]):
                 yield row | {"draw": draw, "value": value}
+    for metric in CALIBRATION if "calibration" in scores else ():
+        row, of_draws = {"shots": shots, "metric": metric}, scores["calibration"][metric]
+        yield row | {"value": of_draws["mean"], "std": of_draws["std"]}
+        yield from (row | {"draw": draw, "value": value} for draw, value in enumerate(of_draws["values"]))
     for name, value in zip(results["classes"], scores["recall"], strict=True):
         yield {"shots": shots, "metric": RECALL + name, "value": value}
 
@@ -129,7 +134,8 @@ def method(results: dict[str, Any]) -> str:
             return f"{results['model']}, {encoder_origin(results)}"
     standardized = " on standardised embeddings" if results["config"]["standardize"] else ""
     pooling = results["imu_pooling"]  # conv_gru has none
-    model = f"{results['model']} ({pooling})" if pooling else results["model"]
+    named = results["config"].get("imu_encoder") or results["model"]
+    model = f"{named} ({pooling})" if pooling else named
     return f"{_MODES[results['mode']]}{standardized}, {model}, {encoder_origin(results)}{_calibrated(results)}"
 
 

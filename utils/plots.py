@@ -74,6 +74,44 @@ def confusion_matrix(confusion: np.ndarray, classes: Sequence[str], png: Path, t
     save_figure(figure, png, title)
 
 
+def reliability_diagram(before: dict, after: dict, png: Path, title: str = "") -> None:
+    """Draw the accuracy of windows against their confidence, without and with the temperature; the diagonal is ideal.
+
+    Args:
+        before, after: of ``utils.calibration.reliability``.
+    """
+    figure = Figure(figsize=(4.6, 5.2), layout="constrained")
+    axes, counts = figure.subplots(2, 1, height_ratios=[4, 1], sharex=True)
+    axes.plot([0, 1], [0, 1], color="gray", linestyle=":", linewidth=1.2)
+    edges = np.linspace(0, 1, len(after["windows"]) + 1)
+    for number, (name, bins) in enumerate((("as trained", before), ("with temperature", after))):
+        colour, marker = COLOURS[number], _MARKERS[number]
+        filled = [(c, a) for c, a in zip(bins["confidence"], bins["accuracy"], strict=True) if c is not None]
+        axes.plot(*zip(*filled, strict=True), color=colour, marker=marker, label=name, linewidth=1)
+        counts.stairs(bins["windows"], edges, color=colour)
+    axes.set(ylabel="accuracy", ylim=(0, 1))
+    counts.set(xlabel="confidence", ylabel="windows", xlim=(0, 1))
+    axes.legend(fontsize=8)
+    axes.grid(alpha=0.3)
+    save_figure(figure, png, title)
+
+
+def coverage_curve(share: Sequence[float], accuracy: Sequence[float], target: float, png: Path, title: str) -> None:
+    """Draw the accuracy of the most confident windows against the fraction of windows that they are.
+
+    Args:
+        share: fractions of all windows; ``accuracy`` alike.
+        target: accuracy that was asked for, dotted.
+    """
+    figure = Figure(figsize=(4.6, 3.6), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(100 * np.asarray(share), 100 * np.asarray(accuracy), color=COLOURS[0], marker=".")
+    axes.axhline(100 * target, color="gray", linestyle=":", linewidth=1.2)
+    axes.set(xlabel="windows answered, %", ylabel="of these right, %", xlim=(0, 100), ylim=(0, 100))
+    axes.grid(alpha=0.3)
+    save_figure(figure, png, title)
+
+
 def shots_panels(rows: pd.DataFrame, png: Path, title: str, pdf: bool = True) -> None:
     """Draw balanced accuracy against labelled windows per class, chance dotted, in panels (form of Figure 3).
 

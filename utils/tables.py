@@ -159,6 +159,20 @@ def notes(results: dict[str, Any]) -> list[str]:
     return list(filter(None, lines))
 
 
+def calibration_notes(results: dict[str, Any]) -> list[str]:
+    """A line for each number of shots of a run whose probabilities were measured."""
+    lines = []
+    for shots, scores in results.get("shots", {}).items():
+        if of := scores.get("calibration"):
+            ece, before, answered = of["ece"], of["ece_uncalibrated"], of["abstention"]
+            lines.append(
+                f"{shots} shots: calibration error {percent(ece['mean'], ece['std'])} %, without temperature "
+                f"{percent(before['mean'], before['std'])} %; {percent(answered['answered'])} % of the windows are "
+                f"answered, {percent(answered['accuracy'] or 0)} % of these right"
+            )
+    return lines
+
+
 def title(results: dict[str, Any]) -> str:
     """Dataset and method of an evaluation in one line, simulated datasets marked."""
     if results["command"] != "zeroshot":
@@ -206,5 +220,6 @@ def evaluation_tables(results: dict[str, Any]) -> str:
             "\nRecall of each class, %\n",
             markdown(of_classes.columns, of_classes.to_numpy().tolist()),
             "",
+            *calibration_notes(results),
         ]
     )

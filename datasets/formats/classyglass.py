@@ -115,7 +115,7 @@ def find(raw: Path, subset: Sequence[str] | None) -> Found:
             }
             sources.append(Source(recording_id, (acc, gyro), partial(parse, recording_id, acc, gyro, names)))
     labels = {file.label for of_both in experiments.values() for file in of_both}
-    return Found(tuple(sources), tuple(rejected), tuple(sorted(labels)))
+    return Found(tuple(sources), tuple(rejected), tuple(sorted(labels)), {"licence": "CC-BY-4.0"})
 
 
 def _starts(files: list[SensorFile]) -> Iterator[list[SensorFile]]:

@@ -63,6 +63,8 @@ def find(raw: Path, table: Path, sensor: Sequence[str] | None = None) -> Found:
     labels = [label for how in chosen.values() for label in (how.labels or {}).values() if label]
     says = [how.model_dump_json(exclude_unset=True) for how in chosen.values()]
     notes = {"table": says[0] if len(says) == 1 else f"[{', '.join(says)}]"}  # the dataset travels without the YAML
+    if licence := next(iter(chosen.values())).licence:
+        notes["licence"] = licence
     return Found(tuple(sources), tuple(rejected), tuple(dict.fromkeys(labels)), notes)
 
 

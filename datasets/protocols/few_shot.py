@@ -47,6 +47,7 @@ class FewShotTask:
         split: the setting, or ``transfer``.
         kept_apart: what the split keeps on one side, in words.
         groups: (W,) subject or session of each window, of two datasets with its name; None if some window has neither.
+        class_names: of each class, what each dataset calls it.
         dropped: classes left out for want of windows, and why.
         copies: pairs of windows with the same samples that a split by windows let on both sides.
         siblings: fraction of the held-out windows of whose recording another is among the most shots; 0 unless the
@@ -61,6 +62,7 @@ class FewShotTask:
     split: str
     kept_apart: str
     groups: np.ndarray | None
+    class_names: Classes
     dropped: dict[str, str]
     copies: list[tuple[str, str]]
     siblings: float
@@ -95,9 +97,14 @@ class FewShotTask:
         return found
 
     @property
+    def wearers(self) -> np.ndarray:
+        """(W,) whose each window is: its group, or where that is unknown its raw recording."""
+        return self.windows.sources() if self.groups is None else self.groups
+
+    @property
     def people(self) -> np.ndarray:
-        """Of each used window whose it is: its group, or where that is unknown its raw recording."""
-        return self.windows.subset(self.used).sources() if self.groups is None else self.groups[self.used]
+        """The wearers of the used windows."""
+        return self.wearers[self.used]
 
     def of_people(self, min_coverage: float) -> Iterator[tuple[str, Windows]]:
         """Everybody (session where the subject is unknown) with a window of some draw, and all their windows.
@@ -182,6 +189,7 @@ def _within(config: FewShotConfig, stores: list[Store], classes: Classes, select
         split,
         kind + (", one window of each recording" if config.windows_per_recording == "centre" else ""),
         groups=named_groups(windows, False),
+        class_names=classes,
         dropped=dropped,
         copies=copies,
         siblings=siblings_share(draws, recordings),
@@ -228,6 +236,7 @@ def _transfer(config: FewShotConfig, stores: list[Store], classes: Classes, sele
         "transfer",
         f"people: labels of {gives}, tested on {tested}",
         groups=groups,
+        class_names=classes,
         dropped=dropped,
         copies=[],
         siblings=0.0,

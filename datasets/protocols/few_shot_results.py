@@ -11,6 +11,7 @@ import pandas as pd
 from configs.evaluation import FewShotConfig
 from datasets.protocols.classes import paper_column
 from datasets.protocols.few_shot import FewShotTask
+from utils.calibration import measured_calibration
 from utils.detection import detection_chance, detection_facts, detection_scores
 from utils.long_table import dataset_name, method
 from utils.metrics import classification_chance, majority_baseline, metrics_over_draws
@@ -21,6 +22,7 @@ from utils.tables import detected, shortened_classes, siblings_between
 
 Predictions = dict[int, list[np.ndarray]]  # by number of shots: of each draw (fold) the classes of held-out windows
 Scores = dict[int, list[np.ndarray]]  # the same of their scores, where an event is to be detected: higher is surer
+Logits = dict[int, list[np.ndarray]]  # the same with (m, K) logits
 
 
 def describe(task: FewShotTask) -> str:
@@ -51,6 +53,7 @@ def write_few_shot(
     scores: Scores | None,
     started: float,
     about: dict[str, Any],
+    logits: Logits | None = None,
 ) -> dict[str, Any]:
     """Write draws.json, predictions.csv and results.json (of a detection detection.png), and print tables if asked.
 
@@ -59,6 +62,7 @@ def write_few_shot(
         scores: of the windows, if an event is to be detected.
         started: ``time.perf_counter()`` at the start.
         about: the first keys of results.json: method, encoder, checkpoint.
+        logits: of the predictions, where what predicts has them; calibration is measured on them.
 
     Returns:
         The content of results.json.
@@ -75,10 +79,15 @@ def write_few_shot(
         table.insert(1, "draw", np.concatenate([np.full(len(draw.test), draw.number) for draw in task.draws]))
         if scores is not None:
             table["score"] = np.concatenate(scores[shots])
+    calibrated = {n: _calibration(task, of_draws, config.target_accuracy) for n, of_draws in (logits or {}).items()}
+    for table, (_, probabilities) in zip(tables, calibrated.values(), strict=False):
+        table[[f"probability/{name}" for name in classes]] = probabilities.round(4)
     pd.concat(tables).to_csv(folder / "predictions.csv", index=False, lineterminator="\r\n")
     digest = hashlib.sha256((folder / "draws.json").read_bytes()).hexdigest()
     about = about | {"calibrate": config.calibrate}
     results = about | _results(config, task, predictions, scores)
+    for shots, (measured, _) in calibrated.items():
+        results["shots"][str(shots)]["calibration"] = measured
     results = write_results(folder, config, results | {"draws": {"file": "draws.json", "sha256": digest}}, started)
     if task.stretches:
         curves = {f"{shots} shots": row["curve"] for shots, row in results["shots"].items()}
@@ -159,3 +168,10 @@ def _of_draws(task: FewShotTask, of_folds: list[np.ndarray]) -> list[np.ndarray]
         np.concatenate([own for own, draw in zip(of_folds, task.draws, strict=True) if draw.number == number])
         for number in range(task.settings.draws)
     ]
+
+
+def _calibration(task: FewShotTask, logits: list[np.ndarray], target: float) -> tuple[dict[str, Any], np.ndarray]:
+    """``measured_calibration`` of the held-out windows, folds of a draw together."""
+    test = _of_draws(task, [draw.test for draw in task.draws])
+    truth, wearers = ([values[own] for own in test] for values in (task.windows.label, task.wearers))
+    return measured_calibration(_of_draws(task, logits), truth, wearers, target)

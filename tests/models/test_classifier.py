@@ -1,0 +1,182 @@
+"""The folder of a classifier: whole and equal, or refused; nothing in it runs."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from configs.load import ConfigError
+from configs.training import TrainConfig
+from models import build_imu_encoder, classifier, encoder_settings, load_classifier
+from models.classifier import CONFIG, WEIGHTS, Classifier, ClassifierFacts, save_classifier
+from models.pretrained import WeightsError
+from tests.models.test_pretrained import hub as hub
+from utils.checkpoint import CheckpointError
+
+TRAINING = TrainConfig(dataset="toy", imu_encoder="conv", window_s=2, data_root="/somewhere/of/mine")
+FACTS = ClassifierFacts(
+    classes=["sit", "walk"],
+    window_s=2.0,
+    normalize="dataset",
+    encoder=encoder_settings(TRAINING),
+    temperature=1.5,
+    threshold=0.4,
+    prior=[0.5, 0.5],
+    rates_per_s=[[-0.1, 0.1], [0.3, -0.3]],
+    simulated=True,
+    trained_on={"dataset": {"name": "toy"}},
+)
+
+
+def made(facts=FACTS):
+    torch.manual_seed(0)
+    encoder = build_imu_encoder(TRAINING)
+    head = torch.randn(2, encoder.dim), torch.randn(2)
+    return Classifier(facts, encoder, *head, torch.arange(6.0), torch.arange(1.0, 7.0))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    save_classifier(tmp_path / "mine", made(), "# a card\n")
+    return tmp_path / "mine"
+
+
+def test_three_files_come_back_the_same(folder):
+    assert {path.name for path in folder.iterdir()} == {CONFIG, WEIGHTS, "README.md"}
+    imu = torch.randn(5, 6, 100)
+    loaded = load_classifier(folder)
+    assert loaded.facts == FACTS and not loaded.training
+    torch.testing.assert_close(loaded.probabilities(imu), made().probabilities(imu))
+    assert "somewhere" not in (folder / CONFIG).read_text()
+
+
+def test_the_logits_are_of_z_scored_windows_and_cooler():
+    model, imu = made(), torch.randn(3, 6, 100, dtype=torch.float32)
+    z = (imu - torch.arange(6.0)[:, None]) / torch.arange(1.0, 7.0)[:, None]
+    with torch.no_grad():
+        wanted = (model.encoder(z) @ model.head.weight.T + model.head.bias) / 1.5
+        torch.testing.assert_close(model(imu), wanted)
+    assert model.probabilities(imu[:0]).shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"kind": "malware"}, "is not the config.json"),
+        ({"format": 2}, "of format 1"),
+        ({"extra": 1}, "extra"),
+        ({"classes": None}, "classes"),
+        ({"classes": ["walk", "walk"]}, "names one twice"),
+        ({"classes": ["a", "b", "c"]}, "not of 3 classes"),
+        ({"temperature": 0.0}, "temperature"),
+        ({"temperature": float("nan")}, "temperature"),
+        ({"temperature": "__import__('os')"}, "temperature"),
+        ({"threshold": 1.2}, "threshold"),
+        ({"prior": [1.0]}, "not of 2 classes"),
+        ({"rates_per_s": [[-0.1, 0.2], [0.3, -0.3]]}, "no generator"),
+        ({"rates_per_s": [[0.1, -0.1], [0.3, -0.3]]}, "no generator"),
+        ({"normalize": "person"}, "normalize"),
+        ({"window_s": 4.0}, "that of its encoder 2"),
+        ({"encoder": {"dataset": "toy", "imu_encoder": "os.system"}}, "imu_encoder"),
+        ({"encoder": {"dataset": "toy", "run": "me"}}, "unknown setting 'run'"),
+        ({"encoder": encoder_settings(TRAINING) | {"imu_encoder": "patchtst"}}, "does not fit the model"),
+    ],
+)
+def test_tampered_settings_are_refused(folder, change, words):
+    content = json.loads((folder / CONFIG).read_text()) | change
+    (folder / CONFIG).write_text(json.dumps(content))
+    with pytest.raises((CheckpointError, ConfigError), match=words):
+        load_classifier(folder)
+
+
+def nan(weights):
+    weights["head.bias"][0] = torch.nan
+
+
+def shape(weights):
+    weights["head.weight"] = weights["head.weight"][:, :-1].contiguous()
+
+
+def missing(weights):
+    del weights["std"]
+
+
+def more(weights):
+    weights["backdoor"] = torch.zeros(1)
+
+
+@pytest.mark.parametrize(
+    "tamper, words",
+    [(nan, "head.bias has values"), (shape, "head.weight has shape"), (missing, "std is missing"), (more, "backdoor")],
+)
+def test_tampered_weights_are_refused(folder, tamper, words):
+    weights = load_file(folder / WEIGHTS)
+    tamper(weights)
+    save_file(weights, folder / WEIGHTS)
+    with pytest.raises(CheckpointError, match=words):
+        load_classifier(folder)
+
+
+@pytest.mark.parametrize("name, content", [(CONFIG, b"{"), (CONFIG, b"[" * 10**5), (WEIGHTS, b"cut"), (WEIGHTS, b"")])
+def test_damaged_files_are_named(folder, name, content):
+    (folder / name).write_bytes(content)
+    with pytest.raises(CheckpointError, match=name):
+        load_classifier(folder)
+
+
+def test_a_pickle_in_place_of_weights_does_not_run(folder, tmp_path):
+    class Payload:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "ran"), "w"))
+
+    torch.save(Payload(), folder / WEIGHTS)
+    with pytest.raises(CheckpointError, match="not a whole safetensors file"):
+        load_classifier(folder)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_missing_file_is_named(folder):
+    (folder / WEIGHTS).unlink()
+    with pytest.raises(CheckpointError, match="has no model.safetensors"):
+        load_classifier(folder)
+
+
+def test_a_name_of_those_that_ship(folder, monkeypatch):
+    monkeypatch.setattr(classifier, "SHIPPED", folder.parent)
+    assert load_classifier("mine").facts == FACTS
+    with pytest.raises(CheckpointError, match="no folder yours.*of this software: mine"):
+        load_classifier("yours")
+
+
+def test_a_hub_id_gives_its_three_files(folder, hub):
+    for path in folder.iterdir():
+        hub[path.name] = path.read_bytes()
+    hub["model.py"] = b"raise SystemExit"
+    loaded = load_classifier("somebody/mine")
+    assert loaded.facts == FACTS
+    fetched = classifier.classifier_folder("somebody/mine")
+    assert {path.name for path in fetched.iterdir()} == {CONFIG, WEIGHTS, "README.md"}
+    with pytest.raises(WeightsError, match=r"model: somebody/nothing .*cannot be fetched.*--save_model"):
+        hub.clear()
+        load_classifier("somebody/nothing")
+
+
+def test_without_network_the_ways_out_are_said(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(WeightsError, match="HF_HUB_OFFLINE is set. Ways out: a folder"):
+        load_classifier("nobody-here/no-such-model")
+
+
+def test_each_normalization_is_its_own():
+    imu = torch.randn(2, 6, 100) + 3
+    mean, std = torch.full((6,), 2.0), torch.full((6,), 4.0)
+    own = {name: made(replace(FACTS, normalize=name)) for name in ("recording", "window", "none")}
+    torch.testing.assert_close(own["recording"].normalized(imu, mean, std), (imu - 2) / 4)
+    window = own["window"].normalized(imu)
+    np.testing.assert_allclose(window.mean(2), 0, atol=1e-6)
+    assert torch.equal(own["none"].normalized(imu), imu)
+    with pytest.raises(ValueError, match="give its mean and std"):
+        own["recording"].normalized(imu)
