@@ -34,24 +34,18 @@ from torch import Tensor, nn
 from datasets.protocols.few_shot import FewShotTask, build_task, cell_seed
 from datasets.protocols.few_shot_results import describe, write_few_shot
 from datasets.protocols.leakage import NOT_SEEN, seen_in_pretraining
-from datasets.protocols.timeline import count_changes
 from datasets.windows import Windows
-from models import build_imu_encoder, encoder_settings, load_imu_encoder
-from models.classifier import Classifier, ClassifierFacts, save_classifier
+from models import build_imu_encoder, load_imu_encoder
 from models.finetune import Cell, Trained, finetune, finetune_grid
 from models.probe import embed_imu, train_linear_heads
 from models.readers import standardised_by_person
-from models.smoothing import rates_from_jumps
-from scripts.reporting.model_card import model_card
+from scripts.reporting.saved_classifier import save_model
 from utils import checkpoint, distributed
-from utils.calibration import calibration
 from utils.long_table import dataset_name, long_table, method
-from utils.metrics import balanced_accuracy
 from utils.plots import confusion_matrix as plot_confusion
 from utils.plots import coverage_curve, reliability_diagram, shots_panels
 from utils.results import checkpoint_facts
 from utils.run import default_name, open_run, seed_everything
-from utils.statistics import class_counts
 
 
 def main(argv: list[str] | None = None) -> Path:
@@ -200,14 +194,16 @@ def fit_all(
         encoder: the frozen one of a linear probe; or what makes the one that learns.
         recipe: settings of ``train_linear_heads``, or of ``finetune``.
     """
-    rows = torch.from_numpy(evenly_repeated(windows.label))
     imu = torch.from_numpy(windows.imu(np.arange(len(windows)), training.normalize))
     labels = torch.from_numpy(windows.label)
+    count = torch.bincount(labels)
+    recipe = recipe | {"class_weight": len(labels) / (len(count) * count)}  # their mean over windows is 1
     print(f"the classifier to be saved learns from all {len(windows)} windows, {recipe['epochs']} epochs")
     if isinstance(encoder, nn.Module):
-        heads = train_linear_heads(embed_imu(encoder, imu), labels.to(device), [rows], [seed], **recipe)
+        everything = [torch.arange(len(labels))]
+        heads = train_linear_heads(embed_imu(encoder, imu), labels.to(device), everything, [seed], **recipe)
         return encoder, heads.weight[0], heads.bias[0]
-    encoder, head, _ = finetune(encoder, imu[rows].to(device), labels[rows].to(device), seed, **recipe)
+    encoder, head, _ = finetune(encoder, imu.to(device), labels.to(device), seed, **recipe)
     return encoder, head.weight.detach(), head.bias.detach()
 
 
@@ -226,84 +222,6 @@ def draw_pictures(folder: Path, results: dict[str, Any]) -> None:
     reliability_diagram(*bins, folder / "reliability.png", above)
     curve, target = measured["coverage"], measured["abstention"]["target_accuracy"]
     coverage_curve(curve["share"], curve["accuracy"], target, folder / "coverage.png", above)
-
-
-def save_model(
-    config: DownstreamConfig,
-    task: FewShotTask,
-    training: TrainConfig,
-    trained: Trained,
-    logits: list[np.ndarray],
-    results: dict[str, Any],
-) -> None:
-    """Write the folder of a classifier, its model card among it.
-
-    Args:
-        trained: encoder, weight (K, D) and bias (K,), as ``config.fit`` says.
-        logits: of each draw's (fold's) held-out windows at the most shots; temperature and threshold come from those
-            that this classifier, or the ones of the draws, have not learnt from.
-    """
-    encoder, weight, bias = trained
-    windows, everything = task.parts[0], config.fit == "all"
-    learnt = np.arange(len(windows)) if everything else task.draws[0].train(max(config.shots))
-    rows = evenly_repeated(windows.label) if everything else learnt
-    count = partial(np.bincount, minlength=len(windows.classes))
-    draws = task.draws if everything else task.draws[:1]
-    test = np.concatenate([draw.test for draw in draws])
-    held_out = np.concatenate(logits[: len(draws)])
-    temperature, threshold, reached = calibration(held_out, task.windows.label[test], config.target_accuracy)
-    names = task.class_names.values()
-    class_of = {own: k for k, of_datasets in enumerate(names) for own in of_datasets[windows.store.name]}
-    changes = count_changes(windows.store, class_of, np.unique(windows.recording[learnt]), len(windows.classes))
-    measured = results["shots"][str(max(config.shots))]["calibration"]
-    facts = ClassifierFacts(
-        classes=list(windows.classes),
-        window_s=windows.window_s,
-        normalize=training.normalize,
-        encoder=encoder_settings(training),
-        temperature=temperature,
-        threshold=threshold,
-        prior=(count(windows.label[rows]) / len(rows)).tolist(),
-        rates_per_s=rates_from_jumps(*changes).tolist(),
-        simulated=results["simulated"],
-        trained_on={
-            "dataset": {name: results["labels_from"][name] for name in ("name", "hours", "sha256")}
-            | {"licence": windows.store.info.get("notes", {}).get("licence")},
-            "pretrained_on": None if config.from_scratch else results["checkpoint"]["dataset"]["name"],
-            "mode": config.mode,
-            "fit": config.fit,
-            "people": len(np.unique(task.wearers[learnt])),
-            "windows_per_class": count(windows.label[learnt]).tolist(),
-            "changes": int(changes[0].sum()),
-            "seed": config.seed,
-            "commit": results["commit"],
-        },
-        calibration={
-            "windows": len(test),
-            "people": len(np.unique(task.wearers[test])),
-            "target_reached": reached,
-            **measured["abstention"],
-            **{name: measured[name]["mean"] for name in ("ece", "ece_uncalibrated")},
-        },
-    )
-    moments = (torch.from_numpy(own.astype(np.float32)) for own in windows.store.dataset_moments)
-    classifier = Classifier(facts, encoder.cpu(), weight.cpu(), bias.cpu(), *moments)
-    card = model_card(config.save_model.name, facts, results, of_people(task, logits), config.licence)
-    save_classifier(config.save_model, classifier, card)
-    print(f"classifier: {config.save_model}")
-
-
-def evenly_repeated(labels: np.ndarray) -> np.ndarray:
-    """Positions of all windows, those of smaller classes repeated in turn until each has as many as the largest."""
-    classes, counts = np.unique(labels, return_counts=True)
-    return np.concatenate([np.resize(np.flatnonzero(labels == k), counts.max()) for k in classes])
-
-
-def of_people(task: FewShotTask, logits: list[np.ndarray]) -> np.ndarray:
-    """(G,) balanced accuracy of each person's or session's held-out windows, over the classes that there are."""
-    test, predicted = np.concatenate([draw.test for draw in task.draws]), np.concatenate(logits).argmax(1)
-    counts = class_counts(task.windows.label[test], predicted, task.wearers[test], len(task.windows.classes))
-    return balanced_accuracy(counts)
 
 
 if __name__ == "__main__":

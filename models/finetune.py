@@ -52,6 +52,7 @@ def finetune(
     weight_decay: float,
     select: tuple[Tensor, Tensor] | None = None,
     least_lr: float | None = None,
+    class_weight: Tensor | None = None,
 ) -> tuple[nn.Module, nn.Linear, int]:
     """Train an encoder together with a linear layer, each at its own rate.
 
@@ -67,6 +68,7 @@ def finetune(
         select: windows (s, 6, T) and classes (s,) that choose the epoch, the first with the most of them right;
             without, it is the last.
         least_lr: towards which both rates fall like half a cosine over all steps; None: they stay.
+        class_weight: (K,) factor of the loss of each class's windows; None: 1.
 
     Returns:
         The trained encoder, in eval mode, the layer, and after which epoch, from 1, they were taken.
@@ -90,7 +92,12 @@ def finetune(
             for group, peak in zip(optimizer.param_groups, (encoder_lr, lr), strict=True):
                 group["lr"] = cosine_annealing(step, len(plan), peak, least_lr)
             step += 1
-            loss = nn.functional.cross_entropy(head(encoder(imu[batch])), labels[batch])
+            scores, right = head(encoder(imu[batch])), labels[batch]
+            if class_weight is None:
+                loss = nn.functional.cross_entropy(scores, right)
+            else:  # PyTorch's own weights divide by those of the batch, and so undo them in a small one
+                loss = nn.functional.cross_entropy(scores, right, reduction="none")
+                loss = (class_weight.to(loss)[right] * loss).mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

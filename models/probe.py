@@ -64,6 +64,7 @@ def train_linear_heads(
     standardize: bool = False,
     select: Sequence[Tensor] | None = None,
     least_lr: float | None = None,
+    class_weight: Tensor | None = None,
 ) -> LinearHeads:
     """Train a linear layer on each set of windows, all of them at once.
 
@@ -83,6 +84,7 @@ def train_linear_heads(
         select: for each head the positions of windows that choose its epoch, the first with the most of them right;
             without, or where there are none, it is the last.
         least_lr: towards which each head's rate falls like half a cosine over its own steps; None: the rate stays.
+        class_weight: (K,) factor of the loss of each class's windows; None: 1.
     """
     device = embeddings.device
     order = sorted(range(len(sets)), key=lambda h: -len(sets[h]))  # the longest first: those still learning are [:A]
@@ -92,6 +94,8 @@ def train_linear_heads(
     share = (plan >= 0).to(embeddings.dtype)  # weight of each row in its batch's mean
     share = (share / share.sum(dim=2, keepdim=True).clamp(min=1)).to(device)
     plan = plan.clamp(min=0).to(device)
+    if class_weight is not None:
+        share *= class_weight.to(share)[labels][plan]
 
     scale = embeddings.new_ones(len(order), embeddings.shape[1] + 1)  # of each head's input, and of the column of ones
     shift = torch.zeros_like(scale)

@@ -215,18 +215,23 @@ def test_the_final_fit_learns_from_everybody(world, tmp_path, mode):
     kinds = ["fall"] * 2 + ["standing"] * 6 + ["walking"] * 4
     write_dataset(tmp_path / "data" / "toy", kinds, seconds=20, video=False, subjects=4)
     flags = f"--data_root {tmp_path}/data --checkpoint {world}/last.pt --shots 2 --val_samples 2 --draws 2 --epochs 2"
-    seen, original = [], downstream.evenly_repeated
+    name = "train_linear_heads" if mode == "lp" else "finetune"
+    seen, original = [], getattr(downstream, name)
 
-    def note(labels):
-        seen.append(original(labels))
-        return seen[-1]
+    def note(*args, **settings):
+        seen.append((len(args[1]) if mode == "lp" else len(args[2]), settings["class_weight"]))
+        return original(*args, **settings)
+
+    def only_last(*args, **settings):
+        return (note if "class_weight" in settings else original)(*args, **settings)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(downstream, "evenly_repeated", note)
+        patch.setattr(downstream, name, only_last)
         _, results = run(world, tmp_path, flags, f"--mode {mode} --save_model {tmp_path}/model --num_workers 1")
     facts = load_classifier(tmp_path / "model").facts
     assert facts.trained_on["windows_per_class"] == [8, 24, 16] and facts.trained_on["people"] == 4
-    assert np.unique(seen[0]).size == 48 and len(seen[0]) == 3 * 24  # each window, and each class as often
+    ((learnt, weight),) = seen
+    assert learnt == 48 and weight.tolist() == pytest.approx([48 / 3 / n for n in (8, 24, 16)])
     assert facts.prior == pytest.approx([1 / 3] * 3)
     assert facts.calibration["windows"] == 2 * 2 * 3
     assert results["shots"]["2"]["calibration"]["ece"]["mean"] >= 0

@@ -37,7 +37,8 @@ def test_finetuning_moves_a_copy_and_each_part_at_its_rate():
     assert torch.equal(again.out.weight, tuned.out.weight)
 
 
-def test_finetuning_a_still_encoder_is_a_linear_probe():
+@pytest.mark.parametrize("class_weight", [None, torch.tensor([2.0, 1, 0.5, 0.5])])
+def test_finetuning_a_still_encoder_is_a_linear_probe(class_weight):
     """With encoder rate 0 and nothing random in the encoder, both ways of learning must agree."""
 
     class Still(nn.Module):
@@ -52,8 +53,9 @@ def test_finetuning_a_still_encoder_is_a_linear_probe():
 
     imu, labels = torch.randn(30, 6, 250, dtype=torch.float64) * 10, torch.arange(30) % 4
     encoder = Still()
-    _, head, _ = finetune(partial(copy.deepcopy, encoder), imu, labels, seed=5, **finetune_settings(encoder_lr=0.0))
-    probe = train_linear_heads(imu.mean(2), labels, [torch.arange(30)], [5], **SETTINGS)
+    settings = finetune_settings(encoder_lr=0.0, class_weight=class_weight)
+    _, head, _ = finetune(partial(copy.deepcopy, encoder), imu, labels, seed=5, **settings)
+    probe = train_linear_heads(imu.mean(2), labels, [torch.arange(30)], [5], class_weight=class_weight, **SETTINGS)
     torch.testing.assert_close(head.weight.data, probe.weight[0], rtol=1e-10, atol=1e-12)
 
 

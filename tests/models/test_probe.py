@@ -49,6 +49,20 @@ def test_heads_trained_together_are_what_each_alone_would_be(least_lr):
         torch.testing.assert_close(heads.logits(h, embeddings), layer(embeddings).data, rtol=1e-10, atol=1e-12)
 
 
+def test_class_weights_are_windows_repeated():
+    """In batches of everything: 3 of a class at weight 2 are 6 at weight 1."""
+    embeddings, labels = data()
+    some = torch.cat([torch.nonzero(labels == k)[: (3, 6, 6, 6)[k], 0] for k in range(4)])
+    repeated = torch.cat([some[:3], some])
+    settings, weight = SETTINGS | {"batch_size": 90}, torch.tensor([2.0, 1, 1, 1])
+    weighted = train_linear_heads(
+        embeddings, labels, [some], [1], class_weight=weight * 21 / 24, **settings
+    )  # a mean over 21 windows, not 24
+    plain = train_linear_heads(embeddings, labels, [repeated], [1], **settings)
+    torch.testing.assert_close(weighted.weight, plain.weight, rtol=1e-8, atol=1e-9)
+    torch.testing.assert_close(weighted.bias, plain.bias, rtol=1e-8, atol=1e-9)
+
+
 def test_standardised_heads_take_plain_embeddings():
     embeddings, labels = data()
     embeddings = embeddings * torch.tensor([1e-3, 1, 5, 100, 1, 0]) + torch.tensor(
