@@ -1,0 +1,125 @@
+"""Settings of the commands that apply a classifier to recordings: predict, collate."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import field_validator, model_validator
+
+from configs.base import Config, Share, setting
+from configs.constants import IMU_RATE_HZ
+from configs.data import DESCRIBED
+
+PLAIN_ONLY = ("csv_columns", "acc_unit", "gyro_unit", "time_unit", "sample_rate", "missing_gyro")
+
+
+class PredictConfig(Config):
+    """python -m scripts.predict"""
+
+    program = "python -m scripts.predict"
+    summary = "Classify recordings: what was done when, as tables, a summary and a page for each of them."
+    positional = ("files",)
+
+    files: list[Path] = setting(min_length=1, help="recordings, or folders that hold some")
+    model: str = setting(help="folder of a classifier, as downstream.py --save_model writes it")
+    out: Path = setting(Path("predictions"), help="folder to write to: a folder for each recording")
+    format: Literal["csv", "ego4d", "mmea", "pd", "gopro", "classyglass", "table", *DESCRIBED] | None = setting(
+        None, help="layout of the files; csv: plain tables; default: by their names, csv where these are of no format"
+    )
+    table: Path | None = setting(None, help="format table: YAML that describes the files, see configs/table.py")
+    sensor: list[str] | None = setting(None, help="formats with several sensors: those to take; default: the first")
+    csv_columns: str | None = setting(
+        None,
+        help="csv: columns of time and of acceleration and angular rate x, y, z, in this order, such as "
+        "time,ax,ay,az,gx,gy,gz; numbers from 1 on where there is no header line; default: by the header",
+    )
+    acc_unit: Literal["m/s2", "g", "mg"] | None = setting(
+        None, help="csv: unit of the acceleration; default: by the header and gravity"
+    )
+    gyro_unit: Literal["rad/s", "deg/s"] | None = setting(
+        None, help="csv: unit of the angular rate; default: by the header, the turning of gravity and the size"
+    )
+    time_unit: Literal["s", "ms", "us", "ns", "date"] | None = setting(
+        None, help="csv: unit of the time, since 1970 or since a start; date: ISO 8601; default: by the first stamps"
+    )
+    time_zone: str | None = setting(
+        None,
+        help="zone of the tables, such as Europe/Berlin, also of stamps that name none; default: that of the stamps, "
+        "UTC for times since 1970",
+    )
+    start: str | None = setting(
+        None, help="date and time, ISO 8601, at which the time of a recording that counts from a start is 0"
+    )
+    sample_rate: float | None = setting(
+        None, gt=0, help="csv: rows are evenly spaced, so many a second; the time column, if there is one, is not used"
+    )
+    missing_gyro: Literal["refuse", "zeros"] = setting(
+        "refuse",
+        help="csv: recordings without angular rate; zeros: 0 takes its place, if the classifier has learnt with "
+        "windows that lack it (--augment_drop_sensor of its encoder)",
+    )
+    hop_s: float | None = setting(
+        None, gt=0, multiple_of=1 / IMU_RATE_HZ, help="from one window to the next, seconds; default: half a window"
+    )
+    threshold: Share | None = setting(
+        None, help="probability of the likeliest activity below which it is unknown; default: the classifier's"
+    )
+    no_smooth: bool = setting(False, help="leave out the hidden Markov model over neighbouring windows")
+    no_calibrate: bool = setting(False, help="leave out the calibration of the accelerometer by gravity at rest")
+    still_mg: float = setting(
+        13.0, gt=0, help="10 s are still if the standard deviation of each axis of the acceleration is below it, mg"
+    )
+    nonwear_min: float = setting(
+        90.0, gt=0, help="still for so long, minutes, means not worn; shorter stillness is classified"
+    )
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, zone: str | None) -> str | None:
+        try:
+            return zone and ZoneInfo(zone).key
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError("is no time zone: give a name such as Europe/Berlin, or UTC") from error
+
+    @field_validator("start")
+    @classmethod
+    def _date(cls, start: str | None) -> str | None:
+        try:
+            return start and datetime.fromisoformat(start).isoformat()
+        except ValueError as error:
+            raise ValueError("must be ISO 8601, such as 2024-05-01T10:00:00") from error
+
+    @model_validator(mode="after")
+    def _check(self) -> "PredictConfig":
+        if (self.table is None) == (self.format == "table"):
+            raise ValueError("format table and table go together: table is the YAML that describes the files")
+        changed = [name for name in PLAIN_ONLY if getattr(self, name) != type(self).model_fields[name].default]
+        if changed and self.format not in (None, "csv"):
+            raise ValueError(f"{', '.join(changed)} only serves with format csv, not {self.format}")
+        if self.sensor and self.format == "csv":
+            raise ValueError("sensor only serves with a format that has several: name the columns, csv_columns")
+        if self.csv_columns is not None:
+            timed = self.sample_rate is None
+            if len(self.columns) not in (3 + timed, 6 + timed) or len(set(self.columns)) < len(self.columns):
+                wanted = "time and 3 or 6 channels" if timed else "3 or 6 channels, since sample_rate gives the times"
+                raise ValueError(f"csv_columns must name {wanted}, each once, separated by commas")
+        if self.sample_rate is not None and self.time_unit is not None:
+            raise ValueError("sample_rate counts the rows: leave time_unit out")
+        return self
+
+    @property
+    def columns(self) -> list[str]:
+        """Names in ``csv_columns``."""
+        return [name.strip() for name in (self.csv_columns or "").split(",")]
+
+
+class CollateConfig(Config):
+    """python -m scripts.collate"""
+
+    program = "python -m scripts.collate"
+    summary = "One table of the summaries below a folder: a row for each recording."
+    positional = ("folder",)
+
+    folder: Path = setting(help="folder that scripts.predict has written to")
+    out: Path | None = setting(None, help="CSV to write; default: summaries.csv in the folder")

@@ -1,0 +1,210 @@
+"""Time stamps to seconds, and seconds back to dates in the recording's own zone.
+
+Within this package a time is float64 seconds: since 1970 (UTC) where stamps say so; as if UTC were the local time where
+they are dates without a zone; since a start where they count from one.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import date, datetime, tzinfo
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+
+from datasets.formats.common import TIME_UNITS
+from datasets.recording import BadRecording
+
+Kind = Literal["absolute", "local", "relative"]
+
+MOST_ABSOLUTE_S = 4.1e9  # year 2099
+LEAST_ABSOLUTE_S = 3e8  # year 1979; smaller numbers count from a start
+LONGEST_STEP_S = 0.4  # between samples, to tell units of 1000 apart; 2.5 Hz
+_NAMED_ZONE = re.compile(r"\s*\[(?P<zone>[\w/+-]+)\]$")  # 2014-05-07 13:29:50.430+0100 [Europe/London]
+_BACK_S = 1800.0  # local time that goes back by more, in an hour that there is twice, has come to its second
+
+
+@dataclass(frozen=True)
+class Clock:
+    """What times of a recording mean.
+
+    Attributes:
+        kind: ``absolute``: an instant; ``local``: date and time of day of an unknown zone; ``relative``: since a start.
+        zone: in which tables give times; None: they name none.
+    """
+
+    kind: Kind
+    zone: tzinfo | None = None
+
+    @property
+    def name(self) -> str | None:
+        """Of the zone, such as ``Europe/Berlin`` or ``UTC+01:00``."""
+        return None if self.zone is None else str(self.zone)
+
+    def local(self, time_s: np.ndarray) -> pd.DatetimeIndex:
+        """Date and time of day, without the zone, of (n,) seconds; to the millisecond."""
+        utc = pd.DatetimeIndex(np.round(np.asarray(time_s) * 1e3).astype("datetime64[ms]"))
+        return utc if self.zone is None else utc.tz_localize("UTC").tz_convert(self.zone).tz_localize(None)
+
+    def iso(self, time_s: np.ndarray) -> np.ndarray:
+        """(n,) ISO 8601 text, with the offset from UTC where the zone is known."""
+        local = self.local(time_s).to_numpy().astype("datetime64[ms]")
+        text = np.datetime_as_string(local).astype(object)
+        if self.zone is None:
+            return text
+        ahead = (local.astype(np.int64) - np.round(np.asarray(time_s) * 1e3).astype(np.int64)) // 60_000
+        for minutes in np.unique(ahead):
+            sign, rest = "-" if minutes < 0 else "+", abs(int(minutes))
+            text[ahead == minutes] += f"{sign}{rest // 60:02d}:{rest % 60:02d}"
+        return text
+
+    def midnight(self, day: date) -> float:
+        """Seconds at which a local day begins; its first instant, where the clock skips midnight."""
+        begin = pd.Timestamp(day)
+        if self.zone is None:
+            begin = begin.tz_localize("UTC")
+        else:
+            begin = begin.tz_localize(self.zone, ambiguous=True, nonexistent="shift_forward")
+        return begin.timestamp()
+
+
+class Stamps:
+    """Turns the stamps of a recording into seconds, piece by piece; what they are is decided by the first piece.
+
+    Args:
+        first: (n,) of the first rows: numbers (float64, NaN where missing) or text.
+        unit: ``s``, ``ms``, ``us``, ``ns`` or ``date``; None: guessed.
+        zone: of the tables, and of stamps without one; None: that of the stamps.
+        start: ISO 8601 at which a clock that counts from a start is 0.
+
+    Raises:
+        BadRecording: ``missing_time`` or ``time_format``.
+    """
+
+    def __init__(self, first: np.ndarray, unit: str | None, zone: str | None, start: str | None):
+        self.guessed = unit is None
+        self._zone, self._shift_s, self._second = ZoneInfo(zone) if zone else None, 0.0, False
+        self._latest = -np.inf  # local time, to know the second of an hour that there is twice
+        if first.dtype == np.float64:
+            if unit == "date":
+                raise BadRecording("time_format", f"times such as {_shown(first)} are numbers: give their --time_unit")
+            self._of_numbers(first, unit, start)
+        else:
+            self._of_dates(first, unit)
+
+    def _of_numbers(self, first: np.ndarray, unit: str | None, start: str | None) -> None:
+        timed = first[np.isfinite(first)]
+        if len(timed) < 2:
+            raise BadRecording("missing_time", "no row has a time; give --sample_rate if rows are evenly spaced")
+        self.unit = unit or guess_unit(timed)
+        typical = float(np.median(timed)) * TIME_UNITS[self.unit]
+        if LEAST_ABSOLUTE_S < typical < MOST_ABSOLUTE_S:
+            self.clock = Clock("absolute", self._zone or ZoneInfo("UTC"))
+        else:
+            self.clock, self._shift_s = _relative(self._zone, start)
+
+    def _of_dates(self, first: np.ndarray, unit: str | None) -> None:
+        if unit not in (None, "date"):
+            raise BadRecording("time_format", f"times such as {_shown(first)} are no numbers: want --time_unit date")
+        self.unit, stamps = "date", [text for text in first if text]
+        if not stamps:
+            raise BadRecording("missing_time", "no row has a time; give --sample_rate if rows are evenly spaced")
+        named = _NAMED_ZONE.search(stamps[0])
+        try:
+            example = datetime.fromisoformat(_NAMED_ZONE.sub("", stamps[0]).strip())
+        except ValueError as error:
+            remedy = "want seconds or ISO 8601, such as 2024-05-01T10:00:00.25"
+            raise BadRecording("time_format", f"the first time is {stamps[0]!r}, {remedy}") from error
+        self._named, self._aware = named is not None, example.tzinfo is not None
+        if self._aware or self._zone:
+            own = ZoneInfo(named["zone"]) if named else example.tzinfo
+            self.clock = Clock("absolute", self._zone or own)
+        else:
+            self.clock = Clock("local")
+
+    def seconds(self, stamps: np.ndarray) -> np.ndarray:
+        """(n,) float64 of the next rows, NaN where there is no time, or none that can be.
+
+        Raises:
+            BadRecording: ``time_format`` if a text is no date.
+        """
+        dated = self.unit == "date"
+        out = self._seconds_of_dates(stamps) if dated else stamps * TIME_UNITS[self.unit] + self._shift_s
+        if self.clock.kind == "absolute":
+            out[~((out >= 0) & (out < MOST_ABSOLUTE_S))] = np.nan
+        return out
+
+    def _seconds_of_dates(self, stamps: np.ndarray) -> np.ndarray:
+        text = pd.Series(stamps, dtype=object).replace("", None)
+        if self._named:
+            text = text.str.replace(_NAMED_ZONE, "", regex=True)
+        try:
+            dates = pd.to_datetime(text, format="ISO8601", utc=True)
+        except ValueError as error:
+            raise BadRecording("time_format", f"a time is no ISO 8601: {error}") from error
+        since = (dates - pd.Timestamp(0, tz="UTC")).dt.total_seconds().to_numpy(np.float64, copy=True)
+        return since if self._aware or self.clock.zone is None else self._with_zone(dates, since)
+
+    def _with_zone(self, dates: pd.Series, local_s: np.ndarray) -> np.ndarray:
+        """Local times to instants. Of an hour that there is twice, the second begins where the local time goes back."""
+        latest = np.maximum.accumulate(np.where(np.isfinite(local_s), local_s, -np.inf))
+        latest = np.maximum(latest, self._latest)
+        self._latest = float(latest[-1]) if len(latest) else self._latest
+        naive = dates.dt.tz_localize(None)
+        options = {"tz": self.clock.zone, "nonexistent": "shift_forward"}
+        first = naive.dt.tz_localize(ambiguous=np.ones(len(naive), bool), **options)
+        second = naive.dt.tz_localize(ambiguous=np.zeros(len(naive), bool), **options)
+        went_back = local_s < latest - _BACK_S
+        chosen = first.where(~went_back, second)
+        return (chosen - pd.Timestamp(0, tz="UTC")).dt.total_seconds().to_numpy(np.float64, copy=True)
+
+
+def guess_unit(stamps: np.ndarray) -> str:
+    """Unit of numeric stamps: that in which they are dates of 1979 to 2099, or samples are up to 0.4 s apart.
+
+    Args:
+        stamps: (n,) finite, of the first rows.
+
+    Raises:
+        BadRecording: ``time_format``.
+    """
+    typical = np.median(stamps)
+    for unit, factor in TIME_UNITS.items():
+        if LEAST_ABSOLUTE_S < typical * factor < MOST_ABSOLUTE_S:
+            return unit
+    steps = np.abs(np.diff(stamps))
+    step = np.median(steps[steps > 0]) if (steps > 0).any() else np.nan
+    for unit, factor in TIME_UNITS.items():
+        if step * factor <= LONGEST_STEP_S and (step * factor * 1000 > LONGEST_STEP_S or unit == "s"):
+            return unit
+    message = f"times such as {_shown(stamps)}, {step:g} apart, are neither dates nor seconds: give their --time_unit"
+    raise BadRecording("time_format", message)
+
+
+def clock_of(first_s: float | None, zone: str | None, start: str | None) -> tuple[Clock, float]:
+    """Clock of a recording whose times count from its first sample, and what to add to them, seconds.
+
+    Args:
+        first_s: the first stamp in its file, seconds; None: unknown.
+    """
+    own = ZoneInfo(zone) if zone else None
+    if first_s is not None and LEAST_ABSOLUTE_S < first_s < MOST_ABSOLUTE_S:
+        return Clock("absolute", own or ZoneInfo("UTC")), first_s
+    clock, shift_s = _relative(own, start)
+    return clock, shift_s + (first_s or 0.0)
+
+
+def _relative(zone: tzinfo | None, start: str | None) -> tuple[Clock, float]:
+    """Clock of times since a start, and what to add to them."""
+    if start is None:
+        return Clock("relative"), 0.0
+    begin = pd.Timestamp(start)
+    if begin.tzinfo is None and zone is None:
+        return Clock("local"), begin.tz_localize("UTC").timestamp()
+    begin = begin.tz_localize(zone) if begin.tzinfo is None else begin
+    return Clock("absolute", zone or begin.tzinfo), begin.timestamp()
+
+
+def _shown(stamps: np.ndarray) -> str:
+    return ", ".join(str(value) for value in stamps[:3])

@@ -1,0 +1,236 @@
+"""A plain table of text, read in pieces: time, acceleration and angular rate in columns, a row for each sample.
+
+No description is needed: columns, units and the format of the time are guessed where the user does not say them, and
+``Reading.facts`` says what was guessed. A last row that was cut off counts as a sample without values.
+"""
+
+import gzip
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from datasets.formats.delimited import MISSING
+from datasets.preparation.signals import MIN_RATE_HZ
+from datasets.recording import BadRecording
+from datasets.recordings.clock import Clock, Stamps, clock_of
+from datasets.recordings.columns import Columns, chosen_columns, guess_columns, stated_unit
+from datasets.recordings.reader import Reading, Samples
+
+ROWS = 1 << 15  # of a piece: 5 minutes at 100 Hz; what the work on it takes in memory grows with it
+MOST_BACKWARDS = 0.5  # share of the steps of the first piece that may go back in time
+_NUMBER = re.compile(r"[-+]?[\d.,]*\d[\d.,]*([eE][-+]?\d+)?|(?i:nan|null|na|none|)")
+
+
+@dataclass(frozen=True)
+class PlainSettings:
+    """What the user says about plain tables; None and empty: guess.
+
+    Attributes:
+        columns: names in the order time (without ``sample_rate``), acceleration, angular rate.
+        missing_gyro: ``zeros`` lets a file without angular rate pass.
+    """
+
+    columns: list[str] | None = None
+    acc_unit: str | None = None
+    gyro_unit: str | None = None
+    time_unit: str | None = None
+    time_zone: str | None = None
+    start: str | None = None
+    sample_rate: float | None = None
+    missing_gyro: str = "refuse"
+
+
+@dataclass(frozen=True)
+class _Layout:
+    names: list[str]
+    header: bool
+    separator: str
+    decimal: str
+
+
+def open_plain(path: Path, settings: PlainSettings) -> Reading:
+    """Read the first rows of a table and decide what it holds.
+
+    Raises:
+        BadRecording: ``missing_csv``, ``unreadable_csv``, ``empty_csv``, ``missing_column``, ``missing_axis``,
+            ``several_sensors``, ``missing_gyro``, ``missing_time``, ``time_format``, ``low_rate``, ``reversed_time`` or
+            ``text_cell``; those of later rows come while the samples are read.
+    """
+    with _explained(path):
+        layout = _layout(path)
+        timed = settings.sample_rate is None
+        if settings.columns is not None:
+            columns = chosen_columns(settings.columns, layout.names, timed)
+        elif layout.header:
+            columns = guess_columns(layout.names, timed)
+        else:
+            message = "has no header line: say what its columns are, such as --csv_columns 1,2,3,4,5,6,7"
+            raise BadRecording("missing_column", message)
+        if columns.gyro is None and settings.missing_gyro == "refuse":
+            message = (
+                "no angular rate: the classifier reads acceleration and angular rate; name the columns by "
+                f"--csv_columns, or see --missing_gyro (columns: {', '.join(layout.names)})"
+            )
+            raise BadRecording("missing_gyro", message)
+        pieces = _pieces(path, layout, columns)
+        first = next(pieces)
+        stamps = _stamps(first, columns, settings)
+        clock, shift_s = (stamps.clock, 0.0) if stamps else clock_of(None, settings.time_zone, settings.start)
+        if stamps:
+            _check_times(stamps.seconds(_column(first, columns.time)), clock)
+            stamps = _stamps(first, columns, settings)  # it has not seen these rows yet
+    facts: dict[str, Any] = {
+        "format": "csv",
+        "columns": ",".join([*([columns.time] if columns.time else []), *columns.channels]),
+        "columns_guessed": columns.guessed,
+        "time_format": f"{settings.sample_rate:g} rows a second" if stamps is None else _time_format(stamps),
+        "time_format_guessed": bool(stamps and stamps.guessed),
+        "rows": 0,
+    }
+
+    def samples() -> Iterator[Samples]:
+        with _explained(path):
+            piece: pd.DataFrame | None = first
+            while piece is not None:
+                if stamps is None:
+                    time_s = shift_s + (facts["rows"] + np.arange(len(piece))) / settings.sample_rate
+                else:
+                    time_s = stamps.seconds(_column(piece, columns.time))
+                facts["rows"] += len(piece)
+                acc = piece[list(columns.acc)].to_numpy(np.float64)
+                gyro = piece[list(columns.gyro)].to_numpy(np.float64) if columns.gyro else np.zeros_like(acc)
+                yield Samples(time_s, acc, time_s, gyro)
+                piece = next(pieces, None)
+
+    return Reading(
+        clock,
+        samples(),
+        settings.acc_unit or stated_unit(columns.acc),
+        "rad/s" if columns.gyro is None else settings.gyro_unit or stated_unit(columns.gyro),
+        columns.gyro is not None,
+        facts,
+    )
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Errors of reading as ``BadRecording`` that names the file."""
+    try:
+        yield
+    except BadRecording as error:
+        raise BadRecording(error.reason, f"{path}: {error.message}") from error
+    except FileNotFoundError as error:
+        raise BadRecording("missing_csv", f"{path}: does not exist") from error
+    except UnicodeDecodeError as error:
+        raise BadRecording("unreadable_csv", f"{path}: is not UTF-8 text ({error.reason}); export it again") from error
+    except (OSError, EOFError, zlib.error, pd.errors.ParserError) as error:
+        raise BadRecording("unreadable_csv", f"{path}: {error}; it may be damaged, copy it again") from error
+
+
+def _layout(path: Path) -> _Layout:
+    """Separator, decimal point and column names, from the first two lines that are not blank."""
+    lines: list[str] = []
+    with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as file:
+        while len(lines) < 2 and (line := file.readline(1 << 16)):
+            if text := line.decode("utf-8-sig" if not lines else "utf-8").strip():
+                lines.append(text)
+    if not lines:
+        raise BadRecording("empty_csv", "is empty; export or copy it again")
+    separator = max((";", "\t", ","), key=lines[0].count)
+    separator = separator if separator in lines[0] else " "
+    fields = [name.strip().strip('"') for name in lines[0].split(None if separator == " " else separator)]
+    header = not all(_NUMBER.fullmatch(field) for field in fields)
+    if len(lines) <= header:
+        raise BadRecording("empty_csv", "holds a header line and no rows; export or copy it again")
+    names = fields if header else [str(number) for number in range(1, len(fields) + 1)]
+    decimal = "," if separator != "," and "," in lines[-1] and "." not in lines[-1] else "."
+    return _Layout(names, header, separator, decimal)
+
+
+def _pieces(path: Path, layout: _Layout, columns: Columns) -> Iterator[pd.DataFrame]:
+    """The columns in pieces of ``ROWS`` rows: channels as numbers, the time as numbers or, if it is none, as text."""
+    places = {name: layout.names.index(name) for name in [*([columns.time] if columns.time else []), *columns.channels]}
+    types = {place: np.float64 for name, place in places.items() if name in columns.channels}
+    if columns.time:
+        with _table(path, layout, [places[columns.time]], {}, nrows=1) as peek:
+            stamp = str(next(peek).iloc[0, 0])
+        types[places[columns.time]] = np.float64 if _NUMBER.fullmatch(stamp) else str
+    done = 0
+    with _table(path, layout, sorted(places.values()), types) as table:
+        while True:
+            try:
+                piece = next(table)
+            except StopIteration:
+                return
+            except pd.errors.ParserError:
+                raise
+            except ValueError as error:
+                where = f"rows {done + 1} to {done + ROWS}"
+                message = (
+                    f"{where}: {error}; want numbers, a missing value may be empty or one of {', '.join(MISSING[1:])}"
+                )
+                raise BadRecording("text_cell", message) from error
+            done += len(piece)
+            yield piece.rename(columns={place: name for name, place in places.items()})
+
+
+def _table(path: Path, layout: _Layout, places: list[int], types: dict[int, type], nrows: int | None = None):
+    return pd.read_csv(
+        path,
+        header=None,
+        names=range(len(layout.names)),
+        skiprows=int(layout.header),
+        usecols=places,
+        dtype=types or str,
+        na_values=MISSING,
+        keep_default_na=False,
+        skipinitialspace=True,
+        sep=r"\s+" if layout.separator == " " else layout.separator,
+        decimal=layout.decimal,
+        index_col=False,
+        chunksize=ROWS,
+        nrows=nrows,
+        encoding="utf-8-sig",
+    )
+
+
+def _column(piece: pd.DataFrame, name: str) -> np.ndarray:
+    column = piece[name]
+    return column.to_numpy(np.float64, copy=True) if column.dtype == np.float64 else column.fillna("").to_numpy(object)
+
+
+def _stamps(first: pd.DataFrame, columns: Columns, settings: PlainSettings) -> Stamps | None:
+    if columns.time is None:
+        return None
+    return Stamps(_column(first, columns.time), settings.time_unit, settings.time_zone, settings.start)
+
+
+def _time_format(stamps: Stamps) -> str:
+    if stamps.unit == "date":
+        return "ISO 8601" + ("" if stamps.clock.kind == "absolute" else " without a zone")
+    return f"{stamps.unit} since {'1970' if stamps.clock.kind == 'absolute' else 'a start'}"
+
+
+def _check_times(time_s: np.ndarray, clock: Clock) -> None:
+    """Refuse what no later step can mend: time that runs backwards, and too few samples a second."""
+    steps = np.diff(time_s[np.isfinite(time_s)])
+    moving = steps[steps != 0]
+    if len(moving) == 0:
+        raise BadRecording("missing_time", "all rows have the same time, or none; give --sample_rate if they are even")
+    if (moving < 0).mean() > MOST_BACKWARDS:
+        message = f"its times run backwards ({100 * (moving < 0).mean():.0f} % of the steps): sort its rows by time"
+        raise BadRecording("reversed_time", message)
+    period_s = np.median(moving[moving > 0])
+    if period_s > 1 / MIN_RATE_HZ + 1e-6:
+        message = (
+            f"a sample comes every {period_s:.3g} s ({1 / period_s:.3g} Hz), want at least {MIN_RATE_HZ:g} Hz; if "
+            "several rows share a stamp give --sample_rate, if the unit of the time is another --time_unit"
+        )
+        raise BadRecording("low_rate", message)

@@ -1,0 +1,76 @@
+"""What somebody did, from recordings of an IMU: ``python -m scripts.predict FILE|DIR... --model CLASSIFIER --out DIR``.
+
+Each recording gets a folder with its windows, bouts, minutes of each hour and day, a summary and a page. A recording
+that cannot be read has a summary that says why, the others go on, and the exit status is 1. A second call overwrites.
+"""
+
+import sys
+from pathlib import Path
+
+from configs.load import parse
+from configs.predict import PredictConfig
+from datasets.recordings.find import find
+from datasets.recordings.plain_csv import PlainSettings
+from models import load_classifier
+from scripts.predicting.recording import Applied, predict_recording
+from utils.progress_bar import progress
+from utils.run import commit
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Classify all; returns the exit status."""
+    config = parse(PredictConfig, argv)
+    classifier = load_classifier(config.model)
+    facts = classifier.facts
+    settings = PlainSettings(
+        columns=config.columns if config.csv_columns else None,
+        **{name: getattr(config, name) for name in PlainSettings.__dataclass_fields__ if name != "columns"},
+    )
+    listed, remarks = find(config.files, config.format, {"table": config.table, "sensor": config.sensor}, settings)
+    print(*remarks, sep="\n", end="\n" if remarks else "")
+    model = {
+        "name": Path(config.model).name,
+        "classes": facts.classes,
+        "window_s": facts.window_s,
+        "normalize": facts.normalize,
+        "simulated": facts.simulated,
+    }
+    how = Applied(classifier, config, model, commit())
+    failures = []
+    for recording in progress(listed, total=len(listed), desc="predict", unit="recording"):
+        summary = predict_recording(recording, how)
+        if summary["read_ok"]:
+            print(_said(summary), flush=True)
+        else:
+            failures.append(f"{recording.name}: {summary['error']}: {summary['error_message']}")
+    print(f"{len(listed) - len(failures)} of {len(listed)} recordings: {config.out}")
+    if failures:
+        print(*[f"NOT READ {line}" for line in failures], sep="\n", file=sys.stderr)
+    return int(bool(failures))
+
+
+def _said(summary: dict) -> str:
+    """A line on a recording: what was guessed, and minutes of each activity."""
+    reading = summary["reading"]
+    guesses = [
+        f"{what} {reading[key]}"
+        for what, key, guessed in (
+            ("columns", "columns", "columns_guessed"),
+            ("time", "time_format", "time_format_guessed"),
+            ("acceleration in", "acc_unit", "acc_unit_guessed"),
+            ("angular rate in", "gyro_unit", "gyro_unit_guessed"),
+        )
+        if reading[guessed]
+    ]
+    minutes = ", ".join(f"{name} {of['minutes']:.1f}" for name, of in summary["activities"].items())
+    lines = [f"{summary['name']}: minutes of {minutes}; not worn {summary['wear']['nonwear_min']:.1f}"]
+    lines += [f"  guessed: {'; '.join(guesses)}"] if guesses else []
+    lines += [f"  WARNING, {reading['units_problem']}"] if reading["units_problem"] else []
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (OSError, ValueError) as problem:
+        sys.exit(f"{PredictConfig.program}: {problem}")

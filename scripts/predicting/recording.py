@@ -1,0 +1,164 @@
+"""One recording from its file to its folder: the chain of ``scripts.predict``.
+
+The summary is written last: a folder with one is whole.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from configs.constants import STANDARD_GRAVITY
+from configs.predict import PredictConfig
+from datasets.formats.common import ACC_UNITS, GYRO_UNITS
+from datasets.recording import BadRecording, unexpected_error
+from datasets.recordings.gravity import calibrate
+from datasets.recordings.reader import Listed, Reading
+from datasets.recordings.signal import Signal
+from datasets.recordings.stillness import nonwear, still_epochs
+from datasets.recordings.units import acc_unit, gyro_unit
+from models.classifier import Classifier
+from scripts.predicting import summary as summaries
+from scripts.predicting.page import page
+from scripts.predicting.tables import bouts, bouts_table, daily_table, hourly_table, hours, windows_table
+from scripts.predicting.timeline import Scaling, classify
+from utils.atomic_io import replacing, write_text
+from utils.run import write_json
+
+ENDINGS = ("-summary.json", "-windows.csv.gz", "-bouts.csv", "-hourly.csv", "-daily.csv", ".html")  # summary goes first
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A classifier and how it is applied.
+
+    Attributes:
+        classifier: the model.
+        config: settings of the command.
+        model: what the summary says of the classifier.
+        version: of this software.
+    """
+
+    classifier: Classifier
+    config: PredictConfig
+    model: dict[str, Any]
+    version: str
+
+    @property
+    def hop_s(self) -> float:
+        return self.config.hop_s or self.classifier.facts.window_s / 2
+
+    @property
+    def threshold(self) -> float:
+        given = self.config.threshold
+        return self.classifier.facts.threshold if given is None else given
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All settings, resolved; of paths the last part."""
+        values = self.config.model_dump(mode="json", exclude={"files", "out", "model"})
+        values |= {"hop_s": self.hop_s, "threshold": self.threshold}
+        return values | {"table": self.config.table and self.config.table.name}
+
+
+def predict_recording(listed: Listed, how: Applied) -> dict[str, Any]:
+    """Classify one recording and write its folder; returns its summary.
+
+    Raises:
+        OSError: if the folder cannot be written.
+    """
+    folder = how.config.out / listed.name
+    folder.mkdir(parents=True, exist_ok=True)
+    for ending in ENDINGS:
+        (folder / f"{listed.name}{ending}").unlink(missing_ok=True)
+    summary = summaries.begun(listed.name, listed.files, how.settings, how.model, how.version)
+    try:
+        summary |= _predict(listed, how, folder, summary)
+        summary["read_ok"] = True
+    except BadRecording as error:
+        summary = summaries.failed(summary, error.reason, error.message)
+    except OSError:
+        raise
+    except Exception as error:  # one bad recording must not end the others; its summary names it
+        rejection = unexpected_error(listed.name, error)
+        summary = summaries.failed(summary, rejection.reason, rejection.detail)
+    summary = summaries.plain(summary)
+    write_json(folder / f"{listed.name}{ENDINGS[0]}", summary)
+    return summary
+
+
+def _predict(listed: Listed, how: Applied, folder: Path, begun: dict[str, Any]) -> dict[str, Any]:
+    """Tables and page; returns what the summary adds to what it began with."""
+    reading, facts, config = listed.open(), how.classifier.facts, how.config
+    _check_gyro(listed, reading, how.classifier)
+    signal = Signal(reading.samples, folder)
+    try:
+        if signal.samples == 0:
+            counted = ", ".join(f"{why} {n}" for why, n in signal.counts.items()) or "none dropped"
+            message = f"{listed.files[0]}: no stretch in which both sensors run ({counted})"
+            raise BadRecording("no_samples", message)
+        try:
+            unit = acc_unit(signal.epochs, reading.acc_unit)
+        except BadRecording as error:
+            raise BadRecording(error.reason, f"{listed.files[0]}: {error.message}") from error
+        acc_factor = float(ACC_UNITS[unit])
+        turning, why, problem = gyro_unit(signal, reading.gyro_unit, acc_factor)
+        units = {
+            "acc_unit": unit,
+            "acc_unit_guessed": reading.acc_unit is None,
+            "gyro_unit": turning if reading.has_gyro else None,
+            "gyro_unit_guessed": reading.gyro_unit is None,
+            "gyro_unit_by": why,
+            "units_problem": problem or None,
+            "missing_gyro": not reading.has_gyro,
+        }
+        still = still_epochs(signal.epochs, config.still_mg, acc_factor)
+        calibration = calibrate(
+            signal.epochs.mean[still, :3] * acc_factor / STANDARD_GRAVITY, wanted=not config.no_calibrate
+        )
+        off = nonwear(signal.epochs, still, config.nonwear_min * 60)
+        absent = None if reading.has_gyro else _gyro_mean(how.classifier)
+        scaling = Scaling(acc_factor, float(GYRO_UNITS[turning]), calibration, absent)
+        timeline, cells = classify(
+            signal, how.classifier, scaling, off, config.still_mg, how.hop_s, how.threshold, not config.no_smooth
+        )
+        clock, filename = reading.clock, listed.files[0].name
+        found, of_hours = bouts(timeline), hours(timeline, clock)
+        days = daily_table(of_hours, filename)
+        content = summaries.read(reading.facts, clock, units, signal, calibration)
+        content |= summaries.predicted(timeline, signal, off, found, days)
+        for ending, table in (
+            ("-windows.csv.gz", windows_table(timeline, clock, filename)),
+            ("-bouts.csv", bouts_table(found, timeline, clock, filename)),
+            ("-hourly.csv", hourly_table(of_hours, clock, filename)),
+            ("-daily.csv", days),
+        ):
+            _write_table(folder / f"{listed.name}{ending}", table)
+        html = page(listed.name, begun | content, timeline, cells, clock, of_hours, facts.simulated)
+        write_text(folder / f"{listed.name}.html", html)
+        return content
+    finally:
+        signal.close()
+
+
+def _check_gyro(listed: Listed, reading: Reading, classifier: Classifier) -> None:
+    if not reading.has_gyro and not classifier.facts.encoder.get("augment_drop_sensor"):
+        message = (
+            f"{listed.files[0]}: no angular rate, and this classifier has never learnt without: take one whose encoder "
+            "was trained with --augment_drop_sensor"
+        )
+        raise BadRecording("missing_gyro", message)
+
+
+def _gyro_mean(classifier: Classifier) -> np.ndarray:
+    """(3,) angular rate that the z-score turns into the zeros of a sensor that was left out in training."""
+    of_dataset = classifier.facts.normalize == "dataset"
+    return classifier.mean[3:].numpy() if of_dataset else np.zeros(3, dtype=np.float32)
+
+
+def _write_table(path: Path, table: pd.DataFrame) -> None:
+    compression = {"method": "gzip", "compresslevel": 3, "mtime": 0} if path.suffix == ".gz" else None
+    with replacing(path) as unfinished:
+        table.to_csv(unfinished, index=False, compression=compression)

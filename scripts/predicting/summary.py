@@ -1,0 +1,129 @@
+"""The summary of a recording: what was read, how, and how long each activity took. Units are inside the keys."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from configs.constants import IMU_RATE_HZ
+from datasets.recordings.clock import Clock
+from datasets.recordings.gravity import Calibration
+from datasets.recordings.signal import Signal
+from scripts.predicting.tables import MINUTE_S, minutes
+from scripts.predicting.timeline import NONWEAR, Timeline
+
+
+def begun(
+    name: str, files: Sequence[Path], settings: Mapping[str, Any], model: Mapping[str, Any], version: str
+) -> dict:
+    """What is known of any recording, also of one that cannot be read."""
+    there = [file for file in files if file.is_file()]
+    return {
+        "name": name,
+        "filename": files[0].name,
+        "read_ok": False,
+        "error": None,
+        "error_message": None,
+        "version": version,
+        "settings": dict(settings),
+        "model": dict(model),
+        "files": [file.name for file in files],
+        "file_size_bytes": sum(file.stat().st_size for file in there),
+    }
+
+
+def failed(summary: dict, reason: str, message: str) -> dict:
+    """Of a recording that cannot be read."""
+    return summary | {"error": reason, "error_message": message}
+
+
+def read(
+    facts: Mapping[str, Any], clock: Clock, units: Mapping[str, Any], signal: Signal, calibration: Calibration
+) -> dict:
+    """What reading gave; further keys follow from the timeline."""
+    start, end = clock.iso(np.array([signal.first_s, signal.last_s]))
+    breaks = np.array([b.start_s - a.end_s for a, b in zip(signal.runs, signal.runs[1:], strict=False)])
+    return {
+        "reading": dict(facts) | dict(units),
+        "clock": clock.kind,
+        "time_zone": clock.name,
+        "start": start,
+        "end": end,
+        "duration_min": (signal.last_s - signal.first_s) / MINUTE_S,
+        "sample_rate_hz": signal.rates_hz,
+        "interruptions": {
+            "count": len(breaks),
+            "total_min": float(breaks.sum()) / MINUTE_S,
+            "longest_min": float(breaks.max(initial=0.0)) / MINUTE_S,
+        },
+        "interpolated_s": signal.interpolated / IMU_RATE_HZ,
+        "gravity": {
+            "still_epochs": calibration.epochs,
+            "at_rest_before_g": calibration.rest_before_g,
+            "at_rest_after_g": calibration.rest_after_g,
+            "error_before_mg": calibration.before_mg,
+            "error_after_mg": calibration.after_mg,
+            "calibrated": calibration.applied,
+            "not_calibrated_because": calibration.why or None,
+            "gain": calibration.gain.tolist(),
+            "offset_g": calibration.offset.tolist(),
+        },
+    }
+
+
+def predicted(
+    timeline: Timeline, signal: Signal, nonwear: np.ndarray, found: pd.DataFrame, days: pd.DataFrame
+) -> dict[str, Any]:
+    """Wear, what was skipped, and minutes and bouts of each activity."""
+    window = round(timeline.window_s * IMU_RATE_HZ)
+    short = [run.samples / IMU_RATE_HZ for run in signal.runs if run.samples < window]
+    spent = minutes(timeline, np.array([[signal.first_s - 1, signal.last_s + 1]]))[0]
+    wear_min = float(spent[: timeline.nonwear].sum())
+    lasting = found.groupby("activity").size()
+    activities = {}
+    for place, name in enumerate(timeline.names):
+        if name == NONWEAR:
+            continue
+        imputed = days[f"{name}_imputed_min"].mean(skipna=False) if len(days) else math.nan
+        activities[name] = {
+            "minutes": float(spent[place]),
+            "imputed_minutes_per_day": float(imputed),
+            "bouts": int(lasting.get(place, 0)),
+        }
+    return {
+        "windows": len(timeline.start_s),
+        "wear": {
+            "wear_min": wear_min,
+            "nonwear_min": float(spent[timeline.nonwear]),
+            "nonwear_episodes": len(nonwear),
+            "unclassified_min": max((signal.last_s - signal.first_s) / MINUTE_S - float(spent.sum()), 0.0),
+        },
+        "skipped": {"too_short_s": float(sum(short)), "too_short_stretches": len(short), "samples": signal.counts},
+        "activities": activities,
+    }
+
+
+def plain(value: Any) -> Any:
+    """The same without NaN, which JSON has not, and with at most six decimals."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return round(value, 6) if math.isfinite(value) else None
+    return value
+
+
+def flattened(summary: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """One level of keys, joined by dots; lists as text, separated by blanks."""
+    flat: dict[str, Any] = {}
+    for key, value in summary.items():
+        name = f"{above}{key}"
+        if isinstance(value, Mapping):
+            flat |= flattened(value, f"{name}.")
+        else:
+            flat[name] = " ".join(map(str, value)) if isinstance(value, list) else value
+    return flat

@@ -1,0 +1,213 @@
+"""What a classifier makes of a recording: an activity for each hop.
+
+Letters: n windows, K classes, T samples of a piece at 50 Hz, C cells of the page.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from configs.constants import IMU_RATE_HZ, STANDARD_GRAVITY
+from datasets.recordings.gravity import Calibration
+from datasets.recordings.signal import Signal
+from datasets.recordings.stillness import within
+from datasets.streaming import Piece, WindowCutter
+from models.classifier import Classifier
+from models.smoothing import smooth
+
+UNKNOWN, NONWEAR = "unknown", "nonwear"
+QUALITIES = ("good", "still", "flat", "nonwear")
+CELL_S = 5.0  # of the picture of the signal
+_WINDOWS = 2048  # classified at a time, at least; memory does not grow with the recording
+_NO_UNCERTAINTY = 1e-6  # below which a threshold is none
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """From the units of a file to m/s² and rad/s, calibrated.
+
+    Attributes:
+        acc, gyro: factors.
+        calibration: of the accelerometer.
+        gyro_mean: (3,) rad/s, in place of a missing gyroscope; None: there is one.
+    """
+
+    acc: float
+    gyro: float
+    calibration: Calibration
+    gyro_mean: np.ndarray | None = None
+
+    def __call__(self, imu: np.ndarray) -> np.ndarray:
+        """(..., 6) float32 from the file's units."""
+        gain, offset = self.calibration.gain * self.acc, self.calibration.offset * STANDARD_GRAVITY
+        gyro = imu[..., 3:] * self.gyro if self.gyro_mean is None else np.zeros_like(imu[..., 3:]) + self.gyro_mean
+        return np.concatenate([imu[..., :3] * gain + offset, gyro], axis=-1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The windows of a recording in order of time; each stands for the hop around its middle.
+
+    Attributes:
+        names: activities by number: the classes, then ``unknown`` and ``nonwear``.
+        classes: K, of the classifier.
+        window_s: length of a window.
+        start_s: (n,) beginning of the window.
+        begin_s, end_s: (n,) what it stands for; the first and last of an uninterrupted run reach to its ends.
+        activity: (n,) numbers of ``names``.
+        confidence: (n,) largest of its own probabilities, before smoothing; NaN where nobody wore the sensor.
+        probabilities: (n, K) smoothed, if they were; NaN where nobody wore the sensor.
+        quality: (n,) numbers of ``QUALITIES``.
+    """
+
+    names: tuple[str, ...]
+    classes: tuple[str, ...]
+    window_s: float
+    start_s: np.ndarray
+    begin_s: np.ndarray
+    end_s: np.ndarray
+    activity: np.ndarray
+    confidence: np.ndarray
+    probabilities: np.ndarray
+    quality: np.ndarray
+
+    @property
+    def nonwear(self) -> int:
+        """The number of ``nonwear``."""
+        return len(self.names) - 1
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Least and largest length of the acceleration, m/s², in every 5 s that have samples.
+
+    Attributes:
+        number: (C,) integers: time divided by 5 s.
+    """
+
+    number: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def names_of(classes: list[str]) -> tuple[str, ...]:
+    """Activities by number; a class may be called unknown itself."""
+    return (*dict.fromkeys([*classes, UNKNOWN]), NONWEAR)
+
+
+def classify(
+    signal: Signal,
+    classifier: Classifier,
+    scaling: Scaling,
+    nonwear: np.ndarray,
+    still_mg: float,
+    hop_s: float,
+    threshold: float,
+    smoothed: bool,
+) -> tuple[Timeline, Cells]:
+    """Classify the windows of a recording that were worn.
+
+    Args:
+        nonwear: (m, 2) stretches, seconds; a window belongs to one if its middle does.
+        still_mg: the limit of stillness, for ``quality``.
+        threshold: a window whose confidence is below it is ``unknown``.
+    """
+    facts = classifier.facts
+    moments = _moments(signal, scaling, nonwear) if facts.normalize == "recording" else {}
+    cutter, limit = WindowCutter(facts.window_s, hop_s), still_mg / 1000 * STANDARD_GRAVITY
+    parts: list[tuple[np.ndarray, ...]] = []
+    cells: list[np.ndarray] = []
+    for piece in signal.pieces(round(_WINDOWS * hop_s * IMU_RATE_HZ)):
+        imu = scaling(piece.imu)
+        cells.append(_cells(piece.start_s, imu))
+        start_s, windows = cutter.push([Piece(piece.start_s, imu, piece.new_run, 0)])
+        worn = ~within(start_s + facts.window_s / 2, nonwear)
+        own = np.full((len(start_s), len(facts.classes)), np.nan)
+        if worn.any():
+            own[worn] = classifier.probabilities(torch.from_numpy(windows[worn]), **moments).double().numpy()
+        quality = np.where(worn, _quality(windows, limit, scaling.gyro_mean is None), QUALITIES.index("nonwear"))
+        parts.append((start_s, own, quality))
+    start_s, own, quality = map(np.concatenate, zip(*parts, strict=True)) if parts else _nothing(len(facts.classes))
+    begin_s, end_s, run = _stands_for(start_s, signal, facts.window_s, hop_s)
+    worn = quality != QUALITIES.index("nonwear")
+    probabilities = own.copy()
+    if smoothed:
+        first = np.flatnonzero(np.diff(run, prepend=-1) | np.diff(worn, prepend=True))
+        for a, b in zip(first, np.append(first, len(run))[1:], strict=True):
+            if worn[a]:
+                probabilities[a:b] = smooth(own[a:b], hop_s, facts)
+    names = names_of(facts.classes)
+    confidence = own.max(axis=1, initial=0) + 0 * own[:, 0]  # NaN stays
+    activity = np.where(worn, np.nan_to_num(probabilities).argmax(axis=1), len(names) - 1)
+    activity[worn & (confidence < threshold - _NO_UNCERTAINTY)] = names.index(UNKNOWN)
+    timeline = Timeline(
+        names,
+        tuple(facts.classes),
+        facts.window_s,
+        start_s,
+        begin_s,
+        end_s,
+        activity,
+        confidence,
+        probabilities,
+        quality,
+    )
+    return timeline, _merged(cells)
+
+
+def _nothing(classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return np.zeros(0), np.zeros((0, classes)), np.zeros(0, int)
+
+
+def _moments(signal: Signal, scaling: Scaling, nonwear: np.ndarray) -> dict[str, torch.Tensor]:
+    """Mean and standard deviation (6,) of the time in which the sensor was worn."""
+    epochs = signal.epochs
+    kept = ~within(epochs.start_s, nonwear)
+    kept = kept if kept.any() else ~kept
+    count = epochs.samples[kept].sum()
+    mean = epochs.total[kept].sum(0) / count
+    std = np.sqrt(np.maximum(epochs.squares[kept].sum(0) / count - mean**2, 0))
+    factor = np.concatenate([scaling.calibration.gain * scaling.acc, np.full(3, scaling.gyro)])
+    return {"mean": torch.from_numpy(scaling(mean)), "std": torch.from_numpy((np.abs(factor) * std).astype(np.float32))}
+
+
+def _quality(windows: np.ndarray, limit: float, has_gyro: bool) -> np.ndarray:
+    """(n,) still: no axis of the acceleration moves; flat: an axis keeps its value exactly, as no sensor does."""
+    channels = windows if has_gyro else windows[:, :3]
+    flat = (channels.max(2) == channels.min(2)).any(1)
+    still = (windows[:, :3].std(2) < limit).all(1)
+    return np.where(flat, QUALITIES.index("flat"), np.where(still, QUALITIES.index("still"), 0))
+
+
+def _stands_for(
+    start_s: np.ndarray, signal: Signal, window_s: float, hop_s: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Beginning and end of what each window stands for, and the number of its run."""
+    begins = np.array([run.start_s for run in signal.runs])
+    ends = np.array([run.end_s for run in signal.runs])
+    run = np.searchsorted(begins, start_s + 1e-6, side="right") - 1
+    begin_s = start_s + (window_s - hop_s) / 2
+    first = np.diff(run, prepend=-1) != 0
+    last = np.diff(run, append=len(begins)) != 0
+    begin_s[first] = begins[run[first]]
+    end_s = np.append(begin_s[1:], 0.0)
+    end_s[last] = ends[run[last]]
+    return begin_s, end_s, run
+
+
+def _cells(start_s: float, imu: np.ndarray) -> np.ndarray:
+    """(c, 3) number of the cell, least and largest length of the acceleration."""
+    number = np.floor((start_s + np.arange(len(imu)) / IMU_RATE_HZ) / CELL_S + 1e-9)
+    first = np.flatnonzero(np.diff(number, prepend=number[0] - 1))
+    length = np.linalg.norm(imu[:, :3], axis=1)
+    return np.stack([number[first], np.minimum.reduceat(length, first), np.maximum.reduceat(length, first)], axis=1)
+
+
+def _merged(rows: list[np.ndarray]) -> Cells:
+    table = np.concatenate(rows) if rows else np.zeros((0, 3))
+    number, first = np.unique(table[:, 0], return_index=True)
+    if len(number) == 0:
+        return Cells(np.zeros(0, int), np.zeros(0), np.zeros(0))
+    low, high = np.minimum.reduceat(table[:, 1], first), np.maximum.reduceat(table[:, 2], first)
+    return Cells(number.astype(np.int64), low, high)

@@ -1,0 +1,274 @@
+"""scripts.predict: a recording in, a folder of tables and a page out; bad input costs itself alone."""
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from datasets.preparation.signals import process
+from datasets.recording import Recording
+from models import load_classifier
+from models.smoothing import smooth
+from scripts import collate, predict
+from scripts.predicting.recording import ENDINGS
+from tests.predicting import CLASSES, NAMES, samples, write_classifier, write_csv
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_classifier(tmp_path_factory.mktemp("classifier"))
+
+
+@pytest.fixture
+def run(model, tmp_path):
+    """Runs the command; returns its exit status and the summaries by name."""
+
+    def run(*words, model=model):
+        status = predict.main([*map(str, words), "--model", str(model), "--out", str(tmp_path / "out")])
+        files = sorted((tmp_path / "out").glob("*/*-summary.json"))
+        return status, {file.parent.name: json.loads(file.read_text()) for file in files}
+
+    return run
+
+
+def table(tmp_path, name, ending):
+    return pd.read_csv(tmp_path / "out" / name / f"{name}-{ending}")
+
+
+def test_a_recording_gets_its_folder(run, tmp_path):
+    status, summaries = run(write_csv(tmp_path / "walk.csv", samples(60)))
+    assert status == 0 and list(summaries) == ["walk"]
+    folder = tmp_path / "out" / "walk"
+    assert {file.name for file in folder.iterdir()} == {f"walk{ending}" for ending in ENDINGS}
+    for ending in ("windows.csv.gz", "bouts.csv", "hourly.csv", "daily.csv"):
+        assert set(table(tmp_path, "walk", ending)["filename"]) == {"walk.csv"}
+    summary = summaries["walk"]
+    assert summary["read_ok"] and summary["start"] == "2024-05-01T10:00:00.000+00:00"
+    assert summary["sample_rate_hz"]["acc"] == pytest.approx(100, rel=1e-3)
+    assert summary["reading"]["acc_unit"] == "m/s2" and summary["reading"]["gyro_unit"] == "rad/s"
+    minutes = sum(of["minutes"] for of in summary["activities"].values())
+    assert minutes == pytest.approx(1.0, abs=0.03 / 60 + 1e-3)
+    daily = table(tmp_path, "walk", "daily.csv")
+    assert daily[[f"{name}_min" for name in (*CLASSES, "unknown", "nonwear", "missing")]].sum().sum() == pytest.approx(
+        1440
+    )
+
+
+def test_windows_are_those_of_the_prepared_signal(run, tmp_path, model):
+    """The oracle reads the whole recording at once, by the signal path of scripts.prepare."""
+    data = samples(30).round(5)
+    run(write_csv(tmp_path / "walk.csv", data), "--hop_s", "0.5")
+    windows = table(tmp_path, "walk", "windows.csv.gz")
+    (part,) = process(Recording("walk", data[:, 0], data[:, 1:4], data[:, 0], data[:, 4:])).parts
+    starts = np.arange(0, len(part.imu) - 100 + 1, 25)
+    cut = torch.from_numpy(np.stack([part.imu[a : a + 100].T for a in starts]))
+    classifier = load_classifier(model)
+    own = classifier.probabilities(cut).numpy()
+    assert len(windows) == len(starts)
+    assert np.allclose(windows["confidence"], own.max(1), atol=2e-3)  # rates that are known after 10 s
+    smoothed = smooth(own, 0.5, classifier.facts)
+    assert np.allclose(windows[[f"probability_{name}" for name in CLASSES]], smoothed, atol=4e-3)
+    assert windows["activity"].tolist() == [CLASSES[k] for k in smoothed.argmax(1)]
+    assert windows["start"][3] == "2024-05-01T10:00:01.500+00:00"
+
+
+def test_below_the_threshold_it_is_unknown(run, tmp_path):
+    run(write_csv(tmp_path / "walk.csv", samples(30)), "--threshold", "0.5", "--no_smooth")
+    windows = table(tmp_path, "walk", "windows.csv.gz")
+    unknown = windows["activity"] == "unknown"
+    assert unknown.tolist() == (windows["confidence"] < 0.5).tolist()
+    assert 0 < unknown.sum() < len(windows) or windows["confidence"].min() >= 0.5
+
+
+def test_what_was_not_worn_is_not_classified(run, tmp_path):
+    data = samples(1200, rate_hz=50, quiet=(300, 960))
+    _, summaries = run(write_csv(tmp_path / "a.csv", data), "--nonwear_min", "10")
+    windows = table(tmp_path, "a", "windows.csv.gz")
+    middle = np.arange(len(windows)) + 1.0
+    off = (windows["activity"] == "nonwear").to_numpy()
+    assert off.tolist() == ((middle >= 300) & (middle < 960)).tolist()
+    assert windows.loc[off, "confidence"].isna().all() and (windows.loc[off, "quality"] == "nonwear").all()
+    assert summaries["a"]["wear"]["nonwear_min"] == pytest.approx(11, abs=0.02)
+    run(tmp_path / "a.csv", "--nonwear_min", "12")  # as long as that nobody sits still
+    windows = table(tmp_path, "a", "windows.csv.gz")
+    assert set(windows["quality"]) == {"good", "still"} and windows["confidence"].notna().all()
+
+
+def test_units_of_any_kind_give_the_same(run, tmp_path):
+    data = samples(60)
+    scaled = data * [1, *[1 / 9.80665] * 3, *[180 / np.pi] * 3]
+    write_csv(tmp_path / "si.csv", data)
+    write_csv(tmp_path / "g.csv", scaled)
+    write_csv(tmp_path / "stated.csv", scaled, names=("t", "X (g)", "Y (g)", "Z (g)", "gyr x", "gyr y", "gyr z"))
+    status, summaries = run(tmp_path / "si.csv", tmp_path / "g.csv")
+    assert status == 0
+    assert [summaries["g"]["reading"][key] for key in ("acc_unit", "gyro_unit")] == ["g", "deg/s"]
+    columns = [f"probability_{name}" for name in CLASSES]
+    one, other = (table(tmp_path, name, "windows.csv.gz")[columns] for name in ("si", "g"))
+    assert np.allclose(one, other, atol=1e-3)
+
+
+def test_z_score_by_the_recording(run, tmp_path):
+    folder = write_classifier(tmp_path / "by_recording", normalize="recording")
+    status, _ = run(write_csv(tmp_path / "walk.csv", samples(30)), "--no_smooth", model=folder)
+    data = samples(30).round(5)
+    (part,) = process(Recording("walk", data[:, 0], data[:, 1:4], data[:, 0], data[:, 4:])).parts
+    cut = torch.from_numpy(np.stack([part.imu[a : a + 100].T for a in range(0, len(part.imu) - 99, 50)]))
+    imu = torch.from_numpy(part.imu)
+    own = load_classifier(folder).probabilities(cut, imu.mean(0), imu.std(0, correction=0))
+    windows = table(tmp_path, "walk", "windows.csv.gz")
+    assert status == 0 and np.allclose(windows["confidence"], own.max(1).values, atol=2e-3)
+
+
+def bad(tmp_path) -> dict[str, Path]:
+    """A file for each kind of bad input, by the error that it gives."""
+    data, folder = samples(30), tmp_path / "bad"
+    folder.mkdir()
+    (folder / "empty_csv.csv").touch()
+    write_csv(folder / "missing_axis.csv", data, names=("time", "ax"))
+    write_csv(folder / "missing_gyro.csv", data, names=NAMES[:4])
+    write_csv(folder / "low_rate.csv", samples(60, rate_hz=12))
+    write_csv(folder / "wrong_units.csv", data * [1, *[16384 / 9.80665] * 3, 1, 1, 1])
+    write_csv(folder / "reversed_time.csv", data[::-1])
+    (folder / "text_cell.csv").write_text("time,ax,ay,az,gx,gy,gz\n" + "1,2,3,x,5,6,7\n" * 300)
+    (folder / "unreadable_csv.csv.gz").write_bytes(gzip.compress(b"time,ax,ay,az,gx,gy,gz\n" * 999)[:60])
+    (folder / "time_format.csv").write_text("time,ax,ay,az,gx,gy,gz\n" + "ten past nine,2,3,4,5,6,7\n" * 300)
+    return {path.name.split(".")[0]: path for path in folder.iterdir()}
+
+
+def test_bad_input_costs_itself_alone(run, tmp_path, capsys):
+    files = bad(tmp_path)
+    good = write_csv(tmp_path / "good.csv", samples(30))
+    empty = tmp_path / "nothing"
+    empty.mkdir()
+    status, summaries = run(*files.values(), empty, tmp_path / "absent.csv", good)
+    assert status == 1
+    said = capsys.readouterr().err
+    for error, path in files.items():
+        summary = summaries[error]
+        assert (summary["read_ok"], summary["error"]) == (False, error) and path.name in summary["error_message"]
+        assert f"NOT READ {error}: {error}:" in said
+        assert [file.name for file in (tmp_path / "out" / error).iterdir()] == [f"{error}-summary.json"]
+    assert summaries["nothing"]["error"] == "no_recording" and summaries["absent"]["error"] == "missing_file"
+    assert summaries["good"]["read_ok"]
+    rows = pd.read_csv(collate.main([str(tmp_path / "out")])).set_index("name")
+    assert len(rows) == len(files) + 3 and rows["read_ok"].sum() == 1
+    assert rows.loc["good", "activities.walking.minutes"] >= 0
+    assert rows.loc["low_rate", "error"] == "low_rate"
+
+
+def test_missing_gyro_only_where_it_was_learnt(run, tmp_path):
+    """The zeros stand after the z-score, as in training."""
+    file = write_csv(tmp_path / "acc.csv", samples(30), names=("time", "x", "y", "z"))
+    assert run(file, "--missing_gyro", "zeros")[1]["acc"]["error"] == "missing_gyro"
+    learnt = write_classifier(tmp_path / "learnt", augment_drop_sensor=0.3)
+    status, summaries = run(file, "--missing_gyro", "zeros", model=learnt)
+    assert status == 0 and summaries["acc"]["reading"]["missing_gyro"]
+    windows = table(tmp_path, "acc", "windows.csv.gz")
+    assert windows["quality"].eq("good").all()
+
+
+def test_months_of_gap(run, tmp_path):
+    data = samples(60)
+    data[3000:, 0] += 100 * 86400
+    status, summaries = run(write_csv(tmp_path / "gap.csv", data))
+    assert status == 0
+    assert summaries["gap"]["interruptions"]["count"] == 1
+    assert summaries["gap"]["interruptions"]["longest_min"] == pytest.approx(100 * 1440, rel=1e-4)
+    assert table(tmp_path, "gap", "daily.csv")["date"].tolist() == ["2024-05-01", "2024-08-09"]
+    assert len(table(tmp_path, "gap", "hourly.csv")) == 48
+    assert "99 days without a recording" in (tmp_path / "out" / "gap" / "gap.html").read_text()
+
+
+def test_same_names_have_folders_of_their_own(run, tmp_path):
+    first = write_csv(tmp_path / "anna" / "day.csv", samples(30))
+    second = write_csv(tmp_path / "ben" / "day.csv.gz", samples(40))
+    _, summaries = run(first, second, first)
+    assert sorted(summaries) == ["anna-day", "anna-day-2", "ben-day"]
+    assert summaries["ben-day"]["filename"] == "day.csv.gz"
+
+
+@pytest.mark.parametrize("day, hours", [("2024-03-31", 23), ("2024-10-27", 25)])
+def test_days_on_which_clocks_change(run, tmp_path, day, hours):
+    start = pd.Timestamp(f"{day}T00:30", tz="Europe/Berlin").timestamp()
+    data = samples(4 * 3600, rate_hz=20)
+    run(write_csv(tmp_path / "dst.csv", data, start_s=start), "--time_zone", "Europe/Berlin")
+    hourly = table(tmp_path, "dst", "hourly.csv")
+    assert len(hourly) == hours and (hourly["date"] == day).all()
+    daily = table(tmp_path, "dst", "daily.csv")
+    assert daily["duration_min"].tolist() == [hours * 60] and daily["wear_min"][0] == pytest.approx(240, abs=0.1)
+    offsets = set(hourly["start"].str[-6:])
+    assert offsets == {"+01:00", "+02:00"}
+    assert hourly["hour"].tolist() == pd.DatetimeIndex(hourly["start"].str[:19]).hour.tolist()
+
+
+def test_too_short_is_read_and_not_classified(run, tmp_path):
+    status, summaries = run(write_csv(tmp_path / "short.csv", samples(1)))
+    assert status == 0
+    assert summaries["short"]["windows"] == 0 and summaries["short"]["skipped"]["too_short_s"] == pytest.approx(
+        1, abs=0.03
+    )
+    assert len(table(tmp_path, "short", "windows.csv.gz")) == 0
+    assert (tmp_path / "out" / "short" / "short.html").is_file()
+
+
+def test_a_second_call_overwrites(run, tmp_path):
+    file = write_csv(tmp_path / "a.csv", samples(60))
+    run(file)
+    folder = tmp_path / "out" / "a"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    run(file)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    file.write_text("")
+    run(file)
+    assert [path.name for path in folder.iterdir()] == ["a-summary.json"]
+
+
+def test_a_killed_call_leaves_no_part_of_a_table(tmp_path, model):
+    """Killed while it reads and writes: files are whole, no summary stands beside what is old or missing."""
+    file = write_csv(tmp_path / "a.csv", samples(600))
+    words = [sys.executable, "-m", "scripts.predict", str(file), "--model", str(model), "--out", str(tmp_path / "out")]
+    folder = tmp_path / "out" / "a"
+    predict.main(words[3:])
+    whole = {path.name: path.read_bytes() for path in folder.iterdir()}
+    process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                               env=os.environ | {"OMP_NUM_THREADS": "1"})  # fmt: skip
+    while (folder / "a-summary.json").exists() and process.poll() is None:
+        time.sleep(0.001)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    left = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert "a-summary.json" not in left or left == whole
+    for name, content in left.items():
+        assert whole.get(name) == content, f"{name} is no whole file"
+    assert predict.main(words[3:]) == 0
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
+
+
+@pytest.mark.parametrize(
+    "folder, options, least",
+    [
+        ("sp_sw_har/s11", ["--sensor", "phone", "watch"], 20),
+        ("stanford_fog", [], 8),
+        ("classyglass/Dataset_1A/User1", [], 5),
+    ],
+)
+def test_real_recordings(run, real_data, folder, options, least):
+    status, summaries = run(real_data / folder, *options)
+    assert status == 0 and len(summaries) >= least
+    for summary in summaries.values():
+        assert summary["windows"] > 0
+        if summary["gravity"]["still_epochs"]:
+            assert 0.9 < summary["gravity"]["at_rest_before_g"] < 1.1
