@@ -24,13 +24,18 @@ def compare_runs(a: Path, b: Path, classes: list[str], shots: int | None = None,
         ValueError: if they did not predict the same windows, or subject and session of some are unknown.
     """
     first, second = (_predictions(folder, shots) for folder in (a, b))
-    if not first.drop(columns="predicted").equals(second.drop(columns="predicted")):
+    said = ["predicted", "score"]
+    if not first.drop(columns=said, errors="ignore").equals(second.drop(columns=said, errors="ignore")):
         raise ValueError(f"{a.name} and {b.name} did not predict the same windows, so they cannot be compared")
     groups = np.where(first["subject"] != "", "subject " + first["subject"], "session " + first["session"])
     if nameless := int((groups == "session ").sum()):
         raise ValueError(f"{a.name}: {nameless} predictions without subject and session, so there are no groups")
     columns = (first["truth"], first["predicted"], second["predicted"])
     numbers = [pd.Categorical(names, categories=classes).codes.astype(np.int64) for names in columns]
+    if "stretch" in first:  # a detection: a recording is an event, the second class, if one of its windows is
+        units = pd.DataFrame({"group": groups, "truth": numbers[0], "a": numbers[1], "b": numbers[2]})
+        units = units.groupby([first["draw"], first["stretch"]]).max()
+        numbers, groups = [units[name].to_numpy() for name in ("truth", "a", "b")], units["group"].to_numpy(str)
     return compare(*numbers, groups, len(classes), seed)
 
 

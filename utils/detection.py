@@ -50,6 +50,11 @@ class Stretches:
         order = np.argsort(position)
         return values[order[np.searchsorted(position, self.position, sorter=order)]]
 
+    def number_of(self, position: np.ndarray) -> np.ndarray:
+        """The stretches of the windows at these positions."""
+        order = np.argsort(self.position)
+        return self.number[order[np.searchsorted(self.position, position, sorter=order)]]
+
     def highest(self, values: np.ndarray) -> np.ndarray:
         """(S,) highest value of each stretch, from (W,) values in order of time."""
         return np.maximum.reduceat(values, np.searchsorted(self.number, np.arange(len(self.is_event))))

@@ -48,12 +48,15 @@ def loss_curve(metrics_csv: Path, png: Path, title: str = "") -> None:
     save_figure(figure, png, title)
 
 
-def confusion_matrix(confusion: np.ndarray, classes: Sequence[str], png: Path, title: str = "") -> None:
+def confusion_matrix(
+    confusion: np.ndarray, classes: Sequence[str], png: Path, title: str = "", of: str = "windows"
+) -> None:
     """Draw a confusion matrix, each row in percent of its true class; a class without windows stays empty.
 
     Args:
         confusion: (K, K) counts, rows are the truth.
         classes: (K,) names.
+        of: what was counted.
     """
     counts = np.asarray(confusion, dtype=np.float64)
     total = counts.sum(axis=1, keepdims=True)
@@ -65,7 +68,7 @@ def confusion_matrix(confusion: np.ndarray, classes: Sequence[str], png: Path, t
     places = np.arange(len(classes))
     axes.set_xticks(places, classes, rotation=90)
     axes.set_yticks(places, [f"{name} ({n:.0f})" for name, n in zip(classes, total[:, 0], strict=True)])
-    axes.set(xlabel="predicted", ylabel="true (windows)")
+    axes.set(xlabel="predicted", ylabel=f"true ({of})")
     for row, column in np.argwhere(percent >= 0.5):
         value = percent[row, column]
         colour = "white" if value > 55 else "black"

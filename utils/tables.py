@@ -128,7 +128,8 @@ def detected(detection: dict[str, Any] | None) -> list[str]:
     hours, least = detection["hours"], detection["least_rate_per_h"]
     lines = [
         f"Detected: {detection['events']} events, false alarms in {hours:.2f} h of {detection['other_recordings']} "
-        f"other recordings or segments: one is {least:.2g} an hour. A recording counts once, by its highest score."
+        f"other recordings or segments: one is {least:.2g} an hour. A recording counts once, by its highest score.",
+        "The threshold of the sensitivity is a point of the curve of these scores, not fixed beforehand.",
     ]
     if least > 1:
         lines.append(f"One false alarm an hour cannot be seen in {hours:.2f} h: the sensitivity is that without any.")

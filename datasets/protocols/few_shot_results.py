@@ -78,6 +78,7 @@ def write_few_shot(
         table.insert(0, "shots", shots)
         table.insert(1, "draw", np.concatenate([np.full(len(draw.test), draw.number) for draw in task.draws]))
         if scores is not None:
+            table["stretch"] = task.stretches.number_of(np.concatenate([draw.test for draw in task.draws]))
             table["score"] = np.concatenate(scores[shots])
     calibrated = {n: _calibration(task, of_draws, config.target_accuracy) for n, of_draws in (logits or {}).items()}
     for table, (_, probabilities) in zip(tables, calibrated.values(), strict=False):

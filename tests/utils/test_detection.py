@@ -89,10 +89,10 @@ def test_equal_scores_are_alarmed_together():
 
 def test_alarms_that_merge_do_not_come_cheaper():
     """Three short alarms become one that lasts the whole recording: the threshold has stopped above it."""
-    number, is_event = np.repeat([0, 1], [5, 1]), np.array([False, True])
-    follows = np.array([False, True, True, True, True, False])
-    stretches = Stretches(np.arange(6), number, follows, is_event, np.ones(2), None)
-    score = np.array([0.9, 0.1, 0.8, 0.1, 0.7, 0.05])
+    number, is_event = np.repeat([0, 1, 2, 3], [5, 1, 1, 1]), np.array([False, True, True, True])
+    follows = np.array([False, True, True, True, True, False, False, False])
+    stretches = Stretches(np.arange(8), number, follows, is_event, np.ones(4), None)
+    score = np.array([0.9, 0.1, 0.8, 0.1, 0.7, 0.75, 0.05, 0.04])
     counts, events, hours = totals(stretches, score)
     assert counts[-1, detection.ALARMS] == 1 and counts[:, detection.ALARMS].max() == 3
     assert sensitivity_at(1.0, counts, events, hours) == 0 and sensitivity_at(3.0, counts, events, hours) == 1

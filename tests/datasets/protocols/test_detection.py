@@ -10,12 +10,14 @@ from sklearn.metrics import average_precision_score
 import downstream
 from configs.constants import IMU_RATE_HZ
 from configs.evaluation import FeaturesConfig
+from datasets.protocols.detection import CLASSES
 from datasets.protocols.few_shot import build_task
 from datasets.protocols.few_shot_results import describe
 from datasets.recording import Segment
 from models import readers
-from scripts import features
+from scripts import features, report
 from tests.prepared import write_dataset
+from utils.comparison import compare_runs
 
 LABELS = ["fall_back", "fall_front", "sitting", "walking", "walking"]
 SECONDS, WINDOW_S, STRIDE_S = 15, 5, 1
@@ -134,6 +136,7 @@ def test_results_follow_from_the_scores(world, tmp_path, monkeypatch, head):
     assert len(table) == 2 * 2 * 30 * 3
     for (shots, draw), rows in table.groupby(["shots", "draw"]):
         recording = rows["window"].str.partition("@")[0]
+        assert rows.groupby("stretch")["window"].apply(lambda own: len({i.split("@")[0] for i in own})).eq(1).all()
         best = rows.groupby(recording.to_numpy()).agg({"score": "max", "truth": "first"})
         is_event = (best["truth"] == "event").to_numpy()
         scores = results["shots"][str(shots)]
@@ -148,3 +151,15 @@ def test_results_follow_from_the_scores(world, tmp_path, monkeypatch, head):
             assert sure.min()["event"] >= sure.max()["other"]
     assert results["chance"]["auprc"] == pytest.approx(12 / 30)
     assert results["shots"]["4"]["interval"]["auprc"]["groups"] == 6
+    if head == "trees":
+        linear = features.main([*words.split(), "--run_name", "other", "--head", "linear"])
+        means = [
+            json.loads((run / "results.json").read_text())["shots"]["4"]["balanced_accuracy"]["mean"]
+            for run in (folder, linear)
+        ]
+        found = compare_runs(folder, linear, list(CLASSES), shots=4)
+        assert found.difference == pytest.approx(means[0] - means[1])  # of recordings
+        page = report.main(["--runs", str(tmp_path), "--out", str(tmp_path / "report")]).read_text()
+        assert "AUPRC, %" in page and "sensitivity at 1 false alarm/h, %" in page and "detection.png" in page
+        long = pd.read_csv(tmp_path / "report" / "results_long.csv")
+        assert {"auprc", "sensitivity_at_1_per_h"} <= set(long.loc[long["chance"].notna(), "metric"])
