@@ -28,6 +28,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from datasets import features
 from datasets.loader import LoaderSettings, PairLoader
 from datasets.protocols.pretraining import datasets_of, pretraining_windows
 from datasets.store import joint_fingerprint, open_store
@@ -36,6 +37,7 @@ from models import build_augmentation, build_objective, build_on_first_rank
 from models.batchnorm import hold_statistics
 from models.compiling import compile_encoders
 from models.objectives import Contrast, CrossModal, Masked, evaluate_each
+from models.video_cache import cached_features
 from utils import checkpoint, distributed, optim
 from utils.distributed import Ranks
 from utils.failure import OutOfMemory, fail_together, run
@@ -111,6 +113,11 @@ def train(config: TrainConfig, folder: Path, ranks: Ranks, cleanup: ExitStack) -
     log_plan(config, title, loader, held_out, model)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     log.info("device      %s, %s", name, str(dtype).removeprefix("torch."))
+    if config.video_cache is not None:  # now that all ranks have the weights
+        encoder = model.video_encoder
+        loader, *held_out_loaders = (
+            with_features(which, config, encoder, device, dtype) for which in (loader, *held_out_loaders)
+        )
 
     def save(*names: str) -> None:
         """Write one checkpoint under these names; every rank adds the state of its randomness."""
@@ -244,6 +251,7 @@ def build_loaders(
         random_start=config.window_start == "random",
         speed_jitter=config.speed_jitter,
         neighbours=objective.neighbours,
+        draws=config.video_draws,
         moments=config.normalize if config.augments else None,
         weights=config.dataset_weights,
     )
@@ -252,6 +260,28 @@ def build_loaders(
         alone |= {"normalize": config.normalize, "moments": None}
     of_report = replace(settings, train=False, leave_out=True, max_unreadable=0.5, **alone)
     return PairLoader(training, settings), [PairLoader(windows, of_report) for windows in held_out]
+
+
+def with_features(
+    loader: PairLoader, config: TrainConfig, encoder: nn.Module, device: torch.device, dtype: torch.dtype
+) -> PairLoader:
+    """The loader with what the frozen video encoder makes of its frames in their place, computed once."""
+    if not len(loader.windows):
+        return loader
+    batch_size = config.micro_batch_size or loader.settings.batch_size
+    seen = {name: getattr(config, name) for name in ("frame_box", "frame_differences", "video_pooling")}
+    found = cached_features(
+        config.video_cache,
+        features.facts_of(loader) | seen,
+        encoder,
+        features.draws(loader),
+        lambda draw: features.in_order(loader, draw, batch_size),
+        len(loader.windows),
+        device,
+        dtype,
+        config.video_cache_gb,
+    )
+    return features.FeatureLoader(loader, found)
 
 
 def log_plan(config: TrainConfig, data: str, loader: PairLoader, held_out: Sequence[Windows], model: nn.Module) -> None:

@@ -23,7 +23,7 @@ from configs.constants import FRAME_RATE_HZ, IMU_RATE_HZ, WINDOW_S
 
 ImuEncoderName = Literal["patchtst", "conv_gru", "conv"]
 VideoEncoderName = Literal["videomae", "clip", "conv21d"]
-LossName = Literal["sigmoid", "softmax", "softmax_soft"]
+LossName = Literal["sigmoid", "softmax", "softmax_soft", "distill"]
 HeadsName = Literal["projection", "linear", "none"]
 PoolingName = Literal["cls", "mean", "both", "segments"]
 ChannelsName = Literal["raw", "invariant", "both"]
@@ -77,20 +77,28 @@ class TrainConfig(Config):
     loss: LossName | None = setting(
         None,
         help="contrastive loss, if not the method's own: sigmoid (SigLIP), softmax (InfoNCE both ways, one-hot "
-        "targets), softmax_soft (targets from the similarity within both modalities, as in the authors' code)",
+        "targets), softmax_soft (targets from the similarity within both modalities, as in the authors' code), distill "
+        "(the frozen video encoder's similarities to past videos are the targets, after COMODO)",
     )
     temperature: float = setting(0.1, gt=0, help="at the start: logits are cosines divided by it (paper: 0.1)")
     learn_temperature: bool | None = setting(
-        None, help="train the temperature; default: yes, but for imu2clip, which as published keeps it"
+        None, help="train the temperature; default: yes, but for imu2clip and distill, which as published keep it"
     )
     positives: list[PositiveName] | None = setting(
         None,
         min_length=1,
-        help="of imu_contrast, what belongs together: views, two augmented views of a window (default); time, a window "
-        "and its neighbour in the recording, for half of the windows where views stands beside it; nearest, a view and "
-        "the embedding of earlier batches that is nearest to the other view",
+        help="of imu_contrast and unimodal_weight, what belongs together: views, two augmented views of a window "
+        "(default); time, a window and its neighbour in the recording, for half of the windows if views is named too; "
+        "nearest, a view and the embedding of earlier batches that is nearest to the other view",
     )
-    queue_size: PositiveInt = setting(4096, help="embeddings of earlier batches among which nearest looks")
+    queue_size: PositiveInt = setting(4096, help="embeddings of earlier batches that nearest and distill look at")
+    unimodal_weight: float = setting(
+        0.0,
+        ge=0,
+        lt=1,
+        help="w: the loss is 1 - w times that of pairs of IMU and video plus w times that of two views of the IMU",
+    )
+    teacher_temperature: float = setting(0.1, gt=0, help="of the video encoder's similarities, with --loss distill")
     mask_weight: float = setting(
         0.0, ge=0, help="weight of masked reconstruction beside the loss of imu_contrast; 0: none"
     )
@@ -163,8 +171,8 @@ class TrainConfig(Config):
     # video encoder
     video_weights: str = setting(
         "auto",
-        help="starting weights: auto (the method's hub id; of conv21d none), a hub id, a local folder, or none "
-        "(scratch, sizes below)",
+        help="starting weights: auto (the method's hub id; of conv21d none), a hub id, a local folder, a checkpoint of "
+        "train.py (FILE.pt), or none (scratch, sizes below)",
     )
     image_size: PositiveInt = setting(224, help="side of the frames that the video encoder sees, pixels")
     video_dim: PositiveInt = setting(768, help="video encoder width, with --video_weights none")
@@ -196,10 +204,21 @@ class TrainConfig(Config):
     )
     freeze_video: bool | None = setting(
         None,
-        help="keep the video encoder as it was loaded; default: only imu2clip with loaded weights does, as its paper",
+        help="keep the video encoder as it was loaded; default: with distill, and imu2clip with loaded weights",
     )
+    video_draws: PositiveInt | None = setting(
+        None,
+        help="so many draws of frames, window starts and speeds, which the epochs take in turn; default: drawn anew in "
+        "every epoch",
+    )
+    video_cache: Path | None = setting(
+        None,
+        help="folder that keeps what a frozen video encoder makes of every window and draw, so that frames are read "
+        "once; all ranks must see it",
+    )
+    video_cache_gb: float = setting(4.0, gt=0, help="largest size of that folder, GB; what was used last stays")
     # heads and loss
-    embed_dim: PositiveInt = setting(512, help="size of the shared space")
+    embed_dim: PositiveInt = setting(512, help="size of the shared space; with distill it is the video encoder's")
     head_dropout: Share = setting(0.1, help="dropout in the heads")
     # augmentation of the training batches, off by default
     augment_rotation_deg: float = setting(
@@ -266,8 +285,11 @@ class TrainConfig(Config):
         if video == "conv21d" and weights == "auto":  # nobody has published any
             weights = "none"
             values = values | {"video_weights": weights}
-        parts = METHODS.get(model, {}) | {"freeze_video": model == "imu2clip" and weights != "none"}
-        parts |= {"learn_temperature": model != "imu2clip"}
+        distill = values.get("loss") == "distill"
+        parts = METHODS.get(model, {}) | {"freeze_video": distill or (model == "imu2clip" and weights != "none")}
+        parts |= {"learn_temperature": model != "imu2clip" and not distill}
+        if values.get("unimodal_weight"):
+            parts.setdefault("positives", ["views"])
         if given := sorted(k for k in _NO_PARTS.get(model, ()) if values.get(k) is not None):
             what = "video" if model == "imu_contrast" else "video and no pairs"
             raise ValueError(f"{', '.join(given)}: {model} has no {what}, leave it out")
@@ -304,11 +326,10 @@ class TrainConfig(Config):
         self._check_patches()
         self._check_video()
         self._check_augmentation()
-        self._check_contrast()
+        self._check_positives()
+        self._check_frozen()
         if self.video_encoder is None and self.micro_batch_size is not None:
             raise ValueError(f"micro_batch_size is for the video encoder, {self.model} has none")
-        if self.freeze_video and self.video_weights == "none":
-            raise ValueError("freeze_video keeps loaded weights, and video_weights none loads none: drop one of them")
         if self.resume == "auto" and self.run_name is None:
             raise ValueError("resume auto needs run_name, to know which run to continue")
         return self
@@ -323,24 +344,50 @@ class TrainConfig(Config):
                 "imu_stride and imu_mixing: single channels' patches, which do not overlap, are masked: leave out"
             )
 
-    def _check_contrast(self) -> None:
-        if self.model != "imu_contrast":
-            if self.positives or self.mask_weight:
-                raise ValueError(f"positives and mask_weight are for imu_contrast, not {self.model}: leave them out")
+    def _check_positives(self) -> None:
+        pairs = self.video_encoder is not None
+        if self.mask_weight and self.model != "imu_contrast":
+            raise ValueError(f"mask_weight is for imu_contrast, not {self.model}: leave it out")
+        if self.unimodal_weight and not pairs:
+            raise ValueError(f"unimodal_weight: {self.model} has no pairs, leave it out")
+        if self.model != "imu_contrast" and not self.unimodal_weight:
+            if self.positives:
+                raise ValueError("positives are for imu_contrast and for pairs with --unimodal_weight: leave them out")
             return
         if self.loss != "softmax":
-            raise ValueError(f"loss {self.loss}: imu_contrast is trained with softmax, leave it out")
+            raise ValueError(f"loss {self.loss}: contrast of views is trained with softmax: use --loss softmax")
+        if pairs and ("time" in self.positives or "views" not in self.positives):
+            raise ValueError("positives: beside pairs of IMU and video there are views, or views nearest")
         if "time" not in self.positives and not self.augments:
-            raise ValueError("imu_contrast: the two views of a window are the same: add augment_*, or positives time")
-        if "nearest" in self.positives and self.queue_size < self.batch_size:
+            raise ValueError("the two views of a window are the same: add augment_*, or --positives time")
+        if "nearest" in self.positives:
+            self._check_queue()
+
+    def _check_queue(self) -> None:
+        if self.queue_size < self.batch_size:
             raise ValueError(f"queue_size {self.queue_size} must hold a batch: at least {self.batch_size}")
 
+    def _check_frozen(self) -> None:
+        if self.freeze_video and self.video_weights == "none":
+            raise ValueError("freeze_video keeps loaded weights, and video_weights none loads none: drop one of them")
+        if self.loss == "distill":
+            if not self.freeze_video or self.learn_temperature:
+                raise ValueError("loss distill: video encoder and temperature stay: leave their settings out")
+            self._check_queue()
+        repeated = self.freeze_video and self.video_draws is not None and not self.augments_video
+        if self.video_cache is not None and not repeated:
+            raise ValueError("video_cache needs --freeze_video and --video_draws, and no augment_video_*")
+        if self.video_draws is not None and self.video_encoder is None:
+            raise ValueError(f"video_draws: {self.model} has no video, leave it out")
+
     def _check_video(self) -> None:
-        if self.video_encoder == "conv21d" and self.video_weights != "none":
-            raise ValueError(f"conv21d: there are no weights to load: leave video_weights {self.video_weights} out")
+        trained = self.video_weights.endswith(".pt")
+        if self.video_encoder == "conv21d" and self.video_weights != "none" and not trained:
+            raise ValueError(f"conv21d: {self.video_weights} is no checkpoint of train.py: leave video_weights out")
         if self.video_encoder != "videomae" and (self.video_stem or self.video_pooling != "mean"):
             raise ValueError("video_stem and video_pooling are for videomae, leave them out")
-        if self.video_weights != "none" and (self.video_stem or self.video_dropout or self.frame_differences):
+        published = self.video_weights != "none" and not trained
+        if published and (self.video_stem or self.video_dropout or self.frame_differences):
             raise ValueError(
                 "video_stem, video_dropout and frame_differences do not fit published weights: add --video_weights none"
             )
@@ -429,6 +476,8 @@ class TrainConfig(Config):
             size = "" if self.video_dim >= 768 and self.video_layers >= 12 else "small "
             return size + {"videomae": "VideoMAE", "clip": "ViT"}[self.video_encoder] + " trained along"
         name = PRETRAINED_VIDEO[self.video_encoder] if self.video_weights == "auto" else self.video_weights
-        if name.count("/") > 1 or name.startswith((".", "/", "~")):
+        if name.endswith(".pt"):
+            name = f"video encoder of {Path(name).parent.parent.name or name}"
+        elif name.count("/") > 1 or name.startswith((".", "/", "~")):
             name = Path(name).name  # of a local folder no more than that
         return f"{name}, {'frozen' if self.freeze_video else 'trained on'}"

@@ -53,6 +53,9 @@ class LoaderSettings:
         random_start, speed_jitter: with ``train``, see ``place_anew``.
         neighbours: fraction of the windows, without video, that come with a neighbour in time, see ``beside``; the
             others come with themselves.
+        draws: with ``train``, so many draws of frames and places, which the epochs take in turn; None: one an epoch.
+        only_draw: without ``train``, a draw, from 1, whose frames and places are read; None: the middle frames of the
+            windows as they were cut.
         moments: unit of the z-score that comes with each batch, for who z-scores later, see ``Batch``.
         weights: with ``train``, of the datasets whose windows are joined, see ``windows_per_epoch``.
     """
@@ -73,6 +76,8 @@ class LoaderSettings:
     random_start: bool = False
     speed_jitter: float = 0.0
     neighbours: float = 0.0
+    draws: int | None = None
+    only_draw: int | None = None
     moments: str | None = None
     weights: Sequence[float] | None = None
 
@@ -121,7 +126,7 @@ class PairLoader:
             FrameError: if frames cannot be read, and may not be replaced.
             TimeoutError: if a read hangs.
         """
-        settings, order, windows = self.settings, self._order(epoch), self._placed(epoch)
+        settings, order, windows = self.settings, self._order(epoch), self.placed(epoch)
         slots, self._slots = self._slots or self._new_slots(), []  # kept for the next epoch: fresh memory is slow
         if settings.clip_len == 0:
             yield from self._imu_batches(windows, slots, order, epoch, range(start_batch, len(self)))
@@ -171,12 +176,19 @@ class PairLoader:
             np.random.default_rng([settings.seed, epoch]).shuffle(order)
         return order
 
-    def _placed(self, epoch: int) -> Windows | JoinedWindows:
-        """The windows where they are in an epoch."""
+    def draw_of(self, epoch: int) -> int | None:
+        """Which draw decides frames and places of an epoch; None if nothing is drawn."""
         settings = self.settings
-        if not (settings.train and (settings.random_start or settings.speed_jitter)):
+        if not settings.train:
+            return settings.only_draw
+        return epoch if settings.draws is None else (epoch - 1) % settings.draws + 1
+
+    def placed(self, epoch: int) -> Windows | JoinedWindows:
+        """The windows where they are in an epoch."""
+        settings, draw = self.settings, self.draw_of(epoch)
+        if draw is None or not (settings.random_start or settings.speed_jitter):
             return self.windows
-        return place_anew(self.windows, settings.seed, epoch, settings.random_start, settings.speed_jitter)
+        return place_anew(self.windows, settings.seed, draw, settings.random_start, settings.speed_jitter)
 
     def _imu_batches(
         self,
@@ -196,8 +208,12 @@ class PairLoader:
             slot.imu.numpy()[: len(rows)] = windows.imu(rows, settings.normalize)
             neighbour = None if others is None else torch.from_numpy(others.imu(rows, settings.normalize))
             moments = self._moments(rows)
-            video = slot.video[: len(rows)]
+            video = self._unread(slot, rows, epoch)
             yield Batch(slot.imu[: len(rows)], video, torch.from_numpy(rows), slot, moments, neighbour)
+
+    def _unread(self, slot: Slot, rows: np.ndarray, epoch: int) -> torch.Tensor:
+        """What stands in a batch where no frames are read."""
+        return slot.video[: len(rows)]
 
     def _moments(self, rows: np.ndarray) -> tuple[torch.Tensor, ...] | None:
         normalize = self.settings.moments
@@ -219,7 +235,8 @@ class PairLoader:
 
     def read_video(self, windows: Windows | JoinedWindows, index: int, epoch: int, slot: Slot, task: int) -> None:
         """Decode the frames that a window shows in an epoch into its place in a slot."""
-        rng = np.random.default_rng([self.settings.seed, epoch, index]) if self.settings.train else None
+        draw = self.draw_of(epoch)
+        rng = None if draw is None else np.random.default_rng([self.settings.seed, draw, index])
         chosen = draw_frames(windows.frames, self.settings.clip_len, rng)[self._frames_used]
         windows.read_frames(index, chosen, slot.video.numpy()[task])
 

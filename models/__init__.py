@@ -13,6 +13,7 @@ from models.channels import CHANNELS_OF
 from models.classifier import Classifier, classifier_folder, read_classifier
 from models.contrast import ImuContrast
 from models.conv import Conv21dEncoder, ConvImuEncoder
+from models.distill import Distillation, DistillingEncoder
 from models.dual_encoder import DualEncoder
 from models.frames import planes_of
 from models.heads import LinearHead, ProjectionHead
@@ -20,6 +21,7 @@ from models.imu import ConvGRUEncoder, PatchTSTEncoder, patches_per_window
 from models.masked import MaskedReconstruction
 from models.objectives import Contrast, CrossModal, Masked
 from models.pretrained import weights_folder
+from models.primus import Primus, PrimusEncoder
 from models.video import STEM_STRIDE, ClipFrameEncoder, VideoMAEEncoder
 from utils import checkpoint
 from utils.distributed import Ranks, on_first_rank
@@ -53,11 +55,14 @@ def build_imu_encoder(config: TrainConfig) -> nn.Module:
 
 
 def build_video_encoder(config: TrainConfig) -> nn.Module:
-    """A video encoder: published weights, or random ones in the sizes of the config with ``--video_weights none``.
+    """A video encoder: published weights, those of a checkpoint, or random ones with ``--video_weights none``.
 
     Raises:
-        WeightsError: if the weights cannot be had or do not load whole.
+        WeightsError: if published weights cannot be had or do not load whole.
+        CheckpointError: as of ``load_video_encoder``.
     """
+    if config.video_weights.endswith(".pt"):
+        return load_video_encoder(Path(config.video_weights), config)
     encoder, options = VIDEO_ENCODERS[config.video_encoder], _video_options(config)
     if config.video_weights != "none":
         name = PRETRAINED_VIDEO[config.video_encoder] if config.video_weights == "auto" else config.video_weights
@@ -103,7 +108,12 @@ def build_objective(config: TrainConfig) -> CrossModal | Masked | Contrast:
         alone = build_augmentation(config, Ranks(0, 1, torch.device("cpu")))  # rank 0 makes the report
         masks = (config.mask_weight, config.mask_share, patches, channels)
         return Contrast(config.seed, config.positives, *masks, alone)
-    return CrossModal(config.loss, VIDEO_ENCODERS[config.video_encoder].frames_used(config.clip_len))
+    frames_used = VIDEO_ENCODERS[config.video_encoder].frames_used(config.clip_len)
+    if config.loss == "distill":
+        return Distillation(config.teacher_temperature, frames_used)
+    if config.unimodal_weight:
+        return Primus(config.unimodal_weight, frames_used)
+    return CrossModal(config.loss, frames_used)
 
 
 def build_augmentation(config: TrainConfig, ranks: Ranks) -> Augmentation | None:
@@ -132,7 +142,7 @@ def build_model(config: TrainConfig, video_config: dict[str, Any] | None = None)
     if config.model == "imu_contrast":
         return ImuContrast(
             imu_encoder,
-            _head(config, "imu", imu_encoder),
+            _head(config, "imu", imu_encoder, config.embed_dim),
             config.embed_dim,
             temperature=config.temperature,
             learn_temperature=bool(config.learn_temperature),
@@ -143,28 +153,34 @@ def build_model(config: TrainConfig, video_config: dict[str, Any] | None = None)
         video_encoder = build_video_encoder(config)
     else:
         video_encoder = VIDEO_ENCODERS[config.video_encoder].from_config(video_config, **_video_options(config))
-    imu_head, video_head = _head(config, "imu", imu_encoder), _head(config, "video", video_encoder)
-    return DualEncoder(
-        imu_encoder,
-        video_encoder,
-        imu_head,
-        video_head,
-        freeze_video=bool(config.freeze_video),
-        learn_bias=config.loss == "sigmoid",
-        micro_batch=config.micro_batch_size,
-        temperature=config.temperature,
-        learn_temperature=bool(config.learn_temperature),
-    )
+    options = {
+        "micro_batch": config.micro_batch_size,
+        "temperature": config.temperature,
+        "learn_temperature": bool(config.learn_temperature),
+        "learn_bias": config.loss == "sigmoid",
+    }
+    dim = video_encoder.dim if config.loss == "distill" else config.embed_dim
+    imu_head = _head(config, "imu", imu_encoder, dim)
+    if config.loss == "distill":
+        queue = {"queue_size": config.queue_size}
+        return DistillingEncoder(imu_encoder, video_encoder, imu_head, nn.Identity(), **queue, **options)
+    parts = imu_encoder, video_encoder, imu_head, _head(config, "video", video_encoder, dim)
+    options["freeze_video"] = bool(config.freeze_video)
+    if config.unimodal_weight:
+        queue_size = config.queue_size if "nearest" in config.positives else 0
+        view_head = _head(config, "imu", imu_encoder, dim)
+        return PrimusEncoder(*parts, view_head=view_head, dim=dim, queue_size=queue_size, **options)
+    return DualEncoder(*parts, **options)
 
 
-def _head(config: TrainConfig, side: str, encoder: nn.Module) -> nn.Module:
-    """From an encoder to the shared space."""
+def _head(config: TrainConfig, side: str, encoder: nn.Module, dim: int) -> nn.Module:
+    """From an encoder to a space of so many dimensions."""
     if config.heads != "none":
-        return HEADS[config.heads](encoder.dim, config.embed_dim, config.head_dropout)
-    if encoder.dim != config.embed_dim:
+        return HEADS[config.heads](encoder.dim, dim, config.head_dropout)
+    if encoder.dim != dim:
         raise ValueError(
-            f"heads none: the {side} encoder ends in {encoder.dim} values and embed_dim is "
-            f"{config.embed_dim}: use --heads projection or linear, or sizes that agree"
+            f"heads none: the {side} encoder ends in {encoder.dim} values and embed_dim is {dim}: "
+            "use --heads projection or linear, or sizes that agree"
         )
     return nn.Identity()
 
@@ -208,6 +224,29 @@ def load_imu_encoder(
     encoder = build_imu_encoder(config)
     checkpoint.load_weights(encoder, state, path)
     return encoder.eval(), config
+
+
+def load_video_encoder(path: Path, config: TrainConfig) -> nn.Module:
+    """The video encoder of a checkpoint of train.py.
+
+    Args:
+        config: of the run that takes it; it must show its encoder the same frames.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged or of another kind, or a setting of the encoder differs.
+        ConfigError: if the config of the checkpoint holds what no setting allows any more.
+    """
+    payload = checkpoint.load(path, kind="pretrain")
+    origin = build(TrainConfig, payload["config"], str(path))
+    names = ("video_encoder", "image_size", "clip_len", "frame_box", "frame_differences", "video_pooling", "video_stem")
+    given = {name: (getattr(origin, name), getattr(config, name)) for name in (*names, "video_dropout")}
+    if differing := [f"{name} was {was}, is {now}" for name, (was, now) in given.items() if was != now]:
+        raise checkpoint.CheckpointError(f"video_weights {path}: {'; '.join(differing)}: give the same as there")
+    encoder = VIDEO_ENCODERS[config.video_encoder].from_config(payload["video_config"], **_video_options(origin))
+    prefix = "video_encoder."
+    state = {k.removeprefix(prefix): v for k, v in payload["model"].items() if k.startswith(prefix)}
+    checkpoint.load_weights(encoder, state, path)
+    return encoder
 
 
 def encoder_settings(config: TrainConfig) -> dict[str, Any]:

@@ -7,9 +7,9 @@ import math
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.dual_encoder import unit
 from models.losses import contrastive_loss
 from models.masked import reconstruction_error
 from utils.distributed import gather
@@ -60,11 +60,19 @@ class EmbeddingQueue(nn.Module):
         return torch.arange(len(self.rows), device=self.rows.device) < self.count
 
     @torch.no_grad()
+    def places(self, z: Tensor) -> Tensor:
+        """(B,) int64 place of the embedding that is most similar to each of (B, D)."""
+        similarity = z.to(self.rows.dtype) @ self.rows.T
+        return similarity.masked_fill(~self.filled, -math.inf).argmax(1)
+
+    @torch.no_grad()
+    def at(self, places: Tensor, instead: Tensor) -> Tensor:
+        """(B, D) embeddings at these places; while the queue is empty, ``instead``."""
+        return torch.where(self.count > 0, self.rows[places].to(instead.dtype), instead)
+
     def nearest(self, z: Tensor) -> Tensor:
         """The most similar embedding in the queue for each of (B, D); while it is empty, the embedding itself."""
-        similarity = z.to(self.rows.dtype) @ self.rows.T
-        found = self.rows[similarity.masked_fill(~self.filled, -math.inf).argmax(1)]
-        return torch.where(self.count > 0, found.to(z.dtype), z)
+        return self.at(self.places(z), z)
 
 
 class Views(NamedTuple):
@@ -137,8 +145,7 @@ class ImuContrast(nn.Module):
 
     def embed(self, imu: Tensor) -> Tensor:
         """(B, 6, T) -> (B, D), unit norm, at least in float32."""
-        features = self.head(self.imu_encoder(imu))
-        return F.normalize(features.float() if features.dtype in (torch.float16, torch.bfloat16) else features, dim=-1)
+        return unit(self.head(self.imu_encoder(imu)))
 
 
 def info_nce(u: Tensor, v: Tensor, scale: Tensor) -> Tensor:

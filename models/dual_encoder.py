@@ -91,13 +91,14 @@ class DualEncoder(nn.Module):
 
     def embed_imu(self, imu: Tensor) -> Tensor:
         """(B, 6, T) -> (B, D), unit norm."""
-        return _unit(self.imu_head(self.imu_encoder(imu)))
+        return unit(self.imu_head(self.imu_encoder(imu)))
 
     def embed_video(self, video: Tensor, warp: Tensor | None = None) -> Tensor:
-        """(B, F, H, H, 3) uint8 -> (B, D), unit norm."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze_video):
-            features = self._encode_video(video, warp)
-        return _unit(self.video_head(features))
+        """(B, F, H, H, 3) uint8, or (B, dim) of the video encoder, computed before -> (B, D), unit norm."""
+        if video.ndim > 2:
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze_video):
+                video = self._encode_video(video, warp)
+        return unit(self.video_head(video))
 
     def _encode_video(self, video: Tensor, warp: Tensor | None) -> Tensor:
         if self.micro_batch is None or not self.training:
@@ -110,6 +111,6 @@ class DualEncoder(nn.Module):
         return torch.cat([checkpoint(self.video_encoder, *piece, use_reentrant=False) for piece in pieces])
 
 
-def _unit(features: Tensor) -> Tensor:
+def unit(features: Tensor) -> Tensor:
     """Unit norm, at least in float32: half precision would round the loss's logits."""
     return F.normalize(features.float() if features.dtype in (torch.float16, torch.bfloat16) else features, dim=-1)

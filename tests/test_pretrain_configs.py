@@ -41,9 +41,13 @@ def two_steps(path: Path, data: Path, runs: Path, words: list[str]) -> Path:
     values = read_yaml(path)
     if values.get("model") == "imu2clip" and "heads" not in values or "imu2clip" in words:
         sizes["--embed_dim"] = "512"  # the encoders end in the shared space themselves
-    small = [word for pair in sizes.items() for word in pair]
     tiny = ["--dataset", "tiny", "--data_root", str(data), "--runs_root", str(runs), "--run_name", "a"]
     limits = "--batch_size 2 --max_steps 2 --log_interval 1 --device cpu --num_workers 1".split()
+    if values.get("loss") == "distill":  # the frozen encoder is that of a checkpoint
+        given = [word for pair in sizes.items() for word in pair]
+        train.main([*given, *tiny[:-1], "teacher", *limits])
+        sizes["--video_weights"] = str(runs / "teacher" / "checkpoints" / "last.pt")
+    small = [word for pair in sizes.items() for word in pair]
     assert train.main(["--config", str(path), *words, *small, *tiny, *limits]) == 0
     assert len(losses(runs / "a")) == 2
     return runs / "a"

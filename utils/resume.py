@@ -15,7 +15,7 @@ from utils.distributed import Ranks
 # What a resumed run may set anew; anything else would make it another experiment.
 FREE_ON_RESUME = frozenset(
     ("resume", "run_name", "runs_root", "data_root", "num_workers", "device", "max_steps", "micro_batch_size")
-    + ("save_interval", "save_minutes", "eval_interval", "log_interval")
+    + ("save_interval", "save_minutes", "eval_interval", "log_interval", "video_cache", "video_cache_gb")
 )
 _log = logging.getLogger(__name__)
 

@@ -175,7 +175,7 @@ def test_every_preset_of_the_paper_is_compared():
     shipped = {f"{folder}/{path.stem}" for folder in SCHEMAS for path in (CONFIGS / folder).glob("*.yaml")}
     others = {name for name in shipped if "recommended_" in name}
     others |= {"pretrain/gopro", "pretrain/real_pairs", "pretrain/imu_only_real_pairs"}
-    others |= {"pretrain/masked_contrast", "pretrain/neighbours"}
+    others |= {"pretrain/masked_contrast", "pretrain/neighbours", "pretrain/primus", "pretrain/comodo"}
     others |= {"zeroshot/pd_to_mmea", "zeroshot/utd_mhad"}
     others |= {
         f"downstream/{name}"
