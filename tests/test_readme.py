@@ -25,7 +25,7 @@ TORCHRUN = {"--nproc_per_node", "--standalone", "--nnodes", "--rdzv_backend", "-
 ENDINGS = ("py", "md", "sh", "sbatch", "yaml", "yml", "toml", "cff", "txt", "png")
 # What commands write or people bring, not files of the repository
 ELSEWHERE = re.compile(r"(runs|data|raw|study_out|demo_out|gpu_check_out|v2|tables|figures|frames|imu|checkpoints)/.*")
-PICTURES = {"loss.png", "detection.png"}
+PICTURES = {"loss.png", "detection.png", "reliability.png", "coverage.png"}
 WRITTEN = {"config.yaml", "report.md", "gpu_check.md", *PICTURES, "mine.py", "fog.yaml", "FILE.yaml"} | {
     f"{name}.txt"
     for name in ("train", "val", "test")  # lists that MMEA is published with
