@@ -318,17 +318,32 @@ class ExportConfig(Config):
     """python -m scripts.export"""
 
     program = "python -m scripts.export"
-    summary = "Write the IMU encoder of a pretraining checkpoint by itself, without any video weights."
+    summary = "Write the IMU encoder of a checkpoint by itself, or an encoder or classifier as ONNX."
 
-    checkpoint: Path = setting(help="checkpoint of train.py")
-    out: Path = setting(help="file to write, a .safetensors")
+    checkpoint: Path = setting(
+        help="checkpoint of train.py; with onnx also a .safetensors of this command, or a classifier's folder"
+    )
+    out: Path = setting(help="file to write, a .safetensors, or with onnx an .onnx")
+    onnx: bool = setting(False, help="write ONNX, raw windows in, embeddings or probabilities out")
+    int8: Literal["dynamic", "static"] | None = setting(
+        None, help="onnx: 8-bit weights; ranges of activations from each call, or fixed, from windows of the dataset"
+    )
+    dataset: FolderName | None = setting(
+        None, help="onnx: prepared dataset on whose windows the file is compared, and int8 measured; default: noise"
+    )
+    data_root: Path = setting(Path("data"), help="folder of the prepared datasets")
 
     @model_validator(mode="after")
     def _check(self) -> "ExportConfig":
-        if self.out.suffix != ".safetensors":
-            raise ValueError(f"out {self.out} must end in .safetensors")
+        ending = ".onnx" if self.onnx else ".safetensors"
+        if self.out.suffix != ending:
+            raise ValueError(f"out {self.out} must end in {ending}" + ("" if self.onnx else ", unless --onnx is given"))
         if self.out.resolve() == self.checkpoint.resolve():
             raise ValueError(f"out {self.out} is the checkpoint itself: name another file")
+        if not self.onnx and (self.int8 or self.dataset):
+            raise ValueError("int8 and dataset only serve with onnx")
+        if self.int8 and not self.dataset:
+            raise ValueError("int8 needs dataset: what it costs is measured on real windows")
         return self
 
 

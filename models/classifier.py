@@ -116,23 +116,10 @@ class Classifier(nn.Module):
         return self.head(self.encoder(self.normalized(imu, mean, std))) / self.facts.temperature
 
     def normalized(self, imu: Tensor, mean: Tensor | None = None, std: Tensor | None = None) -> Tensor:
-        """(n, 6, T) windows as the encoder takes them; a channel that does not vary is only centred.
-
-        Raises:
-            ValueError: if the recording's moments are needed and not given.
-        """
-        normalize = self.facts.normalize
-        if normalize == "none":
-            return imu
-        if normalize == "window":
-            mean, std = imu.mean(2, keepdim=True), imu.std(2, keepdim=True, correction=0)
-        else:
-            if normalize == "dataset":
-                mean, std = self.mean, self.std
-            elif mean is None or std is None:
-                raise ValueError("this classifier z-scores by the recording: give its mean and std")
-            mean, std = mean[:, None], std[:, None]
-        return (imu - mean) / torch.where(std > 1e-8, std, torch.ones_like(std))
+        """(n, 6, T) windows as the encoder takes them, see ``z_score``."""
+        if self.facts.normalize == "dataset":
+            mean, std = self.mean, self.std
+        return z_score(imu, self.facts.normalize, mean, std)
 
     @torch.inference_mode()
     def probabilities(
@@ -141,6 +128,27 @@ class Classifier(nn.Module):
         """(n, K) calibrated probabilities; arguments as of ``forward``."""
         parts = [self(part, mean, std).softmax(1) for part in imu.split(batch_size)]
         return torch.cat(parts) if parts else imu.new_empty(0, len(self.facts.classes))
+
+
+def z_score(imu: Tensor, normalize: str, mean: Tensor | None = None, std: Tensor | None = None) -> Tensor:
+    """(n, 6, T) windows with mean 0 and standard deviation 1; a channel that does not vary is only centred.
+
+    Args:
+        normalize: whose mean and standard deviation: ``recording`` or ``dataset``: those given, (6,); ``window``; or
+            ``none``, which changes nothing.
+
+    Raises:
+        ValueError: if moments are needed and not given.
+    """
+    if normalize == "none":
+        return imu
+    if normalize == "window":
+        mean, std = imu.mean(2, keepdim=True), imu.std(2, keepdim=True, correction=0)
+    elif mean is None or std is None:
+        raise ValueError(f"windows are z-scored by the {normalize}: give its mean and std")
+    else:
+        mean, std = mean[:, None], std[:, None]
+    return (imu - mean) / torch.where(std > 1e-8, std, torch.ones_like(std))
 
 
 def save_classifier(folder: Path, classifier: Classifier, card: str) -> None:
