@@ -212,7 +212,7 @@ def draw_pictures(folder: Path, results: dict[str, Any]) -> None:
     name, how = dataset_name(results), method(results)
     most = max(results["shots"], key=int)
     confusion = np.array(results["shots"][most]["confusion"])
-    of = "recordings" if results["detection"] else "windows"
+    of = "recordings" if "detection" in results else "windows"
     plot_confusion(confusion, results["classes"], folder / "confusion.png", f"{name}, {most} shots\n{how}", of)
     values = long_table({"": results})
     line = values[values["draw"].isna() & (values["metric"] == "balanced_accuracy")]

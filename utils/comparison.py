@@ -24,8 +24,7 @@ def compare_runs(a: Path, b: Path, classes: list[str], shots: int | None = None,
         ValueError: if they did not predict the same windows, or subject and session of some are unknown.
     """
     first, second = (_predictions(folder, shots) for folder in (a, b))
-    said = ["predicted", "score"]
-    if not first.drop(columns=said, errors="ignore").equals(second.drop(columns=said, errors="ignore")):
+    if not first[_of_windows(first)].equals(second[_of_windows(second)]):
         raise ValueError(f"{a.name} and {b.name} did not predict the same windows, so they cannot be compared")
     groups = np.where(first["subject"] != "", "subject " + first["subject"], "session " + first["session"])
     if nameless := int((groups == "session ").sum()):
@@ -42,3 +41,8 @@ def compare_runs(a: Path, b: Path, classes: list[str], shots: int | None = None,
 def _predictions(folder: Path, shots: int | None) -> pd.DataFrame:
     table = pd.read_csv(folder / "predictions.csv", dtype=str, keep_default_na=False)
     return table if shots is None else table[table["shots"] == str(shots)].reset_index(drop=True)
+
+
+def _of_windows(table: pd.DataFrame) -> list[str]:
+    """Columns that say what was predicted, not what the prediction is."""
+    return [name for name in table if name not in ("predicted", "score") and not name.startswith("probability/")]

@@ -150,7 +150,7 @@ def notes(results: dict[str, Any]) -> list[str]:
         if copies := results["copies_left_out"]:
             lines.append(f"Left out: {len(copies)} windows that are copies of a prototype's recording.")
         return list(filter(None, lines))
-    lines += shortened_classes(results["shortened_classes"]) + detected(results["detection"])
+    lines += shortened_classes(results["shortened_classes"]) + detected(results.get("detection"))
     if siblings := results["siblings_share"]:
         lines.append(f"Recordings on both sides: {siblings_between(siblings, max(map(int, results['shots'])))}.")
     if copies := results["copies_on_both_sides"]:

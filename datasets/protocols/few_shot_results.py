@@ -104,8 +104,10 @@ def _results(
     first = np.concatenate([draw.test for draw in task.draws if draw.number == 0])  # all draws hold out as many
     truth = windows.label[first] if task.stretches is None else task.stretches.is_event.astype(np.int64)
     support = np.bincount(truth, minlength=num_classes)
-    detection = task.stretches and {"event": config.detect} | detection_facts(task.stretches)
-    return {
+    detection = {}
+    if task.stretches:
+        detection = {"detection": {"event": config.detect} | detection_facts(task.stretches)}
+    return detection | {
         "simulated": any(part.store.simulated for part in task.parts),
         "dataset": task.parts[-1].store.fingerprint(),
         "labels_from": task.parts[0].store.fingerprint(),
@@ -121,7 +123,6 @@ def _results(
         "held_out": task.held_out,
         "copies_on_both_sides": task.copies,
         "siblings_share": task.siblings,
-        "detection": detection,
         "chance": classification_chance(support) | (detection_chance(task.stretches) if task.stretches else {}),
         "majority": majority_baseline(support),
         "shots": {str(n): _measured(n, task, predictions[n], scores and scores[n]) for n in task.shots},

@@ -75,7 +75,7 @@ def few_shot_sections(runs: list[Run], out: Path) -> list[Block]:
         shots_panels(lines, curve, f"{dataset}, few-shot")
         blocks.append(Picture(curve, f"Balanced accuracy against shots, {dataset}", curve.with_suffix(".pdf")))
         for run in members:
-            if run.results["detection"]:
+            if "detection" in run.results:
                 caption = f"Events found against false alarms, {dataset}, {names[run.name]}"
                 blocks.append(picture_of(run, "detection.png", caption, out))
             if run.command == "downstream" and run.results["encoder"] != "random":

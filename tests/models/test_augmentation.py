@@ -76,7 +76,7 @@ def test_scale_bias_and_noise_alone():
     assert noise.mean().item() == pytest.approx(0, abs=0.003)
 
 
-def test_without_a_z_score_offset_and_noise_are_in_the_datas_units():
+def test_without_a_z_score_noise_is_in_the_datas_units():
     """By the data's standard deviation: z-scored afterwards, it is what z-scored windows get."""
     std = torch.rand(5, 6, 1) + 0.5
     for amounts in ({"bias": 0.3}, {"noise": 0.2}, {"bias": 0.3, "noise": 0.2, "rotation_deg": 20.0}):
