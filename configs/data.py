@@ -132,6 +132,11 @@ class PrepareConfig(Config):
         help="table, and formats that are a description of tables: sensors to take, such as phone watch; each gives "
         "recordings of its own; default: the first that the description names",
     )
+    missing_gyro: Literal["zeros"] | None = setting(
+        None,
+        help="table, and formats that are a description of tables: prepare data without a gyroscope, its angular rates "
+        "zeros; all that is made of the dataset says so; default: such recordings are left out",
+    )
     table: Path | None = setting(None, help="table: YAML that describes the files, see configs/table.py")
 
     @model_validator(mode="after")
@@ -148,7 +153,7 @@ class PrepareConfig(Config):
             (("imu_columns", "time_column", "date_column", "rate_hz", "acc_unit", "gyro_unit"), ("pd",)),
             (("acc_counts_per_g", "gyro_counts_per_deg_s", "pad_last"), ("pd",)),
             (("uids", "video_size", "skip_windows"), ("ego4d",)),
-            (("sensor",), ("table", *DESCRIBED)),
+            (("sensor", "missing_gyro"), ("table", *DESCRIBED)),
             (("table",), ("table",)),
         ):
             given = [name for name in names if getattr(self, name) is not None]

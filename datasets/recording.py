@@ -86,6 +86,7 @@ class Recording:
         notes: facts that the parser decided or counted, such as the accelerometer's scale.
         counted_time: times follow from row numbers and a nominal rate; a lost row shifts all that comes after it.
         pad_from_s: the last window of a stretch of this length or more, seconds, is filled up; None: it is not used.
+        missing_gyro: there was no gyroscope, and ``gyro`` is zeros.
     """
 
     id: str
@@ -101,6 +102,7 @@ class Recording:
     notes: dict[str, str | float | int] = field(default_factory=dict)
     counted_time: bool = False
     pad_from_s: float | None = None
+    missing_gyro: bool = False
 
     def __post_init__(self):
         if not ID_PATTERN.fullmatch(self.id):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from configs.study import PlannedRun, Study, planned_runs
+from configs.study import BETWEEN, PlannedRun, Study, planned_runs
 from tests.results import dataset, interval, pretrained, training, value, write_picture
 from utils.metrics import classification_chance, majority_baseline, metrics_over_draws
 
@@ -30,7 +30,7 @@ def make_results(study: Study, planned: PlannedRun, accuracy: Accuracy, folder: 
     """results.json of a planned; its pictures and answers are written on the way."""
     folder.mkdir(parents=True)
     config = planned.settings
-    name = study.datasets[planned.dataset_role]
+    name = BETWEEN.join(study.datasets[role] for role in planned.dataset_role.split(BETWEEN))
     if planned.command == "train":
         write_picture(folder / "loss.png", planned.name)
         alone = "imu_only" in planned.name
@@ -38,8 +38,9 @@ def make_results(study: Study, planned: PlannedRun, accuracy: Accuracy, folder: 
         return training(simulated) | {"dataset": name, "config": config} | (masked if alone else {})
     checkpoint = None
     if planned.needs:
-        role = study.pretraining[planned.needs[0]].dataset
-        checkpoint = pretrained(simulated) | {"dataset": dataset(study.datasets[role], simulated)}
+        parts = [dataset(study.datasets[role], simulated) for role in study.pretraining[planned.needs[0]].roles]
+        several = {"name": BETWEEN.join(part["name"] for part in parts), "simulated": simulated, "parts": parts}
+        checkpoint = pretrained(simulated) | {"dataset": several if len(parts) > 1 else parts[0]}
     shared = {
         "command": planned.command,
         "simulated": simulated,

@@ -19,7 +19,7 @@ from datasets.formats.common import fill, id_from, match_paths, need_folder
 from datasets.formats.table_rows import Files, parse
 from datasets.recording import Found, Rejection, Source
 
-OPTIONS = ("table", "sensor")
+OPTIONS = ("table", "sensor", "missing_gyro")
 
 
 @dataclass(frozen=True)
@@ -31,30 +31,37 @@ class Described:
     """
 
     table: Path
-    OPTIONS: ClassVar[tuple[str, ...]] = ("sensor",)
+    OPTIONS: ClassVar[tuple[str, ...]] = ("sensor", "missing_gyro")
 
-    def find(self, raw: Path, sensor: Sequence[str] | None) -> Found:
+    def find(self, raw: Path, sensor: Sequence[str] | None, missing_gyro: str | None = None) -> Found:
         """List the files that fit the description, see ``find`` of this module."""
-        return find(raw, self.table, sensor)
+        return find(raw, self.table, sensor, missing_gyro)
 
 
-def find(raw: Path, table: Path, sensor: Sequence[str] | None = None) -> Found:
+def find(raw: Path, table: Path, sensor: Sequence[str] | None = None, missing_gyro: str | None = None) -> Found:
     """List the files that fit the description.
 
     Args:
         table: YAML file.
         sensor: names among ``sensors`` of the description; with several, ids end with them. None takes the first.
+        missing_gyro: ``zeros``: where the description names no gyroscope its angular rates are zeros; None: such
+            recordings are refused when they are read.
 
     Raises:
         FileNotFoundError: if no file fits.
-        ValueError: if the description cannot be used (``ConfigError``), or Parquet cannot be read here.
+        ValueError: if the description cannot be used (``ConfigError``), Parquet cannot be read here, or
+            ``missing_gyro`` is given and no gyroscope is missing.
     """
     need_folder(raw, "give the folder with your tables as --raw")
     chosen = descriptions(table, sensor)
+    without = [name for name, how in chosen.items() if how.gyro is None]
+    if missing_gyro and not without:
+        raise ValueError(f"missing_gyro {missing_gyro}: {table} names a gyroscope's columns: leave --missing_gyro out")
     sources: list[Source] = []
     rejected: list[Rejection] = []
     for name, how in chosen.items():
-        _list_files(raw, name, f"-{name}" if len(chosen) > 1 else "", how, sources, rejected)
+        more = {"missing_gyro": missing_gyro} if missing_gyro and name in without else {}
+        _list_files(raw, name, f"-{name}" if len(chosen) > 1 else "", how, more, sources, rejected)
     patterns = " or ".join(dict.fromkeys(how.files for how in chosen.values()))
     if not sources and not rejected:
         raise FileNotFoundError(f"{raw} holds no file like {patterns}: mend files in {table}, or --raw")
@@ -89,7 +96,13 @@ def descriptions(table: Path, sensor: Sequence[str] | None) -> dict[str, TableCo
 
 
 def _list_files(
-    raw: Path, sensor: str, suffix: str, how: TableConfig, sources: list[Source], rejected: list[Rejection]
+    raw: Path,
+    sensor: str,
+    suffix: str,
+    how: TableConfig,
+    more: dict[str, str],
+    sources: list[Source],
+    rejected: list[Rejection],
 ) -> None:
     with_gyro = set()
     for path, parts in match_paths(raw, how.files):
@@ -114,7 +127,8 @@ def _list_files(
             reason, file = missing[0]
             rejected.append(Rejection(recording_id, reason, f"{file}: belongs to {path}, is not there"))
             continue
-        sources.append(Source(recording_id, files.there(), partial(parse, recording_id, files, parts, how, sensor)))
+        read = partial(parse, recording_id, files, parts, how, sensor, **more)
+        sources.append(Source(recording_id, files.there(), read))
     if how.gyro_files is not None:
         alone = fill(how.gyro_files, {"folder": "**", "stem": "*"})
         for path, _ in match_paths(raw, alone):

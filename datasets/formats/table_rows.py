@@ -32,28 +32,35 @@ class Files:
         return tuple(file for file in (self.acc, self.gyro, self.annotations, self.video) if file is not None)
 
 
-def parse(recording_id: str, files: Files, parts: dict[str, str], how: TableConfig, sensor: str) -> Recording:
+def parse(
+    recording_id: str,
+    files: Files,
+    parts: dict[str, str],
+    how: TableConfig,
+    sensor: str,
+    missing_gyro: str | None = None,
+) -> Recording:
     """Read one recording.
 
     Args:
         parts: what the path says: subject, session, label.
         sensor: its name, if the description has several.
+        missing_gyro: see ``datasets.formats.table.find``.
 
     Raises:
         BadRecording: if it cannot be used.
     """
     path = files.acc
-    if how.gyro is None or how.gyro_unit is None:
+    if how.gyro is None and missing_gyro is None:
         raise BadRecording(
-            "missing_gyro", f"{path}: its description names no gyro columns; all six channels are needed"
+            "missing_gyro",
+            f"{path}: its description names no gyro columns; --missing_gyro zeros prepares acceleration alone",
         )
     texts = [name for name in (how.label, how.subject) if name is not None]
-    axes = [*how.acc, *(how.gravity or [])]
-    table, cut = _read(path, how, axes if files.gyro else [*axes, *how.gyro], texts)
-    of_gyro, more = _read(files.gyro, how, how.gyro, []) if files.gyro else (table, 0)
-    empty = [
-        name for frame, names in ((table, axes), (of_gyro, how.gyro)) for name in names if frame[name].isna().all()
-    ]
+    axes, turning = [*how.acc, *(how.gravity or [])], how.gyro or []
+    table, cut = _read(path, how, axes if files.gyro else [*axes, *turning], texts)
+    of_gyro, more = _read(files.gyro, how, turning, []) if files.gyro else (table, 0)
+    empty = [name for frame, names in ((table, axes), (of_gyro, turning)) for name in names if frame[name].isna().all()]
     if sensor and empty:
         raise BadRecording("not_worn", f"{path}: {', '.join(empty)} hold no value; try another --sensor")
     time_s, first = _seconds(path, table, how)
@@ -70,6 +77,11 @@ def parse(recording_id: str, files: Files, parts: dict[str, str], how: TableConf
         first_stamp_s = first.timestamp() if isinstance(first, pd.Timestamp) else first * TIME_UNITS[how.time_unit]
         notes |= {} if how.video_clock else {"first_stamp_s": round(first_stamp_s, 6)}
     notes |= {"cut_off_rows": cut + more} if cut + more else {}
+    if how.gyro is None:
+        gyro_time_s = time_s[np.isfinite(time_s) & np.isfinite(acc).all(1)]  # what is not there is not counted as lost
+        gyro = np.zeros((len(gyro_time_s), 3))
+    else:
+        gyro = of_gyro[how.gyro].to_numpy(np.float64) * _factor(GYRO_UNITS[how.gyro_unit], how.gyro_counts_per_unit)
 
     label, segments, outside = _labels(files, parts, how, table, time_s, first_stamp_s)
     notes |= {"labels_outside": outside} if outside else {}
@@ -82,7 +94,7 @@ def parse(recording_id: str, files: Files, parts: dict[str, str], how: TableConf
         time_s,
         acc * _factor(ACC_UNITS[how.acc_unit], how.acc_counts_per_unit),
         gyro_time_s,
-        of_gyro[how.gyro].to_numpy(np.float64) * _factor(GYRO_UNITS[how.gyro_unit], how.gyro_counts_per_unit),
+        gyro,
         subject=subject,
         session=session,  # everybody may have had a Monday
         label=label,
@@ -90,6 +102,7 @@ def parse(recording_id: str, files: Files, parts: dict[str, str], how: TableConf
         segments=segments,
         notes=notes,
         counted_time=how.rate_hz is not None,
+        missing_gyro=how.gyro is None,
     )
 
 

@@ -18,11 +18,11 @@ _REGULAR = 1.5  # intervals longer than so many usual ones are gaps, not the sen
 _PIXELS = 56  # per side, at most, whose grey levels are looked at
 
 
-def measure_imu(acc: Sensor, gyro: Sensor, start_s: float, samples: int) -> np.ndarray:
+def measure_imu(acc: Sensor, gyro: Sensor | None, start_s: float, samples: int) -> np.ndarray:
     """Measure both sensors; of each stretch the worse of the two.
 
     Args:
-        acc, gyro: as cleaned, of the whole recording.
+        acc, gyro: as cleaned, of the whole recording; a gyroscope that there was not, None, has no faults.
         start_s: time of the part's first sample at 50 Hz.
         samples: of the part.
 
@@ -34,6 +34,8 @@ def measure_imu(acc: Sensor, gyro: Sensor, start_s: float, samples: int) -> np.n
     grid = start_s + np.arange(samples) / IMU_RATE_HZ
     worst = np.zeros((len(starts), len(IMU_MEASURES)))
     for sensor, least_range in zip((acc, gyro), _LEAST_RANGE, strict=True):
+        if sensor is None:
+            continue
         clipped = _clipped(sensor.values, least_range)
         bridged = in_gap(sensor.time_s, grid)
         intervals = np.diff(sensor.time_s)

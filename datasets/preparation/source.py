@@ -150,7 +150,9 @@ def _store_parts(
                 continue
         notes = dict(recording.notes)
         split = str(notes.pop("split", ""))
-        notes |= {"start_s": round(part.start_s, 6), "gyro_rate_hz": round(processed.gyro.rate_hz, 3)}
+        gyro = None if recording.missing_gyro else processed.gyro
+        of_gyro = {"gyro_rate_hz": round(gyro.rate_hz, 3)} if gyro else {"missing_gyro": "zeros"}
+        notes |= {"start_s": round(part.start_s, 6)} | of_gyro
         imu = part.imu[:samples]
         notes |= check_units(imu)
         padded = 0 if recording.pad_from_s is None else -samples % window_samples
@@ -158,7 +160,7 @@ def _store_parts(
         filling = np.full((padded, 6), imu.mean(0, dtype=np.float64), np.float32)  # 0 once it is z-scored
         rows = len(stretch_starts(samples + padded))
         of_imu = np.full((rows, len(IMU_MEASURES)), np.nan)  # stretches that are padding only have no measures
-        of_imu[: len(stretch_starts(samples))] = measure_imu(processed.acc, processed.gyro, part.start_s, samples)
+        of_imu[: len(stretch_starts(samples))] = measure_imu(processed.acc, gyro, part.start_s, samples)
         measures = np.concatenate([of_imu, seen.table(rows), np.full((rows, 1), mismatch_s)], axis=1)
         stored.append(
             PreparedRecording(

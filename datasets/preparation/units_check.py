@@ -60,14 +60,16 @@ def check_units(imu: np.ndarray) -> dict[str, float | str]:
 def at_rest(acc: np.ndarray, gyro: np.ndarray) -> tuple[float, float]:
     """Median over the quietest seconds of the mean length of (T, 3) acceleration, and of (T, 3) angular rate.
 
-    The quietest seconds are those in which the acceleration varies least relative to its size, whatever its unit.
+    The quietest seconds are those in which the acceleration varies least relative to its size, whatever its unit;
+    seconds of zeros, as of a sensor that is not connected yet, are not among them.
     """
     seconds = len(acc) // IMU_RATE_HZ
     lengths = np.linalg.norm(np.stack([acc, gyro])[:, : seconds * IMU_RATE_HZ], axis=2)
     lengths = lengths.reshape(2, seconds, IMU_RATE_HZ)
     mean = lengths.mean(2)
-    unrest = lengths[0].std(1) / np.maximum(mean[0], 1e-12)
-    quiet = np.argsort(unrest, kind="stable")[: max(1, round(seconds * QUIET_SHARE))]
+    connected = mean[0] > 0
+    unrest = np.where(connected, lengths[0].std(1) / np.maximum(mean[0], 1e-12), np.inf)
+    quiet = np.argsort(unrest, kind="stable")[: max(1, round(connected.sum() * QUIET_SHARE))]
     return float(np.median(mean[0, quiet])), float(np.median(mean[1, quiet]))
 
 

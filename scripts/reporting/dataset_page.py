@@ -57,6 +57,7 @@ def _totals(summary: Summary) -> Facts:
         "rejected": len(summary.rejected),
         "stretches masked": len(summary.store.masked),
     }
+    counts |= {"gyroscope": "none: accelerometer only"} if summary.store.accelerometer_only else {}
     return Facts({name: value if isinstance(value, str) else f"{value:,}" for name, value in counts.items()})
 
 

@@ -67,7 +67,8 @@ class Summary:
 
     @property
     def modalities(self) -> str:
-        return "video / IMU" if (self.store.recordings["frames"] > 0).any() else "IMU"
+        imu = "accelerometer" if self.store.accelerometer_only else "IMU"
+        return f"video / {imu}" if (self.store.recordings["frames"] > 0).any() else imu
 
     @property
     def population(self) -> str:

@@ -28,6 +28,8 @@ def summary(store: Store, window_s: float) -> str:
         f"{store.root}{note}: {len(table)} recordings, {hours_text(found.hours)} h, "
         f"{(table['frames'] > 0).sum()} with video"
     ]
+    if store.accelerometer_only:
+        lines.append("accelerometer only: there is no gyroscope, angular rates are zeros (--missing_gyro zeros)")
     if found.windows is None:
         lines.append(f"no usable {window_s:g} s window; recordings.csv and masked.csv say why")
     else:

@@ -101,3 +101,16 @@ def test_a_study_that_cannot_be_run_is_refused(tmp_path, monkeypatch, old, new, 
     with pytest.raises(ConfigError, match="study.yaml: ") as error:
         load_study(write(tmp_path, SMALL.replace(old, new)))
     assert message in str(error.value)
+
+
+def test_a_pretraining_on_several_roles(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    both = SMALL.replace("dataset: Ego4D, config", "dataset: [MMEA, Ego4D], config")
+    both = both.replace("pretrain.yaml}\n  masked", "pretrain.yaml, settings: {dataset_weights: [0.5, 2]}}\n  masked")
+    by_name = {run.name: run for run in planned_runs(load_study(write(tmp_path, both)), Path("data"), Path("runs"))}
+    trained = by_name["ours"].config
+    assert (trained.dataset, trained.dataset_weights) == (["sim_mmea", "sim_ego4d"], [0.5, 2.0])
+    assert by_name["ours"].pretrained_on == by_name["probe-ours"].pretrained_on == "MMEA + Ego4D"
+    assert by_name["masked"].pretrained_on == "MMEA" and by_name["masked"].config.dataset == "sim_mmea"
+    with pytest.raises(ConfigError, match="ours: dataset 'PD' is not one of"):
+        load_study(write(tmp_path, both.replace("[MMEA, Ego4D]", "[MMEA, PD]")))

@@ -485,7 +485,7 @@ def test_daphnet_has_no_gyroscope(real_data, tmp_path):
                    "acc": names[7:10], "acc_unit": "mg", "label": "annotation"}  # fmt: skip
     (tmp_path / "daphnet.yaml").write_text(yaml.safe_dump(description))
     (source,) = table.find(real_data / "daphnet", tmp_path / "daphnet.yaml").sources
-    with pytest.raises(BadRecording, match=r"missing_gyro: .*S03R02\.txt\.gz.*all six channels"):
+    with pytest.raises(BadRecording, match=r"missing_gyro: .*S03R02\.txt\.gz.*--missing_gyro zeros"):
         source.parse()
 
 

@@ -409,3 +409,25 @@ def test_every_table_and_figure_is_a_file(study):
     for name in ("figure2_windows", "figure3_few_shot"):
         assert (study / f"report/figures/{name}.png").read_bytes().startswith(b"\x89PNG")
         assert (study / f"report/figures/{name}.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_encoders_of_several_datasets(tmp_path, monkeypatch):
+    """Named by all of them, each marked, and in-distribution on each."""
+    monkeypatch.chdir(ROOT)
+    text = STUDY.replace(
+        "ours_mmea: {approach: ours, dataset: MMEA,", "ours_both: {approach: ours, dataset: [Ego4D, MMEA],"
+    )
+    (tmp_path / "study.yaml").write_text(text.replace(", ours_mmea", ", ours_both"))
+    plan = load_study(tmp_path / "study.yaml")
+    planned = planned_runs(plan, Path("data"), tmp_path / "runs")
+    names = {"ours_ego4d", "ours_both"} | {
+        f"probe_{on}-{of}" for on in ("mmea", "pd") for of in ("ours_ego4d", "ours_both")
+    }
+    write_runs(plan, tmp_path / "runs", accuracy, leave_out=tuple(run.name for run in planned if run.name not in names))
+    runs, _ = report.find_runs([tmp_path / "runs"])
+    table = study_table(plan, planned, match(planned, runs)).dropna(subset="value")
+    both = table[table["source"] == "ours_both"]
+    assert set(both["on"]) == {"Ego4D (simulated) + MMEA (simulated)"}
+    assert {role: set(rows["marks"]) for role, rows in both.groupby("role")} == {"MMEA": {"†"}, "PD": {""}}
+    alone = table[table["source"] == "ours_ego4d"]
+    assert set(alone["marks"]) == {""} and alone.index.max() < both.index.min()
