@@ -16,9 +16,10 @@ import zeroshot
 from configs.constants import CHANNELS
 from datasets.masking import MEASURES
 from datasets.recording import Segment
-from scripts import check_sync, embed, export, features, prepare, report
+from scripts import check_sync, embed, export, features, predict, prepare, report
 from tests.gpu.report import GpuReport
 from tests.mmea import write_mmea
+from tests.predicting import samples, write_csv
 from tests.prepared import write_dataset
 from tests.training import SIZES
 from utils.encoder_file import read_encoder
@@ -108,7 +109,7 @@ class Comparison:
     def csv(self, path: Path, section: str, command: str = "") -> None:
         table = pd.read_csv(path)
         for name, column in table.items():
-            name = re.sub(r"^probability/.*", "probability/<class>", name)
+            name = re.sub(r"^(probability|minutes|imputed_minutes)/.*", r"\1/<class>", name)
             entry = self.look_up(section, name, command)
             if entry is None:
                 continue
@@ -163,6 +164,9 @@ def root(tmp_path_factory):
     embed.main([*last, *picture.split()])
     export.main([*last, "--out", f"{root}/encoder.safetensors"])
     report.main(["--runs", f"{root}/runs", "--out", f"{root}/report"])
+    (root / "empty.csv").touch()
+    files = [str(write_csv(root / "walk.csv", samples(30))), f"{root}/empty.csv"]
+    assert predict.main([*files, "--model", f"{root}/classifier", "--out", f"{root}/predictions"]) == 1
     gpu = GpuReport(root, "cpu", 60)
     gpu.begin("test_one")
     gpu.add("test_one", 0.1, {"windows per second": 1.0}, "")
@@ -207,6 +211,10 @@ def compared(root: Path) -> Comparison:
     found.object(read_encoder(root / "encoder.safetensors")[1], "encodersafetensors")
     found.csv(root / "runs" / "embed" / "embedding.csv", "embeddingcsv")
     found.csv(root / "report" / "results_long.csv", "results_longcsv")
+    for folder in (root / "predictions").iterdir():
+        found.json(folder / f"{folder.name}-summary.json", "name-summaryjson")
+    for ending in ("windows.csv.gz", "bouts.csv", "hourly.csv", "daily.csv"):
+        found.csv(root / "predictions" / "walk" / f"walk-{ending}", slug(f"name-{ending}"))
     found.json(root / "gpu_check.json", "gpu_checkjson")
     return found
 

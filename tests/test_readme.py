@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from configs import data, evaluation, reporting, training
+from configs import data, evaluation, predict, reporting, training
 from configs.base import Config
 from configs.load import build, parse
 from configs.table import TableConfig
@@ -32,7 +32,9 @@ WRITTEN = {"config.yaml", "report.md", "gpu_check.md", *PICTURES, "mine.py", "fo
 }
 
 
-SETTINGS = [s for stage in (data, evaluation, reporting, training) for s in vars(stage).values() if isinstance(s, type)]
+SETTINGS = [
+    s for stage in (data, evaluation, predict, reporting, training) for s in vars(stage).values() if isinstance(s, type)
+]
 PROGRAMS = {s.program.removeprefix("python "): s for s in SETTINGS if issubclass(s, Config) and "program" in vars(s)}
 
 

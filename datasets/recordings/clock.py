@@ -21,6 +21,7 @@ Kind = Literal["absolute", "local", "relative"]
 MOST_ABSOLUTE_S = 4.1e9  # year 2099
 LEAST_ABSOLUTE_S = 3e8  # year 1979; smaller numbers count from a start
 LONGEST_STEP_S = 0.4  # between samples, to tell units of 1000 apart; 2.5 Hz
+_COARSEST_STEP_S = 2.0  # between dates, which may be of whole seconds
 _NAMED_ZONE = re.compile(r"\s*\[(?P<zone>[\w/+-]+)\]$")  # 2014-05-07 13:29:50.430+0100 [Europe/London]
 _BACK_S = 1800.0  # local time that goes back by more, in an hour that there is twice, has come to its second
 
@@ -148,16 +149,24 @@ class Stamps:
 
     def _with_zone(self, dates: pd.Series, local_s: np.ndarray) -> np.ndarray:
         """Local times to instants. Of an hour that there is twice, the second begins where the local time goes back."""
-        latest = np.maximum.accumulate(np.where(np.isfinite(local_s), local_s, -np.inf))
-        latest = np.maximum(latest, self._latest)
-        self._latest = float(latest[-1]) if len(latest) else self._latest
+        second = self._second_time(local_s)
         naive = dates.dt.tz_localize(None)
         options = {"tz": self.clock.zone, "nonexistent": "shift_forward"}
-        first = naive.dt.tz_localize(ambiguous=np.ones(len(naive), bool), **options)
-        second = naive.dt.tz_localize(ambiguous=np.zeros(len(naive), bool), **options)
-        went_back = local_s < latest - _BACK_S
-        chosen = first.where(~went_back, second)
+        times = [naive.dt.tz_localize(ambiguous=np.full(len(naive), summer), **options) for summer in (True, False)]
+        chosen = times[0].where(~second, times[1])
         return (chosen - pd.Timestamp(0, tz="UTC")).dt.total_seconds().to_numpy(np.float64, copy=True)
+
+    def _second_time(self, local_s: np.ndarray) -> np.ndarray:
+        """(n,) bool: local time has gone back by more than half an hour, and not come to where it was."""
+        known = np.where(np.isfinite(local_s), local_s, -np.inf)
+        before = np.maximum.accumulate(np.append(self._latest, known))
+        number = np.arange(1, len(known) + 1)
+        ahead = np.maximum.accumulate(np.where(known > before[:-1], number, -1 if self._second else 0))
+        back = np.isfinite(known) & (known < before[:-1] - _BACK_S)
+        back = np.maximum.accumulate(np.where(back, number, 0 if self._second else -1))
+        second = back > ahead
+        self._latest, self._second = float(before[-1]), bool(second[-1]) if len(second) else self._second
+        return second
 
 
 def guess_unit(stamps: np.ndarray) -> str:
@@ -169,14 +178,13 @@ def guess_unit(stamps: np.ndarray) -> str:
     Raises:
         BadRecording: ``time_format``.
     """
-    typical = np.median(stamps)
+    typical, steps = np.median(stamps), np.abs(np.diff(stamps))
+    step = np.median(steps[steps > 0]) if (steps > 0).any() else 0.0
     for unit, factor in TIME_UNITS.items():
-        if LEAST_ABSOLUTE_S < typical * factor < MOST_ABSOLUTE_S:
+        if LEAST_ABSOLUTE_S < typical * factor < MOST_ABSOLUTE_S and step * factor <= _COARSEST_STEP_S:
             return unit
-    steps = np.abs(np.diff(stamps))
-    step = np.median(steps[steps > 0]) if (steps > 0).any() else np.nan
     for unit, factor in TIME_UNITS.items():
-        if step * factor <= LONGEST_STEP_S and (step * factor * 1000 > LONGEST_STEP_S or unit == "s"):
+        if 0 < step * factor <= LONGEST_STEP_S and (step * factor * 1000 > LONGEST_STEP_S or unit == "s"):
             return unit
     message = f"times such as {_shown(stamps)}, {step:g} apart, are neither dates nor seconds: give their --time_unit"
     raise BadRecording("time_format", message)

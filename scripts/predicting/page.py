@@ -126,7 +126,7 @@ def at_cells(timeline: Timeline, number: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def rectangles(activity: np.ndarray, confidence: np.ndarray, timeline: Timeline) -> list[dict[str, Any]]:
-    """Rectangles of a day's row, x in minutes: of each minute its most frequent activity; missing time has none."""
+    """Rectangles of a day's row, x in minutes: of each minute its most frequent activity, or missing time."""
     minutes = activity.reshape(-1, _PER_MINUTE)
     count = len(timeline.names)
     votes = (minutes[:, :, None] == [*range(count), MISSING]).sum(1)
@@ -137,8 +137,8 @@ def rectangles(activity: np.ndarray, confidence: np.ndarray, timeline: Timeline)
     out, x = [], 0
     for (code, visible), same in groupby(states):
         width = len(list(same))
-        if code < count:
-            out.append({"x": x, "width": width, "fill": fill(code, timeline), "opacity": visible})
+        colour, shade = (fill(code, timeline), visible) if code < count else (MISSING_COLOUR, 1.0)
+        out.append({"x": x, "width": width, "fill": colour, "opacity": shade})
         x += width
     return out
 
@@ -150,8 +150,8 @@ def opacity(confidence: float) -> float:
 
 def minutes_rows(hours: pd.DataFrame, known: list[str]) -> list[dict[str, Any]]:
     """Rows of the table: crude minutes of each day, then the mean day with missing time imputed, if it can be."""
-    crude = ["wear_min", "nonwear_min", "missing_min", *(f"{name}_min" for name in known)]
-    imputed = [f"{name}_imputed_min" for name in known]
+    crude = ["wear_min", "nonwear_min", "missing_min", *(f"minutes/{name}" for name in known)]
+    imputed = [f"imputed_minutes/{name}" for name in known]
     days = hours.groupby("date")[[*crude, *imputed]].agg(lambda column: column.sum(skipna=False))
     rows = [
         {"label": day.isoformat(), "values": list(row)}

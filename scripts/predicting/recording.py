@@ -136,7 +136,7 @@ def _predict(listed: Listed, how: Applied, folder: Path, begun: dict[str, Any]) 
             ("-daily.csv", days),
         ):
             _write_table(folder / f"{listed.name}{ending}", table)
-        html = page(listed.name, begun | content, timeline, cells, clock, of_hours, facts.simulated)
+        html = page(listed.name, summaries.plain(begun | content), timeline, cells, clock, of_hours, facts.simulated)
         write_text(folder / f"{listed.name}.html", html)
         return content
     finally:

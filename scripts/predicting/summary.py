@@ -87,7 +87,7 @@ def predicted(
     for place, name in enumerate(timeline.names):
         if name == NONWEAR:
             continue
-        imputed = days[f"{name}_imputed_min"].mean(skipna=False) if len(days) else math.nan
+        imputed = days[f"imputed_minutes/{name}"].mean(skipna=False) if len(days) else math.nan
         activities[name] = {
             "minutes": float(spent[place]),
             "imputed_minutes_per_day": float(imputed),

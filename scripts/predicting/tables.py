@@ -26,7 +26,7 @@ def windows_table(timeline: Timeline, clock: Clock, filename: str) -> pd.DataFra
         "confidence": timeline.confidence.round(_DIGITS),
     }
     for place, name in enumerate(timeline.classes):
-        columns[f"probability_{name}"] = timeline.probabilities[:, place].round(_DIGITS)
+        columns[f"probability/{name}"] = timeline.probabilities[:, place].round(_DIGITS)
     columns["quality"] = np.array(QUALITIES, dtype=object)[timeline.quality]
     return pd.DataFrame(columns)
 
@@ -120,13 +120,13 @@ def hours(timeline: Timeline, clock: Clock) -> pd.DataFrame:
     table["duration_min"], table["wear_min"], table["nonwear_min"] = length, wear, spent[:, timeline.nonwear]
     table["missing_min"] = np.maximum(length - spent.sum(1), 0)
     for place, name in enumerate(known):
-        table[f"{name}_min"] = spent[:, place]
-    sums = table.groupby("hour")[["wear_min", *(f"{name}_min" for name in known)]].transform("sum")
+        table[f"minutes/{name}"] = spent[:, place]
+    sums = table.groupby("hour")[["wear_min", *(f"minutes/{name}" for name in known)]].transform("sum")
     not_worn = np.maximum(length - wear, 0)
     for name in known:
-        share = sums[f"{name}_min"] / sums["wear_min"].where(sums["wear_min"] > 0)
-        filled = table[f"{name}_min"] + not_worn * share
-        table[f"{name}_imputed_min"] = filled if clock.kind != "relative" else np.nan
+        share = sums[f"minutes/{name}"] / sums["wear_min"].where(sums["wear_min"] > 0)
+        filled = table[f"minutes/{name}"] + not_worn * share
+        table[f"imputed_minutes/{name}"] = filled if clock.kind != "relative" else np.nan
     return table
 
 
@@ -140,7 +140,7 @@ def hourly_table(table: pd.DataFrame, clock: Clock, filename: str) -> pd.DataFra
 
 def daily_table(table: pd.DataFrame, filename: str) -> pd.DataFrame:
     """Sums of the hours of each day; what cannot be imputed in one of its hours is empty."""
-    numbers = [name for name in table.columns if name.endswith("_min")]
+    numbers = [name for name in table.columns if name not in ("date", "begin_s", "end_s", "hour")]
     written = table.groupby("date")[numbers].agg(lambda hours: hours.sum(skipna=False)).reset_index()
     written.insert(0, "filename", filename)
     return written.round(3)

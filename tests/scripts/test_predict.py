@@ -60,9 +60,8 @@ def test_a_recording_gets_its_folder(run, tmp_path):
     minutes = sum(of["minutes"] for of in summary["activities"].values())
     assert minutes == pytest.approx(1.0, abs=0.03 / 60 + 1e-3)
     daily = table(tmp_path, "walk", "daily.csv")
-    assert daily[[f"{name}_min" for name in (*CLASSES, "unknown", "nonwear", "missing")]].sum().sum() == pytest.approx(
-        1440
-    )
+    parts = [*(f"minutes/{name}" for name in (*CLASSES, "unknown")), "nonwear_min", "missing_min"]
+    assert daily[parts].sum().sum() == pytest.approx(1440)
 
 
 def test_windows_are_those_of_the_prepared_signal(run, tmp_path, model):
@@ -78,7 +77,7 @@ def test_windows_are_those_of_the_prepared_signal(run, tmp_path, model):
     assert len(windows) == len(starts)
     assert np.allclose(windows["confidence"], own.max(1), atol=2e-3)  # rates that are known after 10 s
     smoothed = smooth(own, 0.5, classifier.facts)
-    assert np.allclose(windows[[f"probability_{name}" for name in CLASSES]], smoothed, atol=4e-3)
+    assert np.allclose(windows[[f"probability/{name}" for name in CLASSES]], smoothed, atol=4e-3)
     assert windows["activity"].tolist() == [CLASSES[k] for k in smoothed.argmax(1)]
     assert windows["start"][3] == "2024-05-01T10:00:01.500+00:00"
 
@@ -114,7 +113,7 @@ def test_units_of_any_kind_give_the_same(run, tmp_path):
     status, summaries = run(tmp_path / "si.csv", tmp_path / "g.csv")
     assert status == 0
     assert [summaries["g"]["reading"][key] for key in ("acc_unit", "gyro_unit")] == ["g", "deg/s"]
-    columns = [f"probability_{name}" for name in CLASSES]
+    columns = [f"probability/{name}" for name in CLASSES]
     one, other = (table(tmp_path, name, "windows.csv.gz")[columns] for name in ("si", "g"))
     assert np.allclose(one, other, atol=1e-3)
 

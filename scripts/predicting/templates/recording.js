@@ -17,12 +17,12 @@ function strip(svg, activity, confidence, first, last, x) {
   for (let k = first; k < last; ) {
     let end = k + 1;
     while (end < last && state(end) === state(k)) end++;
-    if (activity[k] !== data.missing) {
-      const { name, fill } = data.activities[activity[k]];
-      const opacity = name === "nonwear" ? 1 : data.pale.find(([most]) => confidence[k] / 100 < most)[1];
-      const box = draw(svg, "rect", { x: x(k), y: 0, width: x(end) - x(k), height: STRIP, fill, opacity, class: "activity" });
-      draw(box, "title", {}, name);
-    }
+    const missing = activity[k] === data.missing;
+    const { name, fill } = missing ? { name: "missing", fill: data.missing_fill } : data.activities[activity[k]];
+    const sure = missing || name === "nonwear";
+    const opacity = sure ? 1 : data.pale.find(([most]) => confidence[k] / 100 < most)[1];
+    const box = draw(svg, "rect", { x: x(k), y: 0, width: x(end) - x(k), height: STRIP, fill, opacity, class: "activity" });
+    draw(box, "title", {}, name);
     k = end;
   }
 }
@@ -34,12 +34,10 @@ function signal(svg, low, high, first, last, x) {
     if (high[k] === 0) continue;  // no signal
     path += `M${x(k + 0.5).toFixed(1)} ${y(low[k]).toFixed(1)}V${(y(high[k]) - 0.7).toFixed(1)}`;
   }
-  for (const value of [0, 9.81, 20, 30, 40]) {
-    const at = y((value / data.signal_most) * 255);
-    draw(svg, "line", { x1: 0, x2: WIDTH, y1: at, y2: at, class: "line" });
-    draw(svg, "text", { x: 4, y: at - 3 }, `${value} m/s²`);
-  }
+  const marks = [0, 9.81, 20, 30, 40].map((value) => [value, y((value / data.signal_most) * 255)]);
+  for (const [, at] of marks) draw(svg, "line", { x1: 0, x2: WIDTH, y1: at, y2: at, class: "line" });
   draw(svg, "path", { d: path, class: "signal" });
+  for (const [value, at] of marks) draw(svg, "text", { x: 4, y: at - 3 }, `${value} m/s²`);
 }
 
 function show(row, hour) {
@@ -49,7 +47,7 @@ function show(row, hour) {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", `0 0 ${WIDTH} 260`);
   svg.setAttribute("preserveAspectRatio", "none");
-  draw(svg, "rect", { x: 0, y: 0, width: x(last), height: STRIP, fill: data.missing_fill });
+  draw(svg, "rect", { x: 0, y: 0, width: x(last), height: STRIP, fill: "#ffffff" });
   strip(svg, cells, bytes(day.confidence), first, last, x);
   signal(svg, bytes(day.low), bytes(day.high), first, last, x);
   for (let minute = 0; minute <= 60; minute += 10) {

@@ -1,0 +1,115 @@
+"""Plain tables: what their columns are, and that pieces are the whole."""
+
+import gzip
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from datasets.recording import BadRecording
+from datasets.recordings import plain_csv
+from datasets.recordings.columns import guess_columns, stated_unit
+from datasets.recordings.plain_csv import PlainSettings, open_plain
+from tests.predicting import MAY_DAY_S, NAMES, samples, write_csv
+
+
+@pytest.mark.parametrize(
+    "header, time, acc, gyro",
+    [
+        ("time,ax,ay,az,gx,gy,gz", "time", "ax ay az", "gx gy gz"),
+        ("gz,gy,gx,az,ay,ax,t", "t", "ax ay az", "gx gy gz"),
+        ("epoch,acc_x,acc_y,acc_z,gyro_x,gyro_y,gyro_z,label", "epoch", "acc_x acc_y acc_z", "gyro_x gyro_y gyro_z"),
+        ("x_acc,y_acc,z_acc,x_gyro,y_gyro,z_gyro,timestamp", "timestamp", "x_acc y_acc z_acc", "x_gyro y_gyro z_gyro"),
+        ("Timestamp (ms),AccX,AccY,AccZ,GyrX,GyrY,GyrZ,accuracy", "Timestamp (ms)", "AccX AccY AccZ", "GyrX GyrY GyrZ"),
+        ("time,l_ax,l_ay,l_az,l_gx,l_gy,l_gz", "time", "l_ax l_ay l_az", "l_gx l_gy l_gz"),
+        ("time,x,y,z", "time", "x y z", ""),
+        ("date,rotationRate.x,rotationRate.y,rotationRate.z,accel.x,accel.y,accel.z", "date",
+         "accel.x accel.y accel.z", "rotationRate.x rotationRate.y rotationRate.z"),
+    ],
+)  # fmt: skip
+def test_columns_by_their_names(header, time, acc, gyro):
+    found = guess_columns(header.split(","), timed=True)
+    assert (found.time, found.acc, found.gyro) == (time, tuple(acc.split()), tuple(gyro.split()) or None)
+
+
+@pytest.mark.parametrize(
+    "header, error",
+    [
+        ("a,b,c", "missing_column"),
+        ("time,ax,ay", "missing_axis"),
+        ("time,chest_ax,chest_ay,chest_az,head_ax,head_ay,head_az", "several_sensors"),
+        ("ax,ay,az,gx,gy,gz", "missing_column"),
+    ],
+)
+def test_columns_that_names_do_not_tell(header, error):
+    with pytest.raises(BadRecording) as refused:
+        guess_columns(header.split(","), timed=True)
+    assert refused.value.reason == error and "--csv_columns" in refused.value.message
+
+
+def test_units_in_brackets():
+    assert stated_unit(["x (m/s^2)", "y (m/s^2)", "z (m/s^2)"]) == "m/s2"
+    assert stated_unit(["gx [dps]", "gy [dps]"]) == "deg/s"
+    assert stated_unit(["x (g)", "y (mg)"]) is None and stated_unit(["x", "y"]) is None
+
+
+def whole(reading):
+    parts = list(reading.samples)
+    return np.column_stack(
+        [np.concatenate([getattr(p, name) for p in parts]) for name in ("acc_time_s", "acc", "gyro")]
+    )
+
+
+@pytest.mark.parametrize("rows", [50, 333, 5000])
+def test_pieces_are_the_whole(tmp_path, rows, monkeypatch):
+    monkeypatch.setattr(plain_csv, "ROWS", rows)
+    data = samples(10).round(5)
+    reading = open_plain(write_csv(tmp_path / "a.csv.gz", data), PlainSettings())
+    assert np.allclose(whole(reading) - [MAY_DAY_S, *[0] * 6], data, atol=1e-6)
+    assert reading.facts["rows"] == len(data) and reading.facts["time_format"] == "s since 1970"
+
+
+@pytest.mark.parametrize(
+    "separator, decimal, header",
+    [(",", ".", True), (";", ",", True), ("\t", ".", True), (" ", ".", False), (";", ".", False)],
+)
+def test_ways_to_write_a_table(tmp_path, separator, decimal, header):
+    data = samples(5).round(4)
+    frame = pd.DataFrame(data, columns=NAMES)
+    frame.to_csv(tmp_path / "a.csv", sep=separator, decimal=decimal, header=header, index=False)
+    columns = None if header else [str(number) for number in range(1, 8)]
+    assert np.allclose(whole(open_plain(tmp_path / "a.csv", PlainSettings(columns))), data)
+
+
+def test_rows_that_are_evenly_spaced(tmp_path):
+    data = samples(5).round(4)
+    pd.DataFrame(data[:, 1:], columns=NAMES[1:]).to_csv(tmp_path / "a.csv", index=False)
+    reading = open_plain(tmp_path / "a.csv", PlainSettings(sample_rate=100, start="2024-05-01T10:00:00Z"))
+    assert np.allclose(whole(reading)[:, 0], MAY_DAY_S + data[:, 0])
+
+
+def test_missing_values_are_kept_for_later(tmp_path):
+    rows = [f"{k / 100},1,2,3,4,5,6" for k in range(100)]
+    rows[7], rows[9], rows[99] = "0.07,,2,3,4,5,6", ",1,2,3,4,5,6", "0.99,1,2"
+    (tmp_path / "a.csv").write_text("\n".join(["\ufefftime,ax,ay,az,gx,gy,gz", *rows]))
+    found = whole(open_plain(tmp_path / "a.csv", PlainSettings()))
+    assert np.flatnonzero(np.isnan(found).any(1)).tolist() == [7, 9, 99]
+
+
+def test_text_far_down_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(plain_csv, "ROWS", 100)
+    rows = [f"{k / 100},1,2,3,4,5,6" for k in range(500)]
+    rows[250] = "2.5,1,2,oops,4,5,6"
+    (tmp_path / "a.csv").write_text("\n".join(["time,ax,ay,az,gx,gy,gz", *rows]))
+    reading = open_plain(tmp_path / "a.csv", PlainSettings())
+    with pytest.raises(BadRecording) as error:
+        whole(reading)
+    assert error.value.reason == "text_cell" and "rows 201 to 300" in error.value.message
+
+
+def test_a_file_that_was_cut_off(tmp_path):
+    write_csv(tmp_path / "a.csv", samples(30))
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress((tmp_path / "a.csv").read_bytes())[:-2000])
+    with pytest.raises(BadRecording) as error:
+        whole(open_plain(tmp_path / "a.csv.gz", PlainSettings()))
+    assert error.value.reason == "unreadable_csv"
