@@ -181,7 +181,7 @@ def test_every_preset_of_the_paper_is_compared():
         f"downstream/{name}"
         for name in (
             *("classyglass", "classyglass2", "stanford_fog", "cohorts", "cohorts_map", "utd_mhad"),
-            *("hapt", "hapt_map", "sisfall", "sisfall_map", "sisfall_falls", "sp_sw_har"),
+            *("hapt", "hapt_map", "sisfall", "sisfall_map", "sisfall_falls", "sp_sw_har", "daily_movements"),
         )
     }
     assert set(PRESETS) == shipped - others
