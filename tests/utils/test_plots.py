@@ -48,6 +48,17 @@ def test_confusion_matrix_shows_row_percent(tmp_path, drawn):
     assert (tmp_path / "confusion.png").stat().st_size > 1000
 
 
+def test_calibration_is_drawn_with_empty_bins_left_out(tmp_path, drawn):
+    before = {"windows": [1, 0, 3], "confidence": [0.2, None, 0.9], "accuracy": [0.0, None, 0.5]}
+    after = {"windows": [0, 4, 0], "confidence": [None, 0.55, None], "accuracy": [None, 0.5, None]}
+    plots.reliability_diagram(before, after, tmp_path / "reliability.png", "simulated")
+    found = lines(drawn[0].axes[0])
+    assert found["as trained"] == [[0.2, 0.0], [0.9, 0.5]] and found["with temperature"] == [[0.55, 0.5]]
+    plots.coverage_curve([0.5, 1.0], [0.9, 0.75], 0.8, tmp_path / "coverage.png", "simulated")
+    assert [[50, 90], [100, 75]] in lines(drawn[1].axes[0]).values()
+    assert all((tmp_path / name).stat().st_size > 1000 for name in ("reliability.png", "coverage.png"))
+
+
 def points(panel, line, approach, values, chance, dashed=False):
     """Rows of the long table, with the panel and line that they are points of."""
     rows = [(panel, line, approach, dashed, shots, mean, std, chance) for shots, (mean, std) in values.items()]
