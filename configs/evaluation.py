@@ -1,4 +1,4 @@
-"""Settings of the commands that evaluate or hand on an encoder: downstream, features, zeroshot, embed, export."""
+"""Settings of what evaluates or hands on an encoder: downstream, features, zeroshot, embed, embedding_map, export."""
 
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -351,6 +351,38 @@ class EmbedConfig(Config):
     """python -m scripts.embed"""
 
     program = "python -m scripts.embed"
+    summary = "Embeddings of the windows of recordings or prepared datasets, with their times, as one table."
+    positional = ("files",)
+
+    files: list[Path] = setting([], help="recordings, or folders that hold some, read as by scripts.predict")
+    datasets: list[FolderName] = setting([], help="prepared datasets, folders under --data_root")
+    checkpoint: Path = setting(
+        help="checkpoint of train.py, encoder of scripts.export, or folder of a classifier; only its encoder is used"
+    )
+    out: Path = setting(help="table to write, a .parquet (needs pyarrow), .csv or .csv.gz")
+    data_root: Path = setting(Path("data"), help="folder of the prepared datasets")
+    hop_s: float | None = setting(
+        None, gt=0, multiple_of=0.1, help="from one window to the next, seconds; default: the length of a window"
+    )
+    format: str | None = setting(None, help="layout of the files, as of scripts.predict; default: by their names")
+    csv_columns: str | None = setting(
+        None, help="plain CSV: its columns time,ax,ay,az,gx,gy,gz in this order; default: by the header"
+    )
+    device: str = setting("auto", help="auto, cpu, cuda or cuda:N")
+
+    @model_validator(mode="after")
+    def _check(self) -> "EmbedConfig":
+        if not self.files and not self.datasets:
+            raise ValueError("name recordings, or prepared datasets by --datasets")
+        if not self.out.name.endswith((".parquet", ".csv", ".csv.gz")):
+            raise ValueError(f"out {self.out} must end in .parquet, .csv or .csv.gz")
+        return self
+
+
+class EmbeddingMapConfig(Config):
+    """python -m scripts.embedding_map"""
+
+    program = "python -m scripts.embedding_map"
     summary = "Picture of the windows of prepared datasets as a pretrained IMU encoder sees them, in two dimensions."
 
     checkpoint: Path = setting(help="checkpoint of train.py; only its IMU encoder is read")

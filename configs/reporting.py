@@ -70,11 +70,15 @@ with warnings.catch_warnings():
         summary = "Measure speed against the authors' way and other ways to do the same, as ratios within one run."
         positional = ("benchmark",)
 
-        benchmark: Literal["prepare", "loader", "train", "fewshot"] = setting(help="what to measure")
+        benchmark: Literal["prepare", "loader", "train", "fewshot", "predict"] = setting(help="what to measure")
         json: bool = setting(False, help="print one JSON object of the figures instead of the table")
         repeats: PositiveInt = setting(5, help="times that each contender runs, in turn; the median counts")
         long_min: float = setting(5.0, ge=1, help="prepare: length of the recording whose memory is measured, minutes")
         batch_size: PositiveInt = setting(32, help="train: windows per batch and process")
         recipe: Path = setting(Path("configs/demo/pretrain.yaml"), help="train: pretraining YAML, with video, to time")
         steps: int = setting(20, ge=5, multiple_of=5, help="train: steps that are timed in each round")
+        hours: float = setting(24.0, gt=0.01, help="predict: length of the recording, hours")
+        model: Path | None = setting(
+            None, help="predict: folder of a classifier; default: the small convolutional encoder with random weights"
+        )
         ranks: PositiveInt = setting(1, help="train: compare this many processes with one, if more than one; on CPUs")

@@ -1,125 +1,196 @@
-"""Picture of windows as a pretrained IMU encoder sees them, coloured by class and by dataset.
+"""Embeddings of windows, of any recordings or of prepared datasets, as one table.
 
-    python -m scripts.embed --checkpoint runs/NAME/checkpoints/last.pt --datasets mmea pd --out runs/NAME_embedding
+    python -m scripts.embed FILE|DIR... --checkpoint CLASSIFIER --out embeddings.parquet
+    python -m scripts.embed --checkpoint runs/NAME/checkpoints/last.pt --datasets mmea --out embeddings.parquet
 
-Equally many labelled windows of each class are embedded by the IMU encoder alone and laid out in two dimensions by
-PCA and t-SNE (van der Maaten and Hinton 2008, https://jmlr.org/papers/v9/vandermaaten08a.html). Writes embedding.png
-and .pdf, embedding.csv (a row per window) and results.json; ``scripts.report`` shows what it finds among its runs.
+A row for each window: where it is from, its time, and the values of the embedding. Recordings are read as
+``scripts.predict`` reads them, calibration included. ``scripts.embedding_map`` draws labelled windows as points.
+
+Letters: n windows, T samples of a window, D values of an embedding.
 """
 
+import importlib.util
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.decomposition import PCA
-from sklearn.manifold import TSNE, trustworthiness
-from sklearn.preprocessing import StandardScaler
+from torch import Tensor
 
+from configs.constants import IMU_RATE_HZ, STANDARD_GRAVITY
 from configs.evaluation import EmbedConfig
-from configs.load import dump, parse
+from configs.load import parse
+from configs.predict import PredictConfig
+from datasets.formats.common import ACC_UNITS, GYRO_UNITS
+from datasets.recording import BadRecording
+from datasets.recordings.find import find
+from datasets.recordings.gravity import calibrate
+from datasets.recordings.plain_csv import PlainSettings
+from datasets.recordings.reader import Listed
+from datasets.recordings.signal import Signal
+from datasets.recordings.stillness import still_epochs
+from datasets.recordings.units import acc_unit, gyro_unit
 from datasets.store import open_store
-from datasets.windows import Windows, list_windows
-from models import load_imu_encoder
+from datasets.streaming import Piece, WindowCutter
+from datasets.windows import list_windows
+from models import load_classifier, load_imu_encoder
+from models.classifier import z_score
 from models.probe import embed_imu
+from scripts.predicting.timeline import Scaling
 from utils import distributed
-from utils.long_table import encoder_origin, marked
-from utils.plots import embedding_map
-from utils.results import checkpoint_facts, public_settings
-from utils.run import commit, open_run, seed_everything, write_json
+from utils.atomic_io import replacing
 
-PCA_FIRST = 50  # dimensions that t-SNE sees: the rest is mostly noise, and slow
-PERPLEXITY = 30  # neighbours that t-SNE holds a window to, about; fewer where there are few windows
-NEIGHBOURS = 10  # of a window, that the layout is held to account for
+STILL_MG = PredictConfig.model_fields["still_mg"].default
+WINDOWS = 2048  # embedded and written at a time: memory does not grow with the recordings
+
+
+class Embedder:
+    """An encoder, and the z-score of its windows.
+
+    Args:
+        path: checkpoint of train.py, encoder of scripts.export, or folder of a classifier.
+
+    Attributes:
+        window_s: length of its windows, seconds.
+        normalize: unit of the z-score.
+        dim: D.
+        moments: (6,) mean and standard deviation of the dataset that a classifier learnt from, if it z-scores by them.
+    """
+
+    def __init__(self, path: Path, device: torch.device):
+        self.moments: tuple[Tensor, Tensor] | None = None
+        if path.is_dir():
+            classifier = load_classifier(path)
+            encoder, facts = classifier.encoder, classifier.facts
+            if facts.normalize == "dataset":
+                self.moments = classifier.mean, classifier.std
+        else:
+            encoder, facts = load_imu_encoder(path)
+        self.window_s, self.normalize, self.dim = facts.window_s, facts.normalize, encoder.dim
+        self._encoder = encoder.to(device)
+
+    def embed(self, z_scored: np.ndarray | Tensor) -> np.ndarray:
+        """(n, 6, T) to (n, D) float32."""
+        return embed_imu(self._encoder, torch.as_tensor(z_scored)).cpu().numpy()
+
+    def of_raw(self, imu: np.ndarray, moments: tuple[Tensor, Tensor]) -> np.ndarray:
+        """(n, 6, T) in m/s² and rad/s to (n, D), by the moments of the recording where there are no own."""
+        return self.embed(z_score(torch.from_numpy(imu), self.normalize, *(self.moments or moments)))
 
 
 def main(argv: list[str] | None = None) -> Path:
-    """Draw the picture; returns its folder."""
+    """Write the table; returns its path."""
     config = parse(EmbedConfig, argv)
-    device = distributed.setup(config.device).device
-    seed_everything(config.seed)
-    encoder, training = load_imu_encoder(config.checkpoint, window_s=config.window_s)
-    encoder = encoder.to(device)
-    stores = [open_store(config.data_root, name) for name in config.datasets]
-    embeddings, rows = [], []
-    for number, store in enumerate(stores):
-        windows = list_windows(store, labelled=True, window_s=training.window_s, min_coverage=config.min_coverage)
-        if windows.too_short:
-            print(f"{store.name}: {windows.describe_too_short()}")
-        chosen = balanced(windows, config.windows_per_class, [config.seed, number])
-        imu = torch.from_numpy(windows.imu(chosen, training.normalize))
-        embeddings.append(embed_imu(encoder, imu).cpu().numpy())
-        ids = windows.ids(chosen)
-        rows += [(store.name, windows.classes[windows.label[i]], ids[k]) for k, i in enumerate(chosen)]
-    points, projection, trust = lay_out(np.concatenate(embeddings), config.seed)
-
-    folder = open_run(config.out, dump(config), device)
-    results = {
-        "command": "embed",
-        "simulated": any(store.simulated for store in stores),
-        "datasets": [store.fingerprint() for store in stores],
-        "checkpoint": checkpoint_facts(config.checkpoint),
-        "model": training.model,
-        "window_s": training.window_s,
-        "windows": len(rows),
-        "windows_per_class": config.windows_per_class,
-        "projection": projection,
-        "neighbours": NEIGHBOURS,
-        "trustworthiness": trust,
-        "seed": config.seed,
-        "commit": commit(),
-        "config": public_settings(config.model_dump()),
-    }
-    table = pd.DataFrame(rows, columns=["dataset", "class", "window"])
-    table.insert(0, "x", points[:, 0])
-    table.insert(1, "y", points[:, 1])
-    table.to_csv(folder / "embedding.csv", index=False)
-    datasets = {store.name: marked(store.name, store.simulated) for store in stores}
-    title = f"{', '.join(datasets.values())}: {training.model}, {encoder_origin(results)}; {projection}"
-    names, axes = table["dataset"].map(datasets).tolist(), ("t-SNE 1", "t-SNE 2")
-    embedding_map(points, table["class"].tolist(), names, axes, folder / "embedding.png", title)
-    write_json(folder / "results.json", results)
-    print(f"{len(rows)} windows: {folder / 'embedding.png'}")
-    return folder
+    if config.out.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise ValueError(f"{config.out}: Parquet needs pyarrow: pip install pyarrow, or let --out end in .csv.gz")
+    embedder = Embedder(config.checkpoint, distributed.setup(config.device).device)
+    if config.files and embedder.normalize == "dataset" and embedder.moments is None:
+        raise ValueError(
+            f"{config.checkpoint}: z-scores by its dataset, whose mean and standard deviation a checkpoint does not "
+            "hold: give the folder of a classifier, or an encoder of --normalize recording"
+        )
+    with replacing(config.out) as unfinished:
+        rows = write(unfinished, config.out.suffix, tables(config, embedder))
+        if rows == 0:
+            raise ValueError(f"there is no window of {embedder.window_s:g} s in all of it: nothing was written")
+    print(f"{config.out}: {rows} windows of {embedder.window_s:g} s, {embedder.dim} values each")
+    return config.out
 
 
-def balanced(windows: Windows, most: int, seed: list[int]) -> np.ndarray:
-    """Positions of equally many windows of each class, by class: ``most``, or as many as the smallest class has."""
-    rng = np.random.default_rng(seed)
-    counts = np.bincount(windows.label, minlength=len(windows.classes))
-    number = min(most, counts[counts > 0].min())
-    present = np.flatnonzero(counts)
-    drawn = [rng.choice(np.flatnonzero(windows.label == k), number, replace=False) for k in present]
-    return np.concatenate([np.sort(positions) for positions in drawn])
-
-
-def lay_out(embeddings: np.ndarray, seed: int) -> tuple[np.ndarray, str, float]:
-    """Two dimensions for embeddings, each of whose dimensions is standardised first.
-
-    Args:
-        embeddings: (W, D).
-
-    Returns:
-        (W, 2) float64 points; how they were made, in words; and their trustworthiness (Venna and Kaski 2001), which
-        says how far a point's neighbours are its neighbours among the embeddings: 1 at best, about 0.5 for a layout at
-        random.
+def tables(config: EmbedConfig, embedder: Embedder) -> Iterator[pd.DataFrame]:
+    """Rows of all datasets and recordings, some at a time.
 
     Raises:
-        ValueError: if there are too few windows.
+        BadRecording: if a recording cannot be read.
     """
-    if len(embeddings) <= 2 * NEIGHBOURS:
-        raise ValueError(f"{len(embeddings)} windows are too few for a picture: it takes more than {2 * NEIGHBOURS}")
-    scaled = StandardScaler().fit_transform(embeddings.astype(np.float64))
-    pca = PCA(min(PCA_FIRST, *scaled.shape), random_state=seed)
-    reduced = pca.fit_transform(scaled)
-    perplexity = min(PERPLEXITY, len(reduced) / 3)
-    points = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(reduced).astype(np.float64)
-    words = (
-        f"t-SNE (perplexity {perplexity:g}, seed {seed}) of the first {reduced.shape[1]} principal components, "
-        f"{100 * pca.explained_variance_ratio_.sum():.0f} % of the variance"
+    for name in config.datasets:
+        yield from of_dataset(config, name, embedder)
+    columns = config.csv_columns.split(",") if config.csv_columns else None
+    listed, remarks = find(config.files, config.format, {}, PlainSettings(columns=columns))
+    print(*remarks, sep="\n", end="\n" if remarks else "")
+    for recording in listed:
+        with tempfile.TemporaryDirectory() as folder:
+            yield from of_recording(config, recording, embedder, Path(folder))
+
+
+def of_dataset(config: EmbedConfig, name: str, embedder: Embedder) -> Iterator[pd.DataFrame]:
+    """Rows of the windows of a prepared dataset, with labels where it has some."""
+    store = open_store(config.data_root, name)
+    windows = list_windows(store, stride_s=config.hop_s, window_s=embedder.window_s)
+    for first in range(0, len(windows), WINDOWS):
+        chosen = np.arange(first, min(first + WINDOWS, len(windows)))
+        if embedder.moments is None:
+            embedded = embedder.embed(windows.imu(chosen, embedder.normalize))
+        else:
+            embedded = embedder.of_raw(windows.imu(chosen, "none"), embedder.moments)
+        ids = store.recordings["id"].to_numpy()[windows.recording[chosen]]
+        labels = [windows.classes[k] if k >= 0 else "" for k in windows.label[chosen]]
+        yield table(name, ids, windows.start[chosen] / IMU_RATE_HZ, labels, embedded)
+
+
+def of_recording(config: EmbedConfig, listed: Listed, embedder: Embedder, folder: Path) -> Iterator[pd.DataFrame]:
+    """Rows of a recording, read as ``scripts.predict`` reads it; times are seconds on its own clock."""
+    reading = listed.open()
+    signal = Signal(reading.samples, folder)
+    if signal.samples == 0:
+        raise BadRecording("no_samples", f"{listed.files[0]}: no stretch in which both sensors run ({signal.counts})")
+    factor = float(ACC_UNITS[acc_unit(signal.epochs, reading.acc_unit)])
+    turning, _, _ = gyro_unit(signal, reading.gyro_unit, factor)
+    still = still_epochs(signal.epochs, STILL_MG, factor)
+    scaling = Scaling(
+        factor, float(GYRO_UNITS[turning]), calibrate(signal.epochs.mean[still, :3] * factor / STANDARD_GRAVITY)
     )
-    return points, words, float(trustworthiness(scaled, points, n_neighbors=NEIGHBOURS))
+    hop_s = config.hop_s or embedder.window_s
+    cutter, moments = WindowCutter(embedder.window_s, hop_s), moments_of(signal, scaling)
+    for piece in signal.pieces(round(WINDOWS * hop_s * IMU_RATE_HZ)):
+        start_s, windows = cutter.push([Piece(piece.start_s, scaling(piece.imu), piece.new_run, 0)])
+        if len(windows):
+            yield table("", listed.name, start_s, "", embedder.of_raw(windows, moments))
+
+
+def moments_of(signal: Signal, scaling: Scaling) -> tuple[Tensor, Tensor]:
+    """(6,) mean and standard deviation of a recording in m/s² and rad/s."""
+    total, squares = np.zeros(6), np.zeros(6)
+    for piece in signal.pieces(WINDOWS * IMU_RATE_HZ):
+        imu = scaling(piece.imu).astype(np.float64)
+        total, squares = total + imu.sum(0), squares + (imu**2).sum(0)
+    mean = total / signal.samples
+    std = np.sqrt(np.maximum(squares / signal.samples - mean**2, 0))
+    return torch.from_numpy(mean).float(), torch.from_numpy(std).float()
+
+
+def table(dataset: str, recording, start_s: np.ndarray, label, embedded: np.ndarray) -> pd.DataFrame:
+    """A row for each window, columns ``e0``, ``e1``, ... for the values of (n, D)."""
+    values = pd.DataFrame(embedded, columns=[f"e{k}" for k in range(embedded.shape[1])])
+    for place, (name, value) in enumerate(
+        {"dataset": dataset, "recording": recording, "start_s": start_s, "label": label}.items()
+    ):
+        values.insert(place, name, value)
+    return values
+
+
+def write(path: Path, ending: str, parts: Iterator[pd.DataFrame]) -> int:
+    """Write tables below each other, as they come: Parquet, CSV or gzipped CSV. Returns the number of rows."""
+    rows = 0
+    with ExitStack() as opened:
+        for part in parts:
+            if ending == ".parquet":
+                import pyarrow as arrow
+                from pyarrow.parquet import ParquetWriter
+
+                content = arrow.Table.from_pandas(part, preserve_index=False)
+                if rows == 0:
+                    parquet = opened.enter_context(ParquetWriter(path, content.schema))
+                parquet.write_table(content)
+            else:
+                zipped = {"method": "gzip", "mtime": 0} if ending == ".gz" else None
+                part.to_csv(path, mode="a", header=rows == 0, index=False, compression=zipped)
+            rows += len(part)
+    return rows
 
 
 if __name__ == "__main__":

@@ -124,8 +124,8 @@ def last_steps(config: ReproduceConfig, study: Study, data_root: Path, runs_root
     encoder = checkpoint_of(runs_root, first)
     few_shot = [part for part in study.evaluations.values() if part.kind == "few_shot"]
     datasets = dict.fromkeys(study.datasets[p.dataset] for p in few_shot if p.of is None or first in p.of)
-    picture = [sys.executable, "-m", "scripts.embed", "--checkpoint", str(encoder), "--data_root", str(data_root)]
-    picture += ["--datasets", *datasets, "--out", str(runs_root / f"embedding_{name}")]
+    picture = [sys.executable, "-m", "scripts.embedding_map", "--checkpoint", str(encoder)]
+    picture += ["--data_root", str(data_root), "--datasets", *datasets, "--out", str(runs_root / f"embedding_{name}")]
     report = [sys.executable, "-m", "scripts.report", "--runs", str(runs_root), "--study", str(config.study)]
     report += ["--data_root", str(data_root), "--out", str(config.out / f"report_{name}"), "--title", study.title]
     return picture, report

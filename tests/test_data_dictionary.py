@@ -16,7 +16,7 @@ import zeroshot
 from configs.constants import CHANNELS
 from datasets.masking import MEASURES
 from datasets.recording import Segment
-from scripts import check_sync, embed, export, features, predict, prepare, report
+from scripts import check_sync, embed, embedding_map, export, features, predict, prepare, report
 from tests.gpu.report import GpuReport
 from tests.mmea import write_mmea
 from tests.predicting import samples, write_csv
@@ -161,7 +161,10 @@ def root(tmp_path_factory):
     features.main([*base, "detect_features", *falls, "--head", "trees", "--num_workers", "1"])
     zeroshot.main([*base, "zeroshot", *last, "--prototypes_per_class", "2"])
     picture = f"--data_root {root}/data --device cpu --datasets tiny --out {root}/runs/embed"
-    embed.main([*last, *picture.split()])
+    embedding_map.main([*last, *picture.split()])
+    values = f"--data_root {root}/data --device cpu --datasets tiny --out {root}/embeddings.csv"
+    table = pd.read_csv(embed.main([*last, *values.split()]))
+    table.iloc[:, :5].to_csv(root / "embeddings.csv", index=False)
     export.main([*last, "--out", f"{root}/encoder.safetensors"])
     report.main(["--runs", f"{root}/runs", "--out", f"{root}/report"])
     (root / "empty.csv").touch()
@@ -210,6 +213,7 @@ def compared(root: Path) -> Comparison:
     found.json(root / "classifier" / "config.json", "classifier")
     found.object(read_encoder(root / "encoder.safetensors")[1], "encodersafetensors")
     found.csv(root / "runs" / "embed" / "embedding.csv", "embeddingcsv")
+    found.csv(root / "embeddings.csv", "embeddingscsv")
     found.csv(root / "report" / "results_long.csv", "results_longcsv")
     for folder in (root / "predictions").iterdir():
         found.json(folder / f"{folder.name}-summary.json", "name-summaryjson")

@@ -15,7 +15,7 @@ from datasets.frames import frame_writer
 from datasets.store import frames_path, open_store
 from datasets.windows import list_windows
 from models import load_dual_encoder
-from scripts import embed, export
+from scripts import embedding_map, export
 from tests.prepared import write_dataset
 from tests.training import command, losses
 
@@ -128,7 +128,7 @@ def test_zero_shot_of_one_person(data, checkpoint, tmp_path):
 def test_export_and_picture(data, checkpoint, tmp_path):
     out = export.main(["--checkpoint", str(checkpoint), "--out", str(tmp_path / "encoder.safetensors")])
     words = f"--checkpoint {out} --datasets tiny --data_root {data} --out {tmp_path / 'picture'}"
-    assert (embed.main(words.split()) / "embedding.png").is_file()
+    assert (embedding_map.main(words.split()) / "embedding.png").is_file()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import train
 import zeroshot
 from datasets.windows import list_windows
 from models import readers
-from scripts import embed, features
+from scripts import embedding_map, features
 from scripts.reporting.runs import Run, windows_measured
 from tests.prepared import write_dataset
 from tests.training import command, losses
@@ -76,7 +76,7 @@ def test_evaluations_take_the_length_of_the_checkpoint(world):
         compare_runs(forest_folder, other_folder, forest["classes"], 2)
     with open(folder / "predictions.csv", newline="", encoding="utf-8") as file:
         assert all(row["window"].endswith("+2.5") for row in csv.DictReader(file))
-    out = embed.main(
+    out = embedding_map.main(
         [*encoder.split(), "--datasets", "tiny", "--data_root", str(world), "--out", f"{world}/map"]
         + "--device cpu --windows_per_class 12".split()
     )
@@ -90,7 +90,9 @@ def test_another_length_is_refused(world):
         with pytest.raises(CheckpointError, match=remedy):
             run(main, world, "refused", encoder)
     with pytest.raises(CheckpointError, match=remedy):
-        embed.main([*encoder.split(), "--datasets", "tiny", "--data_root", str(world), "--out", f"{world}/refused"])
+        embedding_map.main(
+            [*encoder.split(), "--datasets", "tiny", "--data_root", str(world), "--out", f"{world}/refused"]
+        )
 
 
 def test_zero_shot_with_the_centre_window_of_each_recording(world):

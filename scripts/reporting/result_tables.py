@@ -176,7 +176,7 @@ def pretraining_section(runs: list[Run], out: Path) -> list[Block]:
 
 
 def embedding_section(runs: list[Run], out: Path) -> list[Block]:
-    """The pictures of scripts.embed."""
+    """The pictures of scripts.embedding_map."""
     blocks: list[Block] = [Heading("Embeddings")] if runs else []
     for run in runs:
         r = run.results

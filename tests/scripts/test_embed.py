@@ -1,90 +1,99 @@
-"""The picture is of the right windows, as the encoder sees them, and says how far it can be trusted."""
-
-import csv
-import json
+"""Embeddings as a table: those of the right windows, at the right times, of recordings and of datasets."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from sklearn.manifold import trustworthiness
 
+from datasets.store import open_store
+from datasets.streaming import SignalStream, WindowCutter
 from datasets.windows import list_windows
-from scripts import embed, report
+from models import load_imu_encoder
+from models.classifier import save_classifier
+from scripts import embed
+from tests.classifiers import small_classifier
 from tests.prepared import write_dataset
 from tests.pretrained import write_checkpoint
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def world(tmp_path_factory):
     root = tmp_path_factory.mktemp("embed")
-    one = write_dataset(
-        root / "data/wearers", ["walk", "sit", "walk", "sit", "walk", "sit"], frame_size=16, video=False
-    )
-    write_dataset(root / "data/others", ["walk", "turn"] * 3, video=False, simulated=False, seed=1)
-    write_checkpoint(root / "last.pt", one)
+    store = write_dataset(root / "data" / "toy", ["sit", "walk"] * 3, seconds=22, video=False)
+    write_checkpoint(root / "last.pt", store)
+    for normalize in ("dataset", "recording"):
+        save_classifier(root / normalize, small_classifier(normalize=normalize), "card")
+    for number, name in enumerate(("one", "two")):
+        write_recording(root / f"{name}.csv", number)
     return root
 
 
-def run(folder, out, *more):
-    flags = ["--checkpoint", str(folder / "last.pt"), "--datasets", "wearers", "others", "--device", "cpu"]
-    return embed.main([*flags, "--data_root", str(folder / "data"), "--out", str(folder / out), *more])
+def write_recording(path, seed):
+    """40 s at 100 Hz with a gap, as a device writes it: in g and degrees a second."""
+    rng = np.random.default_rng(seed)
+    time_s = np.arange(4000) / 100
+    waves = np.sin(2 * np.pi * rng.uniform(0.5, 3, 6) * time_s[:, None])
+    table = pd.DataFrame(
+        np.column_stack([time_s, waves * [0.2, 0.1, 0.3, 60, 40, 80] + [0, 0, 1, 0, 0, 0]]),
+        columns=["time", "ax (g)", "ay (g)", "az (g)", "gx (deg/s)", "gy (deg/s)", "gz (deg/s)"],
+    )
+    table[(time_s < 18) | (time_s > 20)].to_csv(path, index=False)
 
 
-def rows(out):
-    with open(out / "embedding.csv", newline="") as file:
-        return list(csv.DictReader(file))
+def run(world, out, *words):
+    path = embed.main(
+        [*map(str, words), "--out", str(world / out), "--data_root", str(world / "data"), "--device", "cpu"]
+    )
+    return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, keep_default_na=False)
 
 
-def test_windows_are_balanced_seeded_and_named(folder):
-    out = run(folder, "tsne", "--windows_per_class", "7")
-    table = rows(out)
-    counts = {}
-    for row in table:
-        counts[row["dataset"], row["class"]] = counts.get((row["dataset"], row["class"]), 0) + 1
-    assert set(counts.values()) == {7} and len(counts) == 4
-    assert len({(row["dataset"], row["window"]) for row in table}) == 28
-    results = json.loads((out / "results.json").read_text())
-    assert results["command"] == "embed" and results["simulated"] and results["windows"] == 28
-    assert [d["name"] for d in results["datasets"]] == ["wearers", "others"]
-    assert 0.5 < results["trustworthiness"] <= 1
-    assert str(folder) not in (out / "results.json").read_text()  # no path of this machine
-    for name in ("embedding.png", "embedding.pdf"):
-        assert (out / name).stat().st_size > 1000
-    again = rows(run(folder, "again", "--windows_per_class", "7"))
-    assert again == table
-    assert rows(run(folder, "other", "--windows_per_class", "7", "--seed", "1")) != table
+def values(table):
+    return table[[name for name in table if name.startswith("e") and name[1:].isdigit()]].to_numpy()
 
 
-def test_neighbours_of_the_encoder_stay_neighbours(folder):
-    """The layout of the windows' own embeddings, computed one by one, not of other rows."""
-    table = rows(run(folder, "whole"))
-    encoder, training = embed.load_imu_encoder(folder / "last.pt")
-    features = []
-    for name in ("wearers", "others"):
-        windows = list_windows(embed.open_store(folder / "data", name), labelled=True)
-        ids = windows.ids()
-        own = [row for row in table if row["dataset"] == name]
-        chosen = [ids.index(row["window"]) for row in own]
-        assert [windows.classes[windows.label[i]] for i in chosen] == [row["class"] for row in own]
-        with torch.no_grad():
-            imu = torch.from_numpy(windows.imu(np.array(chosen), training.normalize))
-            features.append(encoder(imu).double().numpy())
-    x = np.concatenate(features)
-    points = np.array([[float(row["x"]), float(row["y"])] for row in table])
-    expected = json.loads((folder / "whole/results.json").read_text())["trustworthiness"]
-    assert trustworthiness((x - x.mean(0)) / x.std(0), points, n_neighbors=10) == pytest.approx(expected, abs=1e-3)
-    assert trustworthiness(np.roll(x, 7, axis=0), points, n_neighbors=10) < expected - 0.1
+def test_embeddings_of_a_dataset(world):
+    table = run(world, "toy.csv", "--checkpoint", world / "last.pt", "--datasets", "toy", "--hop_s", 2.5)
+    encoder, training = load_imu_encoder(world / "last.pt")
+    windows = list_windows(open_store(world / "data", "toy"), stride_s=2.5)
+    with torch.no_grad():
+        expected = encoder(torch.from_numpy(windows.imu(np.arange(len(windows)), training.normalize)))
+    np.testing.assert_allclose(values(table), expected, rtol=1e-5, atol=1e-5)
+    assert list(table)[:5] == ["dataset", "recording", "start_s", "label", "e0"]
+    assert table["recording"].nunique() == 6 and set(table["label"]) == {"sit", "walk"} and len(table) == len(windows)
+    assert table["start_s"][:3].tolist() == [0, 2.5, 5]
 
 
-def test_too_few_windows_are_refused(folder):
-    with pytest.raises(ValueError, match="8 windows are too few"):
-        run(folder, "x", "--windows_per_class", "2")
+@pytest.mark.parametrize("model", ["dataset", "recording"])
+@pytest.mark.parametrize("out", ["x.parquet", "x.csv.gz"])
+def test_embeddings_of_recordings(world, model, out, monkeypatch):
+    """Two files, whatever number of windows is written at a time."""
+    if out.endswith("parquet"):
+        pytest.importorskip("pyarrow", reason="Parquet needs pyarrow: pip install -r requirements-dev.txt")
+    monkeypatch.setattr(embed, "WINDOWS", 2)
+    table = run(world, out, world / "one.csv", world / "two.csv", "--checkpoint", world / model, "--hop_s", 1)
+    embedder = embed.Embedder(world / model, torch.device("cpu"))
+    for name in ("one", "two"):
+        raw = pd.read_csv(world / f"{name}.csv").to_numpy() * ([1] + [9.80665] * 3 + [np.pi / 180] * 3)
+        stream = SignalStream()
+        pieces = stream.push(raw[:, 0], raw[:, 1:4], raw[:, 0], raw[:, 4:]) + stream.finish()
+        signal = np.concatenate([piece.imu for piece in pieces]).astype(float)
+        moments = torch.from_numpy(signal.mean(0)).float(), torch.from_numpy(signal.std(0)).float()
+        start_s, windows = WindowCutter(5.0, 1.0).push(pieces)
+        own = table[table["recording"] == name]
+        np.testing.assert_allclose(own["start_s"], start_s, atol=1e-6)
+        np.testing.assert_allclose(values(own), embedder.of_raw(windows, moments), rtol=1e-3, atol=1e-3)
+    assert (table["label"] == "").all() and np.ptp(values(table), axis=0).max() > 0.1
 
 
-def test_the_report_shows_it(folder):
-    run(folder, "runs/picture")
-    page = report.main(["--runs", str(folder / "runs"), "--out", str(folder / "report")]).read_text(encoding="utf-8")
-    assert "## Embeddings" in page and "wearers (simulated), others" in page and "Trustworthiness" in page
-    assert "Whatever is marked simulated" in page and "Everything" not in page  # one of the two is not
-    assert "![Embeddings of wearers (simulated), others" in page
-    assert (folder / "report/figures/runs_picture_embedding.pdf").is_file()
+def test_what_cannot_be_embedded_is_said(world, tmp_path):
+    (tmp_path / "short.csv").write_text("\n".join((world / "one.csv").read_text().splitlines()[:300]))
+    with pytest.raises(ValueError, match="no window of 5 s"):
+        run(tmp_path, "x.csv", tmp_path / "short.csv", "--checkpoint", world / "dataset")
+    assert not (tmp_path / "x.csv").exists()
+    with pytest.raises(ValueError, match="missing_file"):
+        run(tmp_path, "x.csv", tmp_path / "absent.csv", "--checkpoint", world / "dataset")
+    with pytest.raises(ValueError, match="last.pt: z-scores by its dataset"):
+        run(tmp_path, "x.csv", world / "one.csv", "--checkpoint", world / "last.pt")
+    for words in (["--out", "x.csv"], ["one.csv", "--out", "x.txt"]):
+        with pytest.raises(SystemExit):
+            embed.main([*words, "--checkpoint", str(world / "last.pt")])

@@ -64,7 +64,7 @@ def test_what_is_done_is_skipped(study, capsys):
     shown = capsys.readouterr().out.splitlines()
     assert [line.split()[:3] for line in shown] == [
         ["#", "at", "the"],
-        ["python", "-m", "scripts.embed"],
+        ["python", "-m", "scripts.embedding_map"],
         ["python", "-m", "scripts.report"],
     ]
     assert before == {path: path.stat().st_mtime_ns for path in runs.rglob("results.json")}
