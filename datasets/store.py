@@ -202,6 +202,8 @@ class Store(Recordings):
         The digest is over the tables: they hold every recording's moments and the digest of its source files.
         """
         facts = {k: self.info[k] for k in ("name", "classes", "recordings", "hours", "simulated", "settings")}
+        if licence := self.info.get("notes", {}).get("licence"):
+            facts["licence"] = licence
         names = ["recordings", "segments"] + (["masked"] if len(self.masked) else [])
         tables = [(self.root / f"{name}.csv").read_bytes() for name in names]
         return facts | {"sha256": hashlib.sha256(b"".join(tables)).hexdigest()}

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from configs.base import Normalization, Share, WindowLength
@@ -157,7 +157,7 @@ def save_classifier(folder: Path, classifier: Classifier, card: str) -> None:
     (folder / CONFIG).unlink(missing_ok=True)
     tensors = {name: value.contiguous().cpu() for name, value in classifier.state_dict().items()}
     with replacing(folder / WEIGHTS) as temporary:
-        save_file(tensors, temporary, metadata={"format": "pt"})
+        temporary.write_bytes(save(tensors, metadata={"format": "pt"}))
     write_text(folder / CARD, card)
     content = {"kind": KIND, "format": FORMAT} | asdict(classifier.facts)
     write_text(folder / CONFIG, json.dumps(content, indent=1) + "\n")

@@ -23,6 +23,7 @@ from tests.predicting import samples, write_csv
 from tests.prepared import write_dataset
 from tests.training import SIZES
 from utils.encoder_file import read_encoder
+from utils.run import write_json
 
 DICTIONARY = Path(__file__).resolve().parents[1] / "docs" / "data_dictionary.md"
 TYPES = {"text": str, "integer": int, "number": (int, float), "boolean": bool, "settings": dict, "value": object}
@@ -141,7 +142,8 @@ def root(tmp_path_factory):
     next((raw / "video").rglob("2_*.mp4")).unlink()  # a row of rejected.csv
     prepare.main(f"--format mmea --raw {raw} --out {root}/data/mmea --num_workers 1 --frame_size 32".split())
     check_sync.main([f"{root}/data/mmea", "--num_workers", "1"])
-    write_dataset(root / "data" / "tiny", ["walking", "standing"] * 4, frame_size=16)
+    tiny = write_dataset(root / "data" / "tiny", ["walking", "standing"] * 4, frame_size=16)
+    write_json(tiny.root / "dataset.json", tiny.info | {"notes": {"licence": "CC-BY-4.0"}})
     write_dataset(root / "data" / "changing", [""], video=False, segments=(Segment(0, 5, "a"), Segment(5, 9, "b")))
 
     base = f"--data_root {root}/data --runs_root {root}/runs --dataset tiny --device cpu --run_name".split()

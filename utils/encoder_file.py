@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from utils import checkpoint
@@ -23,7 +23,7 @@ def save_encoder(path: Path, state: dict[str, Tensor], facts: dict[str, Any]) ->
     """Write weights and facts, plain values with ``FACTS`` among them; the file is there whole or not at all."""
     tensors = {name: value.contiguous() for name, value in state.items()}
     with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={"format": "pt", KIND: json.dumps(facts)})
+        temporary.write_bytes(save(tensors, metadata={"format": "pt", KIND: json.dumps(facts)}))
 
 
 def read_encoder(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

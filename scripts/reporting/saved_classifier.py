@@ -57,9 +57,8 @@ def save_model(
         rates_per_s=rates_from_jumps(*changes).tolist(),
         simulated=results["simulated"],
         trained_on={
-            "dataset": {name: results["labels_from"][name] for name in ("name", "hours", "sha256")}
-            | {"licence": windows.store.info.get("notes", {}).get("licence")},
-            "pretrained_on": None if config.from_scratch else results["checkpoint"]["dataset"]["name"],
+            "dataset": _data(results["labels_from"]),
+            "pretrained_on": [] if config.from_scratch else _pretrained_on(results["checkpoint"]["dataset"]),
             "mode": config.mode,
             "fit": config.fit,
             "people": len(np.unique(task.wearers[learnt])),
@@ -88,3 +87,13 @@ def of_people(task: FewShotTask, logits: list[np.ndarray]) -> np.ndarray:
     test, predicted = np.concatenate([draw.test for draw in task.draws]), np.concatenate(logits).argmax(1)
     counts = class_counts(task.windows.label[test], predicted, task.wearers[test], len(task.windows.classes))
     return balanced_accuracy(counts)
+
+
+def _data(fingerprint: dict[str, Any]) -> dict[str, Any]:
+    """What a card says of a dataset; simulated recordings are this software's own."""
+    facts = {name: fingerprint[name] for name in ("name", "hours", "simulated", "sha256")}
+    return facts | {"licence": fingerprint.get("licence") or ("MIT" if fingerprint["simulated"] else None)}
+
+
+def _pretrained_on(fingerprint: dict[str, Any]) -> list[dict[str, Any]]:
+    return [_data(part) for part in fingerprint.get("parts", [fingerprint])]
