@@ -12,7 +12,7 @@ import pytest
 
 import train
 from tests.training import command, losses, make_data, spoil
-from tests.two_ranks import AS_ALONE, CASES, NO_DROPOUT, recorded
+from tests.two_ranks import AS_ALONE, CASES, NO_DROPOUT, as_alone, recorded
 from utils import checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,6 +24,8 @@ def ranks(tmp_path_factory):
     data, spoilt, runs = make_data(folder / "data"), make_data(folder / "spoilt"), folder / "runs"
     spoil(spoilt, "rec003", second=7)
     runs.mkdir()
+    teacher = "--imu_encoder conv --video_encoder conv21d --video_width 4 --heads linear --max_steps 1".split()
+    train.main(command(data, data, "teacher", *teacher))
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     process = subprocess.Popen(
         [*launcher, "-m", "tests.two_ranks", str(data), str(spoilt), str(runs)],
@@ -106,8 +108,8 @@ def alone(ranks):
     """The same commands in one process; "moved" goes on where two ranks stopped."""
     data, runs = ranks[1].parent / "data", ranks[1].parent / "alone"
     windows = recorded(lambda: train.main(command(data, runs, "same", *NO_DROPOUT)))
-    for name, more in AS_ALONE.items():
-        train.main(command(data, runs, name, *NO_DROPOUT, *more))
+    for name in AS_ALONE:
+        train.main(as_alone(data, runs, name))
     stopped = ranks[1] / "moved" / "checkpoints" / "last.pt"
     train.main(command(data, runs, "moved", *NO_DROPOUT, "--resume", str(stopped)))
     return windows, {name: losses(runs / name) for name in ("same", "moved", *AS_ALONE)}
@@ -119,7 +121,10 @@ def test_ranks_share_the_batches_of_one_process(ranks, alone):
     assert [a + b for a, b in zip(first, second, strict=True)] == alone[0]
 
 
-@pytest.mark.parametrize("name, steps", [("same", 10), ("rows", 10), ("rows_imu", 10), ("contrast", 5), ("small", 5)])
+@pytest.mark.parametrize(
+    "name, steps",
+    [("same", 10), ("rows", 10), ("rows_imu", 10), ("contrast", 5), ("distilled", 10), ("primus", 5), ("small", 5)],
+)
 def test_losses_do_not_depend_on_the_ranks(ranks, alone, name, steps):
     together = losses(ranks[1] / name)
     assert len(together) == len(alone[1][name]) == steps

@@ -35,11 +35,24 @@ AS_ALONE = {
         "--model imu_contrast --positives views time nearest --queue_size 6 --mask_weight 1 --augment_noise 0.1 "
         "--epochs 1"
     ).split(),
+    "distilled": (
+        "--imu_encoder conv --video_encoder conv21d --video_width 4 --heads linear --epochs 2 --lr 0.0001 "
+        "--loss distill --queue_size 6 --video_weights TEACHER --video_draws 2 --video_cache CACHE"
+    ).split(),
+    "primus": (
+        "--loss softmax --unimodal_weight 0.5 --positives views nearest --queue_size 6 --augment_noise 0.1 --epochs 1"
+    ).split(),
     "small": (
         "--imu_encoder conv --video_encoder conv21d --video_width 4 --heads linear --epochs 1 --lr 0.0001 "
         "--augment_rotation_deg 15 --augment_noise 0.05 --augment_drop_sensor 0.3 --augment_video_shift 2"
     ).split(),
 }
+
+
+def as_alone(data: Path, runs: Path, name: str) -> list[str]:
+    """The command of a run that two ranks and one process make; the teacher is made before both."""
+    places = {"TEACHER": f"{data}/teacher/checkpoints/last.pt", "CACHE": str(runs / "cache")}
+    return command(data, runs, name, *NO_DROPOUT, *(places.get(word, word) for word in AS_ALONE[name]))
 
 
 def pairs() -> tuple[torch.Tensor, torch.Tensor]:
@@ -199,8 +212,8 @@ def main() -> None:
     found["losses"] = [losses(runs / name) for name in ("whole", "parts")]
     found["windows"] = recorded(lambda: train.main(command(data, runs, "same", *NO_DROPOUT)))
     train.main(command(data, runs, "moved", *NO_DROPOUT, "--max_steps", "3"))
-    for name, more in AS_ALONE.items():
-        train.main(command(data, runs, name, *NO_DROPOUT, *more))
+    for name in AS_ALONE:
+        train.main(as_alone(data, runs, name))
     try:
         with ExitStack() as cleanup:  # train.main would end the process
             config = parse(TrainConfig, command(data, runs, "odd", "--batch_size", "5"))
