@@ -21,4 +21,5 @@ $python train.py --config configs/pretrain/recommended_imu.yaml "${roots[@]}" --
     --run_name encoder --resume auto
 $python -m scripts.export --checkpoint "$out/runs/encoder/checkpoints/last.pt" --out models/weights/encoder.safetensors
 $python downstream.py --config configs/downstream/daily_movements.yaml "${roots[@]}" \
-    --checkpoint "$out/runs/encoder/checkpoints/last.pt" --run_name daily_movements --save_model models/weights/daily_movements
+    --checkpoint "$out/runs/encoder/checkpoints/last.pt" --run_name daily_movements --licence CC-BY-4.0 \
+    --save_model models/weights/daily_movements
