@@ -250,9 +250,10 @@ def load_video_encoder(path: Path, config: TrainConfig) -> nn.Module:
 
 
 def encoder_settings(config: TrainConfig) -> dict[str, Any]:
-    """The settings that rebuild the IMU encoder: nothing of the machine, nor of the training."""
-    own = {"model", "dataset", "window_s"}
-    return {name: value for name, value in config.model_dump().items() if name in own or name.startswith("imu_")}
+    """The settings that rebuild the IMU encoder, and say what it has learnt with: nothing of the machine."""
+    own = {"model", "dataset", "window_s", "normalize", "positives", "unimodal_weight"}
+    prefixes = ("imu_", "augment_")
+    return {name: value for name, value in config.model_dump().items() if name in own or name.startswith(prefixes)}
 
 
 def load_classifier(name: str | Path) -> Classifier:

@@ -144,10 +144,12 @@ def _predict(listed: Listed, how: Applied, folder: Path, begun: dict[str, Any]) 
 
 
 def _check_gyro(listed: Listed, reading: Reading, classifier: Classifier) -> None:
-    if not reading.has_gyro and not classifier.facts.encoder.get("augment_drop_sensor"):
+    facts = classifier.facts
+    learnt_without = facts.encoder.get("augment_drop_sensor") and facts.trained_on.get("mode") == "lp"
+    if not reading.has_gyro and not learnt_without:
         message = (
-            f"{listed.files[0]}: no angular rate, and this classifier has never learnt without: take one whose encoder "
-            "was trained with --augment_drop_sensor"
+            f"{listed.files[0]}: no angular rate, and this classifier has never learnt without: take a linear probe "
+            "(downstream.py --mode lp) of an encoder that was trained with --augment_drop_sensor"
         )
         raise BadRecording("missing_gyro", message)
 

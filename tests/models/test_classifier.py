@@ -2,13 +2,14 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from configs.load import ConfigError
+from configs.load import ConfigError, build, load
 from configs.training import TrainConfig
 from models import build_imu_encoder, classifier, encoder_settings, load_classifier
 from models.classifier import CONFIG, WEIGHTS, Classifier, ClassifierFacts, save_classifier
@@ -180,3 +181,11 @@ def test_each_normalization_is_its_own():
     assert torch.equal(own["none"].normalized(imu), imu)
     with pytest.raises(ValueError, match="give its mean and std"):
         own["recording"].normalized(imu)
+
+
+@pytest.mark.parametrize("preset", sorted(Path("configs/pretrain").glob("*.yaml")), ids=lambda path: path.stem)
+def test_settings_of_every_preset_rebuild_its_encoder(preset):
+    config = load(TrainConfig, preset, {})
+    again = build(TrainConfig, encoder_settings(config), "config.json")
+    first, second = (build_imu_encoder(own).state_dict() for own in (config, again))
+    assert {name: value.shape for name, value in first.items()} == {name: value.shape for name, value in second.items()}
