@@ -14,6 +14,9 @@ from configs.data import DESCRIBED
 PLAIN_ONLY = ("csv_columns", "acc_unit", "gyro_unit", "time_unit", "sample_rate", "missing_gyro")
 
 
+SHIPPED = "daily_movements"  # the classifier in models/weights
+
+
 class PredictConfig(Config):
     """python -m scripts.predict"""
 
@@ -21,8 +24,15 @@ class PredictConfig(Config):
     summary = "Classify recordings: what was done when, as tables, a summary and a page for each of them."
     positional = ("files",)
 
-    files: list[Path] = setting(min_length=1, help="recordings, or folders that hold some")
-    model: str = setting(help="folder of a classifier, as downstream.py --save_model writes it")
+    files: list[Path] = setting([], help="recordings, or folders that hold some")
+    stdin: bool = setting(
+        False,
+        help="instead of files: samples as they come, time,ax,ay,az,gx,gy,gz (s, m/s2, rad/s unless the settings of "
+        "csv say otherwise); a line of probabilities for each window goes out, nothing is written to --out",
+    )
+    model: str = setting(
+        SHIPPED, help="folder of a classifier of downstream.py --save_model, a name in models/weights, or a hub id"
+    )
     out: Path = setting(Path("predictions"), help="folder to write to: a folder for each recording")
     format: Literal["csv", "ego4d", "mmea", "pd", "gopro", "classyglass", "table", *DESCRIBED] | None = setting(
         None, help="layout of the files; csv: plain tables; default: by their names, csv where these are of no format"
@@ -92,6 +102,10 @@ class PredictConfig(Config):
 
     @model_validator(mode="after")
     def _check(self) -> "PredictConfig":
+        if bool(self.files) == self.stdin:
+            raise ValueError("files is missing: give recordings or folders, or --stdin, and not both")
+        if self.stdin:
+            self._check_stdin()
         if (self.table is None) == (self.format == "table"):
             raise ValueError("format table and table go together: table is the YAML that describes the files")
         changed = [name for name in PLAIN_ONLY if getattr(self, name) != type(self).model_fields[name].default]
@@ -107,6 +121,24 @@ class PredictConfig(Config):
         if self.sample_rate is not None and self.time_unit is not None:
             raise ValueError("sample_rate counts the rows: leave time_unit out")
         return self
+
+    def _check_stdin(self) -> None:
+        used = {
+            "stdin",
+            "model",
+            "hop_s",
+            "threshold",
+            "no_smooth",
+            "csv_columns",
+            "acc_unit",
+            "gyro_unit",
+            "time_unit",
+        }
+        fields = type(self).model_fields
+        if strange := [name for name in fields if name not in used and getattr(self, name) != fields[name].default]:
+            raise ValueError(f"{', '.join(strange)}: not with stdin, leave out")
+        if self.time_unit == "date" or (self.csv_columns is not None and len(self.columns) != 7):
+            raise ValueError("stdin takes seven columns, and times as numbers: s, ms, us or ns")
 
     @property
     def columns(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 Each recording gets a folder with its windows, bouts, minutes of each hour and day, a summary and a page. A recording
 that cannot be read has a summary that says why, the others go on, and the exit status is 1. A second call overwrites.
+``--stdin`` classifies the lines of a pipe instead, as they come.
 """
 
 import sys
@@ -12,6 +13,9 @@ from configs.predict import PredictConfig
 from datasets.recordings.find import find
 from datasets.recordings.plain_csv import PlainSettings
 from models import load_classifier
+from models.classifier import Classifier
+from models.smoothing import ForwardFilter
+from scripts.live import COLUMNS, Live, stream_stdin
 from scripts.predicting.recording import Applied, predict_recording
 from utils.progress_bar import progress
 from utils.run import commit
@@ -21,6 +25,8 @@ def main(argv: list[str] | None = None) -> int:
     """Classify all; returns the exit status."""
     config = parse(PredictConfig, argv)
     classifier = load_classifier(config.model)
+    if config.stdin:
+        return predict_stdin(config, classifier)
     facts = classifier.facts
     settings = PlainSettings(
         columns=config.columns if config.csv_columns else None,
@@ -47,6 +53,17 @@ def main(argv: list[str] | None = None) -> int:
     if failures:
         print(*[f"NOT READ {line}" for line in failures], sep="\n", file=sys.stderr)
     return int(bool(failures))
+
+
+def predict_stdin(config: PredictConfig, classifier: Classifier) -> int:
+    """Classify samples as they come; smoothing looks back only (``ForwardFilter``)."""
+    live = Live(classifier, config.hop_s)
+    if not config.no_smooth:
+        live = Live(classifier, config.hop_s, lambda: ForwardFilter(live.hop_s, classifier.facts))
+    how = {name: value for name in ("acc_unit", "gyro_unit", "time_unit") if (value := getattr(config, name))}
+    columns = config.columns if config.csv_columns else COLUMNS
+    stream_stdin(live, sys.stdin.buffer, sys.stdout, columns, threshold=config.threshold, **how)
+    return 0
 
 
 def _said(summary: dict) -> str:

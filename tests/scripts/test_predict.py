@@ -1,6 +1,7 @@
 """scripts.predict: a recording in, a folder of tables and a page out; bad input costs itself alone."""
 
 import gzip
+import io
 import json
 import os
 import signal
@@ -271,3 +272,29 @@ def test_real_recordings(run, real_data, folder, options, least):
         assert summary["windows"] > 0
         if summary["gravity"]["still_epochs"]:
             assert 0.9 < summary["gravity"]["at_rest_before_g"] < 1.1
+
+
+def test_a_pipe_gets_the_windows_of_the_file(run, tmp_path, model):
+    file = write_csv(tmp_path / "walk.csv", samples(30))
+    run(file, "--no_smooth", "--no_calibrate")
+    command = [sys.executable, "-m", "scripts.predict", "--stdin", "--no_smooth", "--model", str(model)]
+    with open(file, "rb") as lines:
+        done = subprocess.run(
+            [*command, "--csv_columns", ",".join(NAMES)],
+            stdin=lines,
+            capture_output=True,
+            cwd=ROOT,
+            text=True,
+            check=True,
+        )
+    piped = pd.read_csv(io.StringIO(done.stdout))
+    written = table(tmp_path, "walk", "windows.csv.gz")
+    assert len(piped) == len(written) and list(piped["activity"]) == list(written["activity"])
+    for name in CLASSES:
+        np.testing.assert_allclose(piped[name], written[f"probability/{name}"], atol=2e-4)
+
+
+def test_stdin_and_files_are_not_given_together(run, tmp_path):
+    for words in (["--stdin", str(tmp_path)], []):
+        with pytest.raises(SystemExit):
+            run(*words)
