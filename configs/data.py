@@ -19,6 +19,9 @@ class SimulateConfig(Config):
     summary = "Write simulated raw recordings in the layouts of Ego4D, UESTC-MMEA-CL and the PD study."
 
     out: Path = setting(Path("raw"), help="folder to write; one subfolder per dataset: ego4d, mmea, pd")
+    day_hours: float = setting(
+        0.0, ge=0, help="length of a plain recording of one wearer's day, day/day.csv.gz, for scripts.predict; 0: none"
+    )
     seed: int = setting(0, ge=0, help="everything drawn follows from it")
     ego4d_hours: float = setting(2.0, ge=0, help="length of the unlabelled Ego4D recordings, hours; 0 leaves them out")
     mmea_windows_per_class: int = setting(75, ge=0, help="5 s windows of each MMEA class, at least; 0 leaves MMEA out")

@@ -14,6 +14,7 @@ from joblib import Parallel, delayed
 
 from configs.data import SimulateConfig
 from configs.load import parse
+from datasets.simulation.day import write_day
 from datasets.simulation.raw_files import EGO4D_RATE_HZ, WRITERS
 from datasets.simulation.recording_plans import Take, plan_ego4d, plan_mmea, plan_pd
 from utils.progress_bar import progress
@@ -35,6 +36,10 @@ def main(argv: list[str] | None = None) -> None:
     todo = [name for name, (plan, content) in plans.items() if plan and not already_there(cfg.out / name, content)]
     for name in todo:
         write_dataset(cfg.out / name, *plans[name], cfg)
+    of_day = note({"day_hours": cfg.day_hours, "seed": cfg.seed})
+    if cfg.day_hours and not already_there(cfg.out / "day", of_day):
+        write_day(cfg.out / "day" / "day.csv.gz", cfg.day_hours, cfg.seed)
+        (cfg.out / "day" / NOTE).write_text(of_day)
     print(f"simulated raw recordings: {cfg.out}")
 
 
