@@ -3,6 +3,9 @@
 The summary is written last: a folder with one is whole.
 """
 
+import gzip
+import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +25,7 @@ from datasets.recordings.units import acc_unit, gyro_unit
 from models.classifier import Classifier
 from scripts.predicting import summary as summaries
 from scripts.predicting.page import page
-from scripts.predicting.tables import bouts, bouts_table, daily_table, hourly_table, hours, windows_table
+from scripts.predicting.tables import bouts, bouts_table, daily_table, hourly_table, hours, windows_tables
 from scripts.predicting.timeline import Scaling, classify
 from utils.atomic_io import replacing, write_text
 from utils.run import write_json
@@ -129,13 +132,13 @@ def _predict(listed: Listed, how: Applied, folder: Path, begun: dict[str, Any]) 
         days = daily_table(of_hours, filename)
         content = summaries.read(reading.facts, clock, units, signal, calibration)
         content |= summaries.predicted(timeline, signal, off, found, days)
-        for ending, table in (
-            ("-windows.csv.gz", windows_table(timeline, clock, filename)),
-            ("-bouts.csv", bouts_table(found, timeline, clock, filename)),
-            ("-hourly.csv", hourly_table(of_hours, clock, filename)),
-            ("-daily.csv", days),
+        for ending, tables in (
+            ("-windows.csv.gz", windows_tables(timeline, clock, filename)),
+            ("-bouts.csv", [bouts_table(found, timeline, clock, filename)]),
+            ("-hourly.csv", [hourly_table(of_hours, clock, filename)]),
+            ("-daily.csv", [days]),
         ):
-            _write_table(folder / f"{listed.name}{ending}", table)
+            _write_table(folder / f"{listed.name}{ending}", tables)
         html = page(listed.name, summaries.plain(begun | content), timeline, cells, clock, of_hours, facts.simulated)
         write_text(folder / f"{listed.name}.html", html)
         return content
@@ -160,7 +163,10 @@ def _gyro_mean(classifier: Classifier) -> np.ndarray:
     return classifier.mean[3:].numpy() if of_dataset else np.zeros(3, dtype=np.float32)
 
 
-def _write_table(path: Path, table: pd.DataFrame) -> None:
-    compression = {"method": "gzip", "compresslevel": 3, "mtime": 0} if path.suffix == ".gz" else None
-    with replacing(path) as unfinished:
-        table.to_csv(unfinished, index=False, compression=compression)
+def _write_table(path: Path, pieces: Iterable[pd.DataFrame]) -> None:
+    """One CSV of tables with the same columns, gzipped if its name says so; equal content gives equal bytes."""
+    with replacing(path) as unfinished, open(unfinished, "wb") as plain:
+        packed = gzip.GzipFile("", "wb", compresslevel=3, fileobj=plain, mtime=0) if path.suffix == ".gz" else plain
+        with packed, io.TextIOWrapper(packed, encoding="utf-8", newline="") as file:
+            for number, table in enumerate(pieces):
+                table.to_csv(file, index=False, header=number == 0)

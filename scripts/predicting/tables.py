@@ -3,6 +3,7 @@
 Letters: n windows, B bins of time, A activities.
 """
 
+from collections.abc import Iterator
 from datetime import date, timedelta
 
 import numpy as np
@@ -14,21 +15,24 @@ from scripts.predicting.timeline import NONWEAR, QUALITIES, Timeline
 HOUR_S = 3600.0
 MINUTE_S = 60.0
 _DIGITS = 6
+_ROWS = 1 << 15  # of a piece of the table of windows
 
 
-def windows_table(timeline: Timeline, clock: Clock, filename: str) -> pd.DataFrame:
-    """A row for each window."""
-    named = np.array(timeline.names, dtype=object)
-    columns = {
-        "filename": filename,
-        "start": clock.iso(timeline.start_s),
-        "activity": named[timeline.activity],
-        "confidence": timeline.confidence.round(_DIGITS),
-    }
-    for place, name in enumerate(timeline.classes):
-        columns[f"probability/{name}"] = timeline.probabilities[:, place].round(_DIGITS)
-    columns["quality"] = np.array(QUALITIES, dtype=object)[timeline.quality]
-    return pd.DataFrame(columns)
+def windows_tables(timeline: Timeline, clock: Clock, filename: str) -> Iterator[pd.DataFrame]:
+    """A row for each window, in pieces: as text a week of windows would take a few hundred MB."""
+    named, qualities = np.array(timeline.names, dtype=object), np.array(QUALITIES, dtype=object)
+    for begin in range(0, max(len(timeline.start_s), 1), _ROWS):
+        rows = slice(begin, begin + _ROWS)
+        columns = {
+            "filename": filename,
+            "start": clock.iso(timeline.start_s[rows]),
+            "activity": named[timeline.activity[rows]],
+            "confidence": timeline.confidence[rows].round(_DIGITS),
+        }
+        for place, name in enumerate(timeline.classes):
+            columns[f"probability/{name}"] = timeline.probabilities[rows, place].round(_DIGITS)
+        columns["quality"] = qualities[timeline.quality[rows]]
+        yield pd.DataFrame(columns)
 
 
 def bouts(timeline: Timeline) -> pd.DataFrame:

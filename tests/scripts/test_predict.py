@@ -20,6 +20,7 @@ from datasets.recording import Recording
 from models import load_classifier
 from models.smoothing import smooth
 from scripts import collate, predict
+from scripts.predicting import tables
 from scripts.predicting.recording import ENDINGS
 from tests.predicting import CLASSES, NAMES, samples, write_classifier, write_csv
 
@@ -81,6 +82,15 @@ def test_windows_are_those_of_the_prepared_signal(run, tmp_path, model):
     assert np.allclose(windows[[f"probability/{name}" for name in CLASSES]], smoothed, atol=4e-3)
     assert windows["activity"].tolist() == [CLASSES[k] for k in smoothed.argmax(1)]
     assert windows["start"][3] == "2024-05-01T10:00:01.500+00:00"
+
+
+def test_the_table_of_windows_is_written_in_pieces(run, tmp_path, monkeypatch):
+    file = write_csv(tmp_path / "walk.csv", samples(30))
+    run(file)
+    whole = table(tmp_path, "walk", "windows.csv.gz")
+    monkeypatch.setattr(tables, "_ROWS", 7)
+    run(file)
+    assert len(whole) == 29 and table(tmp_path, "walk", "windows.csv.gz").equals(whole)
 
 
 def test_below_the_threshold_it_is_unknown(run, tmp_path):
