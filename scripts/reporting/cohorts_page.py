@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from configs.study import PlannedRun, Study
+from scripts.reporting.cohorts_falls import detection_blocks
 from scripts.reporting.cohorts_gains import LABELS, gain_blocks, goals_table
 from scripts.reporting.cohorts_rows import ACROSS, CALIBRATED, WITHIN, cohort_rows
 from scripts.reporting.document import MISSING, Block, Heading, Linked, Table, Text, plural
@@ -17,7 +18,6 @@ from scripts.reporting.result_tables import seen_by
 from scripts.reporting.runs import Run, notes
 from utils import tables
 
-# (c), falls against daily life (scripts.features --detect), has a section of its own beside these two
 QUESTIONS = {
     WITHIN: (
         "Few labels of a cohort that pretraining never saw",
@@ -43,7 +43,11 @@ def cohort_blocks(
     members = [p for p in members if p.name in found]
     if not members:
         return [Text(f"{MISSING}: no evaluation of a cohort has results.")], []
-    rows = cohort_rows(study, members, found)
+    detecting = [p for p in members if p.settings.get("detect")]
+    events, others = detection_blocks(study, detecting, found), [p for p in members if p not in detecting]
+    if not others:
+        return events, [found[p.name] for p in members]
+    rows = cohort_rows(study, others, found)
     blocks: list[Block] = []
     for question, (title, text) in QUESTIONS.items():
         own = rows[rows["question"] == question]
@@ -59,7 +63,7 @@ def cohort_blocks(
         blocks.append(averages_table(own, question))
         blocks += gain_blocks(own[own["shots"] == LABELS], found, question, title, out)
         blocks += seen_by(runs)
-    return [*blocks, *goals_table(rows)], [found[p.name] for p in members]
+    return [*blocks, *events, *goals_table(rows)], [found[p.name] for p in members]
 
 
 def cohorts_table(rows: pd.DataFrame, found: dict[str, Run], question: str) -> Table:

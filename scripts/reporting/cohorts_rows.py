@@ -31,7 +31,7 @@ def cohort_rows(study: Study, members: Sequence[PlannedRun], found: dict[str, Ru
         calibrated: whether people's unlabelled windows are used.
         shots, value, std, low, high, chance, method, folder: balanced accuracy, of the long table.
     """
-    facts = pd.DataFrame([_facts(study, wanted) for wanted in sorted(members, key=lambda p: p.approach != "read")])
+    facts = pd.DataFrame([row_facts(study, wanted) for wanted in sorted(members, key=lambda p: p.approach != "read")])
     values = measured([found[name] for name in facts["run"]], ["balanced_accuracy"])
     values["run"] = values["run"].map({found[name].name: name for name in facts["run"]})
     rows = facts.merge(values.drop(columns=["command", "dataset", "draw", "metric"]), on="run")
@@ -42,7 +42,8 @@ def cohort_rows(study: Study, members: Sequence[PlannedRun], found: dict[str, Ru
     return rows.sort_values(["kind", "place"], kind="stable").drop(columns=["kind", "place"]).reset_index(drop=True)
 
 
-def _facts(study: Study, wanted: PlannedRun) -> dict:
+def row_facts(study: Study, wanted: PlannedRun) -> dict:
+    """The first columns of a run, up to ``calibrated``."""
     evaluation = study.evaluations[wanted.evaluation]
     representation, approach = _representation(study, wanted)
     calibrated = wanted.settings["calibrate"] == "person"

@@ -42,6 +42,9 @@ evaluations:
       - {features: [handcrafted], heads: [linear], calibrate: person}
   within_pd: {kind: few_shot, dataset: PD, config: configs/demo/downstream.yaml, settings: {shots: [5, 10]},
     probes: false, read: *rows}
+  falls: {kind: few_shot, dataset: MMEA, config: configs/demo/downstream.yaml, probes: false,
+    settings: {shots: [5, 10], detect: [fall], split: leave_one_group_out},
+    read: [{features: [invariant], heads: [linear]}, {features: [encoder], heads: [linear]}]}
   mmea_to_pd: {kind: few_shot, dataset: MMEA, test_dataset: PD, config: configs/demo/downstream.yaml,
     settings: {shots: [1, 10]}, probes: false, read: *rows}
 """
@@ -219,3 +222,13 @@ def test_no_results_at_all(study, monkeypatch, tmp_path):
     (tmp_path / "runs").mkdir()
     flags = ["--runs", str(tmp_path / "runs"), "--study", str(study / "study.yaml"), "--data_root", str(tmp_path)]
     assert "missing: no evaluation of a cohort" in report.main([*flags, "--out", str(tmp_path / "report")]).read_text()
+
+
+def test_events_are_those_of_the_runs(study):
+    for metric, chance in (("sensitivity_at_1_per_h", 0.01), ("auprc", 0.2)):
+        shown = pd.read_csv(study / "report" / "tables" / f"cohorts_{metric}.csv").set_index("representation")
+        for name, run in (("invariant", "invariant_linear"), ("recommended", "encoder_linear-best")):
+            results = json.loads((study / "runs" / f"falls-{run}" / "results.json").read_text())
+            cell = shown.loc[name, "10 labels"]
+            assert cell.startswith(f"{100 * results['shots']['10'][metric]['mean']:.1f} ±")
+        assert shown.loc["chance", "5 labels"] == f"{100 * chance:.1f}"
