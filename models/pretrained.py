@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-import transformers
+import transformers  # its classes are imported where they are used, see imu.py
 from huggingface_hub import constants, get_session, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
 from safetensors import SafetensorError
-from transformers import PreTrainedConfig, PreTrainedModel
 
 from utils.progress_bar import hide_other_bars
 
-Model = TypeVar("Model", bound=PreTrainedModel)
+Model = TypeVar("Model", bound="transformers.PreTrainedModel")
 
 _WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 _ENDPOINT = constants.ENDPOINT
@@ -94,7 +93,7 @@ def hub_folder(name: str, files: Sequence[tuple[str, ...]], setting: str, ways_o
     return Path(path).parent
 
 
-def load_checked(model_class: type[Model], config: PreTrainedConfig, folder: Path) -> Model:
+def load_checked(model_class: type[Model], config: "transformers.PreTrainedConfig", folder: Path) -> Model:
     """Load weights from a local folder in float32; every parameter of the model must come from the file.
 
     Raises:

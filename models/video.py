@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch.nn.functional as F
+import transformers  # its classes are imported where they are used, see imu.py
 from torch import Tensor, nn
-from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection, VideoMAEConfig, VideoMAEModel
 
 from models.batchnorm import CrossRankBatchNorm
 from models.frames import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD, FrameNormalizer
@@ -38,7 +38,7 @@ class VideoMAEEncoder(nn.Module):
 
     def __init__(
         self,
-        model: VideoMAEModel,
+        model: "transformers.VideoMAEModel",
         box: Sequence[float] | None = None,
         differences: float = 0.0,
         pooling: str = "mean",
@@ -61,13 +61,13 @@ class VideoMAEEncoder(nn.Module):
     @classmethod
     def from_weights(cls, folder: Path, clip_len: int, image_size: int, **options: Any) -> "VideoMAEEncoder":
         """Published weights; positions are computed, so any clip length and image size will do."""
-        config = VideoMAEConfig.from_pretrained(folder, num_frames=clip_len, image_size=image_size)
-        return cls(load_checked(VideoMAEModel, config, folder), **options)
+        config = transformers.VideoMAEConfig.from_pretrained(folder, num_frames=clip_len, image_size=image_size)
+        return cls(load_checked(transformers.VideoMAEModel, config, folder), **options)
 
     @classmethod
     def from_config(cls, values: dict[str, Any], **options: Any) -> "VideoMAEEncoder":
         """Random weights in the architecture that ``config`` returned; no file is read."""
-        return cls(VideoMAEModel(VideoMAEConfig.from_dict(dict(values))), **options)
+        return cls(transformers.VideoMAEModel(transformers.VideoMAEConfig.from_dict(dict(values))), **options)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -120,7 +120,7 @@ class ClipFrameEncoder(nn.Module):
     Use ``from_weights`` or ``from_config``. For ``box`` see ``FrameNormalizer``.
     """
 
-    def __init__(self, model: CLIPVisionModelWithProjection, box: Sequence[float] | None = None):
+    def __init__(self, model: "transformers.CLIPVisionModelWithProjection", box: Sequence[float] | None = None):
         super().__init__()
         self.model = model
         self.dim = model.config.projection_dim
@@ -133,15 +133,17 @@ class ClipFrameEncoder(nn.Module):
         Raises:
             ValueError: if the image size is another.
         """
-        config = CLIPVisionConfig.from_pretrained(folder)
+        config = transformers.CLIPVisionConfig.from_pretrained(folder)
         if config.image_size != image_size:
             raise ValueError(f"image_size {image_size} does not fit {folder}: its images are {config.image_size}")
-        return cls(load_checked(CLIPVisionModelWithProjection, config, folder), **options)
+        return cls(load_checked(transformers.CLIPVisionModelWithProjection, config, folder), **options)
 
     @classmethod
     def from_config(cls, values: dict[str, Any], **options: Any) -> "ClipFrameEncoder":
         """Random weights in the architecture that ``config`` returned; no file is read."""
-        return cls(CLIPVisionModelWithProjection(CLIPVisionConfig.from_dict(dict(values))), **options)
+        return cls(
+            transformers.CLIPVisionModelWithProjection(transformers.CLIPVisionConfig.from_dict(dict(values))), **options
+        )
 
     @property
     def config(self) -> dict[str, Any]:
