@@ -163,6 +163,11 @@ class TrainConfig(Config):
     )
     imu_norm: Literal["batchnorm", "layernorm"] = setting("batchnorm", help="PatchTST normalisation between layers")
     imu_dropout: Share = setting(0.1, help="dropout inside the IMU encoder (paper: 0)")
+    imu_conv_pooling: Literal["segments", "whole"] = setting(
+        "segments",
+        help="conv: the means of five stretches of the window; or whole, mean and maximum over all of it, where the order "
+        "within a window should not matter",
+    )
     imu_pooling: PoolingName | None = setting(
         None,
         help="what of PatchTST represents a window: its CLS tokens (paper; default), the mean of its patch tokens, "
@@ -322,6 +327,10 @@ class TrainConfig(Config):
             raise ValueError(
                 f"dataset_weights {' '.join(f'{w:g}' for w in self.dataset_weights)}: give one for each of several "
                 f"datasets, here there are {len(self.datasets)}"
+            )
+        if self.imu_encoder != "conv" and self.imu_conv_pooling != "segments":
+            raise ValueError(
+                f"imu_conv_pooling {self.imu_conv_pooling} is for conv, not {self.imu_encoder}: leave it out"
             )
         self._check_patches()
         self._check_video()

@@ -36,7 +36,8 @@ Model = DualEncoder | MaskedReconstruction | ImuContrast
 def build_imu_encoder(config: TrainConfig) -> nn.Module:
     """An IMU encoder with random weights: (B, 6, T) -> (B, ``dim``)."""
     if config.imu_encoder != "patchtst":
-        return IMU_ENCODERS[config.imu_encoder](samples=config.window_samples, channels=config.imu_channels)
+        pooling = {"pooling": config.imu_conv_pooling} if config.imu_encoder == "conv" else {}
+        return IMU_ENCODERS[config.imu_encoder](samples=config.window_samples, channels=config.imu_channels, **pooling)
     return PatchTSTEncoder(
         dim=config.imu_dim,
         layers=config.imu_layers,

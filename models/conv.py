@@ -20,7 +20,7 @@ GRID = 3  # rows and columns of a frame that are kept apart
 
 
 class ConvImuEncoder(nn.Module):
-    """Four convolutions over time, each at half the rate of the one before; the means of five stretches of the window.
+    """Four convolutions over time, each at half the rate of the one before.
 
     Unlike a transformer on patches of single channels it sees all channels from the first layer on, and it has
     126,000 weights where a few hundred windows are all there is.
@@ -29,12 +29,15 @@ class ConvImuEncoder(nn.Module):
         width: channels of the first convolution.
         samples: T.
         channels: what it sees of a window, see ``models.channels``.
+        pooling: ``segments``, the means of five stretches of the window; ``whole``, mean and maximum over all of it.
     """
 
-    def __init__(self, width: int = 48, samples: int = WINDOW_SAMPLES, channels: str = "raw"):
+    def __init__(
+        self, width: int = 48, samples: int = WINDOW_SAMPLES, channels: str = "raw", pooling: str = "segments"
+    ):
         super().__init__()
-        self.shape = (len(CHANNELS), samples)
-        self.dim = 4 * width * SEGMENTS
+        self.shape, self.pooling = (len(CHANNELS), samples), pooling
+        self.dim = 4 * width * (SEGMENTS if pooling == "segments" else 2)
         self.channels = build_channels(channels, samples)
         self.layers = nn.Sequential(
             *_convolution(nn.Conv1d, len(CHANNELS_OF[channels]), width, 7, stride=2),
@@ -48,7 +51,10 @@ class ConvImuEncoder(nn.Module):
         if imu.ndim != 3 or imu.shape[1:] != self.shape:
             wanted = ", ".join(map(str, self.shape))
             raise ValueError(f"IMU windows have shape {tuple(imu.shape)}, want (batch, {wanted})")
-        return segment_means(self.layers(self.channels(imu)), SEGMENTS).flatten(1)
+        features = self.layers(self.channels(imu))  # (B, D / 2 or 5, T / 16)
+        if self.pooling == "whole":
+            return torch.cat([features.mean(2), features.amax(2)], dim=1)
+        return segment_means(features, SEGMENTS).flatten(1)
 
 
 class Conv21dEncoder(nn.Module):
