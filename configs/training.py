@@ -165,7 +165,7 @@ class TrainConfig(Config):
     imu_dropout: Share = setting(0.1, help="dropout inside the IMU encoder (paper: 0)")
     imu_conv_pooling: Literal["segments", "whole"] = setting(
         "segments",
-        help="conv: the means of five stretches of the window; or whole, the mean and the maximum over all of it, which "
+        help="conv: the means of five stretches of the window; or whole, mean and maximum over all of it, which "
         "keep no order",
     )
     imu_pooling: PoolingName | None = setting(
