@@ -128,7 +128,10 @@ def main(argv: list[str] | None = None) -> Path:
         "imu_pooling": pooling,
         "selected_epochs": chosen if config.select_samples else None,
     }
-    results = write_few_shot(folder, config, task, predictions, scores, started, about, by_shots)
+    logits_of = (
+        None if config.detect else by_shots
+    )  # probabilities of an event are of windows, its labels of recordings
+    results = write_few_shot(folder, config, task, predictions, scores, started, about, logits_of)
     draw_pictures(folder, results)
     if config.save_model:
         if config.fit == "all":
@@ -208,7 +211,7 @@ def fit_all(
 
 
 def draw_pictures(folder: Path, results: dict[str, Any]) -> None:
-    """confusion.png, reliability.png and coverage.png (most shots, all draws), and shots.png."""
+    """confusion.png, shots.png and, of classes, reliability.png and coverage.png; at the most shots, all draws."""
     name, how = dataset_name(results), method(results)
     most = max(results["shots"], key=int)
     confusion = np.array(results["shots"][most]["confusion"])
@@ -218,6 +221,8 @@ def draw_pictures(folder: Path, results: dict[str, Any]) -> None:
     line = values[values["draw"].isna() & (values["metric"] == "balanced_accuracy")]
     line = line.assign(panel="", line=how, approach=how, dashed=False)
     shots_panels(line, folder / "shots.png", f"{name}, few-shot", pdf=False)
+    if "detection" in results:
+        return
     measured, above = results["shots"][most]["calibration"], f"{name}, {most} shots\n{how}"
     bins = measured["reliability_uncalibrated"], measured["reliability"]
     reliability_diagram(*bins, folder / "reliability.png", above)

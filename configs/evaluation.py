@@ -215,6 +215,11 @@ class DownstreamConfig(FewShotConfig):
             raise ValueError(f"standardize is for a frozen encoder, and mode {self.mode} moves it: drop one of them")
         if self.calibrate != "none" and (self.mode != "lp" or self.save_model):
             raise ValueError("calibrate person goes with --mode lp, and without --save_model: drop one of them")
+        if self.detect and self.save_model:
+            raise ValueError(
+                "detect and save_model: windows of an event learn by their highest peak, which recordings do "
+                "not tell: save a classifier of the classes, without --detect"
+            )
         if self.imu_encoder is not None and self.checkpoint is not None:
             raise ValueError("imu_encoder is for an encoder from scratch: the checkpoint has its own, drop one of them")
         if self.save_model is not None and self.save_model.is_file():

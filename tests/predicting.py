@@ -54,7 +54,7 @@ def write_classifier(folder: Path, normalize: str = "dataset", threshold: float 
         prior=[1 / 3] * 3,
         rates_per_s=rates.tolist(),
         simulated=True,
-        trained_on={},
+        trained_on={"mode": "lp"},
     )
     mean, std = torch.tensor([0, 0, 9.8, 0, 0, 0]), torch.tensor([1.0, 3, 1, 0.4, 0.4, 0.4])
     classifier = Classifier(facts, encoder, torch.randn(3, encoder.dim), torch.zeros(3), mean, std)

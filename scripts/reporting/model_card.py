@@ -81,6 +81,7 @@ def model_card(
         fails=_fails(rows, measured["confusion"], of_people),
         temperature=facts.temperature,
         calibration=facts.calibration,
+        fitted=calibration["fitted"],
         ece=_spread(calibration["ece"], percent),
         ece_before=_spread(calibration["ece_uncalibrated"], percent),
         nll=_spread(calibration["nll"], fraction),

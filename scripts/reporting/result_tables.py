@@ -57,6 +57,7 @@ def few_shot_sections(runs: list[Run], out: Path) -> list[Block]:
         ]
         if not same:
             blocks.append(Text("Not all rows were measured on the same windows.", strong=True))
+        intervals = []
         for metric, of_metric in values.groupby("metric", sort=False):
             frame = pivot(with_guesses(of_metric), ["method"], ["columns"], cell=percent)
             named = (METRICS | DETECTION)[metric]
@@ -67,7 +68,8 @@ def few_shot_sections(runs: list[Run], out: Path) -> list[Block]:
                 caption = f"{dataset}, few-shot: 95 % interval of the {named} over groups, %"
                 frame = pivot(of_metric, ["method"], ["columns"], cell=interval)
                 place = "" if metric == "balanced_accuracy" else f"_{metric}"
-                blocks.append(Table(frame, f"few_shot_{number}{place}_interval", caption))
+                intervals.append(Table(frame, f"few_shot_{number}{place}_interval", caption))
+        blocks += intervals
         accuracy = values[values["metric"] == "balanced_accuracy"]
         blocks += seen_by(members)
         curve = out / "figures" / f"shots_{number}.png"
