@@ -80,13 +80,9 @@ class Signal:
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by close()
         self.runs: list[Run] = []
         self.interpolated = 0
-        self.first_s, self.last_s = np.inf, -np.inf  # times of the samples read
         self._rows: list[np.ndarray] = []
         stream = SignalStream()
         for piece in samples:
-            timed = piece.acc_time_s[np.isfinite(piece.acc_time_s)]
-            if len(timed):
-                self.first_s, self.last_s = min(self.first_s, timed.min()), max(self.last_s, timed.max())
             self._add(stream.push(piece.acc_time_s, piece.acc, piece.gyro_time_s, piece.gyro))
         self._add(stream.finish())
         self._file.flush()
@@ -103,6 +99,16 @@ class Signal:
             self.interpolated += piece.interpolated
             self._file.write(np.ascontiguousarray(piece.imu, dtype=np.float32).tobytes())
             self._rows += _sums(at_s, piece.imu.astype(np.float64))
+
+    @property
+    def first_s(self) -> float:
+        """Time of its first sample; stamps that were dropped do not count."""
+        return self.runs[0].start_s
+
+    @property
+    def last_s(self) -> float:
+        """Time of its last sample."""
+        return self.runs[-1].end_s - 1 / IMU_RATE_HZ
 
     @property
     def samples(self) -> int:

@@ -32,18 +32,22 @@ def open_source(source: Source, format_name: str, zone: str | None, start: str |
 
 
 def _samples(recording: Recording, shift_s: float) -> Iterator[Samples]:
-    """Both sensors up to the same times, so that neither waits long for the other."""
-    acc_time, gyro_time = recording.acc_time_s + shift_s, recording.gyro_time_s + shift_s
-    finite = acc_time[np.isfinite(acc_time)]
-    if len(finite) == 0:
+    """Both sensors, sorted by time as preparation sorts them, up to the same times: neither waits long for the other.
+
+    Only stretches of 10 minutes that hold samples are a piece: a stray stamp may be years away.
+    """
+    acc_time, acc = _sorted(recording.acc_time_s + shift_s, recording.acc)
+    gyro_time, gyro = _sorted(recording.gyro_time_s + shift_s, recording.gyro)
+    if not np.isfinite(acc_time).any():
         raise BadRecording("missing_time", f"{recording.id}: no sample has a time")
-    edges = np.arange(finite.min(), finite.max(), PIECE_S)[1:]
-    a, g = _cuts(acc_time, edges), _cuts(gyro_time, edges)
+    times = np.concatenate([acc_time, gyro_time])
+    edges = np.unique(np.floor(times[np.isfinite(times)] / PIECE_S))[1:] * PIECE_S
+    a, g = ([0, *np.searchsorted(time, edges).tolist(), len(time)] for time in (acc_time, gyro_time))
     for (a0, a1), (g0, g1) in zip(zip(a, a[1:], strict=False), zip(g, g[1:], strict=False), strict=True):
-        yield Samples(acc_time[a0:a1], recording.acc[a0:a1], gyro_time[g0:g1], recording.gyro[g0:g1])
+        yield Samples(acc_time[a0:a1], acc[a0:a1], gyro_time[g0:g1], gyro[g0:g1])
 
 
-def _cuts(time_s: np.ndarray, edges: np.ndarray) -> list[int]:
-    """Where to cut samples in the order of their file: before the first one that is later than each edge."""
-    latest = np.maximum.accumulate(np.where(np.isfinite(time_s), time_s, -np.inf))
-    return [0, *np.searchsorted(latest, edges).tolist(), len(time_s)]
+def _sorted(time_s: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) and (N, 3) in order of time; samples without a time, which are yet to be counted, come last."""
+    order = np.argsort(time_s, kind="stable")
+    return time_s[order], values[order]

@@ -1,0 +1,43 @@
+"""A recording that a format has parsed at once: stray and unsorted stamps cost themselves alone."""
+
+import numpy as np
+import pytest
+
+from datasets.recording import Recording, Source
+from datasets.recordings.signal import Signal
+from datasets.recordings.whole import open_source
+from tests.predicting import samples
+
+HOUR = samples(3600, rate_hz=50)
+
+
+def stray(data):
+    """One accelerometer stamp after 1000 s is 1e6 s."""
+    acc_time = data[:, 0].copy()
+    acc_time[50_000] = 1e6
+    return acc_time, data
+
+
+def unsorted(data):
+    """The two halves of the file are exchanged."""
+    data = np.concatenate([data[len(data) // 2 :], data[: len(data) // 2]])
+    return data[:, 0], data
+
+
+def untimed(data):
+    acc_time = data[:, 0].copy()
+    acc_time[100:102] = np.nan
+    return acc_time, data
+
+
+@pytest.mark.parametrize(
+    "change, counts", [(stray, {"acc_short_run": 1}), (unsorted, {}), (untimed, {"acc_nan_time": 2})]
+)
+def test_odd_stamps_cost_themselves_alone(tmp_path, change, counts):
+    acc_time, data = change(HOUR)
+    recording = Recording("a", acc_time, data[:, 1:4], data[:, 0], data[:, 4:])
+    reading = open_source(Source("a", (), lambda: recording), "table", None, None)
+    signal = Signal(reading.samples, tmp_path)
+    assert signal.samples == pytest.approx(3600 * 50, abs=2) and len(signal.runs) == 1
+    assert (signal.first_s, signal.last_s) == pytest.approx((0, 3600 - 1 / 50), abs=0.03)
+    assert signal.counts == counts
