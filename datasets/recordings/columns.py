@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from datasets.recording import BadRecording
 
-_TIME = re.compile(
-    r"(time|timestamp|epoch|date_?time|datetime|unix_?time|t|elapsed|seconds|date)\b.*|.*_?timestamp\b.*"
+_TIME = re.compile(  # time_ms, seconds_elapsed; but t_ax is a sensor on a thigh
+    r"((date|unix|elapsed)?_?time|time_?stamp|epoch|t|elapsed|seconds|date|.*timestamp)"
+    r"(_([mun]?s|sec|seconds|elapsed|utc))?\b.*"
 )
-_KINDS = {"acc": re.compile(r"acc"), "gyro": re.compile(r"gyr|rotation|rotrate|ang(ular)?_?(rate|vel)|omega")}
+_KINDS = {"acc": re.compile(r"acc"), "gyro": re.compile(r"gyr|rotation|rotrate|ang(ular)?[ _.-]?(rate|vel)|omega")}
 _SHORT = re.compile(r"(?P<before>.*?)(?P<kind>[agw])[ _.-]?(?P<axis>[xyz])")  # ax, gy, chest_ax
 _AXIS = re.compile(r"(?P<before>.*?)(?<![a-z])(?P<axis>[xyz])(?![a-z])(?P<after>.*)|(?P<start>.*?)(?P<last>[xyz])")
 _UNIT = re.compile(r"[(\[]\s*(?P<unit>[^)\]]*?)\s*[)\]]")
@@ -63,6 +64,7 @@ def guess_columns(there: Sequence[str], timed: bool) -> Columns:
     """
     shown = f"columns are {', '.join(there)}; name yours: --csv_columns time,ax,ay,az,gx,gy,gz"
     time = [name for name in there if _TIME.fullmatch(_bare(name))]
+    time.sort(key=lambda name: _bare(name) == "date")  # beside a time it is the day alone
     if timed and not time:
         raise BadRecording("missing_column", f"no column of the time: {shown}, or give --sample_rate")
     groups: dict[str, dict[str, dict[str, str]]] = {"acc": defaultdict(dict), "gyro": defaultdict(dict)}

@@ -51,6 +51,7 @@ class PlainSettings:
 class _Layout:
     names: list[str]
     header: bool
+    skipped: int  # lines up to and including the header
     separator: str
     decimal: str
 
@@ -137,21 +138,25 @@ def _explained(path: Path) -> Iterator[None]:
 def _layout(path: Path) -> _Layout:
     """Separator, decimal point and column names, from the first two lines that are not blank."""
     lines: list[str] = []
+    blank = 0  # lines before the first
     with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as file:
         while len(lines) < 2 and (line := file.readline(1 << 16)):
             if text := line.decode("utf-8-sig" if not lines else "utf-8").strip():
                 lines.append(text)
+            elif not lines:
+                blank += 1
     if not lines:
         raise BadRecording("empty_csv", "is empty; export or copy it again")
     separator = max((";", "\t", ","), key=lines[0].count)
     separator = separator if separator in lines[0] else " "
     fields = [name.strip().strip('"') for name in lines[0].split(None if separator == " " else separator)]
-    header = not all(_NUMBER.fullmatch(field) for field in fields)
+    numbers = [field for field in fields if _NUMBER.fullmatch(field)]
+    header = len(numbers) < len(fields) and sum(map(bool, numbers)) < 3  # dates and labels may stand beside numbers
     if len(lines) <= header:
         raise BadRecording("empty_csv", "holds a header line and no rows; export or copy it again")
     names = fields if header else [str(number) for number in range(1, len(fields) + 1)]
     decimal = "," if separator != "," and "," in lines[-1] and "." not in lines[-1] else "."
-    return _Layout(names, header, separator, decimal)
+    return _Layout(names, header, blank + header, separator, decimal)
 
 
 def _pieces(path: Path, layout: _Layout, columns: Columns) -> Iterator[pd.DataFrame]:
@@ -186,7 +191,7 @@ def _table(path: Path, layout: _Layout, places: list[int], types: dict[int, type
         path,
         header=None,
         names=range(len(layout.names)),
-        skiprows=int(layout.header),
+        skiprows=layout.skipped,
         usecols=places,
         dtype=types or str,
         na_values=MISSING,

@@ -25,11 +25,35 @@ from tests.predicting import MAY_DAY_S, NAMES, samples, write_csv
         ("time,x,y,z", "time", "x y z", ""),
         ("date,rotationRate.x,rotationRate.y,rotationRate.z,accel.x,accel.y,accel.z", "date",
          "accel.x accel.y accel.z", "rotationRate.x rotationRate.y rotationRate.z"),
+        ("time,X angular velocity,Y angular velocity,Z angular velocity,X acc,Y acc,Z acc", "time",
+         "X acc;Y acc;Z acc", "X angular velocity;Y angular velocity;Z angular velocity"),
+        ("t_ax,t_ay,t_az,elapsed_s", "elapsed_s", "t_ax t_ay t_az", ""),
     ],
 )  # fmt: skip
 def test_columns_by_their_names(header, time, acc, gyro):
     found = guess_columns(header.split(","), timed=True)
-    assert (found.time, found.acc, found.gyro) == (time, tuple(acc.split()), tuple(gyro.split()) or None)
+    acc, gyro = (tuple(names.split(";" if ";" in names else None)) for names in (acc, gyro))
+    assert (found.time, found.acc, found.gyro) == (time, acc, gyro or None)
+
+
+@pytest.mark.parametrize(
+    "header",
+    "time_s time_ms time_us timestamp_ms epoch_ms t_s seconds_elapsed unix_time_ns elapsed_time date,time time,date "
+    "sensor_timestamp_us time_stamp datetime".split(),
+)
+def test_time_by_its_name(header):
+    found = guess_columns([*header.split(","), "t_ax", "t_ay", "t_az"], timed=True)
+    assert found.time == next(name for name in header.split(",") if name != "date")
+
+
+@pytest.mark.parametrize("name, per_s", [("time_s", 1), ("time_ms", 1e3), ("epoch_us", 1e6), ("t_ns", 1e9)])
+def test_units_of_the_time_are_those_of_its_name(tmp_path, name, per_s):
+    data = samples(5).round(4)
+    frame = pd.DataFrame(data * [per_s, *[1] * 6], columns=[name, *NAMES[1:]])
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    reading = open_plain(tmp_path / "a.csv", PlainSettings())
+    assert reading.facts["time_format"] == f"{name.split('_')[1]} since a start"
+    assert np.allclose(whole(reading), data)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +103,22 @@ def test_ways_to_write_a_table(tmp_path, separator, decimal, header):
     frame.to_csv(tmp_path / "a.csv", sep=separator, decimal=decimal, header=header, index=False)
     columns = None if header else [str(number) for number in range(1, 8)]
     assert np.allclose(whole(open_plain(tmp_path / "a.csv", PlainSettings(columns))), data)
+
+
+@pytest.mark.parametrize("before", ["", "\n\n", "\ufeff\r\n  \r\n"])
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("dates", [True, False])
+def test_blank_lines_dates_and_no_header(tmp_path, before, header, dates):
+    data = samples(5).round(4)
+    frame = pd.DataFrame(data, columns=NAMES)
+    if dates:
+        frame["time"] = [
+            f"{np.datetime64('2024-05-01T10:00') + np.timedelta64(round(1e3 * t), 'ms')}Z" for t in data[:, 0]
+        ]
+    (tmp_path / "a.csv").write_text(before + frame.to_csv(header=header, index=False), newline="")
+    columns = None if header else [str(number) for number in range(1, 8)]
+    found = whole(open_plain(tmp_path / "a.csv", PlainSettings(columns)))
+    assert np.allclose(found - [MAY_DAY_S * dates, *[0] * 6], data)
 
 
 def test_rows_that_are_evenly_spaced(tmp_path):
