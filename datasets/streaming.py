@@ -168,6 +168,11 @@ class SignalStream:
             self._unfiltered = signal[:0]
 
 
+def default_hop_s(window_s: float) -> float:
+    """Half a window, in whole samples: of 2.5 s 1.24 s."""
+    return round(window_s * IMU_RATE_HZ) // 2 / IMU_RATE_HZ
+
+
 class WindowCutter:
     """Pieces of the clean signal in, windows out, at every hop from the beginning of each run, never across a gap.
 

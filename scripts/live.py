@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from configs.constants import STANDARD_GRAVITY
-from datasets.streaming import Piece, SignalStream, WindowCutter
+from datasets.streaming import Piece, SignalStream, WindowCutter, default_hop_s
 from models.classifier import Classifier
 
 COLUMNS = ("time", "ax", "ay", "az", "gx", "gy", "gz")  # of a pipe without a header line
@@ -83,7 +83,7 @@ class Live:
                 "or a classifier whose encoder was trained with --normalize dataset, window or none"
             )
         self.classifier, self._moments = classifier, (mean, std)
-        self.hop_s = facts.window_s / 2 if hop_s is None else hop_s
+        self.hop_s = default_hop_s(facts.window_s) if hop_s is None else hop_s
         self.stream = SignalStream()
         self._cutter = WindowCutter(facts.window_s, self.hop_s)
         self._new_filter, self._filter = new_filter, None
@@ -126,7 +126,8 @@ def stream_stdin(
 
     Args:
         source: CSV such as ``sys.stdin.buffer``; a first line that is no sample names the columns.
-        columns: names of time, acceleration x, y, z and angular rate x, y, z; without a header line their order.
+        columns: names of time, acceleration x, y, z and angular rate x, y, z; without a header line their numbers from
+            1 on, or names in the order of the columns.
         threshold: least confidence; None: the classifier's.
 
     Raises:
@@ -157,10 +158,11 @@ def read_lines(source: BinaryIO, columns: Sequence[str] = COLUMNS) -> Iterator[n
 
     Args:
         source: must have ``read1``, which returns what is there instead of waiting for more.
-        columns: names of the seven columns; without a header line the columns come in this order.
+        columns: of the seven, as of ``stream_stdin``.
 
     Raises:
-        ValueError: with the number of the line.
+        ValueError: with the number of the line, after the samples before it. A last line that was cut off, without an
+            end of line, is a row of NaN instead.
     """
     rest, number, places = b"", 0, None
     while True:
@@ -180,6 +182,11 @@ def read_lines(source: BinaryIO, columns: Sequence[str] = COLUMNS) -> Iterator[n
             try:
                 rows.append([float(cells[place] or "nan") for place in places])
             except (ValueError, IndexError) as error:
+                if not block:
+                    rows.append([np.nan] * len(places))
+                    continue
+                if rows:
+                    yield np.array(rows)
                 raise ValueError(f"line {number}: {line.decode('utf-8', 'replace')!r} is no sample: {error}") from error
         if rows:
             yield np.array(rows)  # what is there now, however few
@@ -196,4 +203,9 @@ def _places(cells: list[str], columns: Sequence[str]) -> tuple[list[int], bool]:
         if missing := [name for name in columns if name not in names]:
             raise ValueError(f"line 1: has no column {', '.join(missing)}; it names {', '.join(names)}") from None
         return [names.index(name) for name in columns], True
-    return list(range(len(columns))), False
+    if not all(name.isdecimal() for name in columns):
+        return list(range(len(columns))), False
+    places = [int(name) - 1 for name in columns]
+    if min(places) < 0 or max(places) >= len(cells):
+        raise ValueError(f"line 1: has columns 1 to {len(cells)}, csv_columns names {', '.join(columns)}")
+    return places, False

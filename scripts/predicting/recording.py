@@ -22,6 +22,7 @@ from datasets.recordings.reader import Listed, Reading
 from datasets.recordings.signal import Signal
 from datasets.recordings.stillness import nonwear, still_epochs
 from datasets.recordings.units import acc_unit, gyro_unit
+from datasets.streaming import default_hop_s
 from models.classifier import Classifier
 from scripts.predicting import summary as summaries
 from scripts.predicting.page import page
@@ -51,7 +52,7 @@ class Applied:
 
     @property
     def hop_s(self) -> float:
-        return self.config.hop_s or self.classifier.facts.window_s / 2
+        return self.config.hop_s or default_hop_s(self.classifier.facts.window_s)
 
     @property
     def threshold(self) -> float:

@@ -162,6 +162,33 @@ def test_a_line_that_is_no_sample_is_named(text, message):
         list(read_lines(Pipe([text])))
 
 
+@pytest.mark.parametrize("last", [b"0.2,1,2,3,4", b"0.2,1,2,3,4,5,-"])
+def test_a_cut_last_line_is_a_missing_sample(last):
+    rows = np.concatenate(list(read_lines(Pipe([b"0,1,2,3,4,5,6\n", last]))))
+    assert rows[0].tolist() == [0, 1, 2, 3, 4, 5, 6] and len(rows) == 2 and np.isnan(rows[1]).all()
+
+
+def test_samples_before_a_bad_line_are_given_out():
+    reader = read_lines(Pipe([b"0,1,2,3,4,5,6\n0.1,x\n"]))
+    assert next(reader).shape == (1, 7)
+    with pytest.raises(ValueError, match="line 2"):
+        next(reader)
+
+
+def test_columns_by_number():
+    (rows,) = read_lines(Pipe([b"9,6,5,4,3,2,1,0\n"]), ["8", "7", "6", "5", "4", "3", "2"])
+    assert rows.tolist() == [[0, 1, 2, 3, 4, 5, 6]]
+    for wrong in "09":
+        with pytest.raises(ValueError, match="columns 1 to 8"):
+            list(read_lines(Pipe([b"9,6,5,4,3,2,1,0\n"]), [wrong, "7", "6", "5", "4", "3", "2"]))
+
+
+def test_default_hop_is_whole_samples():
+    live, rows = Live(small_classifier(window_s=2.5)), movement(20)
+    answers = live.push(rows[:, 0], rows[:, 1:4], rows[:, 0], rows[:, 4:]) + live.finish()
+    assert answers[1].start_s - answers[0].start_s == pytest.approx(1.24) == live.hop_s
+
+
 def test_empty_cells_are_missing_values():
     rows = np.concatenate(list(read_lines(Pipe([b"0,1,2,3,,5,6\n0.1,1,2,3,4,5,6"]))))
     assert rows.shape == (2, 7) and np.isnan(rows[0, 4]) and np.isfinite(rows[1]).all()
