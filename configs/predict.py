@@ -11,7 +11,7 @@ from configs.base import Config, Share, setting
 from configs.constants import IMU_RATE_HZ
 from configs.data import DESCRIBED
 
-PLAIN_ONLY = ("csv_columns", "acc_unit", "gyro_unit", "time_unit", "sample_rate", "missing_gyro")
+PLAIN_ONLY = ("csv_columns", "acc_unit", "gyro_unit", "time_unit", "sample_rate")
 
 
 SHIPPED = "daily_movements"  # the classifier in models/weights
@@ -66,8 +66,9 @@ class PredictConfig(Config):
     )
     missing_gyro: Literal["refuse", "zeros"] = setting(
         "refuse",
-        help="csv: recordings without angular rate; zeros: 0 takes its place, if the classifier has learnt with "
-        "windows that lack it (--augment_drop_sensor of its encoder)",
+        help="csv, table, and formats that are a description of tables: recordings without angular rate; zeros: 0 "
+        "takes its place, if the classifier has learnt with windows that lack it (--augment_drop_sensor of its "
+        "encoder)",
     )
     hop_s: float | None = setting(
         None, gt=0, multiple_of=1 / IMU_RATE_HZ, help="from one window to the next, seconds; default: half a window"
@@ -111,6 +112,8 @@ class PredictConfig(Config):
         changed = [name for name in PLAIN_ONLY if getattr(self, name) != type(self).model_fields[name].default]
         if changed and self.format not in (None, "csv"):
             raise ValueError(f"{', '.join(changed)} only serves with format csv, not {self.format}")
+        if self.missing_gyro == "zeros" and self.format not in (None, "csv", "table", *DESCRIBED):
+            raise ValueError(f"missing_gyro: recordings of format {self.format} always have a gyroscope, leave out")
         if self.sensor and self.format == "csv":
             raise ValueError("sensor only serves with a format that has several: name the columns, csv_columns")
         if self.csv_columns is not None:

@@ -11,7 +11,7 @@ from typing import Any
 from configs.load import read_yaml
 from datasets.formats import FORMATS
 from datasets.formats.common import id_from
-from datasets.formats.table import Described
+from datasets.formats.table import Described, descriptions
 from datasets.recording import BadRecording, Source
 from datasets.recordings.plain_csv import PlainSettings, open_plain
 from datasets.recordings.reader import Listed, Reading
@@ -26,6 +26,7 @@ BY_NAME = {  # names that leave no doubt
     "sisfall": re.compile(r"[DF]\d+_S[AE]\d+_R\d+\.txt(\.gz)?"),
     "gopro": re.compile(r"G[HXP]\d+\.(?i:mp4)"),
 }
+_PREDICTED = re.compile(r"(?P<name>.+)-(windows|bouts|hourly|daily)\.csv(\.gz)?")  # beside NAME-summary.json
 _ABOVE = 3  # folders above a file in which a format may begin
 
 
@@ -34,7 +35,7 @@ def find(
 ) -> tuple[list[Listed], list[str]]:
     """List the recordings, each with a name of its own, and remarks on files that are left aside.
 
-    What cannot be read is listed too: opening it says why.
+    What cannot be read is listed too: opening it says why. Tables that ``scripts.predict`` has written are none.
 
     Args:
         format_name: ``csv``, a format, or None: by the names of the files, ``csv`` where they are of no format.
@@ -65,13 +66,14 @@ def _of_format(path: Path, name: str, options: Mapping[str, Any], settings: Plai
     """Recordings of a folder or file, also where the layout of the format begins in a folder above it."""
     how, problem, lost = FORMATS[name], f"{path}: holds no recording of format {name}", []
     for folder in [*([path] if path.is_dir() else []), *list(path.resolve().parents)[:_ABOVE]]:
-        for kept in _options(how, path, options):
+        for kept in _options(how, path, options, settings.missing_gyro):
             try:
                 listed = how.find(folder, **kept)
             except FileNotFoundError as error:
                 problem = str(error) if folder == path else problem
                 continue
-            sources = [s for s in listed.sources if any(_within(file, path) for file in s.files)]
+            here = [s for s in listed.sources if any(_within(file, path) for file in s.files)]
+            sources = [s for s in here if path.is_file() or not _of_predict(s.files[0])]
             rows = [(s.id, s.files[0].parent, s.files, partial(_open, s, name, settings)) for s in sources]
             if folder == path:
                 lost = [(r.id, folder, (path / r.id,), partial(_fail, r.reason, r.detail)) for r in listed.rejected]
@@ -81,14 +83,20 @@ def _of_format(path: Path, name: str, options: Mapping[str, Any], settings: Plai
     return lost or [(_stem(path), path.parent, (path,), partial(_fail, "no_recording", problem))]
 
 
-def _options(how: ModuleType | Described, path: Path, options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _options(
+    how: ModuleType | Described, path: Path, options: Mapping[str, Any], missing_gyro: str
+) -> Iterator[dict[str, Any]]:
     """Settings of a format; of a file whose sensor is not said also those that take its other sensors."""
     kept = {key: options.get(key) for key in how.OPTIONS}
-    yield kept
     table = how.table if isinstance(how, Described) else options.get("table")
+    every = [kept]
     if path.is_file() and table is not None and kept.get("sensor") is None:
-        for sensor in read_yaml(table).get("sensors", {}):
-            yield kept | {"sensor": [sensor]}
+        every += [kept | {"sensor": [sensor]} for sensor in read_yaml(table).get("sensors", {})]
+    for one in every:
+        if missing_gyro == "zeros" and "missing_gyro" in one:
+            without = any(of.gyro is None for of in descriptions(table, one["sensor"]).values())
+            one |= {"missing_gyro": "zeros" if without else None}
+        yield one
 
 
 def _within(file: Path, path: Path) -> bool:
@@ -108,14 +116,18 @@ def _fail(reason: str, message: str) -> Reading:
 
 
 def _format_of(path: Path, remarks: list[str]) -> str:
-    """The format that names of files tell; of a folder that of most, and a remark on tables that are of none."""
+    """The format that names of files tell; of a folder that of most, and a remark on tables of other names."""
     if path.is_file():
         return _by_name(path)
     kinds = Counter(_by_name(file) for file in path.rglob("*") if file.is_file())
     known = [name for name, _ in kinds.most_common() if name != "csv"]
     if not known:
         return "csv"
-    others = sum(_by_name(file) != known[0] for file in _tables(path))
+    tables = _tables(path)
+    if kinds[known[0]] < sum(_by_name(file) == "csv" for file in tables):
+        remarks.append(f"{path}: read as plain tables; {kinds[known[0]]} files have names of --format {known[0]}")
+        return "csv"
+    others = sum(_by_name(file) != known[0] for file in tables)
     if others:
         remarks.append(f"{path}: read as {known[0]}; {others} tables of other names are left aside (--format csv)")
     return known[0]
@@ -126,7 +138,16 @@ def _by_name(path: Path) -> str:
 
 
 def _tables(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.rglob("*") if file.is_file() and file.name.lower().endswith(PLAIN))
+    files = (file for file in folder.rglob("*") if file.is_file() and file.name.lower().endswith(PLAIN))
+    return sorted(file for file in files if not _of_predict(file))
+
+
+def _of_predict(file: Path) -> bool:
+    """Whether ``scripts.predict`` or ``scripts.collate`` wrote a table, by their names and the summaries beside it."""
+    if file.name == "summaries.csv":
+        return any(file.parent.rglob("*-summary.json"))
+    written = _PREDICTED.fullmatch(file.name)
+    return written is not None and file.with_name(f"{written['name']}-summary.json").is_file()
 
 
 def _stem(path: Path) -> str:

@@ -28,7 +28,7 @@ def open_source(source: Source, format_name: str, zone: str | None, start: str |
         "time_format_guessed": False,
         "rows": len(recording.acc_time_s),
     }
-    return Reading(clock, _samples(recording, shift_s), "m/s2", "rad/s", facts=facts)
+    return Reading(clock, _samples(recording, shift_s), "m/s2", "rad/s", not recording.missing_gyro, facts)
 
 
 def _samples(recording: Recording, shift_s: float) -> Iterator[Samples]:
