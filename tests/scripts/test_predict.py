@@ -22,6 +22,7 @@ from models.smoothing import smooth
 from scripts import collate, predict
 from scripts.predicting import tables
 from scripts.predicting.recording import ENDINGS
+from tests.datasets.formats.test_daphnet import write_raw
 from tests.predicting import CLASSES, NAMES, samples, write_classifier, write_csv
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -187,6 +188,10 @@ def test_missing_gyro_only_where_it_was_learnt(run, tmp_path):
     assert status == 0 and summaries["acc"]["reading"]["missing_gyro"]
     windows = table(tmp_path, "acc", "windows.csv.gz")
     assert windows["quality"].eq("good").all()
+    raw = write_raw(tmp_path / "raw", connected_s=0)
+    status, summaries = run(raw, "--format", "daphnet", "--missing_gyro", "zeros", model=learnt)
+    reading = summaries["S03R02"]["reading"]
+    assert status == 0 and reading["missing_gyro"] and reading["gyro_unit"] is None
 
 
 def test_months_of_gap(run, tmp_path):
