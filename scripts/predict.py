@@ -82,7 +82,7 @@ def _said(summary: dict) -> str:
     minutes = ", ".join(f"{name} {of['minutes']:.1f}" for name, of in summary["activities"].items())
     lines = [f"{summary['name']}: minutes of {minutes}; not worn {summary['wear']['nonwear_min']:.1f}"]
     lines += [f"  guessed: {'; '.join(guesses)}"] if guesses else []
-    lines += [f"  WARNING, {reading['units_problem']}"] if reading["units_problem"] else []
+    lines += [f"  WARNING, {reading[key]}" for key in ("units_problem", "samples_problem") if reading[key]]
     return "\n".join(lines)
 
 

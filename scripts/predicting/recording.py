@@ -5,7 +5,7 @@ The summary is written last: a folder with one is whole.
 
 import gzip
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from configs.predict import PredictConfig
 from datasets.formats.common import ACC_UNITS, GYRO_UNITS
 from datasets.recording import BadRecording, unexpected_error
 from datasets.recordings.gravity import calibrate
-from datasets.recordings.reader import Listed, Reading
+from datasets.recordings.reader import Listed, Reading, Samples
 from datasets.recordings.signal import Signal
 from datasets.recordings.stillness import nonwear, still_epochs
 from datasets.recordings.units import acc_unit, gyro_unit
@@ -97,7 +97,8 @@ def _predict(listed: Listed, how: Applied, folder: Path, begun: dict[str, Any]) 
     """Tables and page; returns what the summary adds to what it began with."""
     reading, facts, config = listed.open(), how.classifier.facts, how.config
     _check_gyro(listed, reading, how.classifier)
-    signal = Signal(reading.samples, folder)
+    seen = {"acc": 0, "gyro": 0}
+    signal = Signal(_counted(reading.samples, seen), folder)
     try:
         if signal.samples == 0:
             counted = ", ".join(f"{why} {n}" for why, n in signal.counts.items()) or "none dropped"
@@ -116,6 +117,7 @@ def _predict(listed: Listed, how: Applied, folder: Path, begun: dict[str, Any]) 
             "gyro_unit_guessed": reading.gyro_unit is None,
             "gyro_unit_by": why,
             "units_problem": problem or None,
+            "samples_problem": summaries.samples_problem(signal.counts, seen) or None,
             "missing_gyro": not reading.has_gyro,
         }
         still = still_epochs(signal.epochs, config.still_mg, acc_factor)
@@ -145,6 +147,14 @@ def _predict(listed: Listed, how: Applied, folder: Path, begun: dict[str, Any]) 
         return content
     finally:
         signal.close()
+
+
+def _counted(samples: Iterator[Samples], seen: dict[str, int]) -> Iterator[Samples]:
+    """The same; ``seen`` counts the samples of each sensor."""
+    for piece in samples:
+        seen["acc"] += len(piece.acc_time_s)
+        seen["gyro"] += len(piece.gyro_time_s)
+        yield piece
 
 
 def _check_gyro(listed: Listed, reading: Reading, classifier: Classifier) -> None:

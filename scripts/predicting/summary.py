@@ -15,6 +15,8 @@ from datasets.recordings.signal import Signal
 from scripts.predicting.tables import MINUTE_S, minutes
 from scripts.predicting.timeline import NONWEAR, Timeline
 
+DROPPED_SHARE = 0.01  # of a sensor's samples: more is worth a warning
+
 
 def begun(
     name: str, files: Sequence[Path], settings: Mapping[str, Any], model: Mapping[str, Any], version: str
@@ -72,6 +74,21 @@ def read(
             "offset_g": calibration.offset.tolist(),
         },
     }
+
+
+def samples_problem(counts: Mapping[str, int], seen: Mapping[str, int]) -> str:
+    """What was dropped, in words, if it is over 1 % of a sensor's samples; empty if not.
+
+    Args:
+        counts: samples dropped, by sensor and reason, such as ``acc_backwards``.
+        seen: all samples of ``acc`` and ``gyro``.
+    """
+    dropped = {sensor: sum(n for why, n in counts.items() if why.startswith(f"{sensor}_")) for sensor in seen}
+    share = max((dropped[sensor] / n for sensor, n in seen.items() if n), default=0.0)
+    if share <= DROPPED_SHARE:
+        return ""
+    reasons = ", ".join(f"{why} {n}" for why, n in counts.items())
+    return f"{100 * share:.1f} % of the samples were dropped ({reasons}): see to the times and values of the file"
 
 
 def predicted(

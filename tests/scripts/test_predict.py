@@ -206,6 +206,18 @@ def test_months_of_gap(run, tmp_path):
     assert "99 days without a recording" in (tmp_path / "out" / "gap" / "gap.html").read_text()
 
 
+@pytest.mark.parametrize("backwards, warned", [(0, False), (200, True)])
+def test_many_dropped_samples_are_a_warning(run, tmp_path, capsys, backwards, warned):
+    data = samples(60)
+    data[3000 : 3000 + backwards, 0] -= 20.0  # the clock goes back and comes again
+    _, summaries = run(write_csv(tmp_path / "a.csv", data))
+    problem = summaries["a"]["reading"]["samples_problem"]
+    assert (problem is not None) == warned
+    assert ("WARNING, 3.3 %" in capsys.readouterr().out) == warned
+    page = (tmp_path / "out" / "a" / "a.html").read_text()
+    assert ("acc_backwards 200, gyro_backwards 200" in page) == warned and (not warned or problem in page)
+
+
 def test_same_names_have_folders_of_their_own(run, tmp_path):
     first = write_csv(tmp_path / "anna" / "day.csv", samples(30))
     second = write_csv(tmp_path / "ben" / "day.csv.gz", samples(40))
