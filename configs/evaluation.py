@@ -17,6 +17,7 @@ from configs.base import (
     setting,
 )
 from configs.constants import WINDOW_S
+from configs.predict import RecordingFormat
 from configs.training import ImuEncoderName, MethodName, PoolingName, TrainConfig
 
 # AdamW rate of the encoder where it learns with the layer: the paper's for finetuning; from scratch, where it names
@@ -326,7 +327,8 @@ class ExportConfig(Config):
     summary = "Write the IMU encoder of a checkpoint by itself, or an encoder or classifier as ONNX."
 
     checkpoint: Path = setting(
-        help="checkpoint of train.py; with onnx also a .safetensors of this command, or a classifier's folder"
+        help="checkpoint of train.py; with onnx also a .safetensors of this command, or a classifier: its folder, a "
+        "name in models/weights, or a hub id"
     )
     out: Path = setting(help="file to write, a .safetensors, or with onnx an .onnx")
     onnx: bool = setting(False, help="write ONNX, raw windows in, embeddings or probabilities out")
@@ -359,17 +361,20 @@ class EmbedConfig(Config):
     summary = "Embeddings of the windows of recordings or prepared datasets, with their times, as one table."
     positional = ("files",)
 
-    files: list[Path] = setting([], help="recordings, or folders that hold some, read as by scripts.predict")
+    files: list[Path] = setting([], help="recordings, or folders that hold some; units are guessed")
     datasets: list[FolderName] = setting([], help="prepared datasets, folders under --data_root")
     checkpoint: Path = setting(
-        help="checkpoint of train.py, encoder of scripts.export, or folder of a classifier; only its encoder is used"
+        help="checkpoint of train.py, encoder of scripts.export, or a classifier, of which only the encoder is used: "
+        "its folder, a name in models/weights, or a hub id"
     )
     out: Path = setting(help="table to write, a .parquet (needs pyarrow), .csv or .csv.gz")
     data_root: Path = setting(Path("data"), help="folder of the prepared datasets")
     hop_s: float | None = setting(
         None, gt=0, multiple_of=0.1, help="from one window to the next, seconds; default: the length of a window"
     )
-    format: str | None = setting(None, help="layout of the files, as of scripts.predict; default: by their names")
+    format: RecordingFormat | None = setting(
+        None, help="layout of the files; csv: plain tables; default: by their names, csv where these are of no format"
+    )
     csv_columns: str | None = setting(
         None, help="plain CSV: its columns time,ax,ay,az,gx,gy,gz in this order; default: by the header"
     )

@@ -15,6 +15,7 @@ PLAIN_ONLY = ("csv_columns", "acc_unit", "gyro_unit", "time_unit", "sample_rate"
 
 
 SHIPPED = "daily_movements"  # the classifier in models/weights
+RecordingFormat = Literal["csv", "ego4d", "mmea", "pd", "gopro", "classyglass", *DESCRIBED]
 
 
 class PredictConfig(Config):
@@ -34,7 +35,7 @@ class PredictConfig(Config):
         SHIPPED, help="folder of a classifier of downstream.py --save_model, a name in models/weights, or a hub id"
     )
     out: Path = setting(Path("predictions"), help="folder to write to: a folder for each recording")
-    format: Literal["csv", "ego4d", "mmea", "pd", "gopro", "classyglass", "table", *DESCRIBED] | None = setting(
+    format: Literal[RecordingFormat, "table"] | None = setting(
         None, help="layout of the files; csv: plain tables; default: by their names, csv where these are of no format"
     )
     table: Path | None = setting(None, help="format table: YAML that describes the files, see configs/table.py")

@@ -184,6 +184,15 @@ def classifier_folder(name: str) -> Path:
     return hub_folder(name, tuple((file,) for file in (CONFIG, WEIGHTS, CARD)), "model", ways_out)
 
 
+def model_path(path: Path) -> Path:
+    """Where an encoder or classifier is: a file or folder as it is named, or the folder of a classifier.
+
+    Raises:
+        CheckpointError, WeightsError: as of ``classifier_folder``; a missing .pt or .safetensors is no classifier.
+    """
+    return path if path.exists() or path.suffix in (".pt", ".safetensors") else classifier_folder(str(path))
+
+
 def read_classifier(folder: Path) -> tuple[ClassifierFacts, dict[str, Tensor]]:
     """Facts and weights of a classifier's folder.
 

@@ -4,7 +4,9 @@
     python -m scripts.embed --checkpoint runs/NAME/checkpoints/last.pt --datasets mmea --out embeddings.parquet
 
 A row for each window: where it is from, its time, and the values of the embedding. Recordings are read as
-``scripts.predict`` reads them, calibration included. ``scripts.embedding_map`` draws labelled windows as points.
+``scripts.predict`` reads them by default, calibration included, but windows do not overlap by default, and what was not
+worn is embedded too, and counts for the z-score by the recording. One that cannot be read is named, the others go on,
+and the exit status is 1. ``scripts.embedding_map`` draws labelled windows as points.
 
 Letters: n windows, T samples of a window, D values of an embedding.
 """
@@ -38,7 +40,7 @@ from datasets.store import open_store
 from datasets.streaming import Piece, WindowCutter
 from datasets.windows import list_windows
 from models import load_classifier, load_imu_encoder
-from models.classifier import z_score
+from models.classifier import model_path, z_score
 from models.probe import embed_imu
 from scripts.predicting.timeline import Scaling
 from utils import distributed
@@ -52,7 +54,7 @@ class Embedder:
     """An encoder, and the z-score of its windows.
 
     Args:
-        path: checkpoint of train.py, encoder of scripts.export, or folder of a classifier.
+        path: checkpoint of train.py, encoder of scripts.export, or a classifier, as ``model_path`` takes it.
 
     Attributes:
         window_s: length of its windows, seconds.
@@ -63,6 +65,7 @@ class Embedder:
 
     def __init__(self, path: Path, device: torch.device):
         self.moments: tuple[Tensor, Tensor] | None = None
+        path = model_path(path)
         if path.is_dir():
             classifier = load_classifier(path)
             encoder, facts = classifier.encoder, classifier.facts
@@ -82,8 +85,8 @@ class Embedder:
         return self.embed(z_score(torch.from_numpy(imu), self.normalize, *(self.moments or moments)))
 
 
-def main(argv: list[str] | None = None) -> Path:
-    """Write the table; returns its path."""
+def main(argv: list[str] | None = None) -> int:
+    """Write the table; returns the exit status."""
     config = parse(EmbedConfig, argv)
     if config.out.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
         raise ValueError(f"{config.out}: Parquet needs pyarrow: pip install pyarrow, or let --out end in .csv.gz")
@@ -93,20 +96,19 @@ def main(argv: list[str] | None = None) -> Path:
             f"{config.checkpoint}: z-scores by its dataset, whose mean and standard deviation a checkpoint does not "
             "hold: give the folder of a classifier, or an encoder of --normalize recording"
         )
+    failures: list[str] = []
     with replacing(config.out) as unfinished:
-        rows = write(unfinished, config.out.suffix, tables(config, embedder))
+        rows = write(unfinished, config.out.suffix, tables(config, embedder, failures))
+        if failures:
+            print(*[f"NOT READ {line}" for line in failures], sep="\n", file=sys.stderr)
         if rows == 0:
             raise ValueError(f"there is no window of {embedder.window_s:g} s in all of it: nothing was written")
     print(f"{config.out}: {rows} windows of {embedder.window_s:g} s, {embedder.dim} values each")
-    return config.out
+    return int(bool(failures))
 
 
-def tables(config: EmbedConfig, embedder: Embedder) -> Iterator[pd.DataFrame]:
-    """Rows of all datasets and recordings, some at a time.
-
-    Raises:
-        BadRecording: if a recording cannot be read.
-    """
+def tables(config: EmbedConfig, embedder: Embedder, failures: list[str]) -> Iterator[pd.DataFrame]:
+    """Rows of all datasets and recordings, some at a time; ``failures`` gets the recordings that cannot be read."""
     for name in config.datasets:
         yield from of_dataset(config, name, embedder)
     columns = config.csv_columns.split(",") if config.csv_columns else None
@@ -114,7 +116,10 @@ def tables(config: EmbedConfig, embedder: Embedder) -> Iterator[pd.DataFrame]:
     print(*remarks, sep="\n", end="\n" if remarks else "")
     for recording in listed:
         with tempfile.TemporaryDirectory() as folder:
-            yield from of_recording(config, recording, embedder, Path(folder))
+            try:
+                yield from of_recording(config, recording, embedder, Path(folder))
+            except BadRecording as error:
+                failures.append(f"{recording.name}: {error}")
 
 
 def of_dataset(config: EmbedConfig, name: str, embedder: Embedder) -> Iterator[pd.DataFrame]:
@@ -133,7 +138,11 @@ def of_dataset(config: EmbedConfig, name: str, embedder: Embedder) -> Iterator[p
 
 
 def of_recording(config: EmbedConfig, listed: Listed, embedder: Embedder, folder: Path) -> Iterator[pd.DataFrame]:
-    """Rows of a recording, read as ``scripts.predict`` reads it; times are seconds on its own clock."""
+    """Rows of a recording; times are seconds on its own clock.
+
+    Raises:
+        BadRecording: before the first row, if it cannot be read.
+    """
     reading = listed.open()
     signal = Signal(reading.samples, folder)
     if signal.samples == 0:
@@ -195,6 +204,6 @@ def write(path: Path, ending: str, parts: Iterator[pd.DataFrame]) -> int:
 
 if __name__ == "__main__":
     try:
-        main()
+        sys.exit(main())
     except (OSError, ValueError) as problem:
         sys.exit(f"{EmbedConfig.program}: {problem}")

@@ -25,7 +25,7 @@ from configs.load import parse
 from datasets.store import open_store
 from datasets.windows import list_windows
 from models import load_classifier, load_imu_encoder
-from models.classifier import CONFIG, WEIGHTS, z_score
+from models.classifier import CONFIG, WEIGHTS, model_path, z_score
 from utils import onnx_file
 from utils.atomic_io import replacing, sha256_of
 from utils.encoder_file import read_encoder, save_encoder
@@ -113,7 +113,8 @@ def export_onnx(config: ExportConfig) -> None:
 
 
 def read_model(path: Path) -> tuple[Graph, dict[str, str], float]:
-    """What is exported of a classifier's folder or a checkpoint, what the file says of it, and its window, seconds."""
+    """What is exported of a classifier or a checkpoint, what the file says of it, and its window, seconds."""
+    path = model_path(path)
     if path.is_dir():
         classifier = load_classifier(path)
         facts = classifier.facts

@@ -1,19 +1,23 @@
 """Embeddings as a table: those of the right windows, at the right times, of recordings and of datasets."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from configs.predict import SHIPPED
 from datasets.store import open_store
 from datasets.streaming import SignalStream, WindowCutter
 from datasets.windows import list_windows
-from models import load_imu_encoder
+from models import load_classifier, load_imu_encoder
 from models.classifier import save_classifier
 from scripts import embed
 from tests.classifiers import small_classifier
 from tests.prepared import write_dataset
 from tests.pretrained import write_checkpoint
+from utils.checkpoint import CheckpointError
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +45,9 @@ def write_recording(path, seed):
 
 
 def run(world, out, *words):
-    path = embed.main(
-        [*map(str, words), "--out", str(world / out), "--data_root", str(world / "data"), "--device", "cpu"]
+    path = world / out
+    assert (
+        embed.main([*map(str, words), "--out", str(path), "--data_root", str(world / "data"), "--device", "cpu"]) == 0
     )
     return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, keep_default_na=False)
 
@@ -85,13 +90,35 @@ def test_embeddings_of_recordings(world, model, out, monkeypatch):
     assert (table["label"] == "").all() and np.ptp(values(table), axis=0).max() > 0.1
 
 
-def test_what_cannot_be_embedded_is_said(world, tmp_path):
+def test_a_bad_recording_costs_itself_alone(world, tmp_path, capsys):
+    (tmp_path / "bad.csv").write_text("time,ax\n1,2\n")
+    words = [tmp_path / "bad.csv", world / "two.csv", "--checkpoint", world / "dataset", "--out", tmp_path / "x.csv"]
+    assert embed.main([*map(str, words), "--device", "cpu"]) == 1
+    assert "NOT READ bad: missing_axis" in capsys.readouterr().err
+    assert set(pd.read_csv(tmp_path / "x.csv")["recording"]) == {"two"}
+
+
+def test_a_shipped_classifier_and_a_known_format_are_names(world, tmp_path, capsys):
+    shipped = embed.Embedder(Path(SHIPPED), torch.device("cpu"))
+    assert shipped.window_s == load_classifier(SHIPPED).facts.window_s
+    with pytest.raises(CheckpointError, match="there is no folder nobody.*" + SHIPPED):
+        embed.Embedder(Path("nobody"), torch.device("cpu"))
+    with pytest.raises(CheckpointError, match="absent.pt"):
+        embed.Embedder(Path("runs/absent.pt"), torch.device("cpu"))
+    for name in ("cvs", "table"):
+        with pytest.raises(SystemExit):
+            embed.main(["a.csv", "--checkpoint", SHIPPED, "--out", str(tmp_path / "x.csv"), "--format", name])
+        assert "format" in capsys.readouterr().err
+
+
+def test_what_cannot_be_embedded_is_said(world, tmp_path, capsys):
     (tmp_path / "short.csv").write_text("\n".join((world / "one.csv").read_text().splitlines()[:300]))
     with pytest.raises(ValueError, match="no window of 5 s"):
         run(tmp_path, "x.csv", tmp_path / "short.csv", "--checkpoint", world / "dataset")
     assert not (tmp_path / "x.csv").exists()
-    with pytest.raises(ValueError, match="missing_file"):
+    with pytest.raises(ValueError, match="no window of 5 s"):
         run(tmp_path, "x.csv", tmp_path / "absent.csv", "--checkpoint", world / "dataset")
+    assert "missing_file" in capsys.readouterr().err
     with pytest.raises(ValueError, match="last.pt: z-scores by its dataset"):
         run(tmp_path, "x.csv", world / "one.csv", "--checkpoint", world / "last.pt")
     for words in (["--out", "x.csv"], ["one.csv", "--out", "x.txt"]):

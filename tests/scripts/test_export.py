@@ -1,12 +1,14 @@
 """The encoder alone: the same predictions, no video weights, and nothing but its own settings to build it."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 
 import downstream
-from models import load_imu_encoder
+from configs.predict import SHIPPED
+from models import load_classifier, load_imu_encoder
 from scripts import export
 from tests.prepared import write_dataset
 from tests.pretrained import write_checkpoint
@@ -71,3 +73,8 @@ def test_what_is_no_encoder_is_named(world, tmp_path):
         load_imu_encoder(tmp_path / "other.safetensors")
     with pytest.raises(SystemExit):
         write(world, tmp_path, "encoder.onnx")
+
+
+def test_a_shipped_classifier_is_found_by_its_name():
+    graph, facts, _ = export.read_model(Path(SHIPPED))
+    assert json.loads(facts["classes"]) == load_classifier(SHIPPED).facts.classes and graph.output == "probabilities"
