@@ -165,7 +165,8 @@ def root(tmp_path_factory):
     picture = f"--data_root {root}/data --device cpu --datasets tiny --out {root}/runs/embed"
     embedding_map.main([*last, *picture.split()])
     values = f"--data_root {root}/data --device cpu --datasets tiny --out {root}/embeddings.csv"
-    table = pd.read_csv(embed.main([*last, *values.split()]))
+    embed.main([*last, *values.split()])
+    table = pd.read_csv(root / "embeddings.csv")
     table.iloc[:, :5].to_csv(root / "embeddings.csv", index=False)
     export.main([*last, "--out", f"{root}/encoder.safetensors"])
     report.main(["--runs", f"{root}/runs", "--out", f"{root}/report"])
