@@ -108,10 +108,11 @@ def figure_3_lines(rows: pd.DataFrame) -> pd.DataFrame:
     """
     rows = rows[rows["approach"].isin(LINES)].dropna(subset="value")
     baseline = rows["pretrained_on"] == ""
-    name = rows["approach"].map(LINES) + [
+    added = [
         label.removeprefix(APPROACHES[approach])
         for label, approach in zip(rows["label"], rows["approach"], strict=True)
     ]
+    name = rows["approach"].map(LINES) + pd.Series(added, index=rows.index, dtype=str)
     sign = rows.groupby(["evaluation", "source"])["marks"].transform("first").str.replace("†", "")
     line = name + (", " + rows["mode"].map(MODES)).where(~baseline, "") + sign
     rows = rows.assign(approach=name, line=line, dashed=(rows["mode"] == "finetune") & ~baseline)
