@@ -78,6 +78,7 @@ def quantize(source: Path, path: Path, how: str, batches: Sequence[Inputs]) -> N
         how: ``dynamic``: the ranges of activations are those of each call; ``static``: they are fixed, those of
             ``batches``.
     """
+    import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_dynamic, quantize_static
 
     class Batches(CalibrationDataReader):
@@ -92,7 +93,9 @@ def quantize(source: Path, path: Path, how: str, batches: Sequence[Inputs]) -> N
     logger.setLevel(logging.ERROR)  # it recommends steps that torch.export has taken
     try:
         if how == "dynamic":
-            quantize_dynamic(source, path, weight_type=QuantType.QInt8)
+            model = onnx.load(source)
+            del model.graph.value_info[:]  # of layers that it turns round, and then finds at odds with what it infers
+            quantize_dynamic(model, path, weight_type=QuantType.QInt8)
         else:
             quantize_static(source, path, Batches(), weight_type=QuantType.QInt8, per_channel=True)
     finally:
