@@ -1,7 +1,9 @@
 """Finetuning: a copy moves, each part at its rate; many cells side by side give what each alone gives."""
 
 import copy
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 
 import pytest
 import torch
@@ -128,15 +130,23 @@ def test_a_grid_is_each_cell_by_itself_by_the_book(one_thread, scratch, least_lr
     assert (logits[0] - logits[1]).abs().max() > 0.01 and epochs == [2, 2, 2]
 
 
-def test_processes_give_to_the_bit_what_one_gives(one_thread, monkeypatch):
-    monkeypatch.setattr("models.finetune.STEPS_PER_PROCESS", 1)
+def compare_processes():
+    torch.set_num_threads(1)
     make, imu, labels, cells = grid(scratch=True)
     on, settings = torch.device("cpu"), finetune_settings(epochs=2)
-    one, _, (a, weight, bias) = finetune_grid(make, imu, labels, cells, 1, on, 1, **settings)
-    two, _, (b, *head) = finetune_grid(make, imu, labels, cells, 1, on, 2, **settings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("models.finetune.STEPS_PER_PROCESS", 1)
+        one, _, (a, weight, bias) = finetune_grid(make, imu, labels, cells, 1, on, 1, **settings)
+        two, _, (b, *head) = finetune_grid(make, imu, labels, cells, 1, on, 2, **settings)
     assert all(torch.equal(x, y) for x, y in zip(one, two, strict=True))
     assert torch.equal(weight, head[0]) and torch.equal(bias, head[1])
     assert all(torch.equal(value, b.state_dict()[name]) for name, value in a.state_dict().items())
+
+
+def test_processes_give_to_the_bit_what_one_gives():
+    """In a new process: forks of one in which autograd has served another device, as in other tests, may not learn."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        pool.submit(compare_processes).result()
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from tests.mmea import contents, write_mmea
 
 
 def wait_until(condition):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 150  # a loaded machine takes a minute to start workers
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
