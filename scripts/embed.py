@@ -28,7 +28,7 @@ from configs.evaluation import EmbedConfig
 from configs.load import parse
 from configs.predict import PredictConfig
 from datasets.formats.common import ACC_UNITS, GYRO_UNITS
-from datasets.recording import BadRecording
+from datasets.recording import BadRecording, unexpected_error
 from datasets.recordings.find import find
 from datasets.recordings.gravity import calibrate
 from datasets.recordings.plain_csv import PlainSettings
@@ -120,6 +120,10 @@ def tables(config: EmbedConfig, embedder: Embedder, failures: list[str]) -> Iter
                 yield from of_recording(config, recording, embedder, Path(folder))
             except BadRecording as error:
                 failures.append(f"{recording.name}: {error}")
+            except OSError:
+                raise
+            except Exception as error:  # one bad recording must not end the others
+                failures.append(f"{recording.name}: {unexpected_error(recording.name, error).detail}")
 
 
 def of_dataset(config: EmbedConfig, name: str, embedder: Embedder) -> Iterator[pd.DataFrame]:
@@ -174,12 +178,8 @@ def moments_of(signal: Signal, scaling: Scaling) -> tuple[Tensor, Tensor]:
 
 def table(dataset: str, recording, start_s: np.ndarray, label, embedded: np.ndarray) -> pd.DataFrame:
     """A row for each window, columns ``e0``, ``e1``, ... for the values of (n, D)."""
-    values = pd.DataFrame(embedded, columns=[f"e{k}" for k in range(embedded.shape[1])])
-    for place, (name, value) in enumerate(
-        {"dataset": dataset, "recording": recording, "start_s": start_s, "label": label}.items()
-    ):
-        values.insert(place, name, value)
-    return values
+    of_windows = {"dataset": dataset, "recording": recording, "start_s": start_s, "label": label}
+    return pd.DataFrame(of_windows | {f"e{k}": values for k, values in enumerate(embedded.T)})
 
 
 def write(path: Path, ending: str, parts: Iterator[pd.DataFrame]) -> int:

@@ -98,6 +98,15 @@ def test_a_bad_recording_costs_itself_alone(world, tmp_path, capsys):
     assert set(pd.read_csv(tmp_path / "x.csv")["recording"]) == {"two"}
 
 
+def test_an_unforeseen_error_costs_one_recording_alone(world, tmp_path, capsys, monkeypatch):
+    steps = iter([lambda *_: 1 / 0, embed.Signal])
+    monkeypatch.setattr(embed, "Signal", lambda *given: next(steps)(*given))
+    words = [world / "one.csv", world / "two.csv", "--checkpoint", world / "dataset", "--out", tmp_path / "x.csv"]
+    assert embed.main([*map(str, words), "--device", "cpu"]) == 1
+    assert "NOT READ one: ZeroDivisionError" in capsys.readouterr().err
+    assert set(pd.read_csv(tmp_path / "x.csv")["recording"]) == {"two"}
+
+
 def test_a_shipped_classifier_and_a_known_format_are_names(world, tmp_path, capsys):
     shipped = embed.Embedder(Path(SHIPPED), torch.device("cpu"))
     assert shipped.window_s == load_classifier(SHIPPED).facts.window_s
