@@ -2,14 +2,11 @@
 
 from collections.abc import Sequence
 
-import pandas as pd
-
 from configs.study import PlannedRun, Study
-from scripts.reporting.cohorts_rows import row_facts
-from scripts.reporting.document import Block, Heading, Linked, Table, Text, plural
+from scripts.reporting.cohorts_rows import measured_rows, values_table
+from scripts.reporting.document import Block, Heading, Text, plural
 from scripts.reporting.result_tables import seen_by
-from scripts.reporting.runs import Run, measured, notes
-from utils import tables
+from scripts.reporting.runs import Run, notes
 from utils.long_table import DETECTION
 
 READING = (
@@ -19,34 +16,20 @@ READING = (
 
 
 def detection_blocks(study: Study, members: Sequence[PlannedRun], found: dict[str, Run]) -> list[Block]:
-    """A table for each measure: a row for each representation and head, a column for each number of labels.
+    """A table for each cohort and measure: a row for each representation and head, a column for each number of labels.
 
     Args:
         members: planned few-shot runs with ``detect`` that have results.
     """
     if not members:
         return []
-    facts = pd.DataFrame([row_facts(study, wanted) for wanted in members])
-    runs = [found[name] for name in facts["run"]]
-    values = measured(runs, list(DETECTION))
-    values["run"] = values["run"].map({found[name].name: name for name in facts["run"]})
-    rows = facts.merge(values, on="run")
-    footnotes = notes(runs)
+    rows = measured_rows(study, members, found, list(DETECTION))
+    rows = rows.assign(labels=[plural(shots, "label") for shots in rows["shots"]])
+    runs = [found[wanted.name] for wanted in members]
     blocks: list[Block] = [Heading("An event against daily life"), Text(READING)]
-    for metric, words in DETECTION.items():
-        of = rows[rows["metric"] == metric]
-        chance = of.drop_duplicates("shots").assign(representation="chance", head="", value=lambda own: own["chance"])
-        both = pd.concat([of, chance.assign(std=float("nan"), low=float("nan"))], ignore_index=True)
-        both = both.assign(labels=[plural(int(shots), "label") for shots in both["shots"]])
-        frame = tables.pivot(both, ["representation", "head"], ["labels"], cell=_cell)
-        blocks.append(
-            Table(frame, f"cohorts_{metric}", f"{', '.join(facts['cohort'].unique())}: {words}, %", footnotes)
-        )
+    for number, (cohort, of_cohort) in enumerate(rows.groupby("cohort", sort=False)):
+        footnotes = notes([found[name] for name in of_cohort["run"].unique()])
+        for metric, of in of_cohort.groupby("metric", sort=False):
+            name = f"cohorts_{metric}" + (f"_{number + 1}" if number else "")
+            blocks.append(values_table(of, "labels", name, f"{cohort}: {DETECTION[metric]}, %", footnotes))
     return [*blocks, *seen_by(runs)]
-
-
-def _cell(row) -> str:
-    if row.representation == "chance":
-        return tables.percent(row.value)
-    text = tables.percent(row.value, row.std) + (f" ({tables.interval(row)})" if pd.notna(row.low) else "")
-    return Linked(text, row.folder)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from scripts.reporting.cohorts_rows import ACROSS, HANDCRAFTED, INVARIANT, OWN_LAYERS, RECOMMENDED, WITHIN
 from scripts.reporting.document import Block, Heading, Linked, Picture, Table, Text, plural
-from scripts.reporting.order import points, power_note
+from scripts.reporting.order import p_value, points, power_note
 from scripts.reporting.runs import Run
 from utils import tables
 from utils.comparison import compare_runs
@@ -92,8 +92,7 @@ def written(row) -> str:
     """``+5.3 (+1.2 to +9.4), p 0.030``, linked to the run."""
     if row.reason:
         return Linked(f"{points(row.value)} ({row.reason})", row.folder)
-    p = f"{row.p:.3f}" if row.p >= 0.001 else "< 0.001"
-    return Linked(f"{points(row.value)} ({points(row.low)} to {points(row.high)}), p {p}", row.folder)
+    return Linked(f"{points(row.value)} ({points(row.low)} to {points(row.high)}), p {p_value(row.p)}", row.folder)
 
 
 def goals_table(rows: pd.DataFrame) -> list[Block]:

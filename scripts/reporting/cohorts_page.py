@@ -11,9 +11,9 @@ import pandas as pd
 
 from configs.study import PlannedRun, Study
 from scripts.reporting.cohorts_falls import detection_blocks
-from scripts.reporting.cohorts_gains import LABELS, gain_blocks, goals_table
-from scripts.reporting.cohorts_rows import ACROSS, CALIBRATED, WITHIN, cohort_rows
-from scripts.reporting.document import MISSING, Block, Heading, Linked, Table, Text, plural
+from scripts.reporting.cohorts_gains import gain_blocks, goals_table
+from scripts.reporting.cohorts_rows import ACROSS, CALIBRATED, WITHIN, cohort_rows, values_table
+from scripts.reporting.document import MISSING, Block, Heading, Table, Text, plural
 from scripts.reporting.result_tables import seen_by
 from scripts.reporting.runs import Run, notes
 from utils import tables
@@ -59,9 +59,10 @@ def cohort_blocks(
         blocks += [Text(f"{text} {READING}"), cohorts_table(own, found, question)]
         footnotes = notes(runs)
         for shots, of in own.groupby("shots"):
-            blocks.append(accuracy_table(of, int(shots), question, footnotes))
+            caption = f"{title}: balanced accuracy with {plural(shots, 'label')} per class, %"
+            blocks.append(values_table(of, "cohort", f"cohorts_{question}_{shots}", caption, footnotes))
         blocks.append(averages_table(own, question))
-        blocks += gain_blocks(own[own["shots"] == LABELS], found, question, title, out)
+        blocks += gain_blocks(own, found, question, title, out)
         blocks += seen_by(runs)
     return [*blocks, *events, *goals_table(rows)], [found[p.name] for p in members]
 
@@ -78,20 +79,6 @@ def cohorts_table(rows: pd.DataFrame, found: dict[str, Run], question: str) -> T
         )
     header = ["cohort", "people predicted", "classes", "chance, %", "window, s", "predicted", "kept apart"]
     return Table(pd.DataFrame(lines, columns=header, dtype=object), f"cohorts_{question}", "Cohorts")
-
-
-def accuracy_table(rows: pd.DataFrame, shots: int, question: str, footnotes: tuple[str, ...]) -> Table:
-    """Balanced accuracy at a number of labels, chance below."""
-    guesses = rows.drop_duplicates("cohort").assign(representation="chance", head="", value=rows["chance"])
-    both = pd.concat([rows, guesses.assign(std=float("nan"), low=float("nan"))], ignore_index=True)
-
-    def cell(row) -> str:
-        text = tables.percent(row.value, row.std) + (f" ({tables.interval(row)})" if pd.notna(row.low) else "")
-        return text if row.representation == "chance" else Linked(text, row.folder)
-
-    frame = tables.pivot(both, ["representation", "head"], ["cohort"], cell=cell)
-    caption = f"{QUESTIONS[question][0]}: balanced accuracy with {plural(shots, 'label')} per class, %"
-    return Table(frame, f"cohorts_{question}_{shots}", caption, footnotes)
 
 
 def averages_table(rows: pd.DataFrame, question: str) -> Table:

@@ -2,17 +2,20 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from configs.study import Evaluation, PlannedRun, Study
-from scripts.reporting.runs import Run, measured
-from scripts.reporting.study_results import APPROACHES
+from scripts.reporting.document import Table
+from scripts.reporting.runs import Run, linked
+from scripts.reporting.study_results import APPROACHES, measured_of
+from utils import tables
+from utils.long_table import FEATURES, GUESSES
 
 WITHIN, ACROSS = "within", "across"
 HANDCRAFTED, INVARIANT = "handcrafted", "invariant"
 RECOMMENDED = "recommended"
 CALIBRATED = "°"  # behind the name of a row that uses people's unlabelled windows
-_NAMES = {"minirocket": "MiniRocket"}
 OWN_LAYERS = ("from scratch", "probe")  # heads of downstream.py
 
 
@@ -29,12 +32,10 @@ def cohort_rows(study: Study, members: Sequence[PlannedRun], found: dict[str, Ru
         representation, head: the row of a table.
         approach: of the pretraining of the encoder among the features; empty if none was pretrained.
         calibrated: whether people's unlabelled windows are used.
-        shots, value, std, low, high, chance, method, folder: balanced accuracy, of the long table.
+        shots, metric, value, std, low, high, chance, method, folder: of the long table, balanced accuracy.
     """
-    facts = pd.DataFrame([row_facts(study, wanted) for wanted in sorted(members, key=lambda p: p.approach != "read")])
-    values = measured([found[name] for name in facts["run"]], ["balanced_accuracy"])
-    values["run"] = values["run"].map({found[name].name: name for name in facts["run"]})
-    rows = facts.merge(values.drop(columns=["command", "dataset", "draw", "metric"]), on="run")
+    members = sorted(members, key=lambda p: p.approach != "read")
+    rows = measured_rows(study, members, found, ["balanced_accuracy"])
     cohorts = list(dict.fromkeys(map(_cohort, study.evaluations.values())))
     kinds = rows[["representation", "head"]].apply(tuple, axis=1)
     order = {kind: number for number, kind in enumerate(dict.fromkeys(kinds))}
@@ -42,7 +43,29 @@ def cohort_rows(study: Study, members: Sequence[PlannedRun], found: dict[str, Ru
     return rows.sort_values(["kind", "place"], kind="stable").drop(columns=["kind", "place"]).reset_index(drop=True)
 
 
-def row_facts(study: Study, wanted: PlannedRun) -> dict:
+def measured_rows(
+    study: Study, members: Sequence[PlannedRun], found: dict[str, Run], metrics: Sequence[str]
+) -> pd.DataFrame:
+    """The same columns for any metrics, in the order of ``members``."""
+    facts = pd.DataFrame([_facts(study, wanted) for wanted in members])
+    values = measured_of({wanted.name: found[wanted.name] for wanted in members}, metrics)
+    return facts.merge(values.drop(columns=["command", "dataset", "draw"]), on="run")
+
+
+def values_table(rows: pd.DataFrame, column: str, name: str, caption: str, footnotes: tuple[str, ...]) -> Table:
+    """A row for each representation and head, chance below; a column for each value of ``column``."""
+    both = tables.with_guesses(rows.assign(majority=np.nan))  # chance alone is shown
+    both.loc[both["method"].isin(GUESSES), ["representation", "head"]] = "chance", ""
+    frame = tables.pivot(both, ["representation", "head"], [column], cell=_cell)
+    return Table(frame, name, caption, footnotes)
+
+
+def _cell(row) -> str:
+    ends = f" ({tables.interval(row)})" if pd.notna(row.low) else ""
+    return linked(tables.percent(row.value, row.std) + ends, row)
+
+
+def _facts(study: Study, wanted: PlannedRun) -> dict:
     """The first columns of a run, up to ``calibrated``."""
     evaluation = study.evaluations[wanted.evaluation]
     representation, approach = _representation(study, wanted)
@@ -68,6 +91,5 @@ def _representation(study: Study, wanted: PlannedRun) -> tuple[str, str]:
     approach = study.pretraining[wanted.needs[0]].approach if wanted.pretrained_on else ""
     if wanted.command == "downstream":
         return APPROACHES[wanted.approach], approach
-    encoder = APPROACHES[approach or "random"]
-    words = (encoder if name == "encoder" else _NAMES.get(name, name) for name in wanted.settings["features"])
-    return " + ".join(words), approach
+    words = FEATURES | {"encoder": APPROACHES[approach or "random"]}
+    return " + ".join(words[name].removesuffix(" features") for name in wanted.settings["features"]), approach

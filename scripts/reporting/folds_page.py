@@ -15,8 +15,8 @@ from datasets.windows import Windows, list_windows
 from scripts.reporting.dataset_figures import paired_windows, read_window
 from scripts.reporting.document import MISSING, Block, Heading, Picture, Table, Text, plural
 from scripts.reporting.result_tables import RETRIEVAL, WAYS, seen_by
-from scripts.reporting.runs import Run, measured, notes, percent
-from scripts.reporting.study_results import APPROACHES
+from scripts.reporting.runs import Run, notes, percent
+from scripts.reporting.study_results import APPROACHES, measured_of
 from utils import tables
 from utils.long_table import METRICS, method
 from utils.plots import confusion_matrix, points_by_group, save_figure
@@ -77,8 +77,7 @@ def fold_rows(study: Study, members: Sequence[PlannedRun], found: dict[str, Run]
         }
         for p in members
     ]
-    values = measured([found[p.name] for p in members], list(COLUMNS))
-    values["run"] = values["run"].map({found[p.name].name: p.name for p in members})
+    values = measured_of({p.name: found[p.name] for p in members}, list(COLUMNS))
     rows = pd.DataFrame(facts).merge(values.drop(columns=["command", "dataset", "draw"]), on="run")
     rows["column"] = [
         f"{_words(row.evaluation)}: {COLUMNS[row.metric] if pd.isna(row.shots) else plural(row.shots, 'label')}"

@@ -134,8 +134,8 @@ def details(compared: list[OrderCase], runs: dict[str, Run]) -> Table:
         of_test = [test, NONE, NONE, NONE]
         if isinstance(test, Comparison):
             interval, p_values = test.interval, (test.test.p_value, next(adjusted))
-            of_test = [str(interval.groups), f"{100 * interval.low:+.1f} to {100 * interval.high:+.1f}"]
-            of_test += [f"{p:.3f}" if p >= 0.001 else "< 0.001" for p in p_values]
+            of_test = [str(interval.groups), f"{points(interval.low)} to {points(interval.high)}"]
+            of_test += map(p_value, p_values)
         how = MODES.get(a.mode, "zero-shot" + (", video to IMU" if a.mode == "video_to_imu" else ""))
         labels = [case.claim, f"{a.on} → {a.target}", how, NONE if pd.isna(a.shots) else str(a.shots), case.verdict]
         values = [here(row._replace(marks="")) for row in (a, b)]
@@ -163,3 +163,8 @@ def power_note(tests: list[Comparison]) -> tuple[str, ...]:
 def points(difference: float) -> str:
     """A difference of fractions in percentage points, signed."""
     return NONE if pd.isna(difference) else f"{100 * difference:+.1f}"
+
+
+def p_value(p: float) -> str:
+    """``0.030``, or that it is below 0.001."""
+    return f"{p:.3f}" if p >= 0.001 else "< 0.001"

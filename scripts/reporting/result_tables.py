@@ -60,12 +60,12 @@ def few_shot_sections(runs: list[Run], out: Path) -> list[Block]:
         intervals = []
         for metric, of_metric in values.groupby("metric", sort=False):
             frame = pivot(with_guesses(of_metric), ["method"], ["columns"], cell=percent)
-            named = (METRICS | DETECTION)[metric]
-            frame = frame.rename(columns={"method": f"{named}, %"})
-            caption = f"{dataset}, few-shot: {named}"
+            words = (METRICS | DETECTION)[metric]
+            frame = frame.rename(columns={"method": f"{words}, %"})
+            caption = f"{dataset}, few-shot: {words}"
             blocks.append(Table(frame, f"few_shot_{number}_{metric}", caption, notes(members)))
             if metric != "macro_f1" and of_metric["low"].notna().any():
-                caption = f"{dataset}, few-shot: 95 % interval of the {named} over groups, %"
+                caption = f"{dataset}, few-shot: 95 % interval of the {words} over groups, %"
                 frame = pivot(of_metric, ["method"], ["columns"], cell=interval)
                 place = "" if metric == "balanced_accuracy" else f"_{metric}"
                 intervals.append(Table(frame, f"few_shot_{number}{place}_interval", caption))

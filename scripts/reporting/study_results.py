@@ -52,6 +52,13 @@ def match(planned: Sequence[PlannedRun], runs: Sequence[Run]) -> dict[str, Run]:
     return found
 
 
+def measured_of(found: dict[str, Run], metrics: Sequence[str]) -> pd.DataFrame:
+    """The rows of ``measured``, where ``run`` is the name of the planned run."""
+    names = {run.name: name for name, run in found.items()}
+    values = measured(list(found.values()), metrics)
+    return values.assign(run=values["run"].map(names))
+
+
 def other_settings(planned: PlannedRun, found: dict[str, Run]) -> list[str]:
     """Names of the settings in which a finished run differs from the study."""
     there = found[planned.name].results["config"] if planned.name in found else {}
@@ -78,9 +85,7 @@ def study_table(study: Study, planned: Sequence[PlannedRun], found: dict[str, Ru
     """
     rows = pd.DataFrame([row for wanted in planned if wanted.evaluation for row in _asked(study, planned, wanted)])
     rows["shots"] = rows["shots"].astype("Int64")
-    values = measured([found[name] for name in found], list(METRICS))
-    names = {run.name: name for name, run in found.items()}
-    values = values.assign(run=values["run"].map(names)).drop(columns=["command", "method", "dataset", "draw"])
+    values = measured_of(found, list(METRICS)).drop(columns=["command", "method", "dataset", "draw"])
     rows = rows.merge(values, how="left", on=["run", "shots", "metric"])
     rows["value"] = rows["value"].where(rows["asked"])
     facts = {p.evaluation: found[p.name].results["dataset"] for p in planned if p.evaluation and p.name in found}

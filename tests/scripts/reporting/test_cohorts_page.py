@@ -45,6 +45,9 @@ evaluations:
   falls: {kind: few_shot, dataset: MMEA, config: configs/demo/downstream.yaml, probes: false,
     settings: {shots: [5, 10], detect: [fall], split: leave_one_group_out},
     read: [{features: [invariant], heads: [linear]}, {features: [encoder], heads: [linear]}]}
+  falls_pd: {kind: few_shot, dataset: PD, config: configs/demo/downstream.yaml, probes: false,
+    settings: {shots: [5, 10], detect: [turning], split: leave_one_group_out},
+    read: [{features: [invariant], heads: [linear]}]}
   mmea_to_pd: {kind: few_shot, dataset: MMEA, test_dataset: PD, config: configs/demo/downstream.yaml,
     settings: {shots: [1, 10]}, probes: false, read: *rows}
 """
@@ -232,3 +235,13 @@ def test_events_are_those_of_the_runs(study):
             cell = shown.loc[name, "10 labels"]
             assert cell.startswith(f"{100 * results['shots']['10'][metric]['mean']:.1f} ±")
         assert shown.loc["chance", "5 labels"] == f"{100 * chance:.1f}"
+
+
+def test_each_cohort_with_events_has_its_table(study):
+    for metric in ("sensitivity_at_1_per_h", "auprc"):
+        shown = pd.read_csv(study / "report" / "tables" / f"cohorts_{metric}_2.csv").set_index("representation")
+        scores = results(study, "falls_pd-invariant_linear")["shots"]["5"][metric]
+        assert shown.loc["invariant", "5 labels"].startswith(f"{100 * scores['mean']:.1f} ±")
+        assert list(shown.index) == ["invariant", "chance"]
+    page = (study / "report" / "report.md").read_text()
+    assert "MMEA: AUPRC" in page and "PD: AUPRC" in page
