@@ -8,6 +8,8 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from joblib import Parallel, delayed
@@ -38,8 +40,8 @@ def main(argv: list[str] | None = None) -> None:
         write_dataset(cfg.out / name, *plans[name], cfg)
     of_day = note({"day_hours": cfg.day_hours, "seed": cfg.seed})
     if cfg.day_hours and not already_there(cfg.out / "day", of_day):
-        write_day(cfg.out / "day" / "day.csv.gz", cfg.day_hours, cfg.seed)
-        (cfg.out / "day" / NOTE).write_text(of_day)
+        with whole(cfg.out / "day", of_day) as folder:
+            write_day(folder / "day.csv.gz", cfg.day_hours, cfg.seed)
     print(f"simulated raw recordings: {cfg.out}")
 
 
@@ -62,20 +64,27 @@ def already_there(folder: Path, content: str) -> bool:
     sys.exit(f"{folder}: exists and was not made with these settings; remove it or choose another --out")
 
 
-def write_dataset(folder: Path, plan: list[Take], content: str, cfg: SimulateConfig) -> None:
-    """Write all takes in parallel into a folder that gets its name only when it is complete."""
+@contextmanager
+def whole(folder: Path, content: str) -> Iterator[Path]:
+    """A folder to write to, which gets its note and its name only when it is complete."""
     partial_folder = folder.with_name(folder.name + ".partial")
     if partial_folder.exists():
         shutil.rmtree(partial_folder)  # of a run that was stopped
+    yield partial_folder
+    (partial_folder / NOTE).write_text(content)
+    partial_folder.rename(folder)
+
+
+def write_dataset(folder: Path, plan: list[Take], content: str, cfg: SimulateConfig) -> None:
+    """Write all takes in parallel."""
     write, finish = WRITERS[plan[0].population]
     # longest first, so that no worker is left alone with a long one at the end
     order = sorted(plan, key=lambda take: -take.duration_s)
-    jobs = (delayed(write)(partial_folder, take, cfg.seed, cfg.frame_size) for take in order)
-    results = Parallel(n_jobs=cfg.num_workers or os.cpu_count() or 1, return_as="generator_unordered")(jobs)
-    entries = list(progress(results, total=len(plan), desc=f"simulate {folder.name}", unit="recording"))
-    finish(partial_folder, entries, cfg.seed)
-    (partial_folder / NOTE).write_text(content)
-    partial_folder.rename(folder)
+    with whole(folder, content) as unfinished:
+        jobs = (delayed(write)(unfinished, take, cfg.seed, cfg.frame_size) for take in order)
+        results = Parallel(n_jobs=cfg.num_workers or os.cpu_count() or 1, return_as="generator_unordered")(jobs)
+        entries = list(progress(results, total=len(plan), desc=f"simulate {folder.name}", unit="recording"))
+        finish(unfinished, entries, cfg.seed)
 
 
 if __name__ == "__main__":

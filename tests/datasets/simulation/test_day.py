@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 
 from configs.constants import STANDARD_GRAVITY
+from datasets.simulation import day as simulated
 from datasets.simulation.day import BLOCK_S, RATE_HZ, write_day
+from scripts import simulate
 
 
 @pytest.fixture(scope="module")
@@ -33,3 +35,16 @@ def test_the_seed_decides(tmp_path, day):
         write_day(tmp_path / "day.csv", hours=0.2, seed=seed)
         again = pd.read_csv(tmp_path / "day.csv", compression="gzip")
         assert again.iloc[:100].equals(day.iloc[:100]) == same
+
+
+def test_an_interrupted_day_is_made_again(tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    nothing = ("--ego4d_hours", "--mmea_windows_per_class", "--pd_windows_per_class")
+    words = ["--out", str(tmp_path), "--day_hours", "0.1", *(word for name in nothing for word in (name, "0"))]
+    with monkeypatch.context() as stopped, pytest.raises(KeyboardInterrupt):
+        stopped.setattr(simulated, "resting", interrupt)
+        simulate.main(words)
+    simulate.main(words)
+    assert {path.name for path in tmp_path.rglob("*")} == {"day", "day.csv.gz", simulate.NOTE}
