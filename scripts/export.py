@@ -89,9 +89,7 @@ def export_onnx(config: ExportConfig) -> None:
     onnx_file.require_onnx()
     graph, metadata, window_s = read_model(config.checkpoint)
     samples = round(window_s * IMU_RATE_HZ)
-    inputs = made_up(CHECK_WINDOWS, samples)
-    if config.dataset is not None:
-        inputs = of_dataset(config, window_s)
+    inputs = of_dataset(config, window_s) if config.dataset else made_up(CHECK_WINDOWS, samples)
     inputs = inputs if graph.takes_moments else {"imu": inputs["imu"]}
     few = first(inputs, CHECK_WINDOWS)
     torch_model = onnx_file.in_torch(graph)

@@ -64,13 +64,6 @@ def session(path: Path) -> Callable[[Inputs], np.ndarray]:
     return lambda inputs: model.run(None, inputs)[0]
 
 
-def metadata_of(path: Path) -> dict[str, str]:
-    """What ``write_onnx`` was given."""
-    import onnx
-
-    return {entry.key: entry.value for entry in onnx.load(path).metadata_props}
-
-
 def quantize(source: Path, path: Path, how: str, batches: Sequence[Inputs]) -> None:
     """Write a model with 8-bit weights.
 

@@ -24,9 +24,10 @@ from configs.reporting import BenchmarkConfig
 from configs.training import TrainConfig
 from datasets.recordings.find import find
 from datasets.recordings.plain_csv import PlainSettings
-from models import build_imu_encoder, load_classifier
+from models import build_imu_encoder, encoder_settings, load_classifier
 from models.classifier import Classifier, ClassifierFacts, save_classifier
 from models.handcrafted import handcrafted_features
+from models.smoothing import rates_from_jumps
 from scripts import predict
 from scripts.benchmarks.measure import Report, in_turn, peak_rss_mib, per_second, progress, ratio
 from scripts.live import COLUMNS, Live
@@ -98,18 +99,16 @@ def write_classifier(folder: Path) -> Path:
     """The small convolutional encoder with random weights."""
     torch.manual_seed(0)
     config = TrainConfig(dataset="none", imu_encoder="conv", normalize="dataset")
-    encoder, even = build_imu_encoder(config), [1 / CLASSES] * CLASSES
-    rates = 0.1 * (np.full((CLASSES, CLASSES), 1 / (CLASSES - 1)) - (CLASSES / (CLASSES - 1)) * np.eye(CLASSES))
-    settings = {name: value for name, value in config.model_dump(mode="json").items() if name.startswith("imu_")}
+    encoder = build_imu_encoder(config)
     facts = ClassifierFacts(
         classes=[f"activity {k}" for k in range(CLASSES)],
         window_s=WINDOW_S,
         normalize="dataset",
-        encoder={"dataset": "none", "window_s": WINDOW_S} | settings,
+        encoder=encoder_settings(config),
         temperature=1.0,
         threshold=0.0,
-        prior=even,
-        rates_per_s=rates.tolist(),
+        prior=[1 / CLASSES] * CLASSES,
+        rates_per_s=rates_from_jumps(np.zeros((CLASSES, CLASSES)), np.zeros(CLASSES)).tolist(),
         simulated=True,
         trained_on={},
     )

@@ -56,7 +56,9 @@ def test_probabilities_are_those_of_pytorch(world, encoder, normalize):
         expected = classifier.probabilities(torch.from_numpy(imu), *map(torch.from_numpy, moments.values())).numpy()
         np.testing.assert_allclose(run({"imu": imu} | moments), expected, rtol=0, atol=1e-5)
     assert np.ptp(expected, axis=0).max() > 1e-3
-    facts = onnx_file.metadata_of(file)
+    import onnx
+
+    facts = {entry.key: entry.value for entry in onnx.load(file).metadata_props}
     assert json.loads(facts["classes"]) == ["sit", "walk", "turn"] and facts["normalize"] == normalize
     assert (facts["window_s"], facts["rate_hz"], facts["simulated"]) == ("5", "50", "true")
 
