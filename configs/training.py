@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import PositiveFloat, model_validator
+from pydantic import PositiveFloat, ValidationInfo, field_validator, model_validator
 
 from configs.base import (
     MIN_COVERAGE_HELP,
@@ -84,6 +84,12 @@ class TrainConfig(Config):
     learn_temperature: bool | None = setting(
         None, help="train the temperature; default: yes, but for imu2clip and distill, which as published keep it"
     )
+    unimodal_weight: float = setting(
+        0.0,
+        ge=0,
+        lt=1,
+        help="w: the loss is 1 - w times that of pairs of IMU and video plus w times that of two views of the IMU",
+    )
     positives: list[PositiveName] | None = setting(
         None,
         min_length=1,
@@ -92,12 +98,6 @@ class TrainConfig(Config):
         "nearest, a view and the embedding of earlier batches that is nearest to the other view",
     )
     queue_size: PositiveInt = setting(4096, help="embeddings of earlier batches that nearest and distill look at")
-    unimodal_weight: float = setting(
-        0.0,
-        ge=0,
-        lt=1,
-        help="w: the loss is 1 - w times that of pairs of IMU and video plus w times that of two views of the IMU",
-    )
     teacher_temperature: float = setting(0.1, gt=0, help="of the video encoder's similarities, with --loss distill")
     mask_weight: float = setting(
         0.0, ge=0, help="weight of masked reconstruction beside the loss of imu_contrast; 0: none"
@@ -293,12 +293,16 @@ class TrainConfig(Config):
         distill = values.get("loss") == "distill"
         parts = METHODS.get(model, {}) | {"freeze_video": distill or (model == "imu2clip" and weights != "none")}
         parts |= {"learn_temperature": model != "imu2clip" and not distill}
-        if values.get("unimodal_weight"):
-            parts.setdefault("positives", ["views"])
         if given := sorted(k for k in _NO_PARTS.get(model, ()) if values.get(k) is not None):
             what = "video" if model == "imu_contrast" else "video and no pairs"
             raise ValueError(f"{', '.join(given)}: {model} has no {what}, leave it out")
         return parts | {key: value for key, value in values.items() if not (key in parts and value is None)}
+
+    @field_validator("positives")
+    @classmethod
+    def _views(cls, positives: list[str] | None, info: ValidationInfo) -> list[str] | None:
+        """Beside pairs there are views, if nothing else is named."""
+        return ["views"] if positives is None and info.data.get("unimodal_weight") else positives
 
     @model_validator(mode="after")
     def _check(self) -> "TrainConfig":
@@ -367,8 +371,8 @@ class TrainConfig(Config):
             raise ValueError(f"loss {self.loss}: contrast of views is trained with softmax: use --loss softmax")
         if pairs and ("time" in self.positives or "views" not in self.positives):
             raise ValueError("positives: beside pairs of IMU and video there are views, or views nearest")
-        if "time" not in self.positives and not self.augments:
-            raise ValueError("the two views of a window are the same: add augment_*, or --positives time")
+        if "time" not in self.positives and not self.augments_imu:
+            raise ValueError("the two views of a window are the same: add augment_* of the IMU, or --positives time")
         if "nearest" in self.positives:
             self._check_queue()
 
@@ -447,11 +451,15 @@ class TrainConfig(Config):
         return bool(self.augment_video_shift or self.augment_video_scale or self.augment_video_rotation_deg)
 
     @property
+    def augments_imu(self) -> bool:
+        """Whether windows of the IMU are changed at random while training."""
+        changed = (self.augment_rotation_deg, self.augment_scale, self.augment_bias, self.augment_noise)
+        return any((*changed, self.augment_drop_sensor, self.augment_drop_channel))
+
+    @property
     def augments(self) -> bool:
         """Whether training batches are changed at random."""
-        of_imu = (self.augment_rotation_deg, self.augment_scale, self.augment_bias, self.augment_noise)
-        lost = self.augment_drop_sensor, self.augment_drop_channel
-        return any(of_imu) or any(lost) or self.augments_video
+        return self.augments_imu or self.augments_video
 
     @property
     def window_samples(self) -> int:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 import train
 import zeroshot
-from configs.load import ConfigError
+from configs.load import ConfigError, parse
 from configs.training import TrainConfig
 from models import build_model, build_objective, load_dual_encoder
 from models.distill import Distilled, distillation_loss
@@ -121,6 +121,7 @@ def test_teachers_space_is_the_shared_one(world):
         (PRIMUS | {"positives": ["views", "time"]}, "positives"),
         (PRIMUS | {"loss": "sigmoid"}, "loss sigmoid"),
         (PRIMUS | {"augment_noise": 0}, "two views of a window are the same"),
+        (PRIMUS | {"augment_noise": 0, "augment_video_shift": 1}, "two views of a window are the same"),
         (PRIMUS | {"queue_size": 2}, "queue_size 2"),
         ({"loss": "distill"}, "video_weights none"),
         ({"loss": "distill", "video_weights": "a.pt", "queue_size": 2}, "queue_size 2"),
@@ -133,3 +134,10 @@ def test_what_cannot_go_together_is_refused(settings, message):
     base = SMALL if settings.get("model") is None else {"dataset": "x"}
     with pytest.raises((ValueError, ConfigError), match=message):
         TrainConfig(**(base | settings))
+
+
+def test_views_follow_from_the_weight(tmp_path):
+    (tmp_path / "c.yaml").write_text("dataset: x\nloss: softmax\naugment_noise: 0.1\nunimodal_weight: 0.5\n")
+    words = ["--config", str(tmp_path / "c.yaml")]
+    assert parse(TrainConfig, words).positives == ["views"]
+    assert parse(TrainConfig, [*words, "--unimodal_weight", "0"]).positives is None  # a flag is text
