@@ -11,11 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from datasets.joined import JoinedWindows
 from datasets.loader import PairLoader
 from datasets.prefetch import Batch, Slot
 from datasets.store import joint_fingerprint
-from datasets.windows import Windows
 
 
 class FeatureLoader(PairLoader):
@@ -53,13 +51,9 @@ def facts_of(loader: PairLoader) -> dict[str, Any]:
     """What the frames of a loader's windows follow from, in all of its draws, as plain values."""
     settings, places = loader.settings, hashlib.sha256("\n".join(loader.windows.ids()).encode())
     for draw in draws(loader):
-        for placed in _parts(loader.placed(draw or 0)):
+        for placed in loader.placed(draw or 0).parts:
             for values in (placed.start, np.zeros(0) if placed.speed is None else placed.speed):
                 places.update(np.ascontiguousarray(values).tobytes())
-    dataset = joint_fingerprint([windows.store for windows in _parts(loader.windows)])
+    dataset = joint_fingerprint([windows.store for windows in loader.windows.parts])
     facts = {"dataset": dataset, "places": places.hexdigest(), "draws": draws(loader)}
     return facts | {"seed": settings.seed, "clip_len": settings.clip_len, "frames": list(settings.frames_used)}
-
-
-def _parts(windows: Windows | JoinedWindows) -> tuple[Windows, ...]:
-    return windows.parts if isinstance(windows, JoinedWindows) else (windows,)

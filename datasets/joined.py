@@ -88,12 +88,9 @@ class JoinedWindows:
     def imu(self, indices: np.ndarray, normalize: str) -> np.ndarray:
         """(n, 6, T) float32 of the windows at these positions, each z-scored as in its own dataset."""
         part, row = self.part[indices], self.row[indices]
-        out = None
+        out = np.empty((len(part), 6, self.samples), np.float32)
         for number, windows in enumerate(self.parts):
-            own = windows.imu(row[part == number], normalize)
-            if out is None:
-                out = np.empty((len(part), *own.shape[1:]), np.float32)
-            out[part == number] = own
+            out[part == number] = windows.imu(row[part == number], normalize)
         return out
 
     def moments(self, indices: np.ndarray, normalize: str) -> tuple[np.ndarray, np.ndarray]:
@@ -101,8 +98,8 @@ class JoinedWindows:
         part, row = self.part[indices], self.row[indices]
         out = np.empty((2, len(part), 6, 1), np.float32)
         for number, windows in enumerate(self.parts):
-            for kind, values in enumerate(windows.moments(row[part == number], normalize)):
-                out[kind, part == number] = values
+            own = part == number
+            out[0, own], out[1, own] = windows.moments(row[own], normalize)
         return out[0], out[1]
 
     def read_frames(self, index: int, chosen: np.ndarray, out: np.ndarray) -> None:

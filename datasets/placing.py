@@ -53,7 +53,7 @@ def _place(windows: Windows, key: list[int], random_start: bool, speed_jitter: f
     return replace(windows, start=start, speed=speed if speed_jitter else None)
 
 
-def beside(windows: Windows | JoinedWindows, seed: int, epoch: int, share: float = 1.0) -> Windows | JoinedWindows:
+def beside(windows: Windows | JoinedWindows, seed: int, epoch: int, share: float) -> Windows | JoinedWindows:
     """Each window's neighbour in its recording: the one that begins where it ends, or ends where it begins.
 
     Which of the two is drawn; where that one would leave the recording or touch what is to be avoided, it is the other.

@@ -84,6 +84,11 @@ class Windows:
         return self.samples / IMU_RATE_HZ
 
     @property
+    def parts(self) -> tuple["Windows", ...]:
+        """Itself, the only list, see ``JoinedWindows``."""
+        return (self,)
+
+    @property
     def frames(self) -> int:
         """Stored frames of a window, at 10 a second."""
         return self.samples // FRAME_STEP

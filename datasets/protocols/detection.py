@@ -83,7 +83,7 @@ def stretches(windows: Windows | JoinedWindows, groups: np.ndarray | None) -> St
     Args:
         groups: (W,) names of people or sessions, None if some are unknown.
     """
-    predicted = windows.parts[1] if isinstance(windows, JoinedWindows) else windows
+    predicted = windows.parts[-1]
     order, begins = in_stretches(predicted)
     start, number = predicted.start[order], np.cumsum(begins) - 1
     end = np.minimum(start + predicted.samples, predicted.bounds[order, 1])

@@ -71,7 +71,7 @@ class FewShotTask:
     @property
     def parts(self) -> tuple[Windows, ...]:
         """The windows that give labels, and those that are predicted; one list where they are the same."""
-        return self.windows.parts if isinstance(self.windows, JoinedWindows) else (self.windows,)
+        return self.windows.parts
 
     @property
     def used(self) -> np.ndarray:

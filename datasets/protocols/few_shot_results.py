@@ -72,22 +72,24 @@ def write_few_shot(
     content = {"dataset": tested.fingerprint(), "labels_from": gives.fingerprint()}
     content |= {"split": task.split, "seed": config.seed}
     write_json(folder / "draws.json", content | {"draws": [draw.named(classes, ids) for draw in task.draws]})
-    held_out = windows.subset(np.concatenate([draw.test for draw in task.draws]))
-    tables = [prediction_table(held_out, np.concatenate(of_draws)) for of_draws in predictions.values()]
-    for shots, table in zip(predictions, tables, strict=True):
+    test = np.concatenate([draw.test for draw in task.draws])
+    held_out, calibrated, tables = windows.subset(test), {}, []
+    for shots, of_draws in predictions.items():
+        table = prediction_table(held_out, np.concatenate(of_draws))
         table.insert(0, "shots", shots)
         table.insert(1, "draw", np.concatenate([np.full(len(draw.test), draw.number) for draw in task.draws]))
         if scores is not None:
-            table["stretch"] = task.stretches.number_of(np.concatenate([draw.test for draw in task.draws]))
+            table["stretch"] = task.stretches.number_of(test)
             table["score"] = np.concatenate(scores[shots])
-    calibrated = {n: _calibration(task, of_draws, config.target_accuracy) for n, of_draws in (logits or {}).items()}
-    for table, (_, probabilities) in zip(tables, calibrated.values(), strict=False):
-        table[[f"probability/{name}" for name in classes]] = probabilities.round(4)
+        if logits is not None:
+            calibrated[shots], probabilities = _calibration(task, logits[shots], config.target_accuracy)
+            table[[f"probability/{name}" for name in classes]] = probabilities.round(4)
+        tables.append(table)
     pd.concat(tables).to_csv(folder / "predictions.csv", index=False, lineterminator="\r\n")
     digest = hashlib.sha256((folder / "draws.json").read_bytes()).hexdigest()
     about = about | {"calibrate": config.calibrate}
     results = about | _results(config, task, predictions, scores)
-    for shots, (measured, _) in calibrated.items():
+    for shots, measured in calibrated.items():
         results["shots"][str(shots)]["calibration"] = measured
     results = write_results(folder, config, results | {"draws": {"file": "draws.json", "sha256": digest}}, started)
     if task.stretches:
