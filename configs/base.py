@@ -1,8 +1,8 @@
 """What the settings of all commands share, which are the only source of flags, YAML keys, defaults and help.
 
-One flat, frozen model per command, in a module per stage: ``data``, ``training``, ``evaluation``, ``reporting``. A
-field's help says what it does and in which unit; what cannot go together is refused there, before any data, checkpoint
-or network is touched.
+One flat, frozen model per command, in a module per stage: ``data``, ``training``, ``evaluation``, ``predict``,
+``reporting``. A field's help says what it does and in which unit; what cannot go together is refused there, before any
+data, checkpoint or network is touched.
 """
 
 from typing import Annotated, Any, ClassVar, Literal

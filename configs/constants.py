@@ -1,4 +1,6 @@
-"""Quantities that the whole project agrees on: the windows of the paper and the rates of a prepared dataset."""
+"""What the whole project agrees on: windows of the paper, rates of a prepared dataset, units of raw tables."""
+
+import math
 
 IMU_RATE_HZ = 50
 WINDOW_S = 5.0  # default of --window_s; quality is measured in stretches of as much
@@ -11,3 +13,8 @@ ACC = ("acc_x", "acc_y", "acc_z")  # specific force, m/s^2
 GYRO = ("gyro_x", "gyro_y", "gyro_z")  # angular rate, rad/s
 CHANNELS = ACC + GYRO
 STANDARD_GRAVITY = 9.80665  # m/s^2 per g
+
+# Factors to m/s², rad/s and s of the units that tables may be in
+ACC_UNITS = {"m/s2": 1.0, "g": STANDARD_GRAVITY, "mg": STANDARD_GRAVITY / 1000}
+GYRO_UNITS = {"rad/s": 1.0, "deg/s": math.pi / 180}
+TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}

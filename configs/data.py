@@ -6,8 +6,9 @@ from typing import ClassVar, Literal
 from pydantic import model_validator
 
 from configs.base import Config, Share, WindowLength, setting
-from configs.constants import WINDOW_S
+from configs.constants import GYRO_UNITS, WINDOW_S
 
+PARSED = ("ego4d", "mmea", "pd", "gopro", "classyglass")  # formats that a module reads
 # Formats that are a description of tables: the short names of configs/table/*.yaml.
 DESCRIBED = tuple(sorted(path.stem for path in (Path(__file__).parent / "table").glob("*.yaml")))
 
@@ -61,7 +62,7 @@ class PrepareConfig(Config):
     program = "python -m scripts.prepare"
     summary = "Turn raw recordings into a prepared dataset: 50 Hz IMU arrays, 10 fps JPEG frames, one table."
 
-    format: Literal["ego4d", "mmea", "pd", "gopro", "classyglass", "table", *DESCRIBED] | None = setting(
+    format: Literal[*PARSED, "table", *DESCRIBED] | None = setting(
         None, help="layout of the raw folder (required, except with verify)"
     )
     raw: Path | None = setting(None, help="folder with the raw recordings, only read (required, except with verify)")
@@ -107,7 +108,7 @@ class PrepareConfig(Config):
         None, gt=0, help="pd: rows are evenly spaced, so many a second (authors: 50); default: as the time column says"
     )
     acc_unit: Literal["m/s2", "g"] | None = setting(None, help="pd: unit of the acceleration; default: m/s2")
-    gyro_unit: Literal["rad/s", "deg/s"] | None = setting(None, help="pd: unit of the angular rate; default: rad/s")
+    gyro_unit: Literal[*GYRO_UNITS] | None = setting(None, help="pd: unit of the angular rate; default: rad/s")
     acc_counts_per_g: float | None = setting(
         None, gt=0, help="pd: acceleration is raw counts, so many of them 1 g (authors: 4096)"
     )

@@ -17,7 +17,7 @@ from configs.base import (
     setting,
 )
 from configs.constants import WINDOW_S
-from configs.predict import RecordingFormat
+from configs.predict import RecordingFormat, column_names
 from configs.training import ImuEncoderName, MethodName, PoolingName, TrainConfig
 
 # AdamW rate of the encoder where it learns with the layer: the paper's for finetuning; from scratch, where it names
@@ -386,7 +386,13 @@ class EmbedConfig(Config):
             raise ValueError("name recordings, or prepared datasets by --datasets")
         if not self.out.name.endswith((".parquet", ".csv", ".csv.gz")):
             raise ValueError(f"out {self.out} must end in .parquet, .csv or .csv.gz")
+        column_names(self.csv_columns)
         return self
+
+    @property
+    def columns(self) -> list[str] | None:
+        """Names in ``csv_columns``."""
+        return column_names(self.csv_columns)
 
 
 class EmbeddingMapConfig(Config):

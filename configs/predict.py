@@ -1,5 +1,6 @@
 """Settings of the commands that apply a classifier to recordings: predict, collate."""
 
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -8,14 +9,30 @@ from zoneinfo import ZoneInfo
 from pydantic import field_validator, model_validator
 
 from configs.base import Config, Share, setting
-from configs.constants import IMU_RATE_HZ
-from configs.data import DESCRIBED
+from configs.constants import ACC_UNITS, GYRO_UNITS, IMU_RATE_HZ, TIME_UNITS
+from configs.data import DESCRIBED, PARSED
 
 PLAIN_ONLY = ("csv_columns", "acc_unit", "gyro_unit", "time_unit", "sample_rate")
-
-
 SHIPPED = "daily_movements"  # the classifier in models/weights
-RecordingFormat = Literal["csv", "ego4d", "mmea", "pd", "gopro", "classyglass", *DESCRIBED]
+RecordingFormat = Literal["csv", *PARSED, *DESCRIBED]
+
+
+def column_names(csv_columns: str | None, timed: bool = True) -> list[str] | None:
+    """Names in the setting ``csv_columns``; None where it names none.
+
+    Args:
+        timed: whether the first is the time.
+
+    Raises:
+        ValueError: if they are not as many as there may be, or one is there twice.
+    """
+    if csv_columns is None:
+        return None
+    names = [name.strip() for name in csv_columns.split(",")]
+    if len(names) not in (3 + timed, 6 + timed) or len(set(names)) < len(names):
+        wanted = "time and 3 or 6 channels" if timed else "3 or 6 channels, since sample_rate gives the times"
+        raise ValueError(f"csv_columns must name {wanted}, each once, separated by commas")
+    return names
 
 
 class PredictConfig(Config):
@@ -45,13 +62,13 @@ class PredictConfig(Config):
         help="csv: columns of time and of acceleration and angular rate x, y, z, in this order, such as "
         "time,ax,ay,az,gx,gy,gz; numbers from 1 on where there is no header line; default: by the header",
     )
-    acc_unit: Literal["m/s2", "g", "mg"] | None = setting(
+    acc_unit: Literal[*ACC_UNITS] | None = setting(
         None, help="csv: unit of the acceleration; default: by the header and gravity"
     )
-    gyro_unit: Literal["rad/s", "deg/s"] | None = setting(
+    gyro_unit: Literal[*GYRO_UNITS] | None = setting(
         None, help="csv: unit of the angular rate; default: by the header, the turning of gravity and the size"
     )
-    time_unit: Literal["s", "ms", "us", "ns", "date"] | None = setting(
+    time_unit: Literal[*TIME_UNITS, "date"] | None = setting(
         None, help="csv: unit of the time, since 1970 or since a start; date: ISO 8601; default: by the first stamps"
     )
     time_zone: str | None = setting(
@@ -110,44 +127,33 @@ class PredictConfig(Config):
             self._check_stdin()
         if (self.table is None) == (self.format == "table"):
             raise ValueError("format table and table go together: table is the YAML that describes the files")
-        changed = [name for name in PLAIN_ONLY if getattr(self, name) != type(self).model_fields[name].default]
-        if changed and self.format not in (None, "csv"):
+        if (changed := self._changed(PLAIN_ONLY)) and self.format not in (None, "csv"):
             raise ValueError(f"{', '.join(changed)} only serves with format csv, not {self.format}")
         if self.missing_gyro == "zeros" and self.format not in (None, "csv", "table", *DESCRIBED):
             raise ValueError(f"missing_gyro: recordings of format {self.format} always have a gyroscope, leave out")
         if self.sensor and self.format == "csv":
             raise ValueError("sensor only serves with a format that has several: name the columns, csv_columns")
-        if self.csv_columns is not None:
-            timed = self.sample_rate is None
-            if len(self.columns) not in (3 + timed, 6 + timed) or len(set(self.columns)) < len(self.columns):
-                wanted = "time and 3 or 6 channels" if timed else "3 or 6 channels, since sample_rate gives the times"
-                raise ValueError(f"csv_columns must name {wanted}, each once, separated by commas")
+        column_names(self.csv_columns, self.sample_rate is None)
         if self.sample_rate is not None and self.time_unit is not None:
             raise ValueError("sample_rate counts the rows: leave time_unit out")
         return self
 
     def _check_stdin(self) -> None:
-        used = {
-            "stdin",
-            "model",
-            "hop_s",
-            "threshold",
-            "no_smooth",
-            "csv_columns",
-            "acc_unit",
-            "gyro_unit",
-            "time_unit",
-        }
-        fields = type(self).model_fields
-        if strange := [name for name in fields if name not in used and getattr(self, name) != fields[name].default]:
+        used = {"stdin", "model", "hop_s", "threshold", "no_smooth", *PLAIN_ONLY} - {"sample_rate"}
+        if strange := self._changed(type(self).model_fields.keys() - used):
             raise ValueError(f"{', '.join(strange)}: not with stdin, leave out")
         if self.time_unit == "date" or (self.csv_columns is not None and len(self.columns) != 7):
             raise ValueError("stdin takes seven columns, and times as numbers: s, ms, us or ns")
 
+    def _changed(self, names: Collection[str]) -> list[str]:
+        """Those of these settings that are not their defaults."""
+        fields = type(self).model_fields
+        return [name for name in fields if name in names and getattr(self, name) != fields[name].default]
+
     @property
-    def columns(self) -> list[str]:
+    def columns(self) -> list[str] | None:
         """Names in ``csv_columns``."""
-        return [name.strip() for name in (self.csv_columns or "").split(",")]
+        return column_names(self.csv_columns, self.sample_rate is None)
 
 
 class CollateConfig(Config):

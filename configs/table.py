@@ -24,6 +24,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from configs.base import Config, setting
+from configs.constants import ACC_UNITS, GYRO_UNITS, TIME_UNITS
 
 PATH_PARTS = ("subject", "session", "label", "trial")  # what a part of a table's path can say
 OF_THE_TABLE = ("stem", "folder")  # what other patterns can say beside
@@ -73,9 +74,7 @@ class AnnotationsConfig(Config):
     label: Column = setting(help="column of the label")
     start: Column | None = setting(None, help="column of a stretch's start")
     end: Column | None = setting(None, help="column of its end")
-    unit: Literal["s", "ms", "us", "ns", "samples"] | None = setting(
-        None, help="of start and end; samples: row numbers"
-    )
+    unit: Literal[*TIME_UNITS, "samples"] | None = setting(None, help="of start and end; samples: row numbers")
     first_sample: Literal[0, 1] = setting(0, help="unit samples: number of the first row")
     end_included: bool = setting(False, help="unit samples: the end is the last row that has the label")
     zero: Literal["first_row", "time"] = setting(
@@ -116,15 +115,15 @@ class TableConfig(Config):
     acc: Three = setting(help="columns of acceleration x, y, z")
     gravity: Three | None = setting(None, help="columns to be added to acc, of a device that gives gravity apart")
     gyro: Three | None = setting(None, help="columns of angular rate x, y, z")
-    acc_unit: Literal["m/s2", "g", "mg"] = setting(help="unit of the acceleration")
-    gyro_unit: Literal["rad/s", "deg/s"] | None = setting(None, help="unit of the angular rate")
+    acc_unit: Literal[*ACC_UNITS] = setting(help="unit of the acceleration")
+    gyro_unit: Literal[*GYRO_UNITS] | None = setting(None, help="unit of the angular rate")
     acc_counts_per_unit: Counts = setting(
         1.0,
         help="of a sensor that gives raw counts: how many are one acc_unit, of all axes or of x, y, z; -1 turns one",
     )
     gyro_counts_per_unit: Counts = setting(1.0, help="how many raw counts are one gyro_unit, in the same way")
     time: Column | None = setting(None, help="column of each row's time")
-    time_unit: Literal["s", "ms", "us", "ns", "date"] | None = setting(None, help="of time; date: ISO 8601")
+    time_unit: Literal[*TIME_UNITS, "date"] | None = setting(None, help="of time; date: ISO 8601")
     time_of: Literal["sample", "arrival"] = setting(
         "sample",
         help="arrival: evenly spaced samples, of which some are stamped late, as by a phone that hands them on",

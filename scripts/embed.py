@@ -23,11 +23,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from configs.constants import IMU_RATE_HZ, STANDARD_GRAVITY
+from configs.constants import ACC_UNITS, GYRO_UNITS, IMU_RATE_HZ, STANDARD_GRAVITY
 from configs.evaluation import EmbedConfig
 from configs.load import parse
 from configs.predict import PredictConfig
-from datasets.formats.common import ACC_UNITS, GYRO_UNITS
 from datasets.recording import BadRecording, unexpected_error
 from datasets.recordings.find import find
 from datasets.recordings.gravity import calibrate
@@ -111,8 +110,7 @@ def tables(config: EmbedConfig, embedder: Embedder, failures: list[str]) -> Iter
     """Rows of all datasets and recordings, some at a time; ``failures`` gets the recordings that cannot be read."""
     for name in config.datasets:
         yield from of_dataset(config, name, embedder)
-    columns = config.csv_columns.split(",") if config.csv_columns else None
-    listed, remarks = find(config.files, config.format, {}, PlainSettings(columns=columns))
+    listed, remarks = find(config.files, config.format, {}, PlainSettings(columns=config.columns))
     print(*remarks, sep="\n", end="\n" if remarks else "")
     for recording in listed:
         with tempfile.TemporaryDirectory() as folder:

@@ -20,14 +20,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from configs.constants import STANDARD_GRAVITY
+from configs.constants import ACC_UNITS, GYRO_UNITS, TIME_UNITS
 from datasets.streaming import Piece, SignalStream, WindowCutter, default_hop_s
 from models.classifier import Classifier
 
 COLUMNS = ("time", "ax", "ay", "az", "gx", "gy", "gz")  # of a pipe without a header line
-ACC_UNITS = {"m/s2": 1.0, "g": STANDARD_GRAVITY, "mg": STANDARD_GRAVITY / 1000}
-GYRO_UNITS = {"rad/s": 1.0, "deg/s": np.pi / 180}
-TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 UNKNOWN = "unknown"
 _READ_BYTES = 1 << 16
 

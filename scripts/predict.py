@@ -28,10 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     if config.stdin:
         return predict_stdin(config, classifier)
     facts = classifier.facts
-    settings = PlainSettings(
-        columns=config.columns if config.csv_columns else None,
-        **{name: getattr(config, name) for name in PlainSettings.__dataclass_fields__ if name != "columns"},
-    )
+    settings = PlainSettings(**{name: getattr(config, name) for name in PlainSettings.__dataclass_fields__})
     listed, remarks = find(config.files, config.format, {"table": config.table, "sensor": config.sensor}, settings)
     print(*remarks, sep="\n", end="\n" if remarks else "")
     model = {
@@ -61,8 +58,7 @@ def predict_stdin(config: PredictConfig, classifier: Classifier) -> int:
     if not config.no_smooth:
         live = Live(classifier, config.hop_s, lambda: ForwardFilter(live.hop_s, classifier.facts))
     how = {name: value for name in ("acc_unit", "gyro_unit", "time_unit") if (value := getattr(config, name))}
-    columns = config.columns if config.csv_columns else COLUMNS
-    stream_stdin(live, sys.stdin.buffer, sys.stdout, columns, threshold=config.threshold, **how)
+    stream_stdin(live, sys.stdin.buffer, sys.stdout, config.columns or COLUMNS, threshold=config.threshold, **how)
     return 0
 
 

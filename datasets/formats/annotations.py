@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from configs.constants import TIME_UNITS
 from configs.table import AnnotationsConfig, same_value
-from datasets.formats.common import TIME_UNITS, fill
+from datasets.formats.common import fill
 from datasets.formats.delimited import read_numbers
 from datasets.recording import BadRecording, Segment
 

@@ -1,4 +1,4 @@
-"""What the formats share: names, units, the layout of a folder, patterns of paths, labels of stretches."""
+"""What the formats share: names, the layout of a folder, patterns of paths, labels of stretches."""
 
 import glob
 import re
@@ -8,14 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from configs.constants import STANDARD_GRAVITY
 from configs.table import PART
 from datasets.recording import MAX_ID_LENGTH, Found, Rejection, Segment, Source
-
-# Factors to SI.
-ACC_UNITS = {"m/s2": 1.0, "g": STANDARD_GRAVITY, "mg": STANDARD_GRAVITY / 1000}
-GYRO_UNITS = {"rad/s": 1.0, "deg/s": np.pi / 180}
-TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 # Listed in an index of the raw dataset but not on this disk: people hold parts of the large datasets.
 NOT_ON_DISK = "not_on_disk"

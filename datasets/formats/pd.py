@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from configs.constants import CHANNELS
-from datasets.formats.common import ACC_UNITS, GYRO_UNITS, id_from, need_folder
+from configs.constants import ACC_UNITS, CHANNELS, GYRO_UNITS
+from datasets.formats.common import id_from, need_folder
 from datasets.formats.delimited import read_numbers
 from datasets.recording import BadRecording, Found, Recording, Rejection, Source
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from configs.constants import ACC_UNITS, GYRO_UNITS, TIME_UNITS
 from configs.table import Counts, TableConfig, same_value
 from datasets.formats.annotations import one_label, rows_of, stretches
-from datasets.formats.common import ACC_UNITS, GYRO_UNITS, TIME_UNITS, sampling_times, segments_of
+from datasets.formats.common import sampling_times, segments_of
 from datasets.formats.delimited import read_numbers, read_parquet
 from datasets.recording import BadRecording, Recording, Segment
 

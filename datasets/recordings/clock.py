@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
-from datasets.formats.common import TIME_UNITS
+from configs.constants import TIME_UNITS
 from datasets.recording import BadRecording
 
 Kind = Literal["absolute", "local", "relative"]

@@ -6,8 +6,7 @@ do not turn fast for long.
 
 import numpy as np
 
-from configs.constants import IMU_RATE_HZ, STANDARD_GRAVITY
-from datasets.formats.common import ACC_UNITS
+from configs.constants import ACC_UNITS, IMU_RATE_HZ, STANDARD_GRAVITY
 from datasets.preparation.units_check import MOST_SUSTAINED_RAD_S, SLOPE_FACTOR, gyro_scale
 from datasets.recording import BadRecording
 from datasets.recordings.signal import Epochs, Signal

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from configs.constants import STANDARD_GRAVITY
+from configs.constants import ACC_UNITS, GYRO_UNITS, STANDARD_GRAVITY
 from configs.predict import PredictConfig
-from datasets.formats.common import ACC_UNITS, GYRO_UNITS
 from datasets.recording import BadRecording, unexpected_error
 from datasets.recordings.gravity import calibrate
 from datasets.recordings.reader import Listed, Reading, Samples

@@ -3,13 +3,13 @@
 import pytest
 import yaml
 
-from configs import base, data, evaluation, reporting, training
+from configs import base, data, evaluation, predict, reporting, training
 from configs.base import Config
 from configs.evaluation import DownstreamConfig, ZeroshotConfig
 from configs.load import ConfigError, build, build_parser, dump, parse, read_yaml
 from configs.training import TrainConfig
 
-STAGES = (data, training, evaluation, reporting)
+STAGES = (data, training, evaluation, predict, reporting)
 FOUND = {value for stage in STAGES for value in vars(stage).values() if hasattr(value, "program")}
 SCHEMAS = sorted(FOUND, key=lambda schema: schema.__name__)
 

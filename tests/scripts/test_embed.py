@@ -133,3 +133,14 @@ def test_what_cannot_be_embedded_is_said(world, tmp_path, capsys):
     for words in (["--out", "x.csv"], ["one.csv", "--out", "x.txt"]):
         with pytest.raises(SystemExit):
             embed.main([*words, "--checkpoint", str(world / "last.pt")])
+
+
+def test_columns_are_named_as_for_predict(world, tmp_path, capsys):
+    names = pd.read_csv(world / "one.csv", nrows=0).columns
+    words = [world / "one.csv", "--checkpoint", world / "dataset", "--csv_columns"]
+    expected = run(world, "x.csv", *words[:-1])
+    pd.testing.assert_frame_equal(run(tmp_path, "x.csv", *words, ", ".join(names)), expected)
+    for count in (5, 6):
+        with pytest.raises(SystemExit):
+            run(tmp_path, "x.csv", *words, ",".join(names[:count]))
+        assert "csv_columns must name" in capsys.readouterr().err

@@ -7,7 +7,8 @@
 from functools import partial
 from pathlib import Path
 
-from datasets.formats.common import ACC_UNITS, GYRO_UNITS, id_from, need_folder
+from configs.constants import ACC_UNITS, GYRO_UNITS
+from datasets.formats.common import id_from, need_folder
 from datasets.formats.delimited import read_numbers
 from datasets.recording import BadRecording, Found, Recording, Source
 
