@@ -191,12 +191,7 @@ class PairLoader:
         return place_anew(self.windows, settings.seed, draw, settings.random_start, settings.speed_jitter)
 
     def _imu_batches(
-        self,
-        windows: Windows | JoinedWindows,
-        slots: list[Slot],
-        order: np.ndarray,
-        epoch: int,
-        numbers: range,
+        self, windows: Windows | JoinedWindows, slots: list[Slot], order: np.ndarray, epoch: int, numbers: range
     ) -> Iterator[Batch]:
         """Batches without video: they are in memory already, so no thread is needed."""
         settings, others = self.settings, None
@@ -241,13 +236,7 @@ class PairLoader:
         windows.read_frames(index, chosen, slot.video.numpy()[task])
 
     def _read(
-        self,
-        windows: Windows | JoinedWindows,
-        slot: Slot,
-        row: int,
-        order: np.ndarray,
-        position: int,
-        epoch: int,
+        self, windows: Windows | JoinedWindows, slot: Slot, row: int, order: np.ndarray, position: int, epoch: int
     ) -> int:
         """Read the window at a position of an epoch's order into a row of a slot, or the first that can replace it.
 

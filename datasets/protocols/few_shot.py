@@ -14,22 +14,10 @@ from datasets.joined import JoinedWindows
 from datasets.protocols.classes import common_classes, resolve_classes
 from datasets.protocols.detection import event_and_others, learnable, stretches
 from datasets.protocols.group_splits import draw_apart, draw_leaving_one_group_out, remedy
-from datasets.protocols.labelled import (
-    Classes,
-    labelled_windows,
-    must_stay_together,
-    named_groups,
-    recordings_of,
-)
+from datasets.protocols.labelled import Classes, labelled_windows, must_stay_together, named_groups, recordings_of
 from datasets.protocols.leakage import copies_on_both_sides, refuse_leaks, refuse_shared, siblings_share
 from datasets.protocols.people import of_subjects
-from datasets.protocols.splits import (
-    Draw,
-    DrawSettings,
-    draw_transfer,
-    draw_windows,
-    small_classes,
-)
+from datasets.protocols.splits import Draw, DrawSettings, draw_transfer, draw_windows, small_classes
 from datasets.store import Store, open_store
 from datasets.windows import Windows, list_windows
 from utils.detection import Stretches

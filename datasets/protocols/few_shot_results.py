@@ -11,6 +11,7 @@ import pandas as pd
 from configs.evaluation import FewShotConfig
 from datasets.protocols.classes import paper_column
 from datasets.protocols.few_shot import FewShotTask
+from utils.atomic_io import sha256_of
 from utils.calibration import measured_calibration
 from utils.detection import detection_chance, detection_facts, detection_scores
 from utils.long_table import dataset_name, method
@@ -68,12 +69,11 @@ def write_few_shot(
         The content of results.json.
     """
     windows, classes, ids = task.windows, task.windows.classes, task.windows.ids()
-    tested, gives = task.parts[-1].store, task.parts[0].store
-    content = {"dataset": tested.fingerprint(), "labels_from": gives.fingerprint()}
-    content |= {"split": task.split, "seed": config.seed}
+    results = about | {"calibrate": config.calibrate} | _results(config, task, predictions, scores)
+    content = {name: results[name] for name in ("dataset", "labels_from", "split")} | {"seed": config.seed}
     write_json(folder / "draws.json", content | {"draws": [draw.named(classes, ids) for draw in task.draws]})
     test = np.concatenate([draw.test for draw in task.draws])
-    held_out, calibrated, tables = windows.subset(test), {}, []
+    held_out, tables = windows.subset(test), []
     for shots, of_draws in predictions.items():
         table = prediction_table(held_out, np.concatenate(of_draws))
         table.insert(0, "shots", shots)
@@ -82,16 +82,13 @@ def write_few_shot(
             table["stretch"] = task.stretches.number_of(test)
             table["score"] = np.concatenate(scores[shots])
         if logits is not None:
-            calibrated[shots], probabilities = _calibration(task, logits[shots], config.target_accuracy)
+            measured, probabilities = _calibration(task, logits[shots], config.target_accuracy)
+            results["shots"][str(shots)]["calibration"] = measured
             table[[f"probability/{name}" for name in classes]] = probabilities.round(4)
         tables.append(table)
     pd.concat(tables).to_csv(folder / "predictions.csv", index=False, lineterminator="\r\n")
-    digest = hashlib.sha256((folder / "draws.json").read_bytes()).hexdigest()
-    about = about | {"calibrate": config.calibrate}
-    results = about | _results(config, task, predictions, scores)
-    for shots, measured in calibrated.items():
-        results["shots"][str(shots)]["calibration"] = measured
-    results = write_results(folder, config, results | {"draws": {"file": "draws.json", "sha256": digest}}, started)
+    results["draws"] = {"file": "draws.json", "sha256": sha256_of(folder / "draws.json")}
+    results = write_results(folder, config, results, started)
     if task.stretches:
         curves = {f"{shots} shots": row["curve"] for shots, row in results["shots"].items()}
         detection_curves(curves, folder / "detection.png", f"{dataset_name(results)}\n{method(results)}")
