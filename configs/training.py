@@ -221,7 +221,9 @@ class TrainConfig(Config):
         help="folder that keeps what a frozen video encoder makes of every window and draw, so that frames are read "
         "once; all ranks must see it",
     )
-    video_cache_gb: float = setting(4.0, gt=0, help="largest size of that folder, GB; what was used last stays")
+    video_cache_gb: float = setting(
+        4.0, gt=0, help="largest size of that folder, GB; what is in use or was used last stays"
+    )
     # heads and loss
     embed_dim: PositiveInt = setting(512, help="size of the shared space; with distill it is the video encoder's")
     head_dropout: Share = setting(0.1, help="dropout in the heads")

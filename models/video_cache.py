@@ -3,14 +3,18 @@
     <digest of the facts>.npy    (K, W, D) float32: draws, windows, features
     <digest of the facts>.json   the facts, and the SHA-256 of the array
 
+A file that a run of whatever machine has mapped is not removed: the mapping holds a lock on it.
+
 Letters: K draws, W windows, D features.
 """
 
+import fcntl
 import hashlib
 import json
 import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +51,14 @@ def cached_features(
     """Features of all windows in all draws: from the folder, or computed by all ranks together and kept there.
 
     Args:
-        folder: that all ranks see; what was used longest ago gives way.
+        folder: that all ranks see; what was used longest ago gives way, unless it is in use.
         facts: plain values that the clips follow from; the encoder's digest and ``dtype`` are added.
         encoder: in eval mode.
         draws: K numbers, which ``batches`` is called with.
         batches: gives this rank's share of the windows, each with ``to(device)`` and ``index``.
         windows: W.
         dtype: of the encoder's arithmetic.
-        limit_gb: largest size of the folder.
+        limit_gb: largest size of the folder; with a warning it is larger while what is in use takes more.
 
     Returns:
         (K, W, D) float32, memory-mapped.
@@ -76,7 +80,7 @@ def cached_features(
         found = np.stack([_embed(encoder, batches(draw), windows, device, dtype) for draw in draws])
         on_first_rank(lambda: _keep(path, found, facts, limit_gb))
     _log.info("video       embeddings from %s", path)
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+    return _mapped(path)
 
 
 @torch.no_grad()
@@ -103,21 +107,43 @@ def _is_whole(path: Path) -> bool:
     notes = path.with_suffix(".json")
     if not (path.is_file() and notes.is_file()):
         return False
+    os.utime(path)  # used last
     if json.loads(notes.read_text(encoding="utf-8"))["sha256"] != sha256_of(path):
         _log.warning("%s: does not match its digest, so it is damaged: computed again", path)
         return False
-    os.utime(path)  # used last
     return True
+
+
+def _mapped(path: Path) -> np.ndarray:
+    """An array, memory-mapped; the mapping keeps the file open, and with it a shared lock, see ``_removed``."""
+    with open(path, "rb") as file:
+        with suppress(OSError):  # a file system without locks, where nothing is removed
+            fcntl.flock(file, fcntl.LOCK_SH)
+        np.lib.format.read_magic(file)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        return np.memmap(file, dtype, "r", file.tell(), shape)
 
 
 def _keep(path: Path, features: np.ndarray, facts: dict[str, Any], limit_gb: float) -> None:
     """Write an array and what it follows from; the ones used longest ago make room."""
-    others = [other for other in path.parent.glob("*.npy") if other != path]
-    room = limit_gb * 1e9 - features.nbytes
-    for other in sorted(others, key=lambda p: p.stat().st_mtime_ns, reverse=True):
-        room -= other.stat().st_size
-        if room < 0:
-            other.unlink()
-            other.with_suffix(".json").unlink(missing_ok=True)
+    others = {other: other.stat() for other in path.parent.glob("*.npy") if other != path}
+    size = features.nbytes + sum(stat.st_size for stat in others.values())
+    for other in sorted(others, key=lambda p: others[p].st_mtime_ns):
+        if size > 1e9 * limit_gb and _removed(other):
+            size -= others[other].st_size
+    if size > 1e9 * limit_gb:
+        _log.warning("%s: %.3g GB are in use, video_cache_gb allows %g", path.parent, size / 1e9, limit_gb)
     write_array(path, features)
     write_text(path.with_suffix(".json"), json.dumps(facts | {"sha256": sha256_of(path)}, indent=1) + "\n")
+
+
+def _removed(path: Path) -> bool:
+    """Remove an array and what is said of it, unless some process has it mapped; whether it is gone."""
+    try:
+        with open(path, "r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+    except OSError:
+        return False
+    path.with_suffix(".json").unlink(missing_ok=True)
+    return True

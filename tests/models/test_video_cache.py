@@ -160,6 +160,24 @@ def test_the_folder_is_bounded(tmp_path):
     assert kept == {"b", "c"} and len(list(tmp_path.glob("*.npy"))) == 2
 
 
+def test_files_in_use_stay(tmp_path, caplog):
+    """Those to train on are, while the features of the held-out windows are made; no run removes those of another."""
+    encoder, one = Encoder(1, 2), 250e-9
+
+    def kept():
+        return {json.loads(path.read_text())["dataset"] for path in tmp_path.glob("*.json")}
+
+    mine = call(tmp_path, encoder, facts={"dataset": "a"}, limit_gb=one)
+    before = mine.copy()
+    for name in ("b", "c"):
+        call(tmp_path, encoder, facts={"dataset": name}, limit_gb=one)
+        assert kept() == {"a", name} and "video_cache_gb allows 2.5e-07" in caplog.text
+    assert np.array_equal(mine, before)
+    del mine
+    call(tmp_path, encoder, facts={"dataset": "d"}, limit_gb=one)
+    assert kept() == {"d"}
+
+
 @pytest.mark.parametrize(
     "words, message",
     [
