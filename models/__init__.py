@@ -163,8 +163,8 @@ def build_model(config: TrainConfig, video_config: dict[str, Any] | None = None)
     dim = video_encoder.dim if config.loss == "distill" else config.embed_dim
     imu_head = _head(config, "imu", imu_encoder, dim)
     if config.loss == "distill":
-        queue = {"queue_size": config.queue_size}
-        return DistillingEncoder(imu_encoder, video_encoder, imu_head, nn.Identity(), **queue, **options)
+        parts = imu_encoder, video_encoder, imu_head, nn.Identity()
+        return DistillingEncoder(*parts, queue_size=config.queue_size, **options)
     parts = imu_encoder, video_encoder, imu_head, _head(config, "video", video_encoder, dim)
     options["freeze_video"] = bool(config.freeze_video)
     if config.unimodal_weight:
@@ -239,8 +239,9 @@ def load_video_encoder(path: Path, config: TrainConfig) -> nn.Module:
     """
     payload = checkpoint.load(path, kind="pretrain")
     origin = build(TrainConfig, payload["config"], str(path))
-    names = ("video_encoder", "image_size", "clip_len", "frame_box", "frame_differences", "video_pooling", "video_stem")
-    given = {name: (getattr(origin, name), getattr(config, name)) for name in (*names, "video_dropout")}
+    names = ("video_encoder", "video_pooling", "video_stem", "video_dropout")
+    names += ("image_size", "clip_len", "frame_box", "frame_differences")
+    given = {name: (getattr(origin, name), getattr(config, name)) for name in names}
     if differing := [f"{name} was {was}, is {now}" for name, (was, now) in given.items() if was != now]:
         raise checkpoint.CheckpointError(f"video_weights {path}: {'; '.join(differing)}: give the same as there")
     encoder = VIDEO_ENCODERS[config.video_encoder].from_config(payload["video_config"], **_video_options(origin))
@@ -252,7 +253,7 @@ def load_video_encoder(path: Path, config: TrainConfig) -> nn.Module:
 
 def encoder_settings(config: TrainConfig) -> dict[str, Any]:
     """The settings that rebuild the IMU encoder, and say what it has learnt with: nothing of the machine."""
-    own = {"model", "dataset", "window_s", "normalize", "positives", "unimodal_weight"}
+    own = {"model", "dataset", "window_s", "normalize", "loss", "positives", "unimodal_weight"}
     prefixes = ("imu_", "augment_")
     return {name: value for name, value in config.model_dump().items() if name in own or name.startswith(prefixes)}
 

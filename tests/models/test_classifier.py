@@ -187,5 +187,13 @@ def test_each_normalization_is_its_own():
 def test_settings_of_every_preset_rebuild_its_encoder(preset):
     config = load(TrainConfig, preset, {})
     again = build(TrainConfig, encoder_settings(config), "config.json")
+    assert encoder_settings(again) == encoder_settings(config)
     first, second = (build_imu_encoder(own).state_dict() for own in (config, again))
     assert {name: value.shape for name, value in first.items()} == {name: value.shape for name, value in second.items()}
+
+
+def test_settings_of_parts_of_ones_own_choice_are_taken():
+    """The softmax loss is not that of the method, and views are trained with no other."""
+    words = {"loss": "softmax", "unimodal_weight": 0.5, "positives": ["views"], "augment_noise": 0.1}
+    settings = encoder_settings(TrainConfig(dataset="toy", **words))
+    assert encoder_settings(build(TrainConfig, settings, "config.json")) == settings
