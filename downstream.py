@@ -38,7 +38,6 @@ from datasets.windows import Windows
 from models import build_imu_encoder, load_imu_encoder
 from models.finetune import Cell, Trained, finetune, finetune_grid
 from models.probe import embed_imu, train_linear_heads
-from models.readers import standardised_by_person
 from scripts.reporting.saved_classifier import save_model
 from utils import checkpoint, distributed
 from utils.long_table import dataset_name, long_table, method
@@ -128,9 +127,7 @@ def main(argv: list[str] | None = None) -> Path:
         "imu_pooling": pooling,
         "selected_epochs": chosen if config.select_samples else None,
     }
-    logits_of = (
-        None if config.detect else by_shots
-    )  # probabilities of an event are of windows, its labels of recordings
+    logits_of = None if config.detect else by_shots  # an event is of a recording, probabilities are of windows
     results = write_few_shot(folder, config, task, predictions, scores, started, about, logits_of)
     draw_pictures(folder, results)
     if config.save_model:
@@ -165,6 +162,8 @@ def calibrated(
     embeddings: Tensor, encoder: nn.Module, task: FewShotTask, normalize: str, min_coverage: float
 ) -> Tensor:
     """(n, D) embeddings of the used windows, standardised by those of all windows of each person."""
+    from models.readers import standardised_by_person  # with scikit-learn, which nothing else here needs
+
     own = (
         (name, embed_imu(encoder, torch.from_numpy(theirs.imu(np.arange(len(theirs)), normalize))).cpu().numpy())
         for name, theirs in task.of_people(min_coverage)

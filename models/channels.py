@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from configs.constants import ACC, GYRO, STANDARD_GRAVITY
-from models.invariant import gravity
+from models.invariant import LEAST_GRAVITY, gravity
 
 _PARTS = ("norm", "along", "across")
 _SENSORS = (("acc", ACC), ("gyro", GYRO))
@@ -21,7 +21,6 @@ CHANNELS_OF = {
     "both": tuple(name for sensor, axes in _SENSORS for name in (*axes, *_INVARIANT[sensor])),
 }
 ACC_UNIT = STANDARD_GRAVITY / 4  # m/s², about how far |acc| is from gravity in a step; angular rates stay rad/s
-_NOTHING = 1e-6  # m/s²: a shorter gravity has no direction
 
 
 class InvariantChannels(nn.Module):
@@ -53,7 +52,7 @@ class InvariantChannels(nn.Module):
     def _channels(self, imu: Tensor) -> Tensor:
         sensors = imu.unflatten(1, (2, 3))  # (B, 2, 3, T)
         down = sensors[:, 0] @ self.low_pass.to(imu.dtype)
-        unit = (down / down.norm(dim=1, keepdim=True).clamp(min=_NOTHING))[:, None]
+        unit = (down / down.norm(dim=1, keepdim=True).clamp(min=LEAST_GRAVITY))[:, None]
         along = (sensors * unit).sum(2)  # (B, 2, T)
         across = (sensors - along[:, :, None] * unit).norm(dim=2)
         found = torch.stack([sensors.norm(dim=2), along, across], dim=2)  # (B, 2, 3, T)

@@ -13,9 +13,8 @@ from configs.constants import CHANNELS, WINDOW_SAMPLES
 from models.batchnorm import CrossRankBatchNorm
 from models.channels import CHANNELS_OF, build_channels
 from models.frames import FrameNormalizer
-from models.pooling import block_means, segment_means
+from models.pooling import SEGMENTS, block_means, segment_means
 
-SEGMENTS = 5  # stretches of the window, or of the clip, whose means are kept apart
 GRID = 3  # rows and columns of a frame that are kept apart
 
 
@@ -40,10 +39,10 @@ class ConvImuEncoder(nn.Module):
         self.dim = 4 * width * (SEGMENTS if pooling == "segments" else 2)
         self.channels = build_channels(channels, samples)
         self.layers = nn.Sequential(
-            *_convolution(nn.Conv1d, len(CHANNELS_OF[channels]), width, 7, stride=2),
-            *_convolution(nn.Conv1d, width, 2 * width, 5, stride=2),
-            *_convolution(nn.Conv1d, 2 * width, 2 * width, 5, stride=2),
-            *_convolution(nn.Conv1d, 2 * width, 4 * width, 3, stride=2),
+            *convolution(nn.Conv1d, len(CHANNELS_OF[channels]), width, 7, stride=2),
+            *convolution(nn.Conv1d, width, 2 * width, 5, stride=2),
+            *convolution(nn.Conv1d, 2 * width, 2 * width, 5, stride=2),
+            *convolution(nn.Conv1d, 2 * width, 4 * width, 3, stride=2),
         )
 
     def forward(self, imu: Tensor) -> Tensor:
@@ -83,17 +82,17 @@ class Conv21dEncoder(nn.Module):
         # Nothing published is loaded here, so that values simply run from 0 to 1, and black is 0.
         self.normalize = FrameNormalizer(image_size, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), box, differences)
         self.space = nn.Sequential(
-            *_convolution(nn.Conv2d, self.normalize.planes, width, 5, stride=2),
-            *_convolution(nn.Conv2d, width, 2 * width, 3, stride=2),
-            *_convolution(nn.Conv2d, 2 * width, 2 * width, 3, stride=2),
-            *_convolution(nn.Conv2d, 2 * width, 4 * width, 3, stride=2),
+            *convolution(nn.Conv2d, self.normalize.planes, width, 5, stride=2),
+            *convolution(nn.Conv2d, width, 2 * width, 3, stride=2),
+            *convolution(nn.Conv2d, 2 * width, 2 * width, 3, stride=2),
+            *convolution(nn.Conv2d, 2 * width, 4 * width, 3, stride=2),
         )
         features = 8 * width
         self.time = nn.Sequential(
-            *_convolution(nn.Conv1d, 4 * width * GRID**2, features, 1),
+            *convolution(nn.Conv1d, 4 * width * GRID**2, features, 1),
             nn.Dropout(dropout),
-            *_convolution(nn.Conv1d, features, features, 5),
-            *_convolution(nn.Conv1d, features, features, 3, stride=2),
+            *convolution(nn.Conv1d, features, features, 5),
+            *convolution(nn.Conv1d, features, features, 3, stride=2),
         )
         self.dim = features * SEGMENTS
 
@@ -115,7 +114,7 @@ class Conv21dEncoder(nn.Module):
         return segment_means(self.time(places.transpose(1, 2)), SEGMENTS).flatten(1)
 
 
-def _convolution(kind: type[nn.Module], inputs: int, outputs: int, kernel: int, stride: int = 1) -> list[nn.Module]:
+def convolution(kind: type[nn.Module], inputs: int, outputs: int, kernel: int, stride: int = 1) -> list[nn.Module]:
     """A convolution that keeps the length (or divides it by the stride), normalised over the batch, and ReLU."""
     layer = kind(inputs, outputs, kernel, stride, kernel // 2, bias=False)
     return [layer, CrossRankBatchNorm(outputs), nn.ReLU()]

@@ -14,11 +14,10 @@ from torch import Tensor, nn
 from configs.constants import CHANNELS, IMU_RATE_HZ, WINDOW_SAMPLES
 from models.batchnorm import CrossRankBatchNorm
 from models.channels import CHANNELS_OF, build_channels
-from models.pooling import segment_means
+from models.pooling import SEGMENTS, segment_means
 
 POOLINGS = ("cls", "mean", "both", "segments")
 MIXINGS = ("none", "patch")
-SEGMENTS = 5  # stretches of a window that the pooling ``segments`` keeps apart
 
 
 class PatchTSTEncoder(nn.Module):

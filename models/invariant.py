@@ -22,7 +22,7 @@ SIGNALS = ("acc_norm", "gyro_norm", "acc_along", "acc_across", "gyro_along", "gy
 INVARIANT_FEATURES = (*(f"{signal}_{name}" for name in STATISTICS for signal in SIGNALS), "gravity_turn")
 _LOW_PASS = butter(2, GRAVITY_HZ, fs=IMU_RATE_HZ, output="sos")
 _MIRRORED = 2 * IMU_RATE_HZ  # samples that both ends are continued by
-_NOTHING = 1e-6  # m/s²: a shorter gravity, as in free fall, has no direction
+LEAST_GRAVITY = 1e-6  # m/s²: a shorter gravity, as in free fall, has no direction
 
 
 def gravity(imu: np.ndarray) -> np.ndarray:
@@ -73,7 +73,7 @@ def _features(imu: np.ndarray) -> np.ndarray:
 def _signals(imu: np.ndarray, down: np.ndarray) -> np.ndarray:
     """(n, S, T) from windows and their gravity (n, 3, T)."""
     sensors = imu.astype(np.float64).reshape(len(imu), 2, 3, -1)
-    unit = (down / np.maximum(np.linalg.norm(down, axis=1, keepdims=True), _NOTHING))[:, None]  # (n, 1, 3, T)
+    unit = (down / np.maximum(np.linalg.norm(down, axis=1, keepdims=True), LEAST_GRAVITY))[:, None]  # (n, 1, 3, T)
     along = (sensors * unit).sum(axis=2)  # (n, 2, T)
     across = np.linalg.norm(sensors - along[:, :, None] * unit, axis=2)
     acc, gyro = (np.stack([along[:, k], across[:, k]], axis=1) for k in range(2))
@@ -85,5 +85,5 @@ def gravity_turn(down: np.ndarray) -> np.ndarray:
     third = down.shape[2] // 3
     first, last = down[..., :third].mean(axis=2), down[..., -third:].mean(axis=2)
     lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(last, axis=1)
-    cosine = (first * last).sum(axis=1) / np.maximum(lengths, _NOTHING**2)
-    return np.where(lengths > _NOTHING**2, np.arccos(np.clip(cosine, -1, 1)), 0.0)
+    cosine = (first * last).sum(axis=1) / np.maximum(lengths, LEAST_GRAVITY**2)
+    return np.where(lengths > LEAST_GRAVITY**2, np.arccos(np.clip(cosine, -1, 1)), 0.0)

@@ -48,7 +48,7 @@ def reconstruction_error(encoder: PatchTSTEncoder, head: nn.Linear, imu: Tensor,
     Args:
         head: from a token to the samples of its patch.
         imu: (B, 6, T).
-        mask: (B, 6, P) bool.
+        mask: (B, C, P) bool.
 
     Returns:
         (B,).

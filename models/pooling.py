@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+SEGMENTS = 5  # stretches of a window, or of a clip, whose means are kept apart
+
 
 def segment_means(x: Tensor, parts: int) -> Tensor:
     """Mean of each of so many stretches of the last axis.

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 import transformers  # its classes are imported where they are used, see imu.py
 from torch import Tensor, nn
 
-from models.batchnorm import CrossRankBatchNorm
+from models.conv import convolution
 from models.frames import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD, FrameNormalizer
 from models.pooling import block_means
 from models.pretrained import load_checked
@@ -163,8 +163,8 @@ class ClipFrameEncoder(nn.Module):
 
 def _stem(planes: int, channels: int) -> nn.Sequential:
     """Three convolutions, (N, planes, S, S) -> (N, channels, S / 8, S / 8)."""
-    widths, layers = (planes, channels // 4, channels // 2, channels), []
-    for kernel, inputs, outputs in zip((5, 3, 3), widths, widths[1:], strict=False):
-        layers += [nn.Conv2d(inputs, outputs, kernel, 2, kernel // 2, bias=False)]
-        layers += [CrossRankBatchNorm(outputs), nn.ReLU()]
-    return nn.Sequential(*layers)
+    return nn.Sequential(
+        *convolution(nn.Conv2d, planes, channels // 4, 5, stride=2),
+        *convolution(nn.Conv2d, channels // 4, channels // 2, 3, stride=2),
+        *convolution(nn.Conv2d, channels // 2, channels, 3, stride=2),
+    )

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from utils.metrics import mean_and_std
-from utils.statistics import FEW_GROUPS, Interval, bootstrap_interval
+from utils.statistics import FEW_GROUPS, UNKNOWN_GROUPS, Interval, bootstrap_interval
 
 RATE_PER_H = 1.0  # false alarms an hour of ``sensitivity_at_1_per_h``
 _POINTS = 41  # of the curve in results.json
@@ -183,7 +183,7 @@ def detection_scores(scores: Sequence[np.ndarray], stretches: Stretches, seed: i
 
     def interval(statistic: Any) -> dict[str, Any]:
         if not known:
-            return asdict(Interval(None, None, 0, "no interval: some windows have neither subject nor session"))
+            return asdict(UNKNOWN_GROUPS)
         for kind, there in (("an event", events > 0), ("hours without one", hours > 0)):
             if there.sum() < FEW_GROUPS:
                 note = f"no interval: {there.sum()} of {len(names)} groups have {kind}, fewer than {FEW_GROUPS}"

@@ -22,7 +22,6 @@ FEATURES = {
     "encoder": "encoder",
 }
 CALIBRATED = ", standardised by each person's unlabelled windows"
-_SHORT = {"minirocket": "MiniRocket"}
 _HEADS = {"forest": "random forest"}
 _MODES = {"lp": "linear probe", "finetune": "finetuning", "supervised": "supervised from scratch"}
 
@@ -134,15 +133,16 @@ def method(results: dict[str, Any]) -> str:
             return f"{results['model']}, {encoder_origin(results)}"
     standardized = " on standardised embeddings" if results["config"]["standardize"] else ""
     pooling = results["imu_pooling"]  # conv_gru has none
-    named = results["config"].get("imu_encoder") or results["model"]
-    model = f"{named} ({pooling})" if pooling else named
+    model = results["config"].get("imu_encoder") or results["model"]
+    model = f"{model} ({pooling})" if pooling else model
     return f"{_MODES[results['mode']]}{standardized}, {model}, {encoder_origin(results)}{_calibrated(results)}"
 
 
 def features_name(features: Sequence[str], head: str) -> str:
     """Features that a head reads, in words: ``encoder + handcrafted, trees``."""
-    named = FEATURES[features[0]] if len(features) == 1 else " + ".join(_SHORT.get(name, name) for name in features)
-    return f"{named}, {_HEADS.get(head, head)}"
+    short = [FEATURES[name].removesuffix(" features") for name in features]
+    what = FEATURES[features[0]] if len(features) == 1 else " + ".join(short)
+    return f"{what}, {_HEADS.get(head, head)}"
 
 
 def _calibrated(results: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from utils.atomic_io import sha256_of
 from utils.encoder_file import read_encoder
 from utils.metrics import balanced_accuracy, macro_f1
 from utils.run import commit, write_json
-from utils.statistics import Interval, bootstrap_interval, class_counts
+from utils.statistics import UNKNOWN_GROUPS, bootstrap_interval, class_counts
 from utils.tables import evaluation_tables
 
 _ELSEWHERE = ("data_root", "runs_root", "checkpoint", "save_model")
@@ -91,7 +91,6 @@ def interval_over_groups(
         ``{metric: {"low", "high", "groups", "note"}}``
     """
     if groups is None:
-        unknown = Interval(None, None, 0, "no interval: some windows have neither subject nor session")
-        return {name: asdict(unknown) for name in STATISTICS}
+        return {name: asdict(UNKNOWN_GROUPS) for name in STATISTICS}
     counts = class_counts(truth, predicted, groups, num_classes)
     return {name: asdict(bootstrap_interval(counts, how, seed)) for name, how in STATISTICS.items()}

@@ -43,6 +43,9 @@ class Interval:
     note: str
 
 
+UNKNOWN_GROUPS = Interval(None, None, 0, "no interval: some windows have neither subject nor session")
+
+
 @dataclass(frozen=True)
 class PermutationTest:
     """A two-sided test.

@@ -186,15 +186,15 @@ def title(results: dict[str, Any]) -> str:
 
 def evaluation_tables(results: dict[str, Any]) -> str:
     """Results of an evaluation beside chance and majority, and the recall of each class, as Markdown."""
-    zero_shot, named = results["command"] == "zeroshot", METRICS | DETECTION
+    zero_shot, metrics = results["command"] == "zeroshot", METRICS | DETECTION
     write = fraction if zero_shot else percent
     values = long_table({"": results})
     pooled = values[values["draw"].isna()]
     pooled = pooled.assign(of="all queries" if zero_shot else pooled["shots"].astype(str) + " shots")
     rows = [
-        (row.of, named[row.metric], write(row.value, row.std), interval(row, write))
+        (row.of, metrics[row.metric], write(row.value, row.std), interval(row, write))
         + (write(row.chance), write(row.majority))
-        for row in pooled[pooled["metric"].isin(named)].itertuples()
+        for row in pooled[pooled["metric"].isin(metrics)].itertuples()
     ]
     recall = pooled[pooled["metric"].str.startswith(RECALL)]
     recall = recall.assign(**{"class": recall["metric"].str.removeprefix(RECALL)})

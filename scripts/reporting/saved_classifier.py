@@ -15,6 +15,7 @@ from models.finetune import Trained
 from models.smoothing import rates_from_jumps
 from scripts.reporting.model_card import model_card
 from utils.calibration import calibration
+from utils.long_table import datasets_of_pretraining
 from utils.metrics import balanced_accuracy
 from utils.statistics import class_counts
 
@@ -46,6 +47,7 @@ def save_model(
     class_of = {own: k for k, of_datasets in enumerate(names) for own in of_datasets[windows.store.name]}
     changes = count_changes(windows.store, class_of, np.unique(windows.recording[learnt]), len(per_class))
     measured = results["shots"][str(max(config.shots))]["calibration"]
+    pretrained = [] if config.from_scratch else datasets_of_pretraining(results["checkpoint"]["dataset"])
     facts = ClassifierFacts(
         classes=list(windows.classes),
         window_s=windows.window_s,
@@ -58,7 +60,7 @@ def save_model(
         simulated=results["simulated"],
         trained_on={
             "dataset": _data(results["labels_from"]),
-            "pretrained_on": [] if config.from_scratch else _pretrained_on(results["checkpoint"]["dataset"]),
+            "pretrained_on": [_data(part) for part in pretrained],
             "mode": config.mode,
             "fit": config.fit,
             "people": len(np.unique(task.wearers[learnt])),
@@ -93,7 +95,3 @@ def _data(fingerprint: dict[str, Any]) -> dict[str, Any]:
     """What a card says of a dataset; simulated recordings are this software's own."""
     facts = {name: fingerprint[name] for name in ("name", "hours", "simulated", "sha256")}
     return facts | {"licence": fingerprint.get("licence") or ("MIT" if fingerprint["simulated"] else None)}
-
-
-def _pretrained_on(fingerprint: dict[str, Any]) -> list[dict[str, Any]]:
-    return [_data(part) for part in fingerprint.get("parts", [fingerprint])]
