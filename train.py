@@ -103,7 +103,10 @@ def train(config: TrainConfig, folder: Path, ranks: Ranks, cleanup: ExitStack) -
         step = payload["step"]
         mean_loss, found, chance, reported = payload["report"]
         log.info("resumed     %s, at step %d", started_from, step)
-    engine = DistributedDataParallel(model, gradient_as_bucket_view=True) if ranks.world_size > 1 else model
+    engine = model
+    if ranks.world_size > 1:
+        engine = DistributedDataParallel(model, gradient_as_bucket_view=True)  # ranks have the state of rank 0 now
+        engine.broadcast_buffers = False  # statistics and queues are made of all ranks' rows: they stay equal
 
     if ranks.first:
         open_run(folder, dump(config), device, ranks.world_size)

@@ -1,6 +1,7 @@
 """IMU-only pretraining by contrast: two views of a window against those of all other windows of the batch.
 
-Letters: B windows of this rank, N of all ranks, T samples, P patches, Q places of the queue, D embedding.
+Letters: B windows of this rank, N of all ranks, T samples, C channels of the encoder, P patches, Q places of the queue,
+D embedding.
 """
 
 import math
@@ -40,8 +41,8 @@ class EmbeddingQueue(nn.Module):
 
     @torch.no_grad()
     def add(self, z: Tensor) -> None:
-        """Put every rank's (B, D) unit-norm embeddings, in rank order, in the place of the oldest ones."""
-        self._waiting = gather(z.detach()).to(self.rows.dtype)
+        """Put (N, D) unit-norm embeddings of all ranks, in rank order, in the place of the oldest ones."""
+        self._waiting = z.detach().to(self.rows.dtype)
         if not self.held:
             self.update_statistics()
 
@@ -129,7 +130,7 @@ class ImuContrast(nn.Module):
 
         Args:
             imu: (2 B, 6, T), the first views of all windows, then the second ones.
-            mask: (B, 6, P) bool, patches of the first views to reconstruct.
+            mask: (B, C, P) bool, patches of the first views to reconstruct.
         """
         error = None
         if mask is not None:  # before the views: batch normalisation remembers the last pass, which shall be theirs
@@ -140,7 +141,7 @@ class ImuContrast(nn.Module):
             return Views(first, second, scale, error=error)
         views = Views(first, second, scale, self.queue.nearest(first), self.queue.nearest(second), error)
         if self.training:
-            self.queue.add(first)
+            self.queue.add(gather(first.detach()))
         return views
 
     def embed(self, imu: Tensor) -> Tensor:

@@ -55,7 +55,7 @@ class DistillingEncoder(DualEncoder):
         videos = torch.cat([self.queue.rows.to(new.dtype), new])
         known = F.pad(self.queue.filled, (0, len(new)), value=True)
         if self.training:
-            self.queue.add(z_video)
+            self.queue.add(new)
         return Distilled(z_imu, z_video, self.log_scale.exp(), videos, known)
 
 

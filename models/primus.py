@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from models.contrast import EmbeddingQueue, info_nce
 from models.dual_encoder import DualEncoder, unit
 from models.objectives import CrossModal, Metrics
+from utils.distributed import gather
 
 
 class PairsAndViews(NamedTuple):
@@ -69,8 +70,8 @@ class PrimusEncoder(DualEncoder):
         place = videos.places(z_video)
         near = videos.at(place, z_video), views.at(place, first)
         if self.training:
-            videos.add(z_video)
-            views.add(first)
+            videos.add(gather(z_video.detach()))
+            views.add(gather(first.detach()))
         return found._replace(near_video=near[0], near_first=near[1])
 
 
