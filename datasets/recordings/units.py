@@ -18,9 +18,16 @@ _BLOCK_S, _BLOCKS = 300, 12  # stretches with most turning, from which the scale
 
 
 def gravity_at_rest(epochs: Epochs) -> float:
-    """Median length of the mean acceleration of the quietest tenth of the epochs, in the unit of the file."""
+    """Median length of the mean acceleration of the quietest tenth of the epochs, in the unit of the file.
+
+    Epochs of zeros, as of a sensor that is not connected yet, are not among them; 0 if there are no others.
+    """
     length = np.linalg.norm(epochs.mean[:, :3], axis=1)
-    unrest = np.linalg.norm(epochs.std[:, :3], axis=1) / np.maximum(length, 1e-12)
+    connected = length > 0
+    if not connected.any():
+        return 0.0
+    length = length[connected]
+    unrest = np.linalg.norm(epochs.std[connected, :3], axis=1) / length
     quiet = np.argsort(unrest, kind="stable")[: max(1, round(len(length) * _QUIET_SHARE))]
     return float(np.median(length[quiet]))
 

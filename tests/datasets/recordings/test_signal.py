@@ -87,6 +87,15 @@ def test_units_of_nothing_known(tmp_path):
     assert "--acc_unit g" in error.value.message
 
 
+def test_zeros_of_a_sensor_not_yet_connected_are_no_rest(tmp_path):
+    data = samples(120)
+    data[data[:, 0] < 30, 1:] = 0
+    assert acc_unit(Signal(of(data), tmp_path).epochs, None) == "m/s2"
+    data[:, 1:] = 0
+    with pytest.raises(BadRecording):
+        acc_unit(Signal(of(data), tmp_path).epochs, None)
+
+
 def test_non_wear_is_long_stillness(tmp_path):
     """Still from 100 to 400 s and from 500 to 560 s; an interruption within stillness cuts it."""
     data = samples(700, rate_hz=50, quiet=(100, 400))
