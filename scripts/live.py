@@ -23,9 +23,9 @@ from torch import Tensor
 from configs.constants import ACC_UNITS, GYRO_UNITS, TIME_UNITS
 from datasets.streaming import Piece, SignalStream, WindowCutter, default_hop_s
 from models.classifier import Classifier
+from scripts.predicting.timeline import UNKNOWN
 
 COLUMNS = ("time", "ax", "ay", "az", "gx", "gy", "gz")  # of a pipe without a header line
-UNKNOWN = "unknown"
 _READ_BYTES = 1 << 16
 
 

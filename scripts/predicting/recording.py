@@ -61,7 +61,7 @@ class Applied:
     @property
     def settings(self) -> dict[str, Any]:
         """All settings, resolved; of paths the last part."""
-        values = self.config.model_dump(mode="json", exclude={"files", "out", "model"})
+        values = self.config.model_dump(mode="json", exclude={"files", "stdin", "out", "model"})
         values |= {"hop_s": self.hop_s, "threshold": self.threshold}
         return values | {"table": self.config.table and self.config.table.name}
 

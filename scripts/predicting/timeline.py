@@ -20,7 +20,6 @@ UNKNOWN, NONWEAR = "unknown", "nonwear"
 QUALITIES = ("good", "still", "flat", "nonwear")
 CELL_S = 5.0  # of the picture of the signal
 _WINDOWS = 2048  # classified at a time, at least; memory does not grow with the recording
-_NO_UNCERTAINTY = 1e-6  # below which a threshold is none
 
 
 @dataclass(frozen=True)
@@ -140,7 +139,7 @@ def classify(
     names = names_of(facts.classes)
     confidence = own.max(axis=1, initial=0) + 0 * own[:, 0]  # NaN stays
     activity = np.where(worn, np.nan_to_num(probabilities).argmax(axis=1), len(names) - 1)
-    activity[worn & (confidence < threshold - _NO_UNCERTAINTY)] = names.index(UNKNOWN)
+    activity[worn & (confidence < threshold)] = names.index(UNKNOWN)
     timeline = Timeline(
         names,
         tuple(facts.classes),
