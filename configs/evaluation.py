@@ -17,7 +17,7 @@ from configs.base import (
     setting,
 )
 from configs.constants import WINDOW_S
-from configs.predict import RecordingFormat, column_names
+from configs.predict import RecordingFormat, TimeZone, column_names
 from configs.training import ImuEncoderName, MethodName, PoolingName, TrainConfig
 
 # AdamW rate of the encoder where it learns with the layer: the paper's for finetuning; from scratch, where it names
@@ -183,8 +183,8 @@ class DownstreamConfig(FewShotConfig):
     )
     target_accuracy: Share = setting(
         0.9,
-        help="accuracy among answered windows for which the confidence is chosen below which the answer is unknown; "
-        "where no confidence that leaves half of the windows reaches it, all are answered",
+        help="accuracy among answered windows for which the confidence is chosen below which the answer is unknown; at "
+        "least that which 95 % of the windows held out have, and this where none that leaves half of them reaches it",
     )
     save_model: Path | None = setting(
         None, help="folder for the classifier: encoder and head, calibration, transitions, and its model card"
@@ -378,6 +378,7 @@ class EmbedConfig(Config):
     csv_columns: str | None = setting(
         None, help="plain CSV: its columns time,ax,ay,az,gx,gy,gz in this order; default: by the header"
     )
+    time_zone: TimeZone | None = setting(None, help="of stamps that name none, such as Europe/Berlin")
     device: str = setting("auto", help="auto, cpu, cuda or cuda:N")
 
     @model_validator(mode="after")

@@ -3,10 +3,10 @@
 from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import field_validator, model_validator
+from pydantic import AfterValidator, field_validator, model_validator
 
 from configs.base import Config, Share, setting
 from configs.constants import ACC_UNITS, GYRO_UNITS, IMU_RATE_HZ, TIME_UNITS
@@ -35,6 +35,16 @@ def column_names(csv_columns: str | None, timed: bool = True) -> list[str] | Non
     return names
 
 
+def _known_zone(zone: str) -> str:
+    try:
+        return ZoneInfo(zone).key
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError("is no time zone: give a name such as Europe/Berlin, or UTC") from error
+
+
+TimeZone = Annotated[str, AfterValidator(_known_zone)]
+
+
 class PredictConfig(Config):
     """python -m scripts.predict"""
 
@@ -60,7 +70,8 @@ class PredictConfig(Config):
     csv_columns: str | None = setting(
         None,
         help="csv: columns of time and of acceleration and angular rate x, y, z, in this order, such as "
-        "time,ax,ay,az,gx,gy,gz; numbers from 1 on where there is no header line; default: by the header",
+        "time,ax,ay,az,gx,gy,gz; date+time are two columns; numbers from 1 on where there is no header line; default: "
+        "by the header",
     )
     acc_unit: Literal[*ACC_UNITS] | None = setting(
         None, help="csv: unit of the acceleration; default: by the header and gravity"
@@ -71,7 +82,7 @@ class PredictConfig(Config):
     time_unit: Literal[*TIME_UNITS, "date"] | None = setting(
         None, help="csv: unit of the time, since 1970 or since a start; date: ISO 8601; default: by the first stamps"
     )
-    time_zone: str | None = setting(
+    time_zone: TimeZone | None = setting(
         None,
         help="zone of the tables, such as Europe/Berlin, also of stamps that name none; default: that of the stamps, "
         "UTC for times since 1970",
@@ -102,14 +113,6 @@ class PredictConfig(Config):
     nonwear_min: float = setting(
         90.0, gt=0, help="still for so long, minutes, means not worn; shorter stillness is classified"
     )
-
-    @field_validator("time_zone")
-    @classmethod
-    def _known_zone(cls, zone: str | None) -> str | None:
-        try:
-            return zone and ZoneInfo(zone).key
-        except (KeyError, ValueError, OSError) as error:
-            raise ValueError("is no time zone: give a name such as Europe/Berlin, or UTC") from error
 
     @field_validator("start")
     @classmethod

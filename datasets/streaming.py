@@ -7,7 +7,8 @@
 
 The same steps as ``preparation/signals.py``, which has the whole recording: long gaps split the signal, short ones are
 bridged, 50 Hz without aliases, median of 5. Two things differ. The rate of a sensor is that of the first 10 s of each
-run. And samples that come late are dropped, where a whole recording is sorted.
+run. And samples that come late are dropped, where a whole recording is sorted; but where the clock has begun again
+(``SensorStream``) a run begins, whose times come before those of the run before.
 
 Letters: N raw samples, T samples at 50 Hz, n windows.
 """
@@ -86,11 +87,14 @@ class SignalStream:
             if time_s.ndim != 1 or values.shape != (len(time_s), 3):
                 raise ValueError(f"{name} has shape {values.shape} at times {time_s.shape}: want (N, 3) and (N,)")
             sensor.push(time_s, values)
+        pieces = []
+        while self._restarted(LONGEST_LAG_S):
+            pieces += self._begin_again()
         newest = max(sensor.last_s for sensor in self._sensors.values())
         if newest - self._worked_s < _WORK_S:
-            return []
+            return pieces
         self._worked_s = newest
-        pieces = self._work()
+        pieces += self._work()
         for sensor in self._sensors.values():
             if sensor.last_s < newest - LONGEST_LAG_S:
                 sensor.skip_to(newest - LONGEST_LAG_S)
@@ -99,6 +103,24 @@ class SignalStream:
 
     def finish(self) -> list[Piece]:
         """What was held back; no sample may come after it."""
+        pieces = []
+        while self._restarted(0.0):
+            pieces += self._begin_again()
+        return pieces + self._end()
+
+    def _restarted(self, patience_s: float) -> bool:
+        """Whether the clocks of both sensors have begun again, or one of them, and the other is not waited for."""
+        waiting = [sensor for sensor in self._sensors.values() if sensor.restarted]
+        return len(waiting) == len(self._sensors) or any(sensor.held_s > patience_s for sensor in waiting)
+
+    def _begin_again(self) -> list[Piece]:
+        pieces = self._end()
+        for sensor in self._sensors.values():
+            sensor.begin_again()
+        self._worked_s, self._first_s, self._unfiltered = -np.inf, None, self._unfiltered[:0]
+        return pieces
+
+    def _end(self) -> list[Piece]:
         for sensor in self._sensors.values():
             sensor.finish()
         return self._work()

@@ -5,8 +5,8 @@
 
 A row for each window: where it is from, its time, and the values of the embedding. Recordings are read as
 ``scripts.predict`` reads them by default, calibration included, but windows do not overlap by default, and what was not
-worn is embedded too, and counts for the z-score by the recording. One that cannot be read is named, the others go on,
-and the exit status is 1. ``scripts.embedding_map`` draws labelled windows as points.
+worn is embedded too. One that cannot be read is named, the others go on, and the exit status is 1.
+``scripts.embedding_map`` draws labelled windows as points.
 
 Letters: n windows, T samples of a window, D values of an embedding.
 """
@@ -23,29 +23,26 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from configs.constants import ACC_UNITS, GYRO_UNITS, IMU_RATE_HZ, STANDARD_GRAVITY
+from configs.constants import IMU_RATE_HZ
 from configs.evaluation import EmbedConfig
 from configs.load import parse
 from configs.predict import PredictConfig
 from datasets.recording import BadRecording, unexpected_error
 from datasets.recordings.find import find
-from datasets.recordings.gravity import calibrate
 from datasets.recordings.plain_csv import PlainSettings
 from datasets.recordings.reader import Listed
 from datasets.recordings.signal import Signal
-from datasets.recordings.stillness import still_epochs
-from datasets.recordings.units import acc_unit, gyro_unit
 from datasets.store import open_store
 from datasets.streaming import Piece, WindowCutter
 from datasets.windows import list_windows
 from models import load_classifier, load_imu_encoder
 from models.classifier import model_path, z_score
 from models.probe import embed_imu
-from scripts.predicting.timeline import Scaling
+from scripts.predicting.measure import measure, moments
 from utils import distributed
 from utils.atomic_io import replacing
 
-STILL_MG = PredictConfig.model_fields["still_mg"].default
+STILL_MG, NONWEAR_MIN = (PredictConfig.model_fields[name].default for name in ("still_mg", "nonwear_min"))
 WINDOWS = 2048  # embedded and written at a time: memory does not grow with the recordings
 
 
@@ -110,7 +107,8 @@ def tables(config: EmbedConfig, embedder: Embedder, failures: list[str]) -> Iter
     """Rows of all datasets and recordings, some at a time; ``failures`` gets the recordings that cannot be read."""
     for name in config.datasets:
         yield from of_dataset(config, name, embedder)
-    listed, remarks = find(config.files, config.format, {}, PlainSettings(columns=config.columns))
+    plain = PlainSettings(columns=config.columns, time_zone=config.time_zone)
+    listed, remarks = find(config.files, config.format, {}, plain)
     print(*remarks, sep="\n", end="\n" if remarks else "")
     for recording in listed:
         with tempfile.TemporaryDirectory() as folder:
@@ -146,32 +144,14 @@ def of_recording(config: EmbedConfig, listed: Listed, embedder: Embedder, folder
         BadRecording: before the first row, if it cannot be read.
     """
     reading = listed.open()
-    signal = Signal(reading.samples, folder)
-    if signal.samples == 0:
-        raise BadRecording("no_samples", f"{listed.files[0]}: no stretch in which both sensors run ({signal.counts})")
-    factor = float(ACC_UNITS[acc_unit(signal.epochs, reading.acc_unit)])
-    turning, _, _ = gyro_unit(signal, reading.gyro_unit, factor)
-    still = still_epochs(signal.epochs, STILL_MG, factor)
-    scaling = Scaling(
-        factor, float(GYRO_UNITS[turning]), calibrate(signal.epochs.mean[still, :3] * factor / STANDARD_GRAVITY)
-    )
+    signal = Signal(reading, folder)
+    measured = measure(signal, reading, listed.files[0], STILL_MG, NONWEAR_MIN)
     hop_s = config.hop_s or embedder.window_s
-    cutter, moments = WindowCutter(embedder.window_s, hop_s), moments_of(signal, scaling)
+    cutter, of_recording = WindowCutter(embedder.window_s, hop_s), moments(signal, measured)
     for piece in signal.pieces(round(WINDOWS * hop_s * IMU_RATE_HZ)):
-        start_s, windows = cutter.push([Piece(piece.start_s, scaling(piece.imu), piece.new_run, 0)])
+        start_s, windows = cutter.push([Piece(piece.start_s, measured.scaling(piece.imu), piece.new_run, 0)])
         if len(windows):
-            yield table("", listed.name, start_s, "", embedder.of_raw(windows, moments))
-
-
-def moments_of(signal: Signal, scaling: Scaling) -> tuple[Tensor, Tensor]:
-    """(6,) mean and standard deviation of a recording in m/s² and rad/s."""
-    total, squares = np.zeros(6), np.zeros(6)
-    for piece in signal.pieces(WINDOWS * IMU_RATE_HZ):
-        imu = scaling(piece.imu).astype(np.float64)
-        total, squares = total + imu.sum(0), squares + (imu**2).sum(0)
-    mean = total / signal.samples
-    std = np.sqrt(np.maximum(squares / signal.samples - mean**2, 0))
-    return torch.from_numpy(mean).float(), torch.from_numpy(std).float()
+            yield table("", listed.name, start_s, "", embedder.of_raw(windows, of_recording))
 
 
 def table(dataset: str, recording, start_s: np.ndarray, label, embedded: np.ndarray) -> pd.DataFrame:

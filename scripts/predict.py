@@ -17,6 +17,7 @@ from models.classifier import Classifier
 from models.smoothing import ForwardFilter
 from scripts.live import COLUMNS, Live, stream_stdin
 from scripts.predicting.recording import Applied, predict_recording
+from scripts.predicting.summary import PROBLEMS
 from utils.progress_bar import progress
 from utils.run import commit
 
@@ -78,7 +79,7 @@ def _said(summary: dict) -> str:
     minutes = ", ".join(f"{name} {of['minutes']:.1f}" for name, of in summary["activities"].items())
     lines = [f"{summary['name']}: minutes of {minutes}; not worn {summary['wear']['nonwear_min']:.1f}"]
     lines += [f"  guessed: {'; '.join(guesses)}"] if guesses else []
-    lines += [f"  WARNING, {reading[key]}" for key in ("units_problem", "samples_problem") if reading[key]]
+    lines += [f"  WARNING, {reading[key]}" for key in PROBLEMS if reading[key]]
     return "\n".join(lines)
 
 

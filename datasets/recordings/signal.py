@@ -8,15 +8,18 @@ the process, and gone through again from there. Sums over every 10 s stay in mem
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from configs.constants import CHANNELS, IMU_RATE_HZ
-from datasets.recordings.reader import Samples
+from datasets.preparation.signals import EPSILON_S
+from datasets.recordings.reader import Reading
 from datasets.streaming import Piece, SignalStream
 
 EPOCH_S = 10.0  # of the sums
+_LEAST_BACK_S = 1 / IMU_RATE_HZ + EPSILON_S  # a run may begin within the last sample of the one before
 
 
 @dataclass(frozen=True)
@@ -70,35 +73,59 @@ class Epochs:
 class Signal:
     """A recording at 50 Hz, (T, 6) float32 in the units of its file.
 
+    Its runs are in order of time, also where the clock was set back or several stretches stand in any order. A clock
+    that has begun again and counts from a start does not tell when: what follows comes right after what was before.
+
     Args:
-        samples: of the recording.
+        reading: of which the samples are read.
         folder: for the unnamed file.
+
+    Attributes:
+        seen: samples of ``acc`` and ``gyro`` in the file.
+        set_back: (k, 2) stamps from which and to which the clock went back, seconds.
+        overlap: whether it went back to times that it had had before; the runs are of no use then.
     """
 
-    def __init__(self, samples: Iterator[Samples], folder: Path):
+    def __init__(self, reading: Reading, folder: Path):
         folder.mkdir(parents=True, exist_ok=True)
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by close()
         self.runs: list[Run] = []
-        self.interpolated = 0
+        self.samples = self.interpolated = 0
+        self.seen = {"acc": 0, "gyro": 0}
+        self.set_back: list[tuple[float, float]] = []
+        self._counts_from_start, self._shift_s = reading.clock.kind == "relative", 0.0
         self._rows: list[np.ndarray] = []
         stream = SignalStream()
-        for piece in samples:
+        for piece in reading.samples:
+            self.seen["acc"] += len(piece.acc_time_s)
+            self.seen["gyro"] += len(piece.gyro_time_s)
             self._add(stream.push(piece.acc_time_s, piece.acc, piece.gyro_time_s, piece.gyro))
         self._add(stream.finish())
         self._file.flush()
         self.counts, self.rates_hz = stream.counts, stream.rates_hz
         self.epochs = _merged(self._rows)
+        self.runs.sort(key=lambda run: run.start_s)
+        self.overlap = any(b.start_s < a.end_s - _LEAST_BACK_S for a, b in pairwise(self.runs))
 
     def _add(self, pieces: list[Piece]) -> None:
         for piece in pieces:
-            if piece.new_run or not self.runs:
-                self.runs.append(Run(piece.start_s, self.samples, 0))
+            if piece.new_run:
+                self._begin(piece.start_s)
             run = self.runs[-1]
             at_s = run.start_s + (run.samples + np.arange(len(piece.imu))) / IMU_RATE_HZ
             self.runs[-1] = Run(run.start_s, run.first, run.samples + len(piece.imu))
+            self.samples += len(piece.imu)
             self.interpolated += piece.interpolated
             self._file.write(np.ascontiguousarray(piece.imu, dtype=np.float32).tobytes())
             self._rows += _sums(at_s, piece.imu.astype(np.float64))
+
+    def _begin(self, stamp_s: float) -> None:
+        end_s = self.runs[-1].end_s if self.runs else -np.inf
+        if stamp_s + self._shift_s < end_s - _LEAST_BACK_S:
+            self.set_back.append((end_s - self._shift_s, stamp_s))
+            if self._counts_from_start:
+                self._shift_s = end_s - stamp_s
+        self.runs.append(Run(stamp_s + self._shift_s, self.samples, 0))
 
     @property
     def first_s(self) -> float:
@@ -109,10 +136,6 @@ class Signal:
     def last_s(self) -> float:
         """Time of its last sample."""
         return self.runs[-1].end_s - 1 / IMU_RATE_HZ
-
-    @property
-    def samples(self) -> int:
-        return self.runs[-1].first + self.runs[-1].samples if self.runs else 0
 
     def read(self, first: int, count: int) -> np.ndarray:
         """(count, 6) from a row on."""

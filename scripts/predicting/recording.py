@@ -5,7 +5,7 @@ The summary is written last: a folder with one is whole.
 
 import gzip
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,20 +13,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from configs.constants import ACC_UNITS, GYRO_UNITS, STANDARD_GRAVITY
 from configs.predict import PredictConfig
 from datasets.recording import BadRecording, unexpected_error
-from datasets.recordings.gravity import calibrate
-from datasets.recordings.reader import Listed, Reading, Samples
+from datasets.recordings.reader import Listed, Reading
 from datasets.recordings.signal import Signal
-from datasets.recordings.stillness import nonwear, still_epochs
-from datasets.recordings.units import acc_unit, gyro_unit
 from datasets.streaming import default_hop_s
 from models.classifier import Classifier
 from scripts.predicting import summary as summaries
+from scripts.predicting.measure import measure
 from scripts.predicting.page import page
 from scripts.predicting.tables import bouts, bouts_table, daily_table, hourly_table, hours, windows_tables
-from scripts.predicting.timeline import Scaling, classify
+from scripts.predicting.timeline import classify
 from utils.atomic_io import replacing, write_text
 from utils.run import write_json
 
@@ -96,44 +93,23 @@ def _predict(listed: Listed, how: Applied, folder: Path, begun: dict[str, Any]) 
     """Tables and page; returns what the summary adds to what it began with."""
     reading, facts, config = listed.open(), how.classifier.facts, how.config
     _check_gyro(listed, reading, how.classifier)
-    seen = {"acc": 0, "gyro": 0}
-    signal = Signal(_counted(reading.samples, seen), folder)
+    signal = Signal(reading, folder)
     try:
-        if signal.samples == 0:
-            counted = ", ".join(f"{why} {n}" for why, n in signal.counts.items()) or "none dropped"
-            message = f"{listed.files[0]}: no stretch in which both sensors run ({counted})"
-            raise BadRecording("no_samples", message)
-        try:
-            unit = acc_unit(signal.epochs, reading.acc_unit)
-        except BadRecording as error:
-            raise BadRecording(error.reason, f"{listed.files[0]}: {error.message}") from error
-        acc_factor = float(ACC_UNITS[unit])
-        turning, why, problem = gyro_unit(signal, reading.gyro_unit, acc_factor)
-        units = {
-            "acc_unit": unit,
-            "acc_unit_guessed": reading.acc_unit is None,
-            "gyro_unit": turning if reading.has_gyro else None,
-            "gyro_unit_guessed": reading.gyro_unit is None,
-            "gyro_unit_by": why,
-            "units_problem": problem or None,
-            "samples_problem": summaries.samples_problem(signal.counts, seen) or None,
+        absent = None if reading.has_gyro else _gyro_mean(how.classifier)
+        limits = config.still_mg, config.nonwear_min
+        measured = measure(signal, reading, listed.files[0], *limits, not config.no_calibrate, absent)
+        units = measured.units | {
+            "samples_problem": summaries.samples_problem(signal.counts, signal.seen) or None,
             "missing_gyro": not reading.has_gyro,
         }
-        still = still_epochs(signal.epochs, config.still_mg, acc_factor)
-        calibration = calibrate(
-            signal.epochs.mean[still, :3] * acc_factor / STANDARD_GRAVITY, wanted=not config.no_calibrate
-        )
-        off = nonwear(signal.epochs, still, config.nonwear_min * 60)
-        absent = None if reading.has_gyro else _gyro_mean(how.classifier)
-        scaling = Scaling(acc_factor, float(GYRO_UNITS[turning]), calibration, absent)
         timeline, cells = classify(
-            signal, how.classifier, scaling, off, config.still_mg, how.hop_s, how.threshold, not config.no_smooth
+            signal, how.classifier, measured, config.still_mg, how.hop_s, how.threshold, not config.no_smooth
         )
         clock, filename = reading.clock, listed.files[0].name
         found, of_hours = bouts(timeline), hours(timeline, clock)
         days = daily_table(of_hours, filename)
-        content = summaries.read(reading.facts, clock, units, signal, calibration)
-        content |= summaries.predicted(timeline, signal, off, found, days)
+        content = summaries.read(reading.facts, clock, units, signal, measured.scaling.calibration)
+        content |= summaries.predicted(timeline, signal, measured.nonwear, found, days)
         for ending, tables in (
             ("-windows.csv.gz", windows_tables(timeline, clock, filename)),
             ("-bouts.csv", [bouts_table(found, timeline, clock, filename)]),
@@ -146,14 +122,6 @@ def _predict(listed: Listed, how: Applied, folder: Path, begun: dict[str, Any]) 
         return content
     finally:
         signal.close()
-
-
-def _counted(samples: Iterator[Samples], seen: dict[str, int]) -> Iterator[Samples]:
-    """The same; ``seen`` counts the samples of each sensor."""
-    for piece in samples:
-        seen["acc"] += len(piece.acc_time_s)
-        seen["gyro"] += len(piece.gyro_time_s)
-        yield piece
 
 
 def _check_gyro(listed: Listed, reading: Reading, classifier: Classifier) -> None:

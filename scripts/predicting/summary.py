@@ -15,6 +15,7 @@ from datasets.recordings.signal import Signal
 from scripts.predicting.tables import MINUTE_S, minutes
 from scripts.predicting.timeline import NONWEAR, Timeline
 
+PROBLEMS = ("units_problem", "samples_problem", "clock_problem")  # of a reading, that command and page warn of
 DROPPED_SHARE = 0.01  # of a sensor's samples: more is worth a warning
 
 

@@ -9,39 +9,17 @@ import numpy as np
 import torch
 
 from configs.constants import IMU_RATE_HZ, STANDARD_GRAVITY
-from datasets.recordings.gravity import Calibration
 from datasets.recordings.signal import Signal
 from datasets.recordings.stillness import within
 from datasets.streaming import Piece, WindowCutter
 from models.classifier import Classifier
 from models.smoothing import smooth
+from scripts.predicting.measure import Measured, moments
 
 UNKNOWN, NONWEAR = "unknown", "nonwear"
 QUALITIES = ("good", "still", "flat", "nonwear")
 CELL_S = 5.0  # of the picture of the signal
 _WINDOWS = 2048  # classified at a time, at least; memory does not grow with the recording
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """From the units of a file to m/s² and rad/s, calibrated.
-
-    Attributes:
-        acc, gyro: factors.
-        calibration: of the accelerometer.
-        gyro_mean: (3,) rad/s, in place of a missing gyroscope; None: there is one.
-    """
-
-    acc: float
-    gyro: float
-    calibration: Calibration
-    gyro_mean: np.ndarray | None = None
-
-    def __call__(self, imu: np.ndarray) -> np.ndarray:
-        """(..., 6) float32 from the file's units."""
-        gain, offset = self.calibration.gain * self.acc, self.calibration.offset * STANDARD_GRAVITY
-        gyro = imu[..., 3:] * self.gyro if self.gyro_mean is None else np.zeros_like(imu[..., 3:]) + self.gyro_mean
-        return np.concatenate([imu[..., :3] * gain + offset, gyro], axis=-1).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -98,8 +76,7 @@ def names_of(classes: list[str]) -> tuple[str, ...]:
 def classify(
     signal: Signal,
     classifier: Classifier,
-    scaling: Scaling,
-    nonwear: np.ndarray,
+    measured: Measured,
     still_mg: float,
     hop_s: float,
     threshold: float,
@@ -108,12 +85,12 @@ def classify(
     """Classify the windows of a recording that were worn.
 
     Args:
-        nonwear: (m, 2) stretches, seconds; a window belongs to one if its middle does.
+        measured: units and non-wear; a window belongs to a stretch of it if its middle does.
         still_mg: the limit of stillness, for ``quality``.
         threshold: a window whose confidence is below it is ``unknown``.
     """
-    facts = classifier.facts
-    moments = _moments(signal, scaling, nonwear) if facts.normalize == "recording" else {}
+    facts, scaling = classifier.facts, measured.scaling
+    of_recording = moments(signal, measured) if facts.normalize == "recording" else ()
     cutter, limit = WindowCutter(facts.window_s, hop_s), still_mg / 1000 * STANDARD_GRAVITY
     parts: list[tuple[np.ndarray, ...]] = []
     cells: list[np.ndarray] = []
@@ -121,10 +98,10 @@ def classify(
         imu = scaling(piece.imu)
         cells.append(_cells(piece.start_s, imu))
         start_s, windows = cutter.push([Piece(piece.start_s, imu, piece.new_run, 0)])
-        worn = ~within(start_s + facts.window_s / 2, nonwear)
+        worn = ~within(start_s + facts.window_s / 2, measured.nonwear)
         own = np.full((len(start_s), len(facts.classes)), np.nan)
         if worn.any():
-            own[worn] = classifier.probabilities(torch.from_numpy(windows[worn]), **moments).double().numpy()
+            own[worn] = classifier.probabilities(torch.from_numpy(windows[worn]), *of_recording).double().numpy()
         quality = np.where(worn, _quality(windows, limit, scaling.gyro_mean is None), QUALITIES.index("nonwear"))
         parts.append((start_s, own, quality))
     start_s, own, quality = map(np.concatenate, zip(*parts, strict=True)) if parts else _nothing(len(facts.classes))
@@ -157,18 +134,6 @@ def classify(
 
 def _nothing(classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.zeros(0), np.zeros((0, classes)), np.zeros(0, int)
-
-
-def _moments(signal: Signal, scaling: Scaling, nonwear: np.ndarray) -> dict[str, torch.Tensor]:
-    """Mean and standard deviation (6,) of the time in which the sensor was worn."""
-    epochs = signal.epochs
-    kept = ~within(epochs.start_s, nonwear)
-    kept = kept if kept.any() else ~kept
-    count = epochs.samples[kept].sum()
-    mean = epochs.total[kept].sum(0) / count
-    std = np.sqrt(np.maximum(epochs.squares[kept].sum(0) / count - mean**2, 0))
-    factor = np.concatenate([scaling.calibration.gain * scaling.acc, np.full(3, scaling.gyro)])
-    return {"mean": torch.from_numpy(scaling(mean)), "std": torch.from_numpy((np.abs(factor) * std).astype(np.float32))}
 
 
 def _quality(windows: np.ndarray, limit: float, has_gyro: bool) -> np.ndarray:

@@ -69,6 +69,26 @@ def joined(pieces):
     return [(start_s, np.concatenate(parts), interpolated) for start_s, parts, interpolated in found]
 
 
+def restarted(time_s, at, start_s):
+    """The clock shows ``start_s`` at sample number ``at``."""
+    return np.where(np.arange(len(time_s)) < at, time_s, time_s - time_s[at] + start_s)
+
+
+def two_restarts():
+    """Clocks of their own that begin again twice: after 40 s, and 90 s later at times that they have had."""
+    acc, gyro = sensor(clock(200, 104.17, 1, 500.0, 0.2), 1), sensor(clock(200, 98.6, 2, 500.3, 0.2), 2)
+    ends_s = 540.1, 630.2
+
+    def twice(data):
+        first, second = np.searchsorted(data[0], ends_s)
+        time_s = restarted(restarted(data[0], first, data[0][first] - 539.0), second, data[0][second] - 600.0)
+        return time_s, data[1]
+
+    acc, gyro = twice(acc), twice(gyro)
+    gyro[0][3000:3040] -= 300.0  # 0.4 s are no restart
+    return acc, gyro
+
+
 def damaged():
     """Both sensors with every fault, on clocks of their own."""
     acc = sensor(clock(90, 104.17, 1, 5.0, 0.6), 1)
@@ -85,6 +105,7 @@ CASES = {
     "clean": lambda: (sensor(clock(40, 100.0)),) * 2,
     "damaged": damaged,
     "since_1970": lambda: tuple(sensor(clock(40, 50.3, k, 1.7e9 + k, 0.5), k) for k in range(2)),
+    "restarts": two_restarts,
     "slow_and_fast": lambda: (sensor(clock(40, 25.0, 0, 0.0, 0.1)), sensor(clock(40, 999.1, 1, 0.4))),
 }
 
@@ -97,7 +118,7 @@ def test_cutting_changes_nothing(case, chunks):
     rng = np.random.default_rng(chunks)
     cuts = [np.sort(rng.integers(0, len(data[0]), chunks - 1)) for data in (acc, gyro)]
     other, cut = pushed(acc, gyro, cuts)
-    assert len(joined(pieces)) == {"damaged": 5}.get(case, 1)
+    assert len(joined(pieces)) == {"damaged": 5, "restarts": 4}.get(case, 1)
     assert other.counts == whole.counts
     assert other.rates_hz == pytest.approx(whole.rates_hz, rel=1e-9)
     for (start_s, imu, bridged), (start_cut_s, imu_cut, bridged_cut) in zip(joined(pieces), joined(cut), strict=True):
@@ -193,6 +214,34 @@ def test_a_clock_that_goes_back_is_waited_for():
     assert stream.counts == {"acc_backwards": 500, "gyro_backwards": 500}
     (run,) = joined(pieces)
     assert len(run[1]) == 1750 and run[0] == 0.0
+
+
+@pytest.mark.parametrize("start_s", [0.0, 55.0])
+def test_a_clock_that_begins_again_begins_a_run(start_s):
+    """After 120 s, at its first sample or more than a minute back; what follows is as if it came alone."""
+    time_s, values = sensor(clock(200, 100.0))
+    back = restarted(time_s, 12_000, start_s)
+    stream, pieces = pushed((back, values), (back, values))
+    first, second = joined(pieces)
+    assert stream.counts == {} and stream.rates_hz == pytest.approx({"acc": 100, "gyro": 100}, rel=1e-3)
+    assert [first[0], second[0]] == [0.0, start_s] and [len(first[1]), len(second[1])] == [6000, 4000]
+    alone = back[12_000:], values[12_000:]
+    np.testing.assert_array_equal(second[1], joined(pushed(alone, alone)[1])[0][1])
+
+
+def test_a_sensor_whose_clock_alone_begins_again():
+    """The other one is waited for: all of what both have is there, and memory is bounded."""
+    time_s, values = sensor(clock(60, 50.0))
+    back = restarted(time_s, 1500, 0.0)
+    stream, pieces = pushed((back, values), (time_s, values))
+    assert [len(run[1]) for run in joined(pieces)] == [1500] and stream.counts == {}
+    stream, held = SignalStream(), []
+    for minute in range(40):
+        time_s = np.arange(3000) / 50
+        acc_s = time_s + 60 * (minute if minute < 3 else minute - 3)
+        stream.push(acc_s, np.ones((3000, 3)), time_s + 60 * minute, np.ones((3000, 3)))
+        held.append(sum(len(time) for s in stream._sensors.values() for time, _ in s._behind))
+    assert 0 < max(held) <= 11 * 3000
 
 
 def test_a_clock_that_jumps_ahead_begins_a_run():

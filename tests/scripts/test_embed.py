@@ -15,6 +15,7 @@ from models import load_classifier, load_imu_encoder
 from models.classifier import save_classifier
 from scripts import embed
 from tests.classifiers import small_classifier
+from tests.predicting import samples, write_csv
 from tests.prepared import write_dataset
 from tests.pretrained import write_checkpoint
 from utils.checkpoint import CheckpointError
@@ -88,6 +89,21 @@ def test_embeddings_of_recordings(world, model, out, monkeypatch):
         np.testing.assert_allclose(own["start_s"], start_s, atol=1e-6)
         np.testing.assert_allclose(values(own), embedder.of_raw(windows, moments), rtol=1e-3, atol=1e-3)
     assert (table["label"] == "").all() and np.ptp(values(table), axis=0).max() > 0.1
+
+
+def test_moments_of_a_recording_are_of_worn_time(world, tmp_path, monkeypatch):
+    monkeypatch.setattr(embed, "NONWEAR_MIN", 1)
+    data = samples(240, rate_hz=50, quiet=(60, 180)).round(5)
+    write_csv(tmp_path / "a.csv", data)
+    table = run(world, "worn.csv", tmp_path / "a.csv", "--checkpoint", world / "recording")
+    stream = SignalStream()
+    pieces = stream.push(data[:, 0], data[:, 1:4], data[:, 0], data[:, 4:]) + stream.finish()
+    signal = np.concatenate([piece.imu for piece in pieces]).astype(float)
+    worn = np.delete(signal, slice(60 * 50, 180 * 50), axis=0)
+    embedder = embed.Embedder(world / "recording", torch.device("cpu"))
+    moments = (torch.from_numpy(of).float() for of in (worn.mean(0), worn.std(0)))
+    _, windows = WindowCutter(5.0, 5.0).push(pieces)
+    np.testing.assert_allclose(values(table), embedder.of_raw(windows, tuple(moments)), rtol=1e-2, atol=1e-2)
 
 
 def test_a_bad_recording_costs_itself_alone(world, tmp_path, capsys):

@@ -206,6 +206,36 @@ def test_months_of_gap(run, tmp_path):
     assert "99 days without a recording" in (tmp_path / "out" / "gap" / "gap.html").read_text()
 
 
+def test_a_clock_that_begins_again(run, tmp_path, capsys):
+    """Of seconds since a start what follows goes on; of dates that come twice it is refused."""
+    data = samples(120, rate_hz=50)
+    data[4000:, 0] -= 80
+    write_csv(tmp_path / "start.csv", data, start_s=0)
+    write_csv(tmp_path / "since.csv", data)
+    status, summaries = run(tmp_path / "start.csv", tmp_path / "since.csv")
+    assert status == 1 and summaries["since"]["error"] == "clock_back"
+    assert "2024-05-01T10:01:20.000+00:00 to 2024-05-01T10:00:00.000+00:00" in summaries["since"]["error_message"]
+    problem = summaries["start"]["reading"]["clock_problem"]
+    assert "from 80.00 s to 0.00 s (1 in all)" in problem and f"WARNING, {problem}" in capsys.readouterr().out
+    assert problem in (tmp_path / "out" / "start" / "start.html").read_text()
+    assert summaries["start"]["skipped"]["samples"] == {} and summaries["start"]["interruptions"]["count"] == 1
+    assert sum(of["minutes"] for of in summaries["start"]["activities"].values()) == pytest.approx(2, abs=1e-3)
+
+
+def test_local_dates_over_the_end_of_summer_time(run, tmp_path):
+    """An hour that comes twice is refused, until the zone is known; then nothing is lost of it."""
+    instants = pd.date_range("2024-10-27T00:30Z", periods=6000 * 20, freq="50ms")
+    frame = pd.DataFrame(samples(6000, rate_hz=20).round(3), columns=NAMES)
+    frame["time"] = instants.tz_convert("Europe/Berlin").tz_localize(None).strftime("%Y-%m-%dT%H:%M:%S.%f")
+    frame.to_csv(tmp_path / "local.csv", index=False)
+    _, summaries = run(tmp_path / "local.csv")
+    assert summaries["local"]["error"] == "clock_back" and "--time_zone" in summaries["local"]["error_message"]
+    status, summaries = run(tmp_path / "local.csv", "--time_zone", "Europe/Berlin")
+    assert status == 0 and summaries["local"]["wear"]["wear_min"] == pytest.approx(100, abs=0.01)
+    assert summaries["local"]["start"].endswith("02:30:00.000+02:00")
+    assert summaries["local"]["end"].startswith("2024-10-27T03:09:59") and not summaries["local"]["skipped"]["samples"]
+
+
 @pytest.mark.parametrize("backwards, warned", [(0, False), (200, True)])
 def test_many_dropped_samples_are_a_warning(run, tmp_path, capsys, backwards, warned):
     data = samples(60)

@@ -7,20 +7,22 @@ import numpy as np
 import pytest
 
 from datasets.recording import BadRecording
+from datasets.recordings.clock import Clock
 from datasets.recordings.gravity import calibrate
-from datasets.recordings.reader import Samples
+from datasets.recordings.reader import Reading, Samples
 from datasets.recordings.signal import Signal
 from datasets.recordings.stillness import nonwear, still_epochs, within
 from datasets.recordings.units import acc_unit, gyro_unit
-from tests.predicting import samples
+from tests.predicting import MAY_DAY_S, samples
 
 G = 9.80665
 
 
-def of(data, piece=1000):
-    for a in range(0, len(data), piece):
-        part = data[a : a + piece]
-        yield Samples(part[:, 0], part[:, 1:4], part[:, 0], part[:, 4:])
+def of(data, kind="relative", piece=1000):
+    """A reading of (N, 7) rows."""
+    parts = (data[a : a + piece] for a in range(0, len(data), piece))
+    pieces = (Samples(part[:, 0], part[:, 1:4], part[:, 0], part[:, 4:]) for part in parts)
+    return Reading(Clock(kind), pieces, None, None)
 
 
 def test_the_signal_comes_back_in_pieces(tmp_path):
@@ -46,6 +48,36 @@ def test_the_signal_comes_back_in_pieces(tmp_path):
         assert epochs.turning[place] == pytest.approx(np.linalg.norm(own[:, 3:], axis=1).sum())
 
 
+def set_back(data, at, by_s):
+    data = data.copy()
+    data[at:, 0] -= by_s
+    return data
+
+
+@pytest.mark.parametrize("kind", ["relative", "local", "absolute"])
+def test_a_clock_that_begins_again_goes_on(tmp_path, kind):
+    """300 s, and 200 s from 0 on again: to be placed where nothing else tells when; times that come twice otherwise."""
+    data = samples(500, rate_hz=50)
+    signal = Signal(of(set_back(data, 300 * 50, 300), kind), tmp_path)
+    assert signal.set_back == [(pytest.approx(300), 0.0)] and signal.counts == {}
+    assert signal.overlap == (kind != "relative")
+    if kind == "relative":
+        assert [(run.start_s, run.samples) for run in signal.runs] == [(0.0, 15_000), (pytest.approx(300), 10_000)]
+        assert signal.epochs.start_s.tolist() == [10.0 * k for k in range(50)]
+
+
+def test_runs_are_in_order_of_time(tmp_path):
+    """The second half of the file comes first."""
+    data = samples(400, rate_hz=50)
+    data[:, 0] += MAY_DAY_S
+    signal = Signal(of(np.concatenate([data[10_000:], data[:10_000]]), "absolute"), tmp_path)
+    assert not signal.overlap and len(signal.set_back) == 1 and signal.samples == 20_000
+    assert [run.start_s - MAY_DAY_S for run in signal.runs] == pytest.approx([0, 200])
+    assert (signal.first_s - MAY_DAY_S, signal.last_s - MAY_DAY_S) == pytest.approx((0, 400 - 1 / 50))
+    whole = np.concatenate([piece.imu for piece in signal.pieces(1000)])
+    assert np.abs(whole - data[:, 1:])[:, :3].max() < 0.2  # noise and steps through a median
+
+
 def test_memory_does_not_grow_with_the_recording(tmp_path):
     """Four times as long takes less than 1 MB more: 36 KB of sums an hour."""
     piece = samples(600, rate_hz=50)
@@ -58,7 +90,7 @@ def test_memory_does_not_grow_with_the_recording(tmp_path):
     peaks = []
     for count in (6, 24):
         tracemalloc.start()
-        signal = Signal(endless(count), tmp_path)
+        signal = Signal(Reading(Clock("relative"), endless(count), None, None), tmp_path)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         assert signal.samples == pytest.approx(count * 30_000, abs=2)

@@ -37,7 +37,7 @@ def test_odd_stamps_cost_themselves_alone(tmp_path, change, counts):
     acc_time, data = change(HOUR)
     recording = Recording("a", acc_time, data[:, 1:4], data[:, 0], data[:, 4:])
     reading = open_source(Source("a", (), lambda: recording), "table", None, None)
-    signal = Signal(reading.samples, tmp_path)
+    signal = Signal(reading, tmp_path)
     assert signal.samples == pytest.approx(3600 * 50, abs=2) and len(signal.runs) == 1
     assert (signal.first_s, signal.last_s) == pytest.approx((0, 3600 - 1 / 50), abs=0.03)
     assert signal.counts == counts
