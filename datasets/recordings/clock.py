@@ -23,6 +23,10 @@ LEAST_ABSOLUTE_S = 3e8  # year 1979; smaller numbers count from a start
 LONGEST_STEP_S = 0.4  # between samples, to tell units of 1000 apart; 2.5 Hz
 _COARSEST_STEP_S = 2.0  # between dates, which may be of whole seconds
 _NAMED_ZONE = re.compile(r"\s*\[(?P<zone>[\w/+-]+)\]$")  # 2014-05-07 13:29:50.430+0100 [Europe/London]
+_OTHER_DATES = (  # than ISO 8601, with what makes them so
+    (re.compile(r"^(\d{4})/(\d\d)/(\d\d)(?!\d)"), r"\1-\2-\3"),
+    (re.compile(r"^(\d\d)\.(\d\d)\.(\d{4})(?!\d)"), r"\3-\2-\1"),
+)
 _BACK_S = 1800.0  # local time that goes back by more, in an hour that there is twice, has come to its second
 
 
@@ -112,12 +116,14 @@ class Stamps:
         if not stamps:
             raise BadRecording("missing_time", "no row has a time; give --sample_rate if rows are evenly spaced")
         named = _NAMED_ZONE.search(stamps[0])
+        self._named = named is not None
+        self._mend = next((date for date in _OTHER_DATES if date[0].match(stamps[0])), None)
         try:
-            example = datetime.fromisoformat(_NAMED_ZONE.sub("", stamps[0]).strip())
+            example = datetime.fromisoformat(self._iso(pd.Series(stamps[:1]))[0].strip())
         except ValueError as error:
-            remedy = "want seconds or ISO 8601, such as 2024-05-01T10:00:00.25"
+            remedy = "want seconds or ISO 8601, such as 2024-05-01T10:00:00.25 (or a date in a column of its own)"
             raise BadRecording("time_format", f"the first time is {stamps[0]!r}, {remedy}") from error
-        self._named, self._aware = named is not None, example.tzinfo is not None
+        self._aware = example.tzinfo is not None
         if self._aware or self._zone:
             own = ZoneInfo(named["zone"]) if named else example.tzinfo
             self.clock = Clock("absolute", self._zone or own)
@@ -137,15 +143,19 @@ class Stamps:
         return out
 
     def _seconds_of_dates(self, stamps: np.ndarray) -> np.ndarray:
-        text = pd.Series(stamps, dtype=object).replace("", None)
-        if self._named:
-            text = text.str.replace(_NAMED_ZONE, "", regex=True)
+        text = self._iso(pd.Series(stamps, dtype=object).replace("", None))
         try:
             dates = pd.to_datetime(text, format="ISO8601", utc=True)
         except ValueError as error:
             raise BadRecording("time_format", f"a time is no ISO 8601: {error}") from error
         since = (dates - pd.Timestamp(0, tz="UTC")).dt.total_seconds().to_numpy(np.float64, copy=True)
         return since if self._aware or self.clock.zone is None else self._with_zone(dates, since)
+
+    def _iso(self, text: pd.Series) -> pd.Series:
+        """Dates as ISO 8601, by how the first is written; zones that are named besides their offset are left out."""
+        if self._mend:
+            text = text.str.replace(*self._mend, regex=True)
+        return text.str.replace(_NAMED_ZONE, "", regex=True) if self._named else text
 
     def _with_zone(self, dates: pd.Series, local_s: np.ndarray) -> np.ndarray:
         """Local times to instants. Of an hour that there is twice, the second begins where the local time goes back."""

@@ -29,12 +29,18 @@ class Columns:
         time: None: rows are evenly spaced.
         gyro: None: there is no gyroscope.
         guessed: whether the header was the only source.
+        date: of the day, where ``time`` holds the time of day alone.
     """
 
     time: str | None
     acc: tuple[str, ...]
     gyro: tuple[str, ...] | None
     guessed: bool
+    date: str | None = None
+
+    @property
+    def times(self) -> list[str]:
+        return [name for name in (self.date, self.time) if name is not None]
 
     @property
     def channels(self) -> list[str]:
@@ -44,14 +50,19 @@ class Columns:
 def chosen_columns(names: Sequence[str], there: Sequence[str], timed: bool) -> Columns:
     """The columns that the user names: time if ``timed``, acceleration x, y, z, and angular rate x, y, z or nothing.
 
+    ``date+time`` are two columns, of the day and of the time of day.
+
     Raises:
         BadRecording: ``missing_column``.
     """
-    if absent := [name for name in names if there.count(name) != 1]:
+    date, names = None, list(names)
+    if timed and names[0] not in there and "+" in names[0]:
+        date, names[0] = names[0].split("+", 1)
+    if absent := [name for name in [*([date] if date else []), *names] if there.count(name) != 1]:
         message = f"has not exactly one column {', '.join(absent)}; its columns are {', '.join(there)}"
         raise BadRecording("missing_column", message)
     channels = tuple(names[timed:])
-    return Columns(names[0] if timed else None, channels[:3], channels[3:] or None, guessed=False)
+    return Columns(names[0] if timed else None, channels[:3], channels[3:] or None, guessed=False, date=date)
 
 
 def guess_columns(there: Sequence[str], timed: bool) -> Columns:
@@ -83,7 +94,10 @@ def guess_columns(there: Sequence[str], timed: bool) -> Columns:
         axes[kind] = tuple(whole[0][axis] for axis in "xyz") if whole else None
     if axes["acc"] is None:
         raise BadRecording("missing_column", f"no columns of acceleration x, y, z: {shown}")
-    return Columns(time[0] if timed else None, axes["acc"], axes["gyro"], guessed=True)
+    date = time[-1] if len(time) > 1 and _bare(time[-1]) == "date" else None
+    if not timed:
+        return Columns(None, axes["acc"], axes["gyro"], guessed=True)
+    return Columns(time[0], axes["acc"], axes["gyro"], guessed=True, date=date)
 
 
 def stated_unit(names: Sequence[str]) -> str | None:

@@ -9,7 +9,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,13 @@ import pandas as pd
 from datasets.formats.delimited import MISSING
 from datasets.preparation.signals import MIN_RATE_HZ
 from datasets.recording import BadRecording
-from datasets.recordings.clock import Clock, Stamps, clock_of
+from datasets.recordings.clock import Stamps, clock_of
 from datasets.recordings.columns import Columns, chosen_columns, guess_columns, stated_unit
 from datasets.recordings.reader import Reading, Samples
 
 ROWS = 1 << 15  # of a piece: 5 minutes at 100 Hz; what the work on it takes in memory grows with it
 MOST_BACKWARDS = 0.5  # share of the steps of the first piece that may go back in time
+_TIME_OF_DAY = re.compile(r"\d\d:\d\d(:\d\d([.,]\d+)?)?")
 _NUMBER = re.compile(r"[-+]?[\d.,]*\d[\d.,]*([eE][-+]?\d+)?|(?i:nan|null|na|none|)")
 
 
@@ -71,6 +72,8 @@ def open_plain(path: Path, settings: PlainSettings) -> Reading:
             columns = chosen_columns(settings.columns, layout.names, timed)
         elif layout.header:
             columns = guess_columns(layout.names, timed)
+            if columns.date and not _TIME_OF_DAY.fullmatch(_first_stamp(path, layout, columns.time)):
+                columns = replace(columns, date=None)
         else:
             message = "has no header line: say what its columns are, such as --csv_columns 1,2,3,4,5,6,7"
             raise BadRecording("missing_column", message)
@@ -85,11 +88,11 @@ def open_plain(path: Path, settings: PlainSettings) -> Reading:
         stamps = _stamps(first, columns, settings)
         clock, shift_s = (stamps.clock, 0.0) if stamps else clock_of(None, settings.time_zone, settings.start)
         if stamps:
-            _check_times(stamps.seconds(_column(first, columns.time)), clock)
+            _check_times(stamps.seconds(_stamp_column(first, columns)))
             stamps = _stamps(first, columns, settings)  # it has not seen these rows yet
     facts: dict[str, Any] = {
         "format": "csv",
-        "columns": ",".join([*([columns.time] if columns.time else []), *columns.channels]),
+        "columns": ",".join([*(["+".join(columns.times)] if columns.times else []), *columns.channels]),
         "columns_guessed": columns.guessed,
         "time_format": f"{settings.sample_rate:g} rows a second" if stamps is None else _time_format(stamps),
         "time_format_guessed": bool(stamps and stamps.guessed),
@@ -103,7 +106,7 @@ def open_plain(path: Path, settings: PlainSettings) -> Reading:
                 if stamps is None:
                     time_s = shift_s + (facts["rows"] + np.arange(len(piece))) / settings.sample_rate
                 else:
-                    time_s = stamps.seconds(_column(piece, columns.time))
+                    time_s = stamps.seconds(_stamp_column(piece, columns))
                 facts["rows"] += len(piece)
                 acc = piece[list(columns.acc)].to_numpy(np.float64)
                 gyro = piece[list(columns.gyro)].to_numpy(np.float64) if columns.gyro else np.zeros_like(acc)
@@ -161,12 +164,11 @@ def _layout(path: Path) -> _Layout:
 
 def _pieces(path: Path, layout: _Layout, columns: Columns) -> Iterator[pd.DataFrame]:
     """The columns in pieces of ``ROWS`` rows: channels as numbers, the time as numbers or, if it is none, as text."""
-    places = {name: layout.names.index(name) for name in [*([columns.time] if columns.time else []), *columns.channels]}
+    places = {name: layout.names.index(name) for name in [*columns.times, *columns.channels]}
     types = {place: np.float64 for name, place in places.items() if name in columns.channels}
-    if columns.time:
-        with _table(path, layout, [places[columns.time]], {}, nrows=1) as peek:
-            stamp = str(next(peek).iloc[0, 0])
-        types[places[columns.time]] = np.float64 if _NUMBER.fullmatch(stamp) else str
+    types |= {places[name]: str for name in columns.times}
+    if len(columns.times) == 1 and _NUMBER.fullmatch(_first_stamp(path, layout, columns.time)):
+        types[places[columns.time]] = np.float64
     done = 0
     with _table(path, layout, sorted(places.values()), types) as table:
         while True:
@@ -206,15 +208,23 @@ def _table(path: Path, layout: _Layout, places: list[int], types: dict[int, type
     )
 
 
-def _column(piece: pd.DataFrame, name: str) -> np.ndarray:
-    column = piece[name]
+def _first_stamp(path: Path, layout: _Layout, name: str) -> str:
+    with _table(path, layout, [layout.names.index(name)], {}, nrows=1) as peek:
+        return str(next(peek).iloc[0, 0])
+
+
+def _stamp_column(piece: pd.DataFrame, columns: Columns) -> np.ndarray:
+    """(n,) numbers or text; a date before its time of day."""
+    column = piece[columns.time]
+    if columns.date is not None:
+        column = piece[columns.date] + " " + column
     return column.to_numpy(np.float64, copy=True) if column.dtype == np.float64 else column.fillna("").to_numpy(object)
 
 
 def _stamps(first: pd.DataFrame, columns: Columns, settings: PlainSettings) -> Stamps | None:
     if columns.time is None:
         return None
-    return Stamps(_column(first, columns.time), settings.time_unit, settings.time_zone, settings.start)
+    return Stamps(_stamp_column(first, columns), settings.time_unit, settings.time_zone, settings.start)
 
 
 def _time_format(stamps: Stamps) -> str:
@@ -223,7 +233,7 @@ def _time_format(stamps: Stamps) -> str:
     return f"{stamps.unit} since {'1970' if stamps.clock.kind == 'absolute' else 'a start'}"
 
 
-def _check_times(time_s: np.ndarray, clock: Clock) -> None:
+def _check_times(time_s: np.ndarray) -> None:
     """Refuse what no later step can mend: time that runs backwards, and too few samples a second."""
     steps = np.diff(time_s[np.isfinite(time_s)])
     moving = steps[steps != 0]

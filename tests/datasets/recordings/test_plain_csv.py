@@ -121,6 +121,40 @@ def test_blank_lines_dates_and_no_header(tmp_path, before, header, dates):
     assert np.allclose(found - [MAY_DAY_S * dates, *[0] * 6], data)
 
 
+@pytest.mark.parametrize(
+    "day, separator, chosen",
+    [("%Y-%m-%d", ",", None), ("%Y/%m/%d", "\t", None), ("%d.%m.%Y", ";", None), ("%Y-%m-%d", ";", "1+2"),
+     ("%Y%m%d", ",", None)],
+)  # fmt: skip
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+def test_date_and_time_of_day_in_columns(tmp_path, monkeypatch, day, separator, chosen, zone):
+    """Over midnight, in pieces, a time missing."""
+    monkeypatch.setattr(plain_csv, "ROWS", 150)
+    data = samples(5).round(4)
+    at = pd.Timestamp("2024-05-01T23:59:58") + pd.to_timedelta(data[:, 0], unit="s")
+    frame = pd.DataFrame(data[:, 1:], columns=NAMES[1:])
+    frame.insert(0, "Date", at.strftime(day))
+    frame.insert(1, "Time", at.strftime("%H:%M:%S.%f"))
+    frame.loc[7, "Time"] = ""
+    frame.to_csv(tmp_path / "a.csv", index=False, sep=separator, header=chosen is None)
+    columns = None if chosen is None else [chosen, *"345678"]
+    reading = open_plain(tmp_path / "a.csv", PlainSettings(columns, time_zone=zone))
+    found = whole(reading)
+    start_s = pd.Timestamp("2024-05-01T23:59:58", tz=zone or "UTC").timestamp()
+    assert np.flatnonzero(np.isnan(found[:, 0])).tolist() == [7]
+    assert np.allclose(np.delete(found, 7, 0) - [start_s, *[0] * 6], np.delete(data, 7, 0), atol=1e-6)
+    assert reading.clock.kind == ("absolute" if zone else "local")
+    assert reading.facts["columns"].startswith(chosen or "Date+Time")
+
+
+def test_a_whole_stamp_needs_no_date_beside_it(tmp_path):
+    data = samples(5).round(4)
+    frame = pd.DataFrame(data, columns=NAMES).assign(date="yesterday")
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    reading = open_plain(tmp_path / "a.csv", PlainSettings())
+    assert np.allclose(whole(reading), data) and reading.facts["columns"].startswith("time,")
+
+
 def test_rows_that_are_evenly_spaced(tmp_path):
     data = samples(5).round(4)
     pd.DataFrame(data[:, 1:], columns=NAMES[1:]).to_csv(tmp_path / "a.csv", index=False)
