@@ -9,6 +9,7 @@ import yaml
 
 from configs.constants import IMU_RATE_HZ
 from models.classifier import ClassifierFacts
+from utils.calibration import UNSURE
 from utils.long_table import GUESSES, METRICS, long_table, method
 from utils.tables import fraction, interval, interval_note, markdown, notes, percent, seen_before
 
@@ -139,11 +140,10 @@ def _fails(rows: list[tuple[str, float | None]], confusion: list[list[int]], of_
 
 def _abstention(facts: ClassifierFacts) -> str:
     of = facts.calibration
-    target = f"{percent(of['target_accuracy'])} % right among the windows answered"
-    if not of["target_reached"]:
-        return f"Target: {target}. No threshold that answers half of the windows reaches it, so that all are answered."
     right = "-" if of["accuracy"] is None else f"{percent(of['accuracy'])} %"
+    missed = "" if of["target_reached"] else " No threshold that answers half of the windows reaches this accuracy."
     return (
-        f"Target: {target}. With thresholds chosen on other people {percent(of['answered'])} % of the windows were "
-        f"answered, {right} of these right."
+        f"Target: {percent(of['target_accuracy'])} % right among the windows answered; the {percent(UNSURE)} % least "
+        f"sure are never answered, since confidence also falls on what is none of the classes.{missed} With thresholds "
+        f"chosen on other people {percent(of['answered'])} % of the windows were answered, {right} of these right."
     )

@@ -62,10 +62,19 @@ def test_the_threshold_is_the_lowest_that_reaches(target, levels):
     logits, labels, _ = windows(201, seed=3)
     confidence, right = calibration.confidence_of(softmax(logits, axis=1), labels)
     confidence = np.round(confidence * levels) / levels
-    answered = {t: confidence >= t for t in [0.0, *np.unique(confidence)]}
+    floor = sorted(confidence)[10]  # of 201: 5 % are below it, or fewer with ties
+    answered = {t: confidence >= t for t in np.unique(confidence) if t >= floor}
     good = [t for t, own in answered.items() if own.mean() >= 0.5 and right[own].mean() >= target]
-    wanted = (0.0, False) if not good else (0.0 if answered[min(good)].all() else min(good), True)
-    assert calibration.threshold_for(confidence, right, target) == wanted
+    assert calibration.threshold_for(confidence, right, target) == (min(good, default=floor), bool(good))
+
+
+@pytest.mark.parametrize("share_right, target, reached", [(1.0, 0.9, True), (0.97, 0.9, True), (0.5, 0.9, False)])
+def test_the_least_sure_are_never_answered(share_right, target, reached):
+    """However good the rest, and where the target is out of reach."""
+    rng = np.random.default_rng(0)
+    confidence, right = rng.uniform(0.3, 1, 1000), rng.uniform(size=1000) < share_right
+    threshold, found = calibration.threshold_for(confidence, right, target)
+    assert found == reached and (confidence < threshold).mean() == pytest.approx(0.05, abs=0.002)
 
 
 def test_nobody_is_calibrated_by_themselves():
