@@ -207,7 +207,9 @@ def test_saved_probe_is_the_measured_one(world, tmp_path):
     assert facts.trained_on["windows_per_class"] == [6, 6, 6] and facts.calibration["windows"] == 24
     first = pd.read_csv(folder / "predictions.csv").query("shots == 6 and draw == 0")
     assert facts.calibration["people"] == first["subject"].nunique()
-    assert str(tmp_path) not in (saved / "config.json").read_text() + (saved / "README.md").read_text()
+    card = (saved / "README.md").read_text()
+    assert facts.threshold > 0 and f"probability is below {facts.threshold:.3f}" in card
+    assert str(tmp_path) not in (saved / "config.json").read_text() + card
 
 
 @pytest.mark.parametrize("mode", ["lp", "finetune", "supervised"])

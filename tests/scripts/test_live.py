@@ -70,6 +70,16 @@ def test_a_filter_begins_again_after_a_gap(classifier):
     assert all(a.confidence <= 1 for a in answers)
 
 
+def test_a_clock_that_begins_again_is_answered(classifier):
+    """A device that starts anew: its own times, the answers of what follows alone."""
+    rows, live = movement(70, gap=(100, 100)), Live(classifier, 5.0)
+    rows[3000:, 0] -= rows[3000, 0]
+    answers = live.push(rows[:, 0], rows[:, 1:4], rows[:, 0], rows[:, 4:]) + live.finish()
+    start_s, probabilities = of_a_file(classifier, rows[3000:], 5.0)
+    assert [a.start_s for a in answers] == pytest.approx([*np.arange(0, 30, 5), *start_s]) and len(start_s) == 8
+    np.testing.assert_allclose([a.probabilities for a in answers[6:]], probabilities, rtol=0, atol=1e-6)
+
+
 def test_moments_of_a_recording_must_be_given(classifier):
     other = small_classifier()
     other.facts = replace(classifier.facts, normalize="recording")
