@@ -15,9 +15,11 @@ import pandas as pd
 import pytest
 import torch
 
+from configs.predict import SHIPPED
 from datasets.preparation.signals import process
 from datasets.recording import Recording
 from models import load_classifier
+from models.classifier import SHIPPED as SHIPPED_FOLDER
 from models.smoothing import smooth
 from scripts import collate, predict
 from scripts.predicting import tables
@@ -329,6 +331,20 @@ def test_real_recordings(run, real_data, folder, options, least):
         assert summary["windows"] > 0
         if summary["gravity"]["still_epochs"]:
             assert 0.9 < summary["gravity"]["at_rest_before_g"] < 1.1
+
+
+def test_the_classifier_that_ships_knows_its_activities(run, real_data, tmp_path):
+    """On people whom it has learnt from: the path from a file is that of its training. It weighs under 5 MB."""
+    assert sum(file.stat().st_size for file in SHIPPED_FOLDER.rglob("*")) < 5e6
+    status, summaries = run(real_data / "sp_sw_har" / "s11", "--sensor", "phone", "watch", model=SHIPPED)
+    right = []
+    for name, summary in summaries.items():
+        truth = pd.read_csv(real_data / "sp_sw_har" / "s11" / summary["filename"])
+        windows = table(tmp_path, name, "windows.csv.gz")
+        middle_ms = pd.to_datetime(windows["start"]).dt.as_unit("ms").astype("int64") + 1000
+        row = np.searchsorted(truth["timestamp"], middle_ms)
+        right += (truth["label"].str.lower().to_numpy()[row] == windows["activity"]).tolist()
+    assert status == 0 and len(right) > 150 and np.mean(right) > 0.9
 
 
 def test_a_pipe_gets_the_windows_of_the_file(run, tmp_path, model):

@@ -30,6 +30,20 @@ def untimed(data):
     return acc_time, data
 
 
+@pytest.mark.parametrize("first_stamp_s", [None, 1.7e9])
+def test_a_clock_that_begins_again_mixes_nothing(tmp_path, first_stamp_s):
+    """After 30 minutes; each of the two halves is what it is alone."""
+    data = HOUR.copy()
+    data[90_000:, 0] -= 1800.02
+    notes = {} if first_stamp_s is None else {"first_stamp_s": first_stamp_s}
+    recording = Recording("a", data[:, 0], data[:, 1:4], data[:, 0], data[:, 4:], notes=notes)
+    reading = open_source(Source("a", (), lambda: recording), "table", None, None)
+    signal = Signal(reading, tmp_path)
+    assert [run.samples for run in signal.runs] == [90_000, 90_000] and signal.counts == {}
+    assert signal.overlap == (first_stamp_s is not None) and len(signal.set_back) == 1
+    assert np.abs(signal.read(90_000, 90_000) - data[90_000:, 1:])[:, :3].max() < 0.2
+
+
 @pytest.mark.parametrize(
     "change, counts", [(stray, {"acc_short_run": 1}), (unsorted, {}), (untimed, {"acc_nan_time": 2})]
 )
