@@ -23,9 +23,10 @@ LEAST_ABSOLUTE_S = 3e8  # year 1979; smaller numbers count from a start
 LONGEST_STEP_S = 0.4  # between samples, to tell units of 1000 apart; 2.5 Hz
 _COARSEST_STEP_S = 2.0  # between dates, which may be of whole seconds
 _NAMED_ZONE = re.compile(r"\s*\[(?P<zone>[\w/+-]+)\]$")  # 2014-05-07 13:29:50.430+0100 [Europe/London]
-_OTHER_DATES = (  # than ISO 8601, with what makes them so
+_OTHER_DATES = (  # than pandas takes for ISO 8601, with what makes them so
     (re.compile(r"^(\d{4})/(\d\d)/(\d\d)(?!\d)"), r"\1-\2-\3"),
     (re.compile(r"^(\d\d)\.(\d\d)\.(\d{4})(?!\d)"), r"\3-\2-\1"),
+    (re.compile(r"(?<=:\d\d),(?=\d)"), "."),
 )
 _BACK_S = 1800.0  # local time that goes back by more, in an hour that there is twice, has come to its second
 
@@ -117,7 +118,7 @@ class Stamps:
             raise BadRecording("missing_time", "no row has a time; give --sample_rate if rows are evenly spaced")
         named = _NAMED_ZONE.search(stamps[0])
         self._named = named is not None
-        self._mend = next((date for date in _OTHER_DATES if date[0].match(stamps[0])), None)
+        self._mend = [form for form in _OTHER_DATES if form[0].search(stamps[0])]
         try:
             example = datetime.fromisoformat(self._iso(pd.Series(stamps[:1]))[0].strip())
         except ValueError as error:
@@ -153,8 +154,8 @@ class Stamps:
 
     def _iso(self, text: pd.Series) -> pd.Series:
         """Dates as ISO 8601, by how the first is written; zones that are named besides their offset are left out."""
-        if self._mend:
-            text = text.str.replace(*self._mend, regex=True)
+        for pattern, replacement in self._mend:
+            text = text.str.replace(pattern, replacement, regex=True)
         return text.str.replace(_NAMED_ZONE, "", regex=True) if self._named else text
 
     def _with_zone(self, dates: pd.Series, local_s: np.ndarray) -> np.ndarray:

@@ -61,6 +61,7 @@ def test_a_recording_gets_its_folder(run, tmp_path):
     summary = summaries["walk"]
     assert summary["read_ok"] and summary["start"] == "2024-05-01T10:00:00.000+00:00"
     assert summary["sample_rate_hz"]["acc"] == pytest.approx(100, rel=1e-3)
+    assert "stdin" not in summary["settings"] and summary["settings"]["hop_s"] == 1.0
     assert summary["reading"]["acc_unit"] == "m/s2" and summary["reading"]["gyro_unit"] == "rad/s"
     minutes = sum(of["minutes"] for of in summary["activities"].values())
     assert minutes == pytest.approx(1.0, abs=0.03 / 60 + 1e-3)
