@@ -1,6 +1,7 @@
 """Plain tables: what their columns are, and that pieces are the whole."""
 
 import gzip
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -168,6 +169,22 @@ def test_missing_values_are_kept_for_later(tmp_path):
     (tmp_path / "a.csv").write_text("\n".join(["\ufefftime,ax,ay,az,gx,gy,gz", *rows]))
     found = whole(open_plain(tmp_path / "a.csv", PlainSettings()))
     assert np.flatnonzero(np.isnan(found).any(1)).tolist() == [7, 9, 99]
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path, monkeypatch):
+    """Four times as long takes less than 0.3 MB more; all of it would be 5 MB."""
+    monkeypatch.setattr(plain_csv, "ROWS", 2000)
+    peaks = []
+    for name, times in (("short", 1), ("long", 4)):
+        data = np.concatenate([samples(300, rate_hz=100)] * times)
+        data[:, 0] = np.arange(len(data)) / 100
+        reading = open_plain(write_csv(tmp_path / f"{name}.csv", data), PlainSettings())
+        tracemalloc.start()
+        rows = sum(len(piece.acc) for piece in reading.samples)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert rows == 30_000 * times
+    assert peaks[1] - peaks[0] < 3e5
 
 
 def test_text_far_down_is_named(tmp_path, monkeypatch):
