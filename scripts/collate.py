@@ -5,14 +5,15 @@ A row for each recording, also for those that could not be read; keys within key
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from configs.load import parse
 from configs.predict import CollateConfig
-from scripts.predicting.recording import ENDINGS
-from scripts.predicting.summary import flattened
+from scripts.predicting import ENDINGS
 from utils.atomic_io import write_text
 
 
@@ -32,6 +33,18 @@ def main(argv: list[str] | None = None) -> Path:
     write_text(out, pd.DataFrame(rows).to_csv(index=False))
     print(f"{out}: {len(rows)} recordings, {sum(not row['read_ok'] for row in rows)} of them not read")
     return out
+
+
+def flattened(summary: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """One level of keys, joined by dots; lists as text, separated by blanks."""
+    flat: dict[str, Any] = {}
+    for key, value in summary.items():
+        name = f"{above}{key}"
+        if isinstance(value, Mapping):
+            flat |= flattened(value, f"{name}.")
+        else:
+            flat[name] = " ".join(map(str, value)) if isinstance(value, list) else value
+    return flat
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from datasets.recordings.reader import Reading, Samples
 ROWS = 1 << 15  # of a piece: 5 minutes at 100 Hz; what the work on it takes in memory grows with it
 MOST_BACKWARDS = 0.5  # share of the steps of the first piece that may go back in time
 _TIME_OF_DAY = re.compile(r"\d\d:\d\d(:\d\d([.,]\d+)?)?")
+_DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+([eE][-+]?\d+)?")
 _NUMBER = re.compile(r"[-+]?[\d.,]*\d[\d.,]*([eE][-+]?\d+)?|(?i:nan|null|na|none|)")
 
 
@@ -158,7 +159,8 @@ def _layout(path: Path) -> _Layout:
     if len(lines) <= header:
         raise BadRecording("empty_csv", "holds a header line and no rows; export or copy it again")
     names = fields if header else [str(number) for number in range(1, len(fields) + 1)]
-    decimal = "," if separator != "," and "," in lines[-1] and "." not in lines[-1] else "."
+    last = [field.strip().strip('"') for field in lines[-1].split(None if separator == " " else separator)]
+    decimal = "," if separator != "," and any(_DECIMAL_COMMA.fullmatch(field) for field in last) else "."
     return _Layout(names, header, blank + header, separator, decimal)
 
 

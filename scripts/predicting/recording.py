@@ -19,6 +19,7 @@ from datasets.recordings.reader import Listed, Reading
 from datasets.recordings.signal import Signal
 from datasets.streaming import default_hop_s
 from models.classifier import Classifier
+from scripts.predicting import ENDINGS
 from scripts.predicting import summary as summaries
 from scripts.predicting.measure import measure
 from scripts.predicting.page import page
@@ -26,8 +27,6 @@ from scripts.predicting.tables import bouts, bouts_table, daily_table, hourly_ta
 from scripts.predicting.timeline import classify
 from utils.atomic_io import replacing, write_text
 from utils.run import write_json
-
-ENDINGS = ("-summary.json", "-windows.csv.gz", "-bouts.csv", "-hourly.csv", "-daily.csv", ".html")  # summary goes first
 
 
 @dataclass(frozen=True)

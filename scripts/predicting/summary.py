@@ -133,15 +133,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return round(value, 6) if math.isfinite(value) else None
     return value
-
-
-def flattened(summary: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """One level of keys, joined by dots; lists as text, separated by blanks."""
-    flat: dict[str, Any] = {}
-    for key, value in summary.items():
-        name = f"{above}{key}"
-        if isinstance(value, Mapping):
-            flat |= flattened(value, f"{name}.")
-        else:
-            flat[name] = " ".join(map(str, value)) if isinstance(value, list) else value
-    return flat

@@ -22,8 +22,7 @@ from models import load_classifier
 from models.classifier import SHIPPED as SHIPPED_FOLDER
 from models.smoothing import smooth
 from scripts import collate, predict
-from scripts.predicting import tables
-from scripts.predicting.recording import ENDINGS
+from scripts.predicting import ENDINGS, tables
 from tests.datasets.formats.test_daphnet import write_raw
 from tests.predicting import CLASSES, NAMES, samples, write_classifier, write_csv
 
@@ -180,6 +179,12 @@ def test_bad_input_costs_itself_alone(run, tmp_path, capsys):
     assert len(rows) == len(files) + 3 and rows["read_ok"].sum() == 1
     assert rows.loc["good", "activities.walking.minutes"] >= 0
     assert rows.loc["low_rate", "error"] == "low_rate"
+
+
+def test_collating_loads_no_models():
+    """A second, not six."""
+    code = "import sys, scripts.collate; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 
 def test_missing_gyro_only_where_it_was_learnt(run, tmp_path):

@@ -7,7 +7,7 @@ from configs.predict import PredictConfig
 from datasets.recording import BadRecording
 from datasets.recordings.find import find
 from datasets.recordings.plain_csv import PlainSettings
-from scripts.predicting.recording import ENDINGS
+from scripts.predicting import ENDINGS
 from tests.datasets.formats.test_daphnet import write_raw
 from tests.predicting import samples, write_csv
 

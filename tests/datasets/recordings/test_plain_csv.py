@@ -129,7 +129,7 @@ def test_blank_lines_dates_and_no_header(tmp_path, before, header, dates):
 )  # fmt: skip
 @pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
 def test_date_and_time_of_day_in_columns(tmp_path, monkeypatch, day, separator, chosen, zone):
-    """Over midnight, in pieces, a time missing."""
+    """Over midnight, in pieces, a time missing; with semicolons also a decimal comma."""
     monkeypatch.setattr(plain_csv, "ROWS", 150)
     data = samples(5).round(4)
     at = pd.Timestamp("2024-05-01T23:59:58") + pd.to_timedelta(data[:, 0], unit="s")
@@ -137,7 +137,8 @@ def test_date_and_time_of_day_in_columns(tmp_path, monkeypatch, day, separator, 
     frame.insert(0, "Date", at.strftime(day))
     frame.insert(1, "Time", at.strftime("%H:%M:%S.%f"))
     frame.loc[7, "Time"] = ""
-    frame.to_csv(tmp_path / "a.csv", index=False, sep=separator, header=chosen is None)
+    decimal = "," if separator == ";" else "."
+    frame.to_csv(tmp_path / "a.csv", index=False, sep=separator, header=chosen is None, decimal=decimal)
     columns = None if chosen is None else [chosen, *"345678"]
     reading = open_plain(tmp_path / "a.csv", PlainSettings(columns, time_zone=zone))
     found = whole(reading)
