@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from configs.constants import STANDARD_GRAVITY
-from configs.constants import ACC_UNITS, GYRO_UNITS
+from configs.constants import ACC_UNITS, GYRO_UNITS, STANDARD_GRAVITY
 from datasets.recording import BadRecording
 from datasets.recordings.clock import Clock
 from datasets.recordings.gravity import Calibration, calibrate
