@@ -102,7 +102,8 @@ def prepare_found(cfg: PrepareConfig, found: Found) -> Counter[Status]:
         with connected(cfg.scheduler, [cfg.raw, cfg.out / ".journal" / "lock"]) as client:
             return prepare_all(work, found.sources, cfg.out, partial(on_cluster, client=client))
     workers = min(cfg.num_workers or os.cpu_count() or 1, max(len(found.sources), 1))
-    return prepare_all(work, found.sources, cfg.out, partial(in_processes, root=cfg.out, workers=workers))
+    engine = partial(in_processes, root=cfg.out, workers=workers, loaded=["scripts.prepare"])
+    return prepare_all(work, found.sources, cfg.out, engine)
 
 
 def write_tables(

@@ -14,11 +14,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import parent_process
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import IO
 
 LOCK_FILES = ("lock", "workers")
-_POLL_S = 0.1  # between two checks of a worker that its caller runs
 
 
 class LockedError(RuntimeError):
@@ -50,16 +51,16 @@ def locked(root: Path) -> Iterator[None]:
         yield
 
 
-def serve(root: Path, caller: int) -> None:
-    """Make this process a worker: it holds the workers' lock, and exits when its caller, a process id, has ended."""
+def serve(root: Path) -> None:
+    """Make this process a worker: it holds the workers' lock, and exits when the process that started it has ended."""
     file = open(root / ".journal" / "workers", "a")  # noqa: SIM115 - open as long as the process
     fcntl.flock(file, fcntl.LOCK_SH)
-    if os.getppid() != caller:  # it ended before the lock was held: another call may have started
+    caller = parent_process()
+    if not caller.is_alive():  # it ended before the lock was held: another call may have started
         os._exit(1)
     threading.Thread(target=_watch, args=(caller, file), daemon=True).start()
 
 
-def _watch(caller: int, _: IO[str]) -> None:
-    while os.getppid() == caller:
-        time.sleep(_POLL_S)
+def _watch(caller: BaseProcess, _: IO[str]) -> None:
+    caller.join()
     os._exit(1)  # safe at any moment: files get their names only when they are complete

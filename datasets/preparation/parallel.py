@@ -4,12 +4,12 @@ Video decoders are native code, and a damaged file may crash the process that re
 at a time, so that a crash is attributed to that source alone.
 """
 
-import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -51,22 +51,28 @@ def _source_bytes(source: Source) -> int:
 
 
 def in_processes(
-    work: Work, sources: Iterable[Source], root: Path, workers: int
+    work: Work, sources: Iterable[Source], root: Path, workers: int, loaded: Sequence[str]
 ) -> Iterator[tuple[Source, Status | None]]:
     """The engine of this machine: worker processes, which hold the workers' lock of the dataset.
 
-    A source whose process died is tried once more, alone, when all others are done.
+    A source whose process died is tried once more, alone, when all others are done. Workers are copies of one process
+    that has modules loaded already, so that importing is done once and not by each of them.
+
+    Args:
+        loaded: names of the modules that workers use.
     """
+    context = get_context("forkserver")
+    context.set_forkserver_preload(list(loaded))
     pools: SimpleQueue[ProcessPoolExecutor] = SimpleQueue()
     for _ in range(workers):
-        pools.put(_one_process(root))
+        pools.put(_one_process(context, root))
 
     def prepare(source: Source) -> tuple[Source, Status | None]:
         pool = pools.get()
         try:
             return source, pool.submit(work, source).result()
         except BrokenProcessPool:
-            pool = _one_process(root)
+            pool = _one_process(context, root)
             return source, None
         finally:
             pools.put(pool)
@@ -87,5 +93,5 @@ def in_processes(
             pools.get().shutdown()
 
 
-def _one_process(root: Path) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=serve, initargs=(root, os.getpid()))
+def _one_process(context: BaseContext, root: Path) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, mp_context=context, initializer=serve, initargs=(root,))

@@ -1,6 +1,7 @@
 """Commands of Python in processes of their own: what they print, how they end, and what they see."""
 
 import sys
+from multiprocessing.forkserver import _forkserver
 
 import pytest
 
@@ -13,6 +14,14 @@ if __name__ == "__main__":
     print("to stderr", file=sys.stderr)
     sys.exit(WORDS)
 """
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forkserver_of_its_own():
+    """Modules are loaded when the server starts, and tests before these may have started it with others."""
+    _forkserver._stop()
+    yield
+    _forkserver._stop()
 
 
 @pytest.fixture

@@ -99,17 +99,15 @@ def test_sigkill_at_random_moments_then_the_same_command_again(raw, whole, tmp_p
 
 
 def workers_of(process):
-    """Worker processes of a running call, by their command line."""
-    found = []
+    """Worker processes of a running call, which are copies of a child of it."""
+    children = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            words = (folder / "cmdline").read_text()
         except OSError:  # it has ended
             continue
-        if parent == process.pid and "multiprocessing.spawn" in words:
-            found.append(int(folder.name))
-    return found
+        children.setdefault(parent, []).append(int(folder.name))
+    return [worker for child in children.get(process.pid, []) for worker in children.get(child, [])]
 
 
 def test_one_worker_killed_costs_nothing(raw, whole, tmp_path):
