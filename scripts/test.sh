@@ -15,4 +15,5 @@ fi
 .venv/bin/ruff format --check .
 # One thread per process: two test processes share the cores.
 export OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 CUDA_VISIBLE_DEVICES=${CUDA_VISIBLE_DEVICES-}
-exec .venv/bin/python -m pytest --numprocesses "${TEST_PROCESSES:-2}" --dist loadfile "$@"
+# Files in the order of tests/conftest.py, the longest first.
+exec .venv/bin/python -m pytest --numprocesses "${TEST_PROCESSES:-2}" --dist loadfile --no-loadscope-reorder "$@"

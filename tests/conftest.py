@@ -9,6 +9,24 @@ import pytest
 from tests.browser import Browser
 
 ROOT = Path(__file__).resolve().parents[1]
+# The files that take longest, 10 s and more, the longest first. Test processes are given whole files, in this order: a
+# long one that is begun last leaves the other processes without work.
+LONGEST = """
+test_two_ranks.py faults/test_one_rank.py datasets/preparation/test_parallel.py scripts/test_predict.py
+test_downstream.py scripts/test_reproduce.py datasets/preparation/test_lock.py test_multinode.py
+scripts/test_gpu_check.py test_train.py scripts/test_export_onnx.py scripts/test_prepare_quality.py
+scripts/test_check_sync.py scripts/test_describe.py models/test_memory.py scripts/test_prepare.py
+datasets/preparation/test_cluster.py scripts/test_prepare_pd.py scripts/test_bad_inputs.py
+scripts/reporting/test_folds_page.py scripts/test_benchmark.py scripts/test_sbatch.py test_small_encoders.py
+scripts/test_features.py test_pretrain_configs.py test_data_dictionary.py scripts/test_setup.py models/test_finetune.py
+datasets/synchrony/test_offset.py scripts/reporting/test_study_page.py faults/test_checkpoints.py
+""".split()
+
+
+def pytest_collection_modifyitems(items):
+    """Files that take longest first (LONGEST), the others as they were."""
+    place = {ROOT / "tests" / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
 
 
 @pytest.fixture(scope="session")

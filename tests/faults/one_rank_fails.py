@@ -4,11 +4,13 @@
 
 FOLDER holds data, and for the faults of FAULTS what they need: bad/<fault>, a copy of data that cannot be read. Per
 fault it gets runs/<fault>, what each rank printed as <fault>.<rank>.txt, and in found.json the statuses and how many
-seconds went by from the failure to the end of both ranks. Ranks are forked: importing takes longer than all faults.
-Under torchrun, ``python -m tests.faults.one_rank_fails FOLDER FAULT`` is one rank.
+seconds went by from the failure to the end of both ranks. Ranks are forked from a process that has imported all they
+use, which takes longer than their training; a few faults are under way at the same time, as ranks mostly wait for each
+other. Under torchrun, ``python -m tests.faults.one_rank_fails FOLDER FAULT`` is one rank.
 """
 
 import json
+import math
 import os
 import resource
 import signal
@@ -19,14 +21,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+import torch._dynamo  # optimizers import it at their first step
+from torch.utils import tensorboard  # noqa: F401
+from transformers import PatchTSTModel, VideoMAEModel  # noqa: F401 - models import them when they are built
 
 import train
+import utils.plots  # noqa: F401
 from models.dual_encoder import DualEncoder
 from models.objectives import CrossModal
 from tests.training import command
 from utils import checkpoint, failure
 
 TIMEOUT_S = 100
+AT_ONCE = 4  # faults
 
 
 def at_step(number: int, happens: Callable[[], None]) -> None:
@@ -106,39 +113,55 @@ def one_rank(folder: Path, fault: str) -> None:
     failure.run(lambda: train.main(words), "train.py", train.EXPECTED)
 
 
-def two_ranks(folder: Path, fault: str) -> dict:
+class TwoRanks:
     """Both ranks of a fault, which nobody looks after."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        known = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1])}
-    ranks = []
-    for rank in range(2):
-        ranks.append(os.fork())
-        if ranks[-1] == 0:
-            output = os.open(folder / f"{fault}.{rank}.txt", os.O_CREAT | os.O_WRONLY)
-            os.dup2(output, 1)
-            os.dup2(output, 2)
-            os.environ |= known | {"RANK": str(rank), "SLURM_LOCALID": str(rank)}
-            one_rank(folder, fault)
-    deadline, statuses, ended_at = time.monotonic() + TIMEOUT_S, {}, []
-    while len(statuses) < 2 and time.monotonic() < deadline:
-        for rank, process in enumerate(ranks):
-            if rank not in statuses and (ended := os.waitpid(process, os.WNOHANG))[0]:
-                statuses[rank] = os.waitstatus_to_exitcode(ended[1])
-                ended_at.append(time.time())
-        time.sleep(0.05)
-    for rank in {0, 1} - statuses.keys():
-        os.kill(ranks[rank], signal.SIGKILL)
-    failed_at = [float(path.read_text()) for path in folder.glob(f"{fault}.*.time")]
-    took_s = time.time() - min(failed_at + ended_at)
-    return {"statuses": [statuses.get(rank) for rank in range(2)], "took_s": took_s}
+
+    def __init__(self, folder: Path, fault: str):
+        self.folder, self.fault = folder, fault
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            known = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1])}
+        self.ranks: list[int] = []
+        for rank in range(2):
+            self.ranks.append(os.fork())
+            if self.ranks[-1] == 0:
+                output = os.open(folder / f"{fault}.{rank}.txt", os.O_CREAT | os.O_WRONLY)
+                os.dup2(output, 1)
+                os.dup2(output, 2)
+                os.environ |= known | {"RANK": str(rank), "SLURM_LOCALID": str(rank)}
+                one_rank(folder, fault)
+        self.deadline, self.statuses, self.ended_at = time.monotonic() + TIMEOUT_S, {}, []
+
+    def found(self) -> dict | None:
+        """What there is to tell once both have ended, or the time is up; None before."""
+        for rank, process in enumerate(self.ranks):
+            if rank not in self.statuses and (ended := os.waitpid(process, os.WNOHANG))[0]:
+                self.statuses[rank] = os.waitstatus_to_exitcode(ended[1])
+                self.ended_at.append(time.time())
+        if len(self.statuses) < 2 and time.monotonic() < self.deadline:
+            return None
+        for rank in {0, 1} - self.statuses.keys():
+            os.kill(self.ranks[rank], signal.SIGKILL)
+            os.waitpid(self.ranks[rank], 0)
+        failed_at = [float(path.read_text()) for path in self.folder.glob(f"{self.fault}.*.time")]
+        took_s = time.time() - min([*failed_at, *self.ended_at], default=-math.inf)
+        return {"statuses": [self.statuses.get(rank) for rank in range(2)], "took_s": took_s}
 
 
 def main(folder: Path, fault: str | None = None) -> None:
     torch.set_num_threads(1)
     if fault is not None:
         one_rank(folder, fault)
-    found = {fault: two_ranks(folder, fault) for fault in FAULTS}
+    waiting, running, found = list(FAULTS), {}, {}
+    while waiting or running:
+        while waiting and len(running) < AT_ONCE:
+            name = waiting.pop(0)
+            running[name] = TwoRanks(folder, name)
+        for name, ranks in list(running.items()):
+            if (ended := ranks.found()) is not None:
+                found[name] = ended
+                del running[name]
+        time.sleep(0.05)
     (folder / "found.json").write_text(json.dumps(found))
 
 
