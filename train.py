@@ -41,7 +41,6 @@ from models.video_cache import cached_features
 from utils import checkpoint, distributed, optim
 from utils.distributed import Ranks
 from utils.failure import OutOfMemory, fail_together, run
-from utils.plots import loss_curve
 from utils.progress import Stopwatch, describe_step, run_log
 from utils.resume import choose_checkpoint, random_state, restore
 from utils.run import MetricsLog, commit, default_name, open_run, seed_everything, write_json
@@ -128,6 +127,8 @@ def train(config: TrainConfig, folder: Path, ranks: Ranks, cleanup: ExitStack) -
         random_states = distributed.gather_objects(random_state(device))
         if not ranks.first:
             return
+        from utils.plots import loss_curve  # slow to import, and only the first rank draws
+
         payload = {"kind": "pretrain", "config": config.model_dump(mode="json"), "video_config": video_config}
         payload |= {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "scaler": scaler.state_dict()}
         payload |= {"step": step, "epoch": step // steps_per_epoch, "random_state": random_states, "facts": facts}

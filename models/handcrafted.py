@@ -11,7 +11,6 @@ from collections.abc import Callable
 from itertools import combinations
 
 import numpy as np
-from scipy.signal import periodogram
 
 from configs.constants import CHANNELS, IMU_RATE_HZ
 
@@ -101,6 +100,8 @@ def _time_domain(signals: np.ndarray) -> list[np.ndarray]:
 
 def _frequency_domain(signals: np.ndarray) -> list[np.ndarray]:
     """The features of ``_FREQUENCY``, each (n, S), from (n, S, T)."""
+    from scipy.signal import periodogram  # slow to import, and encoders do without
+
     frequency, density = periodogram(signals, fs=IMU_RATE_HZ, window="hann", detrend="constant", axis=2)
     frequency, power = frequency[1:], density[..., 1:] * frequency[1]  # the mean is gone; (n, S, F) per line
     total = power.sum(axis=2, keepdims=True)

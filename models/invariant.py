@@ -12,7 +12,6 @@ Letters: n windows, S = 6 signals, T samples.
 """
 
 import numpy as np
-from scipy.signal import butter, sosfiltfilt
 
 from configs.constants import IMU_RATE_HZ
 from models.handcrafted import STATISTICS, in_chunks, statistics
@@ -20,16 +19,18 @@ from models.handcrafted import STATISTICS, in_chunks, statistics
 GRAVITY_HZ = 0.3
 SIGNALS = ("acc_norm", "gyro_norm", "acc_along", "acc_across", "gyro_along", "gyro_across")
 INVARIANT_FEATURES = (*(f"{signal}_{name}" for name in STATISTICS for signal in SIGNALS), "gravity_turn")
-_LOW_PASS = butter(2, GRAVITY_HZ, fs=IMU_RATE_HZ, output="sos")
 _MIRRORED = 2 * IMU_RATE_HZ  # samples that both ends are continued by
 LEAST_GRAVITY = 1e-6  # m/s²: a shorter gravity, as in free fall, has no direction
 
 
 def gravity(imu: np.ndarray) -> np.ndarray:
     """(n, 3, T) float64 low-passed acceleration in m/s² of (n, 6, T) windows, mirrored at its ends."""
+    from scipy.signal import butter, sosfiltfilt  # slow to import, and most encoders do without
+
+    low_pass = butter(2, GRAVITY_HZ, fs=IMU_RATE_HZ, output="sos")
     acceleration = imu[:, :3].astype(np.float64)
     mirrored = min(_MIRRORED, imu.shape[2] - 1)
-    return sosfiltfilt(_LOW_PASS, acceleration, axis=2, padtype="even", padlen=mirrored)
+    return sosfiltfilt(low_pass, acceleration, axis=2, padtype="even", padlen=mirrored)
 
 
 def invariant_signals(imu: np.ndarray) -> np.ndarray:

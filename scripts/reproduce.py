@@ -32,8 +32,8 @@ PROGRAMS = {
 }
 # Where a run lies and on what machine it computes makes no other run of it.
 PLACES = {"data_root", "runs_root", "run_name", "checkpoint", "resume", "device", "num_workers", "report"}
-# What evaluations import, which takes longer than many of them compute
-LOADED = ("scripts.features", "downstream", "zeroshot")
+# What evaluations and the picture import, which takes longer than many of them compute; optimizers import the last
+LOADED = ("scripts.features", "scripts.embedding_map", "downstream", "zeroshot", "torch._dynamo")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> None:
         print(f"left out: {len(left_out)} runs with MiniRocket, which needs aeon: pip install aeon", flush=True)
     failed = run_all(missing, runs_root, logs, config.ranks)
     picture, report = last_steps(config, study, data_root, runs_root)
-    if run(picture, logs / f"embedding_{config.study.stem}.log"):
+    if run_forked(picture, logs / f"embedding_{config.study.stem}.log", LOADED):
         failed.append(f"embedding_{config.study.stem}")
     status = subprocess.run(report).returncode
     if failed:
