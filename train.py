@@ -48,6 +48,7 @@ from utils.run import MetricsLog, commit, default_name, open_run, seed_everythin
 log = logging.getLogger("train")
 
 # Errors that are told in one line; any other is a defect, and has its traceback.
+DRAW_EVERY_S = 30  # the loss curve, at a checkpoint; epochs may take less time than drawing
 EXPECTED = (OSError, ValueError, optim.NonFiniteError, OutOfMemory, distributed.RankError)
 
 
@@ -123,12 +124,10 @@ def train(config: TrainConfig, folder: Path, ranks: Ranks, cleanup: ExitStack) -
 
     def save(*names: str) -> None:
         """Write one checkpoint under these names; every rank adds the state of its randomness."""
-        nonlocal saved_at
+        nonlocal saved_at, drawn_at
         random_states = distributed.gather_objects(random_state(device))
         if not ranks.first:
             return
-        from utils.plots import loss_curve  # slow to import, and only the first rank draws
-
         payload = {"kind": "pretrain", "config": config.model_dump(mode="json"), "video_config": video_config}
         payload |= {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "scaler": scaler.state_dict()}
         payload |= {"step": step, "epoch": step // steps_per_epoch, "random_state": random_states, "facts": facts}
@@ -138,8 +137,12 @@ def train(config: TrainConfig, folder: Path, ranks: Ranks, cleanup: ExitStack) -
         checkpoint.save(first, payload)
         for other in others:
             checkpoint.copy(first, other)
-        loss_curve(metrics.path, folder / "loss.png", f"{title}: {folder.name}")
         saved_at = time.monotonic()
+        if stop or step == last_step or saved_at - drawn_at >= DRAW_EVERY_S:
+            from utils.plots import loss_curve  # slow to import, and only the first rank draws
+
+            loss_curve(metrics.path, folder / "loss.png", f"{title}: {folder.name}")
+            drawn_at = saved_at
         watch.look()  # what came before is not training speed
 
     # Training
@@ -148,6 +151,7 @@ def train(config: TrainConfig, folder: Path, ranks: Ranks, cleanup: ExitStack) -
         cleanup.callback(signal.signal, number, signal.signal(number, lambda n, _: stopped_by.append(n)))
     stop, first_step, watch = 0.0, step, Stopwatch(device)
     begun = saved_at = time.monotonic()
+    drawn_at = -math.inf
     while step < last_step and not stop:
         epoch = step // steps_per_epoch + 1  # counted from 1, as people do
         model.train()

@@ -8,7 +8,6 @@ import math
 
 import torch
 import torch.nn.functional as F
-import transformers  # its classes are imported where they are used: 2 s and 200 MB, which small encoders do without
 from torch import Tensor, nn
 
 from configs.constants import CHANNELS, IMU_RATE_HZ, WINDOW_SAMPLES
@@ -82,6 +81,8 @@ class PatchTSTEncoder(nn.Module):
         count = len(CHANNELS_OF[channels])
         series, joined = (1, count) if mixing == "patch" else (count, 1)
         self.dim = series * dim * {"both": 2, "segments": SEGMENTS}.get(pooling, 1)
+        import transformers  # 2 s and 200 MB, which small encoders do without
+
         self.model = transformers.PatchTSTModel(
             transformers.PatchTSTConfig(
                 num_input_channels=series,

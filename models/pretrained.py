@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from itertools import product
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
-import transformers  # its classes are imported where they are used, see imu.py
 from huggingface_hub import constants, get_session, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
 from safetensors import SafetensorError
 
 from utils.progress_bar import hide_other_bars
+
+if TYPE_CHECKING:
+    import transformers  # imported where it is used, see imu.py
 
 Model = TypeVar("Model", bound="transformers.PreTrainedModel")
 
@@ -99,6 +101,8 @@ def load_checked(model_class: type[Model], config: "transformers.PreTrainedConfi
     Raises:
         WeightsError: if parameters are missing or of another shape, or VideoMAE's query biases are all zero.
     """
+    import transformers
+
     verbosity = transformers.logging.get_verbosity()
     hide_other_bars()
     transformers.logging.set_verbosity_error()  # what matters of its warnings is checked below

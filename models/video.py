@@ -7,16 +7,18 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch.nn.functional as F
-import transformers  # its classes are imported where they are used, see imu.py
 from torch import Tensor, nn
 
 from models.conv import convolution
 from models.frames import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD, FrameNormalizer
 from models.pooling import block_means
 from models.pretrained import load_checked
+
+if TYPE_CHECKING:
+    import transformers  # imported where it is used, see imu.py
 
 STEM_STRIDE = 8  # pixels of a frame, each way, to a place of the convolutional stem
 LOCAL = (4, 2, 2)  # stretches of the clip, rows and columns whose means ``local`` keeps apart
@@ -61,12 +63,16 @@ class VideoMAEEncoder(nn.Module):
     @classmethod
     def from_weights(cls, folder: Path, clip_len: int, image_size: int, **options: Any) -> "VideoMAEEncoder":
         """Published weights; positions are computed, so any clip length and image size will do."""
+        import transformers
+
         config = transformers.VideoMAEConfig.from_pretrained(folder, num_frames=clip_len, image_size=image_size)
         return cls(load_checked(transformers.VideoMAEModel, config, folder), **options)
 
     @classmethod
     def from_config(cls, values: dict[str, Any], **options: Any) -> "VideoMAEEncoder":
         """Random weights in the architecture that ``config`` returned; no file is read."""
+        import transformers
+
         return cls(transformers.VideoMAEModel(transformers.VideoMAEConfig.from_dict(dict(values))), **options)
 
     @property
@@ -133,6 +139,8 @@ class ClipFrameEncoder(nn.Module):
         Raises:
             ValueError: if the image size is another.
         """
+        import transformers
+
         config = transformers.CLIPVisionConfig.from_pretrained(folder)
         if config.image_size != image_size:
             raise ValueError(f"image_size {image_size} does not fit {folder}: its images are {config.image_size}")
@@ -141,6 +149,8 @@ class ClipFrameEncoder(nn.Module):
     @classmethod
     def from_config(cls, values: dict[str, Any], **options: Any) -> "ClipFrameEncoder":
         """Random weights in the architecture that ``config`` returned; no file is read."""
+        import transformers
+
         return cls(
             transformers.CLIPVisionModelWithProjection(transformers.CLIPVisionConfig.from_dict(dict(values))), **options
         )
