@@ -161,9 +161,9 @@ def test_calibrated_to_each_person(world, checkpoint, tmp_path, command, monkeyp
         rows["found"], rows["people"] = standardised(*arguments), arguments[1]
         return rows["found"]
 
-    main = {"features": features, "downstream": downstream}[command]
-    standardised = main.standardised_by_person
-    monkeypatch.setattr(main, "standardised_by_person", kept)
+    main, place = {"features": (features, features), "downstream": (downstream, readers)}[command]
+    standardised = readers.standardised_by_person
+    monkeypatch.setattr(place, "standardised_by_person", kept)
     extra = {"features": ["--features", "encoder"], "downstream": ["--epochs", "1"]}[command]
     results = json.loads((main.main([*common, *extra, "--device", "cpu"]) / "results.json").read_text())
     windows = list_windows(store)
