@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def run(out: Path, *words: str, **variables: str) -> subprocess.CompletedProcess:
     """The script, on a machine whose cards it may not see."""
     environment = os.environ | {"PYTHON": sys.executable, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    environment["PYTEST_DEBUG_TEMPROOT"] = str(out)  # else it removes the folders of earlier sessions at its end
     command = ["bash", str(ROOT / "scripts" / "gpu_check.sh"), str(out), *words]
     return subprocess.run(command, env=environment | variables, capture_output=True, text=True, timeout=250)
 
@@ -46,6 +47,7 @@ def test_without_a_card_it_says_so(tmp_path):
 def test_a_check_that_may_not_end_in_time_is_named(tmp_path):
     command = [sys.executable, "-m", "pytest", "tests/gpu", "-p", "no:xdist", "-p", "no:cacheprovider", "-k", "zero"]
     variables = {"GPU_CHECK_DEVICE": "cpu", "GPU_CHECK_OUT": str(tmp_path), "GPU_CHECK_LIMIT_S": "30"}
+    variables["PYTEST_DEBUG_TEMPROOT"] = str(tmp_path)
     done = subprocess.run(command, cwd=ROOT, env=os.environ | variables, capture_output=True, timeout=120)
     assert done.returncode == 1
     content, table = written(tmp_path)
