@@ -1,7 +1,6 @@
 """Two nodes of one rank each, as two torchrun agents on this machine: the global rank decides, never the local one."""
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -17,37 +16,20 @@ ROOT = Path(__file__).resolve().parents[1]
 OPTIONS = "--epochs 1 --imu_dropout 0 --head_dropout 0 --imu_norm layernorm --device cpu".split()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory):
     """Each node has a disk of its own for runs, so that it shows who writes. Both read the same data."""
     folder = tmp_path_factory.mktemp("nodes")
     data = make_data(folder / "data")
     train.main(command(data, folder, "alone", *OPTIONS))
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc_per_node=1", "--rdzv_id=test"]
-    launcher += ["--rdzv_backend=c10d", f"--rdzv_endpoint=127.0.0.1:{free_port()}", "--local_addr=127.0.0.1"]
-    agents = [
-        subprocess.Popen(
-            [*launcher, "train.py", *command(data, folder / f"node{number}", "a", *OPTIONS)],
-            cwd=ROOT,
-            env=os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for number in range(2)
-    ]
-    try:
-        outputs = [agent.communicate(timeout=200)[0] for agent in agents]
-    finally:
-        for agent in agents:
-            agent.kill()
-    assert [agent.returncode for agent in agents] == [0, 0], "\n".join(output[-3000:] for output in outputs)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.two_nodes", str(data), str(folder), *OPTIONS],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        timeout=280,
+    )
+    outputs = [(folder / f"node{number}.txt").read_text() for number in range(2)]
+    assert done.returncode == 0, "\n".join(output[-3000:] for output in outputs)
     return folder, outputs
 
 

@@ -1,6 +1,7 @@
-"""What two ranks must do together. Started by torchrun from tests/test_two_ranks.py; writes what it found as JSON.
+"""What two ranks must do together, as JSON: python -m tests.two_ranks DATA SPOILT RUNS, from tests/test_two_ranks.py.
 
-Everything is in one start, since starting ranks takes longer than all checks.
+Everything is in one start, since starting ranks takes longer than all checks. It is a torchrun whose ranks are copies
+of it.
 """
 
 import json
@@ -21,6 +22,7 @@ from datasets.prefetch import Batch
 from models import build_model
 from models.compiling import compile_encoders
 from models.losses import contrastive_loss
+from tests.forked import torchrun
 from tests.training import SIZES, command, losses
 from utils import distributed
 from utils.optim import NonFiniteError
@@ -228,4 +230,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    if "RANK" in os.environ:
+        main()
+    else:
+        import torch._inductor.compile_fx  # compiling does
+
+        torchrun(["--standalone", "--nproc_per_node=2", "-m", "tests.two_ranks", *sys.argv[1:]])

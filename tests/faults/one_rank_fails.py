@@ -6,7 +6,8 @@ FOLDER holds data, and for the faults of FAULTS what they need: bad/<fault>, a c
 fault it gets runs/<fault>, what each rank printed as <fault>.<rank>.txt, and in found.json the statuses and how many
 seconds went by from the failure to the end of both ranks. Ranks are forked from a process that has imported all they
 use, which takes longer than their training; a few faults are under way at the same time, as ranks mostly wait for each
-other. Under torchrun, ``python -m tests.faults.one_rank_fails FOLDER FAULT`` is one rank.
+other. One fault is under way under torchrun too, in FOLDER/torchrun, which prints to FOLDER/torchrun.txt; its ranks are
+``python -m tests.faults.one_rank_fails FOLDER/torchrun FAULT``.
 """
 
 import json
@@ -21,19 +22,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-import torch._dynamo  # optimizers import it at their first step
-from torch.utils import tensorboard  # noqa: F401
-from transformers import PatchTSTModel, VideoMAEModel  # noqa: F401 - models import them when they are built
 
 import train
-import utils.plots  # noqa: F401
 from models.dual_encoder import DualEncoder
 from models.objectives import CrossModal
+from tests.forked import Copy, torchrun
 from tests.training import command
 from utils import checkpoint, failure
 
 TIMEOUT_S = 100
 AT_ONCE = 4  # faults
+TORCHRUN = "torchrun"  # of both ranks of the fault "memory"
 
 
 def at_step(number: int, happens: Callable[[], None]) -> None:
@@ -148,15 +147,35 @@ class TwoRanks:
         return {"statuses": [self.statuses.get(rank) for rank in range(2)], "took_s": took_s}
 
 
+class UnderTorchrun:
+    """Both ranks of a fault, which torchrun looks after."""
+
+    def __init__(self, folder: Path, fault: str):
+        self.words = ["--standalone", "--nproc_per_node=2", "-m", "tests.faults.one_rank_fails", str(folder), fault]
+        self.failed_at = folder / f"{fault}.{max(FAULTS[fault])}.time"
+        self.agent = Copy(lambda: torchrun(self.words), dict(os.environ), folder.with_suffix(".txt"))
+        self.deadline = time.monotonic() + TIMEOUT_S
+
+    def found(self) -> dict | None:
+        """As those of TwoRanks; the status is torchrun's."""
+        if self.agent.exitcode is None and time.monotonic() < self.deadline:
+            return None
+        took_s = time.time() - float(self.failed_at.read_text()) if self.failed_at.exists() else math.inf
+        self.agent.terminate()  # torchrun ends its ranks; nothing happens to one that has ended
+        self.agent.join()
+        return {"status": self.agent.exitcode, "took_s": took_s}
+
+
 def main(folder: Path, fault: str | None = None) -> None:
     torch.set_num_threads(1)
     if fault is not None:
         one_rank(folder, fault)
-    waiting, running, found = list(FAULTS), {}, {}
+    waiting, running, found = [TORCHRUN, *FAULTS], {}, {}
     while waiting or running:
         while waiting and len(running) < AT_ONCE:
             name = waiting.pop(0)
-            running[name] = TwoRanks(folder, name)
+            own = name == TORCHRUN
+            running[name] = UnderTorchrun(folder / TORCHRUN, "memory") if own else TwoRanks(folder, name)
         for name, ranks in list(running.items()):
             if (ended := ranks.found()) is not None:
                 found[name] = ended
