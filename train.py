@@ -47,8 +47,8 @@ from utils.run import MetricsLog, commit, default_name, open_run, seed_everythin
 
 log = logging.getLogger("train")
 
-# Errors that are told in one line; any other is a defect, and has its traceback.
 DRAW_EVERY_S = 30  # the loss curve, at a checkpoint; epochs may take less time than drawing
+# Errors that are told in one line; any other is a defect, and has its traceback.
 EXPECTED = (OSError, ValueError, optim.NonFiniteError, OutOfMemory, distributed.RankError)
 
 

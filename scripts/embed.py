@@ -15,7 +15,7 @@ import importlib.util
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import numpy as np
@@ -144,14 +144,14 @@ def of_recording(config: EmbedConfig, listed: Listed, embedder: Embedder, folder
         BadRecording: before the first row, if it cannot be read.
     """
     reading = listed.open()
-    signal = Signal(reading, folder)
-    measured = measure(signal, reading, listed.files[0], STILL_MG, NONWEAR_MIN)
-    hop_s = config.hop_s or embedder.window_s
-    cutter, of_recording = WindowCutter(embedder.window_s, hop_s), moments(signal, measured)
-    for piece in signal.pieces(round(WINDOWS * hop_s * IMU_RATE_HZ)):
-        start_s, windows = cutter.push([Piece(piece.start_s, measured.scaling(piece.imu), piece.new_run, 0)])
-        if len(windows):
-            yield table("", listed.name, start_s, "", embedder.of_raw(windows, of_recording))
+    with closing(Signal(reading, folder)) as signal:
+        measured = measure(signal, reading, listed.files[0], STILL_MG, NONWEAR_MIN)
+        hop_s = config.hop_s or embedder.window_s
+        cutter, of_recording = WindowCutter(embedder.window_s, hop_s), moments(signal, measured)
+        for piece in signal.pieces(round(WINDOWS * hop_s * IMU_RATE_HZ)):
+            start_s, windows = cutter.push([Piece(piece.start_s, measured.scaling(piece.imu), piece.new_run, 0)])
+            if len(windows):
+                yield table("", listed.name, start_s, "", embedder.of_raw(windows, of_recording))
 
 
 def table(dataset: str, recording, start_s: np.ndarray, label, embedded: np.ndarray) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from models.classifier import Classifier
 from models.smoothing import ForwardFilter
 from scripts.live import COLUMNS, Live, stream_stdin
 from scripts.predicting.recording import Applied, predict_recording
-from scripts.predicting.summary import PROBLEMS
+from scripts.predicting.summary import problems
 from utils.progress_bar import progress
 from utils.run import commit
 
@@ -79,7 +79,7 @@ def _said(summary: dict) -> str:
     minutes = ", ".join(f"{name} {of['minutes']:.1f}" for name, of in summary["activities"].items())
     lines = [f"{summary['name']}: minutes of {minutes}; not worn {summary['wear']['nonwear_min']:.1f}"]
     lines += [f"  guessed: {'; '.join(guesses)}"] if guesses else []
-    lines += [f"  WARNING, {reading[key]}" for key in PROBLEMS if reading[key]]
+    lines += [f"  WARNING, {problem}" for problem in problems(reading)]
     return "\n".join(lines)
 
 

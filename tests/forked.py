@@ -8,6 +8,7 @@ import multiprocessing.context
 import os
 import runpy
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -64,3 +65,10 @@ def python(words: tuple[str, ...]) -> None:
     else:
         sys.argv = list(words[1:])
         runpy.run_path(words[1], run_name="__main__")
+
+
+def free_port() -> int:
+    """A port of this machine on which nothing listens, for ranks to meet at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

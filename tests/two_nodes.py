@@ -4,21 +4,14 @@ Each writes its runs to FOLDER/node<number> and what it prints to FOLDER/node<nu
 """
 
 import os
-import socket
 import sys
 import time
 from pathlib import Path
 
-from tests.forked import Copy, torchrun
+from tests.forked import Copy, free_port, torchrun
 from tests.training import command
 
 TIMEOUT_S = 200
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def main(data: Path, folder: Path, options: list[str]) -> int:

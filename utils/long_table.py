@@ -21,6 +21,7 @@ FEATURES = {
     "minirocket": "MiniRocket",
     "encoder": "encoder",
 }
+SHORT_FEATURES = {name: words.removesuffix(" features") for name, words in FEATURES.items()}  # where several are named
 CALIBRATED = ", standardised by each person's unlabelled windows"
 _HEADS = {"forest": "random forest"}
 _MODES = {"lp": "linear probe", "finetune": "finetuning", "supervised": "supervised from scratch"}
@@ -140,8 +141,7 @@ def method(results: dict[str, Any]) -> str:
 
 def features_name(features: Sequence[str], head: str) -> str:
     """Features that a head reads, in words: ``encoder + handcrafted, trees``."""
-    short = [FEATURES[name].removesuffix(" features") for name in features]
-    what = FEATURES[features[0]] if len(features) == 1 else " + ".join(short)
+    what = FEATURES[features[0]] if len(features) == 1 else " + ".join(SHORT_FEATURES[name] for name in features)
     return f"{what}, {_HEADS.get(head, head)}"
 
 

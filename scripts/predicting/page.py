@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from datasets.recordings.clock import Clock
-from scripts.predicting.summary import PROBLEMS
+from scripts.predicting.summary import problems
 from scripts.predicting.tables import HOUR_S, MINUTE_S, days_of
 from scripts.predicting.timeline import CELL_S, NONWEAR, UNKNOWN, Cells, Timeline
 
@@ -68,7 +68,7 @@ def page(
     return env.get_template("recording.html.j2").render(
         name=name,
         summary=summary,
-        problems=[summary["reading"][key] for key in PROBLEMS if summary["reading"][key]],
+        problems=problems(summary["reading"]),
         relative=clock.kind == "relative",
         days=days,
         legend=legend,

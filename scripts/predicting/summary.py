@@ -15,7 +15,7 @@ from datasets.recordings.signal import Signal
 from scripts.predicting.tables import MINUTE_S, minutes
 from scripts.predicting.timeline import NONWEAR, Timeline
 
-PROBLEMS = ("units_problem", "samples_problem", "clock_problem")  # of a reading, that command and page warn of
+_PROBLEMS = ("units_problem", "samples_problem", "clock_problem")
 DROPPED_SHARE = 0.01  # of a sensor's samples: more is worth a warning
 
 
@@ -90,6 +90,11 @@ def samples_problem(counts: Mapping[str, int], seen: Mapping[str, int]) -> str:
         return ""
     reasons = ", ".join(f"{why} {n}" for why, n in counts.items())
     return f"{100 * share:.1f} % of the samples were dropped ({reasons}): see to the times and values of the file"
+
+
+def problems(reading: Mapping[str, Any]) -> list[str]:
+    """What command and page warn of in ``reading`` of a summary."""
+    return [reading[key] for key in _PROBLEMS if reading[key]]
 
 
 def predicted(

@@ -10,7 +10,7 @@ from scripts.reporting.document import Table
 from scripts.reporting.runs import Run, linked
 from scripts.reporting.study_results import APPROACHES, measured_of
 from utils import tables
-from utils.long_table import FEATURES, GUESSES
+from utils.long_table import GUESSES, SHORT_FEATURES
 
 WITHIN, ACROSS = "within", "across"
 HANDCRAFTED, INVARIANT = "handcrafted", "invariant"
@@ -91,5 +91,5 @@ def _representation(study: Study, wanted: PlannedRun) -> tuple[str, str]:
     approach = study.pretraining[wanted.needs[0]].approach if wanted.pretrained_on else ""
     if wanted.command == "downstream":
         return APPROACHES[wanted.approach], approach
-    words = FEATURES | {"encoder": APPROACHES[approach or "random"]}
-    return " + ".join(words[name].removesuffix(" features") for name in wanted.settings["features"]), approach
+    words = SHORT_FEATURES | {"encoder": APPROACHES[approach or "random"]}
+    return " + ".join(words[name] for name in wanted.settings["features"]), approach

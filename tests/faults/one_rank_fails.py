@@ -15,7 +15,6 @@ import math
 import os
 import resource
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable
@@ -26,7 +25,7 @@ import torch
 import train
 from models.dual_encoder import DualEncoder
 from models.objectives import CrossModal
-from tests.forked import Copy, torchrun
+from tests.forked import Copy, free_port, torchrun
 from tests.training import command
 from utils import checkpoint, failure
 
@@ -117,9 +116,7 @@ class TwoRanks:
 
     def __init__(self, folder: Path, fault: str):
         self.folder, self.fault = folder, fault
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            known = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1])}
+        known = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
         self.ranks: list[int] = []
         for rank in range(2):
             self.ranks.append(os.fork())
