@@ -18,3 +18,4 @@ STANDARD_GRAVITY = 9.80665  # m/s^2 per g
 ACC_UNITS = {"m/s2": 1.0, "g": STANDARD_GRAVITY, "mg": STANDARD_GRAVITY / 1000}
 GYRO_UNITS = {"rad/s": 1.0, "deg/s": math.pi / 180}
 TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+DATE_UNITS = ("date", "dmy", "mdy")  # times as text; the order of day, month and year

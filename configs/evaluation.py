@@ -17,7 +17,7 @@ from configs.base import (
     setting,
 )
 from configs.constants import WINDOW_S
-from configs.predict import RecordingFormat, TimeZone, column_names
+from configs.predict import TIME_UNIT_HELP, RecordingFormat, TimeUnit, TimeZone, column_names
 from configs.training import ImuEncoderName, MethodName, PoolingName, TrainConfig
 
 # AdamW rate of the encoder where it learns with the layer: the paper's for finetuning; from scratch, where it names
@@ -378,6 +378,7 @@ class EmbedConfig(Config):
     csv_columns: str | None = setting(
         None, help="plain CSV: its columns time,ax,ay,az,gx,gy,gz in this order; default: by the header"
     )
+    time_unit: TimeUnit | None = setting(None, help=TIME_UNIT_HELP)
     time_zone: TimeZone | None = setting(None, help="of stamps that name none, such as Europe/Berlin")
     device: str = setting("auto", help="auto, cpu, cuda or cuda:N")
 

@@ -9,12 +9,17 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, field_validator, model_validator
 
 from configs.base import Config, Share, setting
-from configs.constants import ACC_UNITS, GYRO_UNITS, IMU_RATE_HZ, TIME_UNITS
+from configs.constants import ACC_UNITS, DATE_UNITS, GYRO_UNITS, IMU_RATE_HZ, TIME_UNITS
 from configs.data import DESCRIBED, PARSED
 
 PLAIN_ONLY = ("csv_columns", "acc_unit", "gyro_unit", "time_unit", "sample_rate")
 SHIPPED = "daily_movements"  # the classifier in models/weights
 RecordingFormat = Literal["csv", *PARSED, *DESCRIBED]
+TimeUnit = Literal[*TIME_UNITS, *DATE_UNITS]
+TIME_UNIT_HELP = (
+    "csv: unit of the time, since 1970 or since a start; date: dates, as ISO 8601 or in an order that numbers over 12 "
+    "tell; dmy, mdy: dates such as 03/04/2026 of which the day, or the month, comes first; default: by the first stamps"
+)
 
 
 def column_names(csv_columns: str | None, timed: bool = True) -> list[str] | None:
@@ -79,9 +84,7 @@ class PredictConfig(Config):
     gyro_unit: Literal[*GYRO_UNITS] | None = setting(
         None, help="csv: unit of the angular rate; default: by the header, the turning of gravity and the size"
     )
-    time_unit: Literal[*TIME_UNITS, "date"] | None = setting(
-        None, help="csv: unit of the time, since 1970 or since a start; date: ISO 8601; default: by the first stamps"
-    )
+    time_unit: TimeUnit | None = setting(None, help=TIME_UNIT_HELP)
     time_zone: TimeZone | None = setting(
         None,
         help="zone of the tables, such as Europe/Berlin, also of stamps that name none; default: that of the stamps, "

@@ -107,7 +107,7 @@ def tables(config: EmbedConfig, embedder: Embedder, failures: list[str]) -> Iter
     """Rows of all datasets and recordings, some at a time; ``failures`` gets the recordings that cannot be read."""
     for name in config.datasets:
         yield from of_dataset(config, name, embedder)
-    plain = PlainSettings(columns=config.columns, time_zone=config.time_zone)
+    plain = PlainSettings(columns=config.columns, time_unit=config.time_unit, time_zone=config.time_zone)
     listed, remarks = find(config.files, config.format, {}, plain)
     print(*remarks, sep="\n", end="\n" if remarks else "")
     for recording in listed:

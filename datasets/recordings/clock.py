@@ -4,17 +4,17 @@ Within this package a time is float64 seconds: since 1970 (UTC) where stamps say
 they are dates without a zone; since a start where they count from one.
 """
 
-import re
 from dataclasses import dataclass
-from datetime import date, datetime, tzinfo
+from datetime import date, tzinfo
 from typing import Literal
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 
-from configs.constants import TIME_UNITS
+from configs.constants import DATE_UNITS, TIME_UNITS
 from datasets.recording import BadRecording
+from datasets.recordings.dates import Dates
 
 Kind = Literal["absolute", "local", "relative"]
 
@@ -22,12 +22,6 @@ MOST_ABSOLUTE_S = 4.1e9  # year 2099
 LEAST_ABSOLUTE_S = 3e8  # year 1979; smaller numbers count from a start
 LONGEST_STEP_S = 0.4  # between samples, to tell units of 1000 apart; 2.5 Hz
 _COARSEST_STEP_S = 2.0  # between dates, which may be of whole seconds
-_NAMED_ZONE = re.compile(r"\s*\[(?P<zone>[\w/+-]+)\]$")  # 2014-05-07 13:29:50.430+0100 [Europe/London]
-_OTHER_DATES = (  # than pandas takes for ISO 8601, with what makes them so
-    (re.compile(r"^(\d{4})/(\d\d)/(\d\d)(?!\d)"), r"\1-\2-\3"),
-    (re.compile(r"^(\d\d)\.(\d\d)\.(\d{4})(?!\d)"), r"\3-\2-\1"),
-    (re.compile(r"(?<=:\d\d),(?=\d)"), "."),
-)
 _BACK_S = 1800.0  # local time that goes back by more, in an hour that there is twice, has come to its second
 
 
@@ -80,7 +74,7 @@ class Stamps:
 
     Args:
         first: (n,) of the first rows: numbers (float64, NaN where missing) or text.
-        unit: ``s``, ``ms``, ``us``, ``ns`` or ``date``; None: guessed.
+        unit: ``s``, ``ms``, ``us``, ``ns``, ``date``, ``dmy`` or ``mdy`` (see ``Dates``); None: guessed.
         zone: of the tables, and of stamps without one; None: that of the stamps.
         start: ISO 8601 at which a clock that counts from a start is 0.
 
@@ -93,7 +87,7 @@ class Stamps:
         self._zone, self._shift_s, self._second = ZoneInfo(zone) if zone else None, 0.0, False
         self._latest = -np.inf  # local time, to know the second of an hour that there is twice
         if first.dtype == np.float64:
-            if unit == "date":
+            if unit in DATE_UNITS:
                 raise BadRecording("time_format", f"times such as {_shown(first)} are numbers: give their --time_unit")
             self._of_numbers(first, unit, start)
         else:
@@ -111,23 +105,15 @@ class Stamps:
             self.clock, self._shift_s = _relative(self._zone, start)
 
     def _of_dates(self, first: np.ndarray, unit: str | None) -> None:
-        if unit not in (None, "date"):
+        if unit not in (None, *DATE_UNITS):
             raise BadRecording("time_format", f"times such as {_shown(first)} are no numbers: want --time_unit date")
-        self.unit, stamps = "date", [text for text in first if text]
-        if not stamps:
+        self.unit = "date"
+        if not (first != "").any():
             raise BadRecording("missing_time", "no row has a time; give --sample_rate if rows are evenly spaced")
-        named = _NAMED_ZONE.search(stamps[0])
-        self._named = named is not None
-        self._mend = [form for form in _OTHER_DATES if form[0].search(stamps[0])]
-        try:
-            example = datetime.fromisoformat(self._iso(pd.Series(stamps[:1]))[0].strip())
-        except ValueError as error:
-            remedy = "want seconds or ISO 8601, such as 2024-05-01T10:00:00.25 (or a date in a column of its own)"
-            raise BadRecording("time_format", f"the first time is {stamps[0]!r}, {remedy}") from error
-        self._aware = example.tzinfo is not None
-        if self._aware or self._zone:
-            own = ZoneInfo(named["zone"]) if named else example.tzinfo
-            self.clock = Clock("absolute", self._zone or own)
+        self._dates = Dates(first, unit)
+        self.layout = self._dates.name
+        if self._dates.zone or self._zone:
+            self.clock = Clock("absolute", self._zone or self._dates.zone)
         else:
             self.clock = Clock("local")
 
@@ -144,19 +130,9 @@ class Stamps:
         return out
 
     def _seconds_of_dates(self, stamps: np.ndarray) -> np.ndarray:
-        text = self._iso(pd.Series(stamps, dtype=object).replace("", None))
-        try:
-            dates = pd.to_datetime(text, format="ISO8601", utc=True)
-        except ValueError as error:
-            raise BadRecording("time_format", f"a time is no ISO 8601: {error}") from error
+        dates = self._dates.read(stamps)
         since = (dates - pd.Timestamp(0, tz="UTC")).dt.total_seconds().to_numpy(np.float64, copy=True)
-        return since if self._aware or self.clock.zone is None else self._with_zone(dates, since)
-
-    def _iso(self, text: pd.Series) -> pd.Series:
-        """Dates as ISO 8601, by how the first is written; zones that are named besides their offset are left out."""
-        for pattern, replacement in self._mend:
-            text = text.str.replace(pattern, replacement, regex=True)
-        return text.str.replace(_NAMED_ZONE, "", regex=True) if self._named else text
+        return since if self._dates.zone or self.clock.zone is None else self._with_zone(dates, since)
 
     def _with_zone(self, dates: pd.Series, local_s: np.ndarray) -> np.ndarray:
         """Local times to instants. Of an hour that there is twice, the second begins where the local time goes back."""

@@ -21,11 +21,11 @@ from datasets.preparation.signals import MIN_RATE_HZ
 from datasets.recording import BadRecording
 from datasets.recordings.clock import Stamps, clock_of
 from datasets.recordings.columns import Columns, chosen_columns, guess_columns, stated_unit
+from datasets.recordings.dates import TIME_OF_DAY
 from datasets.recordings.reader import Reading, Samples
 
 ROWS = 1 << 15  # of a piece: 5 minutes at 100 Hz; what the work on it takes in memory grows with it
 MOST_BACKWARDS = 0.5  # share of the steps of the first piece that may go back in time
-_TIME_OF_DAY = re.compile(r"\d\d:\d\d(:\d\d([.,]\d+)?)?")
 _DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+([eE][-+]?\d+)?")
 _NUMBER = re.compile(r"[-+]?[\d.,]*\d[\d.,]*([eE][-+]?\d+)?|(?i:nan|null|na|none|)")
 
@@ -73,7 +73,7 @@ def open_plain(path: Path, settings: PlainSettings) -> Reading:
             columns = chosen_columns(settings.columns, layout.names, timed)
         elif layout.header:
             columns = guess_columns(layout.names, timed)
-            if columns.date and not _TIME_OF_DAY.fullmatch(_first_stamp(path, layout, columns.time)):
+            if columns.date and not TIME_OF_DAY.fullmatch(_first_stamp(path, layout, columns.time)):
                 columns = replace(columns, date=None)
         else:
             message = "has no header line: say what its columns are, such as --csv_columns 1,2,3,4,5,6,7"
@@ -220,7 +220,12 @@ def _stamp_column(piece: pd.DataFrame, columns: Columns) -> np.ndarray:
     column = piece[columns.time]
     if columns.date is not None:
         column = piece[columns.date] + " " + column
-    return column.to_numpy(np.float64, copy=True) if column.dtype == np.float64 else column.fillna("").to_numpy(object)
+    if column.dtype == np.float64:
+        return column.to_numpy(np.float64, copy=True)
+    stamps = column.fillna("").to_numpy(object)
+    if piece[columns.channels].iloc[-1].isna().all():
+        stamps[-1] = ""  # a last row that was cut off within its time
+    return stamps
 
 
 def _stamps(first: pd.DataFrame, columns: Columns, settings: PlainSettings) -> Stamps | None:
@@ -231,7 +236,7 @@ def _stamps(first: pd.DataFrame, columns: Columns, settings: PlainSettings) -> S
 
 def _time_format(stamps: Stamps) -> str:
     if stamps.unit == "date":
-        return "ISO 8601" + ("" if stamps.clock.kind == "absolute" else " without a zone")
+        return stamps.layout + ("" if stamps.clock.kind == "absolute" else " without a zone")
     return f"{stamps.unit} since {'1970' if stamps.clock.kind == 'absolute' else 'a start'}"
 
 

@@ -244,6 +244,25 @@ def test_local_dates_over_the_end_of_summer_time(run, tmp_path):
     assert summaries["local"]["end"].startswith("2024-10-27T03:09:59") and not summaries["local"]["skipped"]["samples"]
 
 
+def test_dates_with_slashes(run, tmp_path, capsys):
+    """Their order is told and said, or refused until it is given."""
+    frame = pd.DataFrame(samples(60).round(4), columns=NAMES)
+    at = pd.Timestamp("2026-11-22T14:59:30") + pd.to_timedelta(frame["time"], unit="s")
+    for name, day in (("told", "11/22/2026"), ("either", "03/04/2026")):
+        frame["time"] = [f"{day} {stamp:%I:%M:%S.%f}"[:-3] + " PM" for stamp in at]
+        frame.to_csv(tmp_path / f"{name}.csv.gz", index=False)
+    status, summaries = run(tmp_path / "told.csv.gz", tmp_path / "either.csv.gz")
+    said = capsys.readouterr()
+    assert status == 1 and summaries["told"]["start"] == "2026-11-22T14:59:30.000"
+    assert "time month/day/year AM/PM without a zone" in said.out
+    assert summaries["either"]["error"] == "time_format"
+    for words in ("either.csv.gz", "03/04/2026 02:59:30.000 PM", "--time_unit dmy", "--time_unit mdy"):
+        assert words in said.err and words in summaries["either"]["error_message"]
+    status, summaries = run(tmp_path / "either.csv.gz", "--time_unit", "dmy", "--time_zone", "Europe/Berlin")
+    assert status == 0 and summaries["either"]["start"] == "2026-04-03T14:59:30.000+02:00"
+    assert not summaries["either"]["reading"]["time_format_guessed"]
+
+
 @pytest.mark.parametrize("backwards, warned", [(0, False), (200, True)])
 def test_many_dropped_samples_are_a_warning(run, tmp_path, capsys, backwards, warned):
     data = samples(60)

@@ -149,6 +149,62 @@ def test_date_and_time_of_day_in_columns(tmp_path, monkeypatch, day, separator, 
     assert reading.facts["columns"].startswith(chosen or "Date+Time")
 
 
+@pytest.mark.parametrize("layout", ["%m/%d/%Y %I:%M:%S.%f %p", "%d/%m/%Y, %H:%M:%S.%f"])
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_dates_with_slashes_and_halves_of_a_day(tmp_path, monkeypatch, layout, separator):
+    """Over midnight, in pieces, compressed, by the clock of a zone."""
+    monkeypatch.setattr(plain_csv, "ROWS", 150)
+    data = samples(5).round(4)
+    at = pd.Timestamp("2026-11-22T23:59:58") + pd.to_timedelta(data[:, 0], unit="s")
+    frame = pd.DataFrame(data, columns=NAMES)
+    frame["time"] = at.strftime(layout)
+    decimal = "," if separator == ";" else "."
+    frame.to_csv(tmp_path / "a.csv.gz", index=False, sep=separator, decimal=decimal)
+    reading = open_plain(tmp_path / "a.csv.gz", PlainSettings(time_zone="America/New_York"))
+    start_s = pd.Timestamp("2026-11-22T23:59:58", tz="America/New_York").timestamp()
+    assert np.allclose(whole(reading) - [start_s, *[0] * 6], data, atol=1e-6)
+    wanted = "month/day/year AM/PM" if "%p" in layout else "day/month/year"
+    assert (reading.facts["time_format"], reading.facts["time_format_guessed"]) == (wanted, True)
+
+
+@pytest.mark.parametrize("day", ["%Y-%m-%d", "%m/%d/%Y", "%Y%m%d"])
+@pytest.mark.parametrize("chosen", [None, "Date+Time"])
+def test_halves_of_a_day_beside_a_date(tmp_path, day, chosen):
+    """Hours of one digit, as spreadsheets write them."""
+    data = samples(5).round(4)
+    at = pd.Timestamp("2026-11-22T15:04:05") + pd.to_timedelta(data[:, 0], unit="s")
+    frame = pd.DataFrame(data[:, 1:], columns=NAMES[1:])
+    frame.insert(0, "Date", at.strftime(day))
+    frame.insert(1, "Time", at.strftime("%I:%M:%S.%f %p").str.lstrip("0"))
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    columns = chosen and [chosen, *NAMES[1:]]
+    reading = open_plain(tmp_path / "a.csv", PlainSettings(columns))
+    start_s = pd.Timestamp("2026-11-22T15:04:05Z").timestamp()
+    assert np.allclose(whole(reading) - [start_s, *[0] * 6], data, atol=1e-6)
+    assert "AM/PM without a zone" in reading.facts["time_format"]
+
+
+def test_a_month_over_12_far_down_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(plain_csv, "ROWS", 100)
+    rows = [f"11/22/2026 10:00:0{k // 100}.{k % 100:02d},1,2,3,4,5,6" for k in range(500)]
+    rows[450] = rows[450].replace("11/22", "22/11")
+    (tmp_path / "a.csv").write_text("\n".join(["time,ax,ay,az,gx,gy,gz", *rows]))
+    reading = open_plain(tmp_path / "a.csv", PlainSettings())
+    with pytest.raises(BadRecording) as error:
+        whole(reading)
+    assert error.value.reason == "time_format"
+    assert "a.csv" in error.value.message and "22/11/2026 10:00:04.50" in error.value.message
+
+
+@pytest.mark.parametrize("stamp", ["11/22/2026 10:00:04.50 AM", "2026-11-22T10:00:04.50"])
+@pytest.mark.parametrize("kept", [4, 9, 17, -1])
+def test_a_last_row_cut_off_within_its_date(tmp_path, stamp, kept):
+    rows = [f"{stamp.replace('04.50', f'0{k // 100}.{k % 100:02d}')},1,2,3,4,5,6" for k in range(300)]
+    (tmp_path / "a.csv").write_text("\n".join(["time,ax,ay,az,gx,gy,gz", *rows, stamp[:kept]]))
+    found = whole(open_plain(tmp_path / "a.csv", PlainSettings()))
+    assert np.flatnonzero(np.isnan(found).any(1)).tolist() == [300] and np.isnan(found[300, 0])
+
+
 def test_a_whole_stamp_needs_no_date_beside_it(tmp_path):
     data = samples(5).round(4)
     frame = pd.DataFrame(data, columns=NAMES).assign(date="yesterday")
