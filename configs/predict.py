@@ -148,8 +148,8 @@ class PredictConfig(Config):
         used = {"stdin", "model", "hop_s", "threshold", "no_smooth", *PLAIN_ONLY} - {"sample_rate"}
         if strange := self._changed(type(self).model_fields.keys() - used):
             raise ValueError(f"{', '.join(strange)}: not with stdin, leave out")
-        if self.time_unit == "date" or (self.csv_columns is not None and len(self.columns) != 7):
-            raise ValueError("stdin takes seven columns, and times as numbers: s, ms, us or ns")
+        if self.time_unit in DATE_UNITS or (self.csv_columns is not None and len(self.columns) != 7):
+            raise ValueError("stdin takes seven columns, and times as numbers: s, ms, us or ns; dates only from files")
 
     def _changed(self, names: Collection[str]) -> list[str]:
         """Those of these settings that are not their defaults."""

@@ -13,6 +13,7 @@ Letters: N raw samples, K classes.
 """
 
 import csv
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO, NamedTuple, Protocol, TextIO
 
@@ -25,6 +26,7 @@ from datasets.streaming import Piece, SignalStream, WindowCutter, default_hop_s
 from models.classifier import Classifier
 from scripts.predicting.timeline import UNKNOWN
 
+_NO_DATES = "a pipe takes times as numbers (--time_unit s, ms, us or ns), dates are read from files alone"
 COLUMNS = ("time", "ax", "ay", "az", "gx", "gy", "gz")  # of a pipe without a header line
 _READ_BYTES = 1 << 16
 
@@ -184,11 +186,17 @@ def read_lines(source: BinaryIO, columns: Sequence[str] = COLUMNS) -> Iterator[n
                     continue
                 if rows:
                     yield np.array(rows)
-                raise ValueError(f"line {number}: {line.decode('utf-8', 'replace')!r} is no sample: {error}") from error
+                said = f"line {number}: {line.decode('utf-8', 'replace')!r} is no sample: {error}"
+                raise ValueError(f"{said}; {_NO_DATES}" if any(map(_is_date, cells)) else said) from error
         if rows:
             yield np.array(rows)  # what is there now, however few
         if not block:
             return
+
+
+def _is_date(cell: str) -> bool:
+    """Whether a cell, such as 11/22/2026 3:04:05 PM, holds a time of day or a date."""
+    return re.search(r"\d:\d\d|\d[/.-]\d+[/.-]\d", cell) is not None
 
 
 def _places(cells: list[str], columns: Sequence[str]) -> tuple[list[int], bool]:
@@ -197,6 +205,8 @@ def _places(cells: list[str], columns: Sequence[str]) -> tuple[list[int], bool]:
         [float(cell or "nan") for cell in cells]
     except ValueError:
         names = [cell.strip() for cell in cells]
+        if dates := [name for name in names if _is_date(name)]:
+            raise ValueError(f"line 1: {dates[0]!r} is no number; {_NO_DATES}") from None
         if missing := [name for name in columns if name not in names]:
             raise ValueError(f"line 1: has no column {', '.join(missing)}; it names {', '.join(names)}") from None
         return [names.index(name) for name in columns], True

@@ -28,6 +28,12 @@ def test_flags_override_yaml_and_yaml_overrides_defaults(tmp_path):
     assert (config.dataset, config.lr, config.epochs, config.batch_size) == ("ego4d", 1e-3, 9, 32)
 
 
+def test_dates_are_not_for_a_pipe(capsys):
+    for unit in ("date", "dmy", "mdy"):
+        message = refused(capsys, predict.PredictConfig, "--stdin", "--time_unit", unit)
+        assert "times as numbers" in message
+
+
 def test_printed_config_reads_back_the_same(tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         parse(TrainConfig, "--dataset nowhere --model imu2clip --loss sigmoid --lr 3e-5 --print_config".split())

@@ -114,6 +114,21 @@ def test_a_bad_recording_costs_itself_alone(world, tmp_path, capsys):
     assert set(pd.read_csv(tmp_path / "x.csv")["recording"]) == {"two"}
 
 
+def test_the_order_of_day_and_month_is_asked_for(world, tmp_path, capsys):
+    lines = (world / "one.csv").read_text().splitlines()
+    dated = [f"03/04/2026 10:00:{float(line.split(',')[0]):06.3f},{line.partition(',')[2]}" for line in lines[1:]]
+    (tmp_path / "one.csv").write_text("\n".join([lines[0], *dated]))
+    words = [tmp_path / "one.csv", world / "two.csv", "--checkpoint", world / "dataset"]
+    assert embed.main([*map(str, words), "--out", str(tmp_path / "x.csv"), "--device", "cpu"]) == 1
+    said = capsys.readouterr().err
+    assert "one.csv" in said and "03/04/2026 10:00:00.000" in said and "--time_unit dmy" in said
+    read = run(world, "dated.csv", words[0], *words[2:], "--time_unit", "dmy")
+    plain = run(world, "plain.csv", world / "one.csv", *words[2:])
+    start_s = pd.Timestamp("2026-04-03T10:00:00Z").timestamp()
+    np.testing.assert_allclose(read["start_s"] - start_s, plain["start_s"], atol=1e-5)
+    np.testing.assert_allclose(values(read), values(plain), rtol=1e-3, atol=1e-3)
+
+
 def test_an_unforeseen_error_costs_one_recording_alone(world, tmp_path, capsys, monkeypatch):
     steps = iter([lambda *_: 1 / 0, embed.Signal])
     monkeypatch.setattr(embed, "Signal", lambda *given: next(steps)(*given))

@@ -172,6 +172,17 @@ def test_a_line_that_is_no_sample_is_named(text, message):
         list(read_lines(Pipe([text])))
 
 
+@pytest.mark.parametrize(
+    "stamp", ["11/22/2026 03:04:05.12 PM", "03/04/2026 10:00", "2026-11-22T10:00:00", "3:04:05 PM"]
+)
+@pytest.mark.parametrize("before", ["", "time,ax,ay,az,gx,gy,gz\n", "0,1,2,3,4,5,6\n"])
+def test_dates_of_a_pipe_are_refused(stamp, before):
+    """With the line, the value and the remedy."""
+    text = f"{before}{stamp},1,2,3,4,5,6\n".encode()
+    with pytest.raises(ValueError, match=f"line {1 + bool(before)}: .*{stamp}.*--time_unit s, ms.*files"):
+        list(read_lines(Pipe([text])))
+
+
 @pytest.mark.parametrize("last", [b"0.2,1,2,3,4", b"0.2,1,2,3,4,5,-"])
 def test_a_cut_last_line_is_a_missing_sample(last):
     rows = np.concatenate(list(read_lines(Pipe([b"0,1,2,3,4,5,6\n", last]))))
