@@ -8,6 +8,7 @@ from collections import deque
 import numpy as np
 
 from configs.constants import MAX_GAP_S
+from datasets.clock_restart import BACK_S
 from datasets.preparation.signals import EPSILON_S
 from datasets.sensor_run import SensorRun
 
@@ -117,7 +118,7 @@ class SensorStream:
             self.counts["backwards"] += sum(len(time) for time, _ in self._behind)
             self._behind, self.held_s = [], 0.0
         back_s = self.last_s - time_s
-        return bool(back_s > RESTART_S or (back_s > 1 and time_s < self._first_s + 1))
+        return bool(back_s > RESTART_S or (back_s > BACK_S and time_s < self._first_s + BACK_S))
 
     def _hold(self, time_s: np.ndarray, values: np.ndarray) -> None:
         self._behind.append((time_s, values))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from configs.table import PART
+from datasets.clock_restart import restarts
 from datasets.recording import MAX_ID_LENGTH, Found, Rejection, Segment, Source
 
 # Listed in an index of the raw dataset but not on this disk: people hold parts of the large datasets.
@@ -112,11 +113,13 @@ def sampling_times(arrival_s: np.ndarray) -> np.ndarray:
 
     A sample was taken at least one period before the next one: t_k = min over j >= k of (a_j - (j - k) p). Where
     samples are missing, the bound is not tight, and the gap stays. The period p is 2 % shorter than the usual distance
-    of stamps, so that an error in it cannot add up.
+    of stamps, so that an error in it cannot add up. Where the clock has begun again, so does this.
 
     Args:
         arrival_s: (N,) float64 in the order of sampling, NaN where unknown.
     """
+    if len(again := restarts(arrival_s)):
+        return np.concatenate([sampling_times(stretch) for stretch in np.split(arrival_s, again)])
     timed = np.flatnonzero(np.isfinite(arrival_s))
     if len(timed) < 3:
         return arrival_s

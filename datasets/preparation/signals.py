@@ -1,5 +1,6 @@
 """From raw accelerometer and gyroscope samples to clean 50 Hz arrays.
 
+Where times come twice (``clock_restart.py``) a recording does not get here: sorting would mix its stretches.
 The order matters: drop samples without a time or a value, sort, drop repeated times; interpolate gaps up to 0.1 s and
 split at longer ones; resample from the true timestamps, band-limited; median filter. No NaN may reach a filter, which
 would spread it over hundreds of samples.

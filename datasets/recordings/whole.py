@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from datasets.clock_restart import restarts
 from datasets.recording import BadRecording, Recording, Source
 from datasets.recordings.clock import clock_of
 from datasets.recordings.reader import Reading, Samples
@@ -42,26 +43,23 @@ def _samples(recording: Recording, shift_s: float) -> Iterator[Samples]:
         raise BadRecording("missing_time", f"{recording.id}: no sample has a time")
     acc = recording.acc_time_s + shift_s, recording.acc
     gyro = recording.gyro_time_s + shift_s, recording.gyro
-    for a, g in _clocks(acc[0], gyro[0]):
+    for a, g in _clocks(recording):
         yield from _pieces(*_sorted(acc[0][a], acc[1][a]), *_sorted(gyro[0][g], gyro[1][g]))
 
 
-def _clocks(acc_time_s: np.ndarray, gyro_time_s: np.ndarray) -> list[tuple[slice, slice]]:
-    """Samples of both sensors up to where both clocks go back by over a minute, if times come twice; or all."""
-    found = _until_back(acc_time_s), _until_back(gyro_time_s)
-    pairs, everything = list(zip(*found, strict=False)), [(slice(None), slice(None))]
-    if len(found[0]) == 1 or len(found[0]) != len(found[1]):
-        return everything
-    spans = [[np.nanmin(acc_time_s[a]), np.nanmax(acc_time_s[a]), np.nanmin(gyro_time_s[g])] for a, g in pairs]
-    apart = any(abs(start - other) > RESTART_S for start, _, other in spans)
-    twice = any(b[0] < a[1] - RESTART_S for a, b in pairwise(sorted(spans)))
-    return pairs if twice and not apart else everything
-
-
-def _until_back(time_s: np.ndarray) -> list[slice]:
-    timed = np.flatnonzero(np.isfinite(time_s))
-    cuts = timed[1:][np.diff(time_s[timed]) < -RESTART_S].tolist()
-    return [slice(a, b) for a, b in pairwise([0, *cuts, len(time_s)])]
+def _clocks(recording: Recording) -> list[tuple[slice, slice]]:
+    """Samples of both sensors up to where both clocks have begun again; or all."""
+    acc_time_s, gyro_time_s = recording.acc_time_s, recording.gyro_time_s
+    back = restarts(acc_time_s, recording.acc), restarts(gyro_time_s, recording.gyro)
+    if len(back[0]) != len(back[1]) or (np.abs(acc_time_s[back[0]] - gyro_time_s[back[1]]) > RESTART_S).any():
+        message = (
+            f"{recording.id}: times come twice, and the clock of acc goes back {len(back[0])} times, that of gyro "
+            f"{len(back[1])} times, or to others: cut the files into recordings of their own, or mend their times"
+        )
+        raise BadRecording("clock_back", message)
+    ends = (len(acc_time_s), len(gyro_time_s))
+    of_each = [pairwise([0, *rows.tolist(), end]) for rows, end in zip(back, ends, strict=True)]
+    return [(slice(*a), slice(*g)) for a, g in zip(*of_each, strict=True)]
 
 
 def _pieces(acc_time: np.ndarray, acc: np.ndarray, gyro_time: np.ndarray, gyro: np.ndarray) -> Iterator[Samples]:

@@ -58,6 +58,9 @@ TABLES = {
     "shuffled_rows": (csv(TIMES[SHUFFLED], VALUES[SHUFFLED]), [600]),
     "clock_jumps_an_hour_ahead": (jump(3600), [300, 300]),
     "clock_jumps_an_hour_back": (jump(-3600), [300, 300]),
+    "clock_begins_again": (csv(np.where(np.arange(600) < 300, TIMES, TIMES - 6)), "clock_back"),
+    "clock_set_back_by_three_seconds": (jump(-3), "clock_back"),
+    "rows_twice_in_the_file": (csv(np.tile(TIMES, 2), np.tile(VALUES, (2, 1))), [600]),
     "clock_stands_still": (csv(np.zeros(600)), "whole_seconds"),
     "clock_of_whole_seconds": (csv(TIMES // 1), "whole_seconds"),
     "never_closed_quotes": (csv().replace("9.8", '"9.8', 1), "unreadable_csv"),
@@ -118,7 +121,8 @@ def test_what_was_mended_says_so_and_every_signal_is_finite(tables):
     assert dropped["P1-walking-repeated_time"] == 1200 and dropped["P1-walking-good"] == 0
     by_name = {name: np.load(tables[1] / "imu" / f"{name}.npy") for name in store.recordings["id"]}
     assert all(np.isfinite(signal).all() for signal in by_name.values())
-    for same in ("byte_order_mark", "crlf", "columns_in_another_order", "negative_time", "repeated_time"):
+    as_good = ("byte_order_mark", "crlf", "columns_in_another_order", "negative_time", "repeated_time")
+    for same in (*as_good, "rows_twice_in_the_file"):
         np.testing.assert_allclose(by_name[f"P1-walking-{same}"], by_name["P1-walking-good"], atol=1e-5)
 
 

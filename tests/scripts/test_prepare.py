@@ -76,6 +76,39 @@ def test_a_described_table_is_prepared_and_no_path_is_recorded(raw, tmp_path):
     assert str(tmp_path) not in (tmp_path / "out" / "dataset.json").read_text()
 
 
+@pytest.mark.parametrize(
+    "unit, time_of, labels",
+    [
+        ("s", "sample", "label: what"),
+        ("date", "arrival", "label: what"),
+        ("s", "arrival", "annotations: {files: l.csv, label: what, start: from, end: to, unit: s}"),
+    ],
+)
+def test_a_clock_that_begins_again_costs_its_recording(tmp_path, capsys, unit, time_of, labels):
+    """A sensor was restarted after 12 s: another movement must not come between its samples."""
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    start = pd.Timestamp("2023-03-01T10:00Z")
+    for name, restarted in (("fine.csv", False), ("again.csv", True)):
+        rows = []
+        for k in range(1000):
+            t = (k - 600 if restarted and k >= 600 else k) / 50
+            stamp = (start + pd.Timedelta(t, "s")).isoformat() if unit == "date" else f"{t:.3f}"
+            rows.append(f"{stamp},{k / 1000:.3f},9.8,0.2,0.01,0.02,0.03,{'walking' if k < 600 else 'sitting'}")
+        (raw / name).write_text(f"time,{CHANNELS},what\n" + "\n".join(rows) + "\n")
+    (raw / "l.csv").write_text("what,from,to\nwalking,0,7.9\nsitting,7.9,20\n")
+    (tmp_path / "mine.yaml").write_text(
+        "files: '{subject:fine|again}.csv'\nacc: [acc_x, acc_y, acc_z]\ngyro: [gyro_x, gyro_y, gyro_z]\n"
+        f"acc_unit: m/s2\ngyro_unit: rad/s\ntime: time\ntime_unit: {unit}\ntime_of: {time_of}\n{labels}\n"
+    )
+    run(raw, tmp_path / "out", "--table", str(tmp_path / "mine.yaml"), format="table")
+    assert Store(tmp_path / "out").recordings["id"].tolist() == ["fine"]
+    (row,) = pd.read_csv(tmp_path / "out" / "rejected.csv").itertuples()
+    assert (row.id, row.reason) == ("again", "clock_back") and str(tmp_path) not in row.detail
+    assert "again.csv" in row.detail and "row 601" in row.detail and "11.98 s to 0.00 s" in row.detail
+    assert "clock_back" in capsys.readouterr().out
+
+
 def test_a_second_call_does_only_what_is_missing_or_changed(raw, tmp_path, capsys):
     run(raw, tmp_path / "out")
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "imu").iterdir()}

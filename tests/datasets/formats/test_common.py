@@ -139,3 +139,11 @@ def test_stamps_that_are_missing_stay_missing():
     np.testing.assert_array_equal(np.isnan(got), np.isnan(holes))
     np.testing.assert_array_equal(got[np.isfinite(holes)], sampling_times(arrival))
     assert sampling_times(np.array([np.nan, 3.0])).tolist()[1] == 3.0
+
+
+def test_a_clock_that_begins_again_moves_no_sample_before_it():
+    rng = np.random.default_rng(3)
+    first, second = in_bursts(np.arange(3000) / 102.4, rng), in_bursts(np.arange(1500) / 102.4, rng)
+    got = sampling_times(np.concatenate([first, second]))
+    np.testing.assert_array_equal(got[:3000], sampling_times(first))
+    np.testing.assert_array_equal(got[3000:], sampling_times(second))

@@ -88,6 +88,15 @@ def test_imu_and_frames_are_of_the_same_time(tmp_path):
     assert (len(numbers), len(imu)) == (120, 600)
 
 
+def test_a_clock_that_begins_again_is_refused_with_its_video(tmp_path):
+    """Which frames belong to a time that comes twice cannot be told."""
+    video = write_video(tmp_path / "v.mp4", 25 * 12, 25)
+    recording = make(np.concatenate([even(0, 12), 0.003 + even(0, 8)]), video)
+    status, rows, (rejected,) = prepare(tmp_path, recording)
+    assert (status, rows, rejected["reason"]) == ("rejected", [], "clock_back")
+    assert rejected["detail"].startswith("rec.csv: ") and "row 1201" in rejected["detail"]
+
+
 @pytest.mark.parametrize("window_s, kept", [(1.0, [324, 90, 382]), (1.9, [324, 382]), (7.0, [382])])
 def test_the_shortest_part_is_a_window(tmp_path, window_s, kept):
     """Parts of 6.48, 1.8 and 7.64 s; what is shorter says how long it should have been."""

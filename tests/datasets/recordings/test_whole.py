@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from datasets.recording import Recording, Source
+from datasets.recording import BadRecording, Recording, Source
 from datasets.recordings.signal import Signal
 from datasets.recordings.whole import open_source
 from tests.predicting import samples
@@ -55,3 +55,23 @@ def test_odd_stamps_cost_themselves_alone(tmp_path, change, counts):
     assert signal.samples == pytest.approx(3600 * 50, abs=2) and len(signal.runs) == 1
     assert (signal.first_s, signal.last_s) == pytest.approx((0, 3600 - 1 / 50), abs=0.03)
     assert signal.counts == counts
+
+
+@pytest.mark.parametrize("back_s, samples", [(20.02, [1000, 500]), (5.01, [1249])])
+def test_a_short_recording_that_begins_again_mixes_nothing(tmp_path, back_s, samples):
+    """From its beginning it goes on behind; in its middle what comes twice is dropped."""
+    data = HOUR[:1500].copy()
+    data[1000:, 0] -= back_s
+    recording = Recording("a", data[:, 0], data[:, 1:4], data[:, 0], data[:, 4:])
+    signal = Signal(open_source(Source("a", (), lambda: recording), "table", None, None), tmp_path)
+    assert [run.samples for run in signal.runs] == samples
+    assert np.abs(signal.read(0, 1000) - data[:1000, 1:])[:, :3].max() < 0.2
+
+
+def test_one_sensor_that_begins_again_is_refused(tmp_path):
+    data = HOUR[:9000].copy()
+    again = data[:, 0].copy()
+    again[6000:] -= 120.02
+    recording = Recording("a", data[:, 0], data[:, 1:4], again, data[:, 4:])
+    with pytest.raises(BadRecording, match="clock_back: a: .* gyro"):
+        Signal(open_source(Source("a", (), lambda: recording), "table", None, None), tmp_path)
