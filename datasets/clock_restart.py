@@ -56,7 +56,7 @@ def _twice(time_s: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return rows[1:][back] if (common_s > BACK_S).any() else rows[:0]
 
 
-def refuse_restarts(recording: Recording, file: Path) -> None:
+def refuse_restarts(recording: Recording, file: Path | str) -> None:
     """Refuse a recording whose samples cannot be put in order of time.
 
     Nothing tells how long the sensor paused, and to which of two stretches the labels and frames of a time belong.

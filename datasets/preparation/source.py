@@ -93,7 +93,7 @@ def _all_there(root: Path, entry: dict[str, Any]) -> bool:
 def _read(source: Source, window_s: float) -> tuple[Recording, float, Processed, list[Rejection]]:
     """Parse and process; with a video, only where it runs. The second value is its length, seconds."""
     recording = source.parse()
-    refuse_restarts(recording, source.files[0])
+    refuse_restarts(recording, (*source.files, source.id)[0])
     start_s, end_s = (0.0, probe(recording.video).duration_s) if recording.video else (-np.inf, np.inf)
     # the last sample, too, lasts within the video
     processed = process(recording, start_s, end_s - 1 / IMU_RATE_HZ, window_s)
