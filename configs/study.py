@@ -22,6 +22,11 @@ place of the paper's tables. ``recordings`` is what ``scripts.prepare`` reads, s
 
     recordings: {hapt: {format: hapt, raw: hapt}}         # prepared dataset: settings; raw is a folder below --raw
 
+``chosen_on`` says whose labels chose settings that the study compares; the pages of cohorts and of folds then give
+their averages a second time without what is predicted of these people:
+
+    chosen_on: {MMEA: [p1, p2]}                           # role -> people, of all datasets from the same raw recordings
+
 The runs are named ``ours_ego4d``, ``probe_mmea-ours_ego4d`` and ``invariant_mmea_to_pd-invariant_linear``.
 ``scripts.reproduce`` runs what is missing of them and ``scripts.report`` puts them into tables.
 """
@@ -117,6 +122,7 @@ class Study(_Part):
     simulate: Path | None = Field(None, description="settings of scripts.simulate, whose recordings are studied")
     prepare: Path | None = Field(None, description="settings of scripts.prepare for them")
     recordings: dict[FolderName, Values] = Field({}, description="prepared dataset -> settings of scripts.prepare")
+    chosen_on: dict[str, list[str]] = Field({}, description="role of a dataset -> people whose labels chose settings")
     page: Literal["paper", "cohorts"] = Field("paper", description="what the report shows")
     datasets: dict[str, FolderName]
     pretraining: dict[FolderName, Pretraining] = Field(min_length=1)
@@ -149,12 +155,27 @@ class Study(_Part):
             raise ValueError("simulate and prepare go together")
         if self.folds and self.page != "paper":
             raise ValueError(f"page {self.page}: studies with folds have a page of their own, leave one of the two out")
+        for role in self.chosen_on:
+            if role not in self.datasets:
+                raise ValueError(f"chosen_on: dataset {role!r} is not one of {', '.join(self.datasets)}")
+        if self.chosen_on and not self.folds and self.page == "paper":
+            raise ValueError("chosen_on: only the pages of cohorts and of folds leave people out, take it away")
         for name, settings in self.recordings.items():
             if name not in self.datasets.values():
                 raise ValueError(f"recordings: {name!r} is not one of {', '.join(self.datasets.values())}")
             if absent := sorted({"format", "raw"} - settings.keys()):
                 raise ValueError(f"recordings: {name}: {absent[0]} is missing")
         return self
+
+    def recorded_as(self, role: str) -> str:
+        """The raw recordings of a dataset: the same name in two datasets of one is the same person."""
+        dataset = self.datasets[role]
+        return str(self.recordings.get(dataset, {}).get("raw", dataset))
+
+    @property
+    def chosen_people(self) -> frozenset[tuple[str, str]]:
+        """Raw recordings and person, of all in ``chosen_on``."""
+        return frozenset((self.recorded_as(role), name) for role, people in self.chosen_on.items() for name in people)
 
 
 @dataclass(frozen=True)

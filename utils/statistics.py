@@ -22,7 +22,8 @@ from scipy import stats
 from utils.metrics import balanced_accuracy
 
 FEW_GROUPS = 5  # below, there is no interval
-_CONFIDENCE = 0.95
+REPLICATES = 10_000  # resamples of a bootstrap
+CONFIDENCE = 0.95
 _EXACT_UNITS = 20  # up to 2^20 sign patterns are all visited
 _PATTERNS = 99_999  # random ones that are visited beyond
 _CHUNK = 1 << 22  # signs made at a time
@@ -61,7 +62,7 @@ class PermutationTest:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Balanced accuracy of method a minus that of method b, on the same windows."""
+    """Balanced accuracy of method a minus that of method b, on the same windows (or people)."""
 
     difference: float
     interval: Interval
@@ -89,7 +90,7 @@ def class_counts(truth: np.ndarray, predicted: np.ndarray, groups: np.ndarray, n
 
 
 def bootstrap_interval(
-    tables: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], seed: int, replicates: int = 10_000
+    tables: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], seed: int, replicates: int = REPLICATES
 ) -> Interval:
     """95 % bootstrap interval over groups: groups are drawn with replacement, each with all its predictions.
 
@@ -111,7 +112,7 @@ def bootstrap_interval(
         return Interval(None, None, groups, f"no interval: {groups} groups, fewer than {FEW_GROUPS}")
     times = np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), size=replicates)
     values = statistic(np.tensordot(times.astype(np.float64), tables, axes=1))
-    quantile = stats.t.ppf((1 + _CONFIDENCE) / 2, groups - 1)
+    quantile = stats.t.ppf((1 + CONFIDENCE) / 2, groups - 1)
     tail = stats.norm.cdf(-np.sqrt(groups / (groups - 1)) * quantile)
     low, high = np.nanquantile(values, [tail, 1 - tail])
     return Interval(float(low), float(high), groups, note="")
@@ -192,6 +193,13 @@ def compare(
         both, lambda sums: balanced_accuracy(sums[:, 0]) - balanced_accuracy(sums[:, 1]), seed
     )
     return Comparison(float(differences.sum()), interval, sign_flip_test(differences, seed))
+
+
+def compare_pairs(differences: np.ndarray, seed: int) -> Comparison:
+    """Mean of (G,) differences of two methods, one for each group: 95 % interval and paired test over groups."""
+    tables = np.stack([differences, np.ones(len(differences))], axis=1)
+    interval = bootstrap_interval(tables, lambda sums: sums[:, 0] / sums[:, 1], seed)
+    return Comparison(float(differences.mean()), interval, sign_flip_test(differences, seed))
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:

@@ -1,12 +1,12 @@
-"""Gains over handcrafted features by cohort: paired tests over people, a figure, and what is won on average."""
+"""Gains over handcrafted features by cohort: paired tests over people, and a figure."""
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from scripts.reporting.cohorts_rows import ACROSS, HANDCRAFTED, INVARIANT, OWN_LAYERS, RECOMMENDED, WITHIN
-from scripts.reporting.document import Block, Heading, Linked, Picture, Table, Text, plural
+from scripts.reporting.cohorts_rows import HANDCRAFTED, LABELS, OWN_LAYERS
+from scripts.reporting.document import Block, Linked, Picture, Table, Text, plural
 from scripts.reporting.order import p_value, points, power_note
 from scripts.reporting.runs import Run
 from utils import tables
@@ -14,9 +14,6 @@ from utils.comparison import compare_runs
 from utils.plots import gains_by_group
 from utils.statistics import FEW_GROUPS, holm
 
-LABELS = 10  # per class, at which rows are compared
-# The points that the recommended encoder is to gain, and over which representation; None: the best without pretraining
-GOALS: dict[str, tuple[int, str | None]] = {WITHIN: (5, None), ACROSS: (10, INVARIANT)}
 TESTED = (
     f"Gain over {HANDCRAFTED} features that the same head reads (of what has a layer of its own: the linear one), in "
     "points of balanced accuracy on the same windows: difference, 95 % interval over people, and p of a paired "
@@ -30,18 +27,18 @@ def gain_blocks(rows: pd.DataFrame, found: dict[str, Run], question: str, title:
     Args:
         rows: of ``cohort_rows``, of one question.
     """
-    gained = gains(rows[rows["shots"] == LABELS], found)
-    if gained.empty:
+    tested = gains(rows[rows["shots"] == LABELS], found)
+    if tested.empty:
         return []
     caption = f"{title}: gain over {HANDCRAFTED} features with {plural(LABELS, 'label')} per class, points"
-    frame = tables.pivot(gained, ["representation", "head"], ["cohort"], cell=written)
+    frame = tables.pivot(tested, ["representation", "head"], ["cohort"], cell=written)
     weak = [
         f"{cohort}: {note}"
-        for cohort, of in gained.dropna(subset="p").groupby("cohort", sort=False)
+        for cohort, of in tested.dropna(subset="p").groupby("cohort", sort=False)
         for note in power_note(of["test"].tolist())
     ]
     png = out / "figures" / f"cohorts_{question}_gain.png"
-    gains_by_group(gained[~gained["calibrated"]], png, caption)
+    gains_by_group(tested[~tested["calibrated"]], png, caption)
     picture = Picture(png, f"{caption}; bars: 95 % interval over people", png.with_suffix(".pdf"))
     return [Text(TESTED), Table(frame, f"cohorts_{question}_gain", caption, tuple(weak)), picture]
 
@@ -89,39 +86,12 @@ def _test(run: Run, other: Run, shots: int) -> dict:
 
 
 def written(row) -> str:
-    """``+5.3 (+1.2 to +9.4), p 0.030``, linked to the run."""
+    """What ``gained`` says, linked to the run."""
+    return Linked(gained(row), row.folder)
+
+
+def gained(row) -> str:
+    """``+5.3 (+1.2 to +9.4), p 0.030``, or the reason that there is no test."""
     if row.reason:
-        return Linked(f"{points(row.value)} ({row.reason})", row.folder)
-    return Linked(f"{points(row.value)} ({points(row.low)} to {points(row.high)}), p {p_value(row.p)}", row.folder)
-
-
-def goals_table(rows: pd.DataFrame) -> list[Block]:
-    """What the recommended encoder gains on average over cohorts, beside the goal; nothing without such rows.
-
-    Of every representation the head with the best average counts. Averages are over the cohorts that all rows of a
-    question have; rows that use people's unlabelled windows are left out.
-    """
-    lines = []
-    rows = rows[(rows["shots"] == LABELS) & ~rows["calibrated"]]
-    for question, (goal, against) in GOALS.items():
-        own = rows[rows["question"] == question]
-        values = own.pivot_table("value", ["representation", "head"], "cohort", sort=False)
-        means = values.dropna().mean(axis=1)
-        approach = own.drop_duplicates("representation").set_index("representation")["approach"]
-        names = means.index.get_level_values("representation")
-        ours, bare = (means[names.map(approach) == kind] for kind in (RECOMMENDED, ""))
-        others = bare if against is None else means[names == against]
-        if ours.empty or others.empty:
-            continue
-        other = others.idxmax()
-        for _, of in ours.groupby("representation", sort=False):
-            row, difference = of.idxmax(), of.max() - others.max()
-            cells = [question, ", ".join(row), tables.percent(of.max()), ", ".join(other), tables.percent(others.max())]
-            lines.append([*cells, points(difference), f"+{goal}", f"{values.shape[1]}"])
-    if not lines:
-        return []
-    header = ("question", "row", "average, %", "compared with", "its average, %", "gain, points", "goal", "cohorts")
-    caption = f"Averages over cohorts with {plural(LABELS, 'label')} per class: what the recommended encoder gains"
-    note = "Of every representation the head with the best average; heads are chosen on these averages, on both sides."
-    frame = pd.DataFrame(lines, columns=header, dtype=object)
-    return [Heading("What pretraining gains"), Table(frame, "cohorts_goals", caption, (note,))]
+        return f"{points(row.value)} ({row.reason})"
+    return f"{points(row.value)} ({points(row.low)} to {points(row.high)}), p {p_value(row.p)}"

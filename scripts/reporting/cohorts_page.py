@@ -10,8 +10,10 @@ from pathlib import Path
 import pandas as pd
 
 from configs.study import PlannedRun, Study
+from scripts.reporting.cohorts_averages import RESAMPLED, averages_tables, chosen_note, goals_table
 from scripts.reporting.cohorts_falls import detection_blocks
-from scripts.reporting.cohorts_gains import gain_blocks, goals_table
+from scripts.reporting.cohorts_gains import gain_blocks
+from scripts.reporting.cohorts_people import with_predictions
 from scripts.reporting.cohorts_rows import ACROSS, CALIBRATED, WITHIN, cohort_rows, values_table
 from scripts.reporting.document import MISSING, Block, Heading, Table, Text, plural
 from scripts.reporting.result_tables import seen_by
@@ -47,8 +49,8 @@ def cohort_blocks(
     events, others = detection_blocks(study, detecting, found), [p for p in members if p not in detecting]
     if not others:
         return events, [found[p.name] for p in members]
-    rows = cohort_rows(study, others, found)
-    blocks: list[Block] = []
+    rows = with_predictions(cohort_rows(study, others, found), found)
+    blocks, left_out = chosen_note(study, rows), study.chosen_people
     for question, (title, text) in QUESTIONS.items():
         own = rows[rows["question"] == question]
         blocks.append(Heading(title))
@@ -56,15 +58,29 @@ def cohort_blocks(
             blocks.append(Text(f"{MISSING}: no evaluation of this question has results."))
             continue
         runs = [found[name] for name in own["run"].unique()]
-        blocks += [Text(f"{text} {READING}"), cohorts_table(own, found, question)]
+        blocks.append(Text(" ".join([text, READING, *z_scored(own, planned), RESAMPLED])))
+        blocks.append(cohorts_table(own, found, question))
         footnotes = notes(runs)
         for shots, of in own.groupby("shots"):
             caption = f"{title}: balanced accuracy with {plural(shots, 'label')} per class, %"
             blocks.append(values_table(of, "cohort", f"cohorts_{question}_{shots}", caption, footnotes))
-        blocks.append(averages_table(own, question))
+        blocks += averages_tables(own, question, title, left_out)
         blocks += gain_blocks(own, found, question, title, out)
         blocks += seen_by(runs)
-    return [*blocks, *events, *goals_table(rows)], [found[p.name] for p in members]
+    return [*blocks, *events, *goals_table(rows, left_out)], [found[p.name] for p in members]
+
+
+def z_scored(rows: pd.DataFrame, planned: Sequence[PlannedRun]) -> list[str]:
+    """A sentence on the rows whose encoder reads z-scores by the evaluated dataset's own moments; none without such."""
+    of_dataset = {p.name for p in planned if p.command == "train" and p.settings["normalize"] == "dataset"}
+    runs = {p.name for p in planned if p.command != "train" and of_dataset & set(p.needs)}
+    names = rows[rows["run"].isin(runs)]["representation"].unique()
+    if not len(names):
+        return []
+    return [
+        f"Encoders of {', '.join(names)} read the z-score of the dataset: mean and standard deviation of each channel "
+        "are of everybody's recordings in the cohort that is predicted, without labels."
+    ]
 
 
 def cohorts_table(rows: pd.DataFrame, found: dict[str, Run], question: str) -> Table:
@@ -79,19 +95,3 @@ def cohorts_table(rows: pd.DataFrame, found: dict[str, Run], question: str) -> T
         )
     header = ["cohort", "people predicted", "classes", "chance, %", "window, s", "predicted", "kept apart"]
     return Table(pd.DataFrame(lines, columns=header, dtype=object), f"cohorts_{question}", "Cohorts")
-
-
-def averages_table(rows: pd.DataFrame, question: str) -> Table:
-    """The mean over cohorts at each number of labels, of how many if not of all that have this number."""
-    known = rows.groupby("shots")["cohort"].nunique()
-    keys = ["representation", "head", "shots"]
-    means = rows.groupby(keys, sort=False).agg(value=("value", "mean"), of=("cohort", "nunique")).reset_index()
-
-    def cell(row) -> str:
-        return tables.percent(row.value) + (f"; {row.of} of {known[row.shots]}" if row.of < known[row.shots] else "")
-
-    means = means.assign(labels=[plural(shots, "label") for shots in means["shots"]])
-    first = means.drop_duplicates("labels").sort_values("shots")["labels"].tolist()
-    frame = tables.pivot(means, ["representation", "head"], ["labels"], cell=cell)[["representation", "head", *first]]
-    caption = f"{QUESTIONS[question][0]}: balanced accuracy, mean over cohorts, %"
-    return Table(frame, f"cohorts_{question}_mean", caption)

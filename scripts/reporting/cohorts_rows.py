@@ -16,6 +16,7 @@ WITHIN, ACROSS = "within", "across"
 HANDCRAFTED, INVARIANT = "handcrafted", "invariant"
 RECOMMENDED = "recommended"
 CALIBRATED = "°"  # behind the name of a row that uses people's unlabelled windows
+LABELS = 10  # per class, at which rows are compared
 OWN_LAYERS = ("from scratch", "probe")  # heads of downstream.py
 
 
@@ -29,6 +30,7 @@ def cohort_rows(study: Study, members: Sequence[PlannedRun], found: dict[str, Ru
         run: name of the planned run.
         question: ``within`` a cohort, or labels of one and answers ``across``, on another.
         cohort: role of the dataset, for a transfer of both.
+        recorded_as: raw recordings whose people are predicted, see ``Study.recorded_as``.
         representation, head: the row of a table.
         approach: of the pretraining of the encoder among the features; empty if none was pretrained.
         calibrated: whether people's unlabelled windows are used.
@@ -74,6 +76,7 @@ def _facts(study: Study, wanted: PlannedRun) -> dict:
         "run": wanted.name,
         "question": ACROSS if evaluation.transfers else WITHIN,
         "cohort": _cohort(evaluation),
+        "recorded_as": study.recorded_as(evaluation.test_dataset or evaluation.dataset),
         "representation": representation + (f" {CALIBRATED}" if calibrated else ""),
         "head": wanted.settings.get("head") or OWN_LAYERS[wanted.settings["mode"] == "lp"],
         "approach": approach,

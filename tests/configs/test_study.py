@@ -92,6 +92,8 @@ def test_the_studies_of_the_project_hold_together(path, monkeypatch):
         ("title: Small", "title: Small\nsimulate: configs/demo/simulate.yaml", "simulate and prepare go together"),
         ("configs/demo/zeroshot_mmea.yaml", "configs/none.yaml", "configs/none.yaml, which is not there"),
         ("title: Small", "titel: Small", "titel: Extra inputs"),
+        ("title: Small", "title: Small\nchosen_on: {PD: [p1]}", "chosen_on: dataset 'PD' is not one of Ego4D, MMEA"),
+        ("title: Small", "title: Small\nchosen_on: {MMEA: [p1]}", "chosen_on: only the pages of cohorts and of folds"),
         ("  masked:", "  a/b:", "must be a plain folder name"),
     ],
 )
@@ -101,6 +103,15 @@ def test_a_study_that_cannot_be_run_is_refused(tmp_path, monkeypatch, old, new, 
     with pytest.raises(ConfigError, match="study.yaml: ") as error:
         load_study(write(tmp_path, SMALL.replace(old, new)))
     assert message in str(error.value)
+
+
+def test_people_are_told_apart_by_their_recordings(tmp_path):
+    text = SMALL.replace("title: Small", "title: Small\npage: cohorts\nchosen_on: {MMEA: ['18'], PD: [p1]}")
+    text = text.replace("MMEA: sim_mmea}", "MMEA: sim_mmea, PD: pd}")
+    text += "recordings: {pd: {format: classyglass, raw: glasses}}\n"
+    study = load_study(write(tmp_path, text))
+    assert study.chosen_people == {("sim_mmea", "18"), ("glasses", "p1")}
+    assert (study.recorded_as("PD"), study.recorded_as("Ego4D")) == ("glasses", "sim_ego4d")
 
 
 def test_a_pretraining_on_several_roles(tmp_path, monkeypatch):

@@ -10,15 +10,18 @@ import pytest
 
 from configs.study import load_study, planned_runs
 from scripts import report
-from scripts.reporting import cohorts_gains
+from scripts.reporting import cohorts_gains, cohorts_people
 from tests.scripts.reporting.test_study_page import ROOT
 from tests.study_runs import write_runs
+from utils.cohorts_interval import cohorts_interval
 from utils.comparison import compare_runs
+from utils.metrics import balanced_accuracy
 from utils.statistics import holm
 
 STUDY = """
 title: Cohorts
 page: cohorts
+chosen_on: {MMEA: [p1, p6], PD: [p1]}
 datasets: {Ego4D: ego, MMEA: glasses, PD: patients}
 pretraining:
   best: {approach: recommended, dataset: Ego4D, config: configs/demo/pretrain.yaml, settings: {model: imu_only}}
@@ -65,13 +68,15 @@ def accuracy(planned, shots):
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    """Folder with study.yaml, runs/ and report/; in runs of mmea_to_pd two people are predicted."""
+    """Folder with study.yaml, runs/ and report/; people p0 to p7 are predicted, in runs of mmea_to_pd p0 and p1."""
     folder = tmp_path_factory.mktemp("cohorts")
     with contextlib.chdir(ROOT):
         (folder / "study.yaml").write_text(STUDY)
         write_runs(load_study(folder / "study.yaml"), folder / "runs", accuracy, (MISSING, *ROCKET), simulated=False)
         for file in folder.glob("runs/mmea_to_pd-*/predictions.csv"):
             file.write_text(re.sub(r"day(\d)", lambda found: f"day{int(found[1]) % 2}", file.read_text()))
+        for file in folder.glob("runs/*/predictions.csv"):
+            file.write_text(re.sub(r",,day(\d)", r",p\1,day\1", file.read_text()))
         make(folder)
     return folder
 
@@ -142,11 +147,89 @@ def test_chance_and_what_is_missing(study):
 def test_averages_over_cohorts(study):
     frame = cells(study, "cohorts_within_mean")
     both = [value(study, f"within_{name}-encoder_linear-best") for name in ("mmea", "pd")]
-    assert frame.loc[("recommended", "linear"), "10 labels"] == f"{100 * np.mean(both):.1f}"
+    ends = ends_over_people(study, ["within_mmea-encoder_linear-best", "within_pd-encoder_linear-best"])
+    assert frame.loc[("recommended", "linear"), "10 labels"] == f"{100 * np.mean(both):.1f} ({ends})"
     one = value(study, "within_mmea-invariant_trees", 5)
-    assert frame.loc[("invariant", "trees"), "5 labels"] == f"{100 * one:.1f}; 1 of 2"
+    cell = frame.loc[("invariant", "trees"), "5 labels"]
+    assert cell.startswith(f"{100 * one:.1f} (") and cell.endswith("); 1 of 2")
     assert list(frame.columns) == ["5 labels", "10 labels"]
     assert frame.loc[("supervised from scratch", "from scratch"), "5 labels"] == "-"
+
+
+def of_people(study, run, left_out=(), shots=10):
+    """Who is predicted, and (G, K, 3) counts, from the file row by row."""
+    table = pd.read_csv(study / "runs" / run / "predictions.csv", dtype=str)
+    table = table[(table["shots"] == str(shots)) & ~table["subject"].isin(left_out)]
+    classes = results(study, run)["classes"]
+    people = sorted(set(table["subject"]))
+    counts = np.zeros((len(people), len(classes), 3))
+    for row in table.itertuples():
+        of = counts[people.index(row.subject)]
+        of[classes.index(row.truth), 0] += row.truth == row.predicted
+        of[classes.index(row.truth), 1] += 1
+    return [f"{run.split('-')[0]} {name}" for name in people], counts
+
+
+def ends_over_people(study, runs, others=(), left_out=((), ())):
+    parts = [of_people(study, run, out) for run, out in zip(runs, left_out, strict=True)]
+    tables, how = [counts for _, counts in parts], balanced_accuracy
+    if others:
+        pairs = zip(tables, others, left_out, strict=True)
+        tables = [np.stack([counts, of_people(study, other, out)[1]], axis=1) for counts, other, out in pairs]
+        how = lambda sums: balanced_accuracy(sums[:, 0]) - balanced_accuracy(sums[:, 1])  # noqa: E731
+    found = cohorts_interval(tables, [people for people, _ in parts], how, seed=0)
+    form = "+.1f" if others else ".1f"
+    return f"{100 * found.low:{form}} to {100 * found.high:{form}}"
+
+
+LEFT_OUT = (["p1", "p6"], ["p1"])
+
+
+def test_averages_without_the_people_of_the_choice(study):
+    frame = cells(study, "cohorts_within_mean_without")
+    runs = ["within_mmea-encoder_linear-best", "within_pd-encoder_linear-best"]
+    left = [of_people(study, run, out)[1].sum(0) for run, out in zip(runs, LEFT_OUT, strict=True)]
+    mean = np.mean([(counts[:, 0] / counts[:, 1]).mean() for counts in left])
+    ends = ends_over_people(study, runs, left_out=LEFT_OUT)
+    assert frame.loc[("recommended", "linear"), "10 labels"] == f"{100 * mean:.1f} ({ends})"
+    everybody = cells(study, "cohorts_within_mean")
+    assert list(frame.index) == list(everybody.index) and (frame != everybody).any(axis=None)
+    page = (study / "report/report.md").read_text()
+    assert "Labels of 3 people" in page and "MMEA: p1, p6; PD: p1" in page and "10,000 resamples" in page
+    assert "MMEA → PD: one person" in page and "Predicted nowhere" not in page  # p0 alone is left there
+
+
+def test_people_who_are_predicted_nowhere_are_named(study, monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT)
+    (tmp_path / "study.yaml").write_text(STUDY.replace("PD: [p1]", "PD: [p11]"))
+    flags = ["--study", str(tmp_path / "study.yaml"), "--data_root", str(study), "--out", str(tmp_path / "report")]
+    assert "Predicted nowhere: patients p11." in report.main(["--runs", str(study / "runs"), *flags]).read_text()
+
+
+def test_an_average_without_predictions_has_no_interval(study, monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT)
+    load = cohorts_people.counts_by_group
+
+    def lost(folder, classes):
+        if folder.name == "within_pd-encoder_trees-best":
+            raise FileNotFoundError(folder)
+        return load(folder, classes)
+
+    monkeypatch.setattr(cohorts_people, "counts_by_group", lost)
+    page = make(study)
+    row = cells(study, "cohorts_within_mean").loc[("recommended", "trees"), "10 labels"]
+    goal = pd.read_csv(study / "report/tables/cohorts_goals.csv", dtype=str).iloc[0]
+    monkeypatch.undo()
+    monkeypatch.chdir(ROOT)
+    make(study)
+    assert re.fullmatch(r"\d\d\.\d", row) and page.is_file()
+    assert goal["95 % interval"].startswith("no interval") and goal["0 in it"] == "-"
+
+
+def test_rows_with_the_z_score_of_the_dataset_are_named(study):
+    page = (study / "report/report.md").read_text()
+    sentence = re.search(r"Encoders of ([^.]*) read the z-score of the dataset", page)
+    assert "IMU-only" in sentence[1] and "invariant" not in sentence[1]
 
 
 def test_gains_are_paired_tests_corrected_over_rows(study):
@@ -180,7 +263,8 @@ def test_too_few_people_have_no_test(study):
 
 def test_goals_are_differences_of_averages(study):
     frame = pd.read_csv(study / "report/tables/cohorts_goals.csv", dtype=str)
-    frame = frame.set_index(["question", "row"])
+    without = frame[frame["people"] != "all"].set_index(["question", "row"])
+    frame = frame[frame["people"] == "all"].set_index(["question", "row"])
 
     def mean(run):
         return np.mean([value(study, f"within_{name}-{run}") for name in ("mmea", "pd")])
@@ -191,12 +275,21 @@ def test_goals_are_differences_of_averages(study):
     assert row["compared with"] == best
     assert row["gain, points"] == f"{100 * (mean('encoder_trees-best') - mean(bare[best])):+.1f}"
     assert row["goal"] == "+5" and row["cohorts"] == "2"
+    ours, theirs = ([f"within_{n}-{run}" for n in ("mmea", "pd")] for run in ("encoder_trees-best", bare[best]))
+    assert row["95 % interval"] == ends_over_people(study, ours, theirs)
+    assert row["0 in it"] == "no"
+    again = without.loc[("within", "recommended, trees")]
+    assert again["compared with"] == best
+    assert again["95 % interval"] == ends_over_people(study, ours, theirs, left_out=LEFT_OUT) != row["95 % interval"]
+    low, high = (float(end) for end in again["95 % interval"].split(" to "))
+    assert low < float(again["gain, points"]) < high
     across = frame.loc[("across", "recommended + handcrafted, linear")]
     invariant = {head: value(study, f"mmea_to_pd-invariant_{head}") for head in ("linear", "trees")}
     head = max(invariant, key=invariant.get)
     difference = value(study, "mmea_to_pd-encoder_handcrafted_linear-best") - invariant[head]
     assert across["compared with"] == f"invariant, {head}" and across["goal"] == "+10"
     assert across["gain, points"] == f"{100 * difference:+.1f}"
+    assert across["95 % interval"].startswith("no interval: 2 people")
 
 
 def test_the_figure_has_gains_without_calibrated_rows(study, monkeypatch):
