@@ -14,6 +14,7 @@ from datasets.store import open_store
 from datasets.windows import Windows, list_windows
 from scripts.reporting.dataset_figures import paired_windows, read_window
 from scripts.reporting.document import MISSING, Block, Heading, Picture, Table, Text, plural
+from scripts.reporting.folds_tests import fold_test_blocks
 from scripts.reporting.result_tables import RETRIEVAL, WAYS, seen_by
 from scripts.reporting.runs import Run, notes, percent
 from scripts.reporting.study_results import APPROACHES, measured_of
@@ -45,13 +46,16 @@ def fold_blocks(
         "five, of all pairs of that person. With the z-score of the dataset, its mean and standard deviation are of "
         "everybody's recordings, without labels."
     )
-    blocks = [heading, Text(text), over_folds(rows, len(study.folds), notes(runs)), *seen_by(runs)]
+    caption = "Each person held out in turn: mean ± standard deviation over {} people (least to best), %"
+    blocks = [heading, Text(text), over_folds(rows, len(study.folds), "folds", caption, notes(runs))]
+    blocks += [*without_chosen(study, rows, caption), *seen_by(runs)]
     zero_shot = [p for p in members if p.command == "zeroshot"]
     if not zero_shot:
         return blocks, runs
     blocks += by_fold(rows[rows["evaluation"] == _template(study, zero_shot[0])], out)
     shown = [found[p.name] for p in zero_shot if _same(study, p, zero_shot[0])]
     label = rows[rows["run"] == zero_shot[0].name]["label"].iloc[0]
+    blocks += fold_test_blocks(rows[rows["metric"] == ACCURACY], label, len(study.folds))
     return [*blocks, together(shown, label, out), *examples(shown[0], label, data_root, out)], runs
 
 
@@ -106,8 +110,22 @@ def _words(template: str) -> str:
     return template.replace(FOLD, "").strip("_").replace("_", " ")
 
 
-def over_folds(rows: pd.DataFrame, folds: int, footnotes: tuple[str, ...]) -> Table:
-    """A row for each encoder and baseline, a column for each value, chance below."""
+def without_chosen(study: Study, rows: pd.DataFrame, caption: str) -> list[Block]:
+    """The same table without the people whose labels chose settings; nothing if the study names nobody."""
+    chosen = [fold for fold in study.folds if fold in {name for _, name in study.chosen_people}]
+    others = rows[~rows["fold"].isin(chosen)]
+    if not chosen or others.empty:
+        return []
+    text = f"Labels of {', '.join(chosen)} chose settings; the values once more without them."
+    return [Text(text), over_folds(others, len(study.folds) - len(chosen), "folds_without", caption, ())]
+
+
+def over_folds(rows: pd.DataFrame, folds: int, name: str, caption: str, footnotes: tuple[str, ...]) -> Table:
+    """A row for each encoder and baseline, a column for each value, chance below.
+
+    Args:
+        caption: with ``{}`` for the number of people.
+    """
     guesses = rows.assign(label="chance", value=rows["chance"]).drop_duplicates(["column", "fold"])
     both = pd.concat([rows, guesses], ignore_index=True)
     values = both.groupby(["label", "column"], sort=False)["value"]
@@ -120,8 +138,7 @@ def over_folds(rows: pd.DataFrame, folds: int, footnotes: tuple[str, ...]) -> Ta
         return f"{tables.percent(row.mean, row.std)} ({tables.interval(row)}){known}"
 
     frame = tables.pivot(over.rename(columns={"label": "approach"}), ["approach"], ["column"], cell=cell)
-    caption = f"Each person held out in turn: mean ± standard deviation over {folds} people (least to best), %"
-    return Table(frame, "folds", caption, footnotes)
+    return Table(frame, name, caption.format(folds), footnotes)
 
 
 def by_fold(rows: pd.DataFrame, out: Path) -> list[Block]:

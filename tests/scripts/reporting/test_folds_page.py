@@ -22,6 +22,7 @@ STUDY = """
 title: People in turn
 folds: [s1, s2, s3]
 datasets: {MMEA: pairs}
+chosen_on: {MMEA: [s1]}
 pretraining:
   "softmax_{fold}": {approach: softmax, dataset: MMEA, config: configs/demo/pretrain.yaml, settings: {loss: softmax}}
   "ours_{fold}": {approach: ours, dataset: MMEA, config: configs/demo/pretrain.yaml}
@@ -107,6 +108,34 @@ def test_few_shot_over_people(study):
             assert table.loc[row, column] == over(values)
 
 
+def test_means_without_the_people_of_the_choice(study):
+    table = cells(study, "folds_without")
+    for row, source in (("handcrafted features", "handcrafted"), ("IMU-only", "imu_only_{}")):
+        runs = [results(study, f"few_shot_{fold}-{source.format(fold)}") for fold in FOLDS[1:]]
+        values = [run["shots"]["2"]["balanced_accuracy"]["mean"] for run in runs]
+        assert table.loc[row, "few shot: 2 labels"] == over(values)
+    assert table.loc["ours", "zero shot: balanced accuracy"].endswith("; 1 of 2")
+    page = (study / "report/report.md").read_text()
+    assert "Labels of s1 chose settings" in page and "over 2 people" in page
+
+
+def test_first_approach_against_the_others(study):
+    table = cells(study, "folds_tests")
+    assert list(table.index) == [
+        "ours",
+        "IMU-only",
+        "random weights",
+        "handcrafted features",
+        "invariant features, linear",
+    ]
+    runs = [(results(study, f"few_shot_{f}-softmax_{f}"), results(study, f"few_shot_{f}-handcrafted")) for f in FOLDS]
+    values = [[run["shots"]["1"]["balanced_accuracy"]["mean"] for run in pair] for pair in runs]
+    difference = 100 * np.mean([a - b for a, b in values])
+    assert table.loc["handcrafted features", "few shot: 1 label"] == f"{difference:+.1f} (3 people)"
+    assert table.loc["ours", "zero shot: balanced accuracy"] == "-10.0 (2 people)"
+    assert not any("R@" in name for name in table.columns)
+
+
 def test_folds_without_results_are_counted(study):
     cell = cells(study, "folds").loc["ours", "zero shot: balanced accuracy"]
     assert cell.endswith("(70.0 to 80.0); 2 of 3")
@@ -120,7 +149,15 @@ def test_the_papers_tables_are_left_out(study):
     assert "## Each person held out in turn" in page
     assert not any(words in page for words in ("Table 3", "Table 4", "Table 5", "paper's order", "## Few-shot"))
     written = {path.stem for path in (study / "report/tables").iterdir()}
-    assert written == {"folds", "folds_zero_shot", "pretraining", "pretraining_imu_only", "runs"}
+    assert written == {
+        "folds",
+        "folds_without",
+        "folds_tests",
+        "folds_zero_shot",
+        "pretraining",
+        "pretraining_imu_only",
+        "runs",
+    }
 
 
 def test_confusion_is_of_all_folds_of_the_first_approach(study, monkeypatch):
