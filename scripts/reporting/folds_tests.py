@@ -27,7 +27,7 @@ def fold_test_blocks(rows: pd.DataFrame, first: str, folds: int) -> list[Block]:
 
     text = (
         f"{first.capitalize()} against every other row, in points of balanced accuracy: mean difference over people, "
-        "its 95 % bootstrap interval over people, and p of a paired sign-flip test over people, corrected by Holm's method "
+        "its 95 % bootstrap interval, and p of a paired sign-flip test over people, corrected by Holm's method "
         "for all rows of a column. The people are those whose encoders were pretrained without them in turn, so that "
         "trainings share most of their data."
     )
