@@ -56,11 +56,11 @@ def fold_tests(rows: pd.DataFrame, first: str) -> pd.DataFrame:
             if label == first or not len(differences):
                 continue
             test = compare_pairs(differences, seed=0)
-            few = len(differences) < FEW_GROUPS
+            few, people = len(differences) < FEW_GROUPS, "person" if len(differences) == 1 else "people"
             compared.append(
                 {"against": label, "column": column, "people": len(differences), "value": test.difference, "test": test}
                 | {"low": test.interval.low, "high": test.interval.high, "p": np.nan}
-                | {"reason": f"{len(differences)} people" if few else ""}
+                | {"reason": f"{len(differences)} {people}" if few else ""}
             )
     table = pd.DataFrame(compared)
     if table.empty:

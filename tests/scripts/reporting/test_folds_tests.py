@@ -59,6 +59,8 @@ def test_the_table_says_difference_interval_and_p():
     cells = table.frame.set_index("against")["zero shot"]
     assert cells["worse"].startswith("+9.1 (") and cells["worse"].endswith("), p 0.031")
     assert cells["rare"] == "+30.0 (3 people)"
+    one = fold_test_blocks(rows().query("label != 'rare' or fold == 's1'"), "first", folds=7)[1]
+    assert one.frame.set_index("against")["zero shot"]["rare"] == "+30.0 (1 person)"
     short = rows().query("fold != 's7'")
     weak = fold_test_blocks(short, "first", folds=7)[1]
     assert weak.frame["zero shot"][0].endswith("; 6 of 7")
