@@ -8,6 +8,7 @@ from scripts.reporting.cohorts_rows import ACROSS, INVARIANT, LABELS, RECOMMENDE
 from scripts.reporting.document import Block, Heading, Table, Text, plural
 from scripts.reporting.order import points
 from utils import tables
+from utils.cohorts_interval import FEWEST_DRAWN
 from utils.statistics import REPLICATES
 
 # The points that the recommended encoder is to gain, and over which representation; None: the best without pretraining
@@ -66,14 +67,15 @@ def _averages_table(rows: pd.DataFrame, name: str, caption: str) -> Table:
     means = pd.DataFrame(means, columns=["representation", "head", "shots", "labels", "text"])
     first = means.drop_duplicates("labels").sort_values("shots")["labels"].tolist()
     frame = tables.pivot(means, ["representation", "head"], ["labels"], cell=lambda row: row.text)
-    return Table(frame[["representation", "head", *first]], name, caption, _lone(rows))
+    return Table(frame[["representation", "head", *first]], name, caption, _few_people(rows))
 
 
-def _lone(rows: pd.DataFrame) -> tuple[str, ...]:
-    """A note on cohorts of one person."""
+def _few_people(rows: pd.DataFrame) -> tuple[str, ...]:
+    """A note on cohorts of so few people that they are not drawn."""
     people = rows.dropna(subset="predicted").drop_duplicates("cohort")
-    alone = [row.cohort for row in people.itertuples() if len(row.predicted.people) == 1]
-    return (f"{', '.join(alone)}: one person, whose luck is not in the intervals.",) if alone else ()
+    counts = {row.cohort: len(row.predicted.people) for row in people.itertuples()}
+    few = [f"{cohort} ({number})" for cohort, number in counts.items() if number < FEWEST_DRAWN]
+    return (f"Too few people to draw from, whose luck is not in the intervals: {', '.join(few)}.",) if few else ()
 
 
 def goals_table(rows: pd.DataFrame, left_out: frozenset[Person]) -> list[Block]:
@@ -100,7 +102,7 @@ def goals_table(rows: pd.DataFrame, left_out: frozenset[Person]) -> list[Block]:
     frame = pd.DataFrame(lines, columns=header, dtype=object)
     return [
         Heading("What pretraining gains"),
-        Table(frame, "cohorts_goals", caption, (note, *_lone(people[list(people)[-1]]))),
+        Table(frame, "cohorts_goals", caption, (note, *_few_people(people[list(people)[-1]]))),
     ]
 
 

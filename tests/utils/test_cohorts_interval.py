@@ -25,7 +25,9 @@ def oracle(tables, people, parts, replicates):
     rng, values = np.random.default_rng(5), []
     for _ in range(replicates):
         of_cohorts = []
-        drawn = [[part[k] for k in rng.integers(0, len(part), max(1, len(part) - 1))] for part in parts]
+        drawn = [
+            [part[k] for k in rng.integers(0, len(part), len(part) - 1)] if len(part) > 2 else part for part in parts
+        ]
         for table, names in zip(tables, people, strict=True):
             rows = [table[names.index(name)] for part in drawn for name in part if name in names]
             of_cohorts.append(balanced_accuracy(np.sum(rows, axis=0)) if rows else np.nan)
@@ -38,7 +40,7 @@ def oracle(tables, people, parts, replicates):
     [
         (["abcdef", "ghijk"], ["abcdef", "ghijk"]),
         (["abcdef", "ghijk", "abcdef"], ["abcdef", "ghijk"]),  # the first people are in two cohorts
-        (["abcdef", "xy", "defgh", "z"], ["abcdefgh", "xy", "z"]),  # some of them; and a person alone
+        (["abcdef", "xy", "defgh", "z"], ["abcdefgh", "xy", "z"]),  # some of them; and two people, and one, who stay
     ],
 )
 def test_ends_are_those_of_drawing_one_by_one(people, parts):

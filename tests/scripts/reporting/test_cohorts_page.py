@@ -196,7 +196,9 @@ def test_averages_without_the_people_of_the_choice(study):
     assert list(frame.index) == list(everybody.index) and (frame != everybody).any(axis=None)
     page = (study / "report/report.md").read_text()
     assert "Labels of 3 people" in page and "MMEA: p1, p6; PD: p1" in page and "10,000 resamples" in page
-    assert "MMEA → PD: one person" in page and "Predicted nowhere" not in page  # p0 alone is left there
+    assert (
+        "intervals: MMEA → PD (2)." in page and "intervals: MMEA → PD (1)." in page and "Predicted nowhere" not in page
+    )  # p0 alone is left there
 
 
 def test_people_who_are_predicted_nowhere_are_named(study, monkeypatch, tmp_path):
