@@ -7,12 +7,17 @@ do not turn fast for long.
 import numpy as np
 
 from configs.constants import ACC_UNITS, IMU_RATE_HZ, STANDARD_GRAVITY
-from datasets.preparation.units_check import MOST_SUSTAINED_RAD_S, SLOPE_FACTOR, gyro_scale
+from datasets.preparation.units_check import (
+    LEAST_RATIO,
+    MOST_RATIO,
+    MOST_SUSTAINED_RAD_S,
+    SLOPE_FACTOR,
+    gyro_scale,
+    quietest,
+)
 from datasets.recording import BadRecording
 from datasets.recordings.signal import Epochs, Signal
 
-LEAST_RATIO, MOST_RATIO = 0.6, 1.6  # of gravity at rest to 1 g, if the unit is right and rest was never quite reached
-_QUIET_SHARE = 0.1  # of the epochs, those in which the acceleration varies least
 _MOST_MEAN_RAD_S = 12.0  # length of the angular rate over 10 s, in the fastest 1 % of them: nobody turns faster
 _BLOCK_S, _BLOCKS = 300, 12  # stretches with most turning, from which the scale of the gyroscope is estimated
 
@@ -28,8 +33,7 @@ def gravity_at_rest(epochs: Epochs) -> float:
         return 0.0
     length = length[connected]
     unrest = np.linalg.norm(epochs.std[connected, :3], axis=1) / length
-    quiet = np.argsort(unrest, kind="stable")[: max(1, round(len(length) * _QUIET_SHARE))]
-    return float(np.median(length[quiet]))
+    return float(np.median(length[quietest(unrest)]))
 
 
 def acc_unit(epochs: Epochs, stated: str | None) -> str:

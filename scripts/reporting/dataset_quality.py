@@ -8,7 +8,7 @@ import pandas as pd
 
 from configs.constants import ACC, CHANNELS
 from datasets.masking import VIDEO_REASONS
-from datasets.preparation.units_check import report_units
+from datasets.preparation.units_report import report_units
 from scripts.reporting.dataset_summary import ACC_UNIT, GYRO_UNIT, Summary, without_paths
 from scripts.reporting.document import Bars, Block, Facts, Heading, Row, Table, Text, plural
 
@@ -95,7 +95,12 @@ def _masked(summary: Summary) -> list[Block]:
 
 def units_lines(rows: pd.DataFrame) -> list[str]:
     """Result of the check of units by gravity."""
-    return report_units(rows["id"].tolist(), [json.loads(text or "{}") for text in rows["notes"]])
+    return report_units(*units_columns(rows))
+
+
+def units_columns(rows: pd.DataFrame) -> tuple[list[str], list[str], list[dict[str, Any]]]:
+    """Names, people and notes of recordings, as ``datasets.preparation.units_report`` takes them."""
+    return rows["id"].tolist(), rows["subject"].tolist(), [json.loads(text or "{}") for text in rows["notes"]]
 
 
 def _channels(rows: pd.DataFrame) -> list[Block]:

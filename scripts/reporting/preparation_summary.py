@@ -1,13 +1,13 @@
 """The summary of a preparation on the terminal, as Markdown tables."""
 
-import json
 import sys
 
 import pandas as pd
 
 from datasets.masking import VIDEO_OFFSET
+from datasets.preparation.units_report import units_problems
 from datasets.store import Store
-from scripts.reporting.dataset_quality import masked_by_reason, rejected_by_reason, units_lines
+from scripts.reporting.dataset_quality import masked_by_reason, rejected_by_reason, units_columns, units_lines
 from scripts.reporting.dataset_summary import Summary, hours_text, read_offsets, summarize
 from utils.tables import markdown
 
@@ -82,15 +82,10 @@ def sync_lines(store: Store) -> list[str]:
 
 
 def check_strict(store: Store) -> None:
-    """Exit with an error if a recording failed the check of units."""
-    notes = [json.loads(text) for text in store.recordings["notes"]]
-    wrong = [
-        (name, n["units_problem"])
-        for name, n in zip(store.recordings["id"], notes, strict=True)
-        if "units_problem" in n
-    ]
+    """Exit with an error if recordings failed the check of units."""
+    wrong = units_problems(*units_columns(store.recordings))
     if wrong:
         name, problem = wrong[0]
-        more = f" (and {len(wrong) - 1} recordings more)" if len(wrong) > 1 else ""
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
         remedy = _UNITS_ARE_SET.get(store.info["settings"]["format"], _UNITS_ARE_FIXED)
         sys.exit(f"prepare: units of {name}: {problem}{more}. {remedy}; without --strict this is a warning")

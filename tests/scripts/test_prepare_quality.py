@@ -74,7 +74,7 @@ def test_bad_stretches_are_masked_counted_and_shown(raw, tmp_path, capsys):
     describe.main([str(store.root)])
     page = (store.root / "describe.html").read_text()
     assert "copied_axes" in page and "flat_channel" in page and "stretches masked" in page and "max_flat_s" in page
-    assert "at rest (median of 3 recordings" in page
+    assert "at rest (median of 3 of 3 recordings" in page
     assert np.load(quality_path(store.root, "P01-sitting-good")).shape == (5, len(MEASURES))
 
 
@@ -135,7 +135,7 @@ def test_units_that_gravity_contradicts_warn_or_fail_if_strict(tmp_path, capsys)
     assert json.loads(store.recordings["notes"][0])["gravity_m_s2"] == pytest.approx(1, abs=0.02)
     with pytest.raises(SystemExit) as stop:
         run(tmp_path / "raw", tmp_path / "d", "--strict")
-    for words in ("units of P00-sitting-a: ", "reads ", "g taken for m/s²", "and 1 recordings more", "--acc_unit"):
+    for words in ("units of P00-sitting-a: ", "reads ", "g taken for m/s²", "and 1 more", "--acc_unit"):
         assert words in str(stop.value)
     run(tmp_path / "raw", tmp_path / "d", "--strict", "--acc_unit", "g")
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from datasets.preparation.units_check import at_rest, check_units, gyro_scale, report_units
+from datasets.preparation.units_check import Seconds, check_units, gyro_scale, quietest
 
 G = 9.80665
 
@@ -54,15 +54,42 @@ def test_right_units_raise_nothing(imu):
         (0.01, "gravity is missing"),
     ],
 )
-@pytest.mark.parametrize("imu", [nodding(), nodding(walking=True), still()], ids=["nodding", "walking", "still"])
+@pytest.mark.parametrize("imu", [nodding(), still()], ids=["nodding", "still"])
 def test_a_wrong_scale_of_the_accelerometer_is_named(imu, factor, cause):
     problem = problems(imu, acc=factor)
     assert re.search(cause, problem) and "want 9.8" in problem
 
 
-def test_the_tolerance_is_a_metre_and_a_half():
-    assert problems(still(), acc=(G + 1.4) / G) == "" and problems(still(), acc=(G - 1.4) / G) == ""
-    assert problems(still(), acc=(G + 1.6) / G) and problems(still(), acc=(G - 1.6) / G)
+def test_the_tolerance_is_two_metres():
+    assert problems(still(), acc=(G + 1.9) / G) == "" and problems(still(), acc=(G - 1.9) / G) == ""
+    assert problems(still(), acc=(G + 2.1) / G) and problems(still(), acc=(G - 2.1) / G)
+
+
+@pytest.mark.parametrize("factor", [1 / G, 0.5, 1, 1.35, 2, G])
+def test_without_rest_nothing_is_said_of_the_accelerometer(factor):
+    found = check_units(nodding(walking=True) * np.repeat([factor, 1], 3).astype(np.float32))
+    assert found["rest_s"] == 0 and found["unrest"] > 0.1 and "units_problem" not in found
+
+
+@pytest.mark.parametrize("rate, rests", [(0, True), (4, False)])
+def test_rest_is_of_the_gyroscope_too(rate, rests):
+    imu = still()
+    imu[:, 3] += rate * np.sin(2 * np.pi * np.arange(len(imu)) / 50)  # about gravity: the accelerometer tells nothing
+    assert (check_units(imu)["rest_s"] > 0) == rests
+
+
+def test_an_offset_of_the_gyroscope_is_no_motion():
+    imu = still()
+    imu[:, 3:] += [0.5, -0.2, 0.4]
+    assert check_units(imu)["rest_s"] == 60 and problems(imu, acc=1.35)
+
+
+def test_one_wrong_axis_is_seen_while_gravity_lies_along_it():
+    imu = np.concatenate([still(50), still(10)[:, [2, 1, 0, 3, 4, 5]]])  # upright, then lying
+    assert problems(imu) == ""
+    imu[:, 0] *= 1.3
+    assert re.search(r"at rest with gravity along acc_x the accelerometer reads 12\.\d* m/s²", problems(imu))
+    assert problems(imu[: 51 * 50]) == ""  # one second in 51 is less than a twentieth
 
 
 @pytest.mark.parametrize("imu", [nodding(), nodding(walking=True)], ids=["nodding", "walking"])
@@ -89,24 +116,45 @@ def test_the_gyroscope_first():
     assert "gravity is in the gyroscope's columns" in problems(nodding()[:, [3, 4, 5, 0, 1, 2]])
 
 
-def slow_at_rest(imu):
+def test_a_fast_gesture_is_not_sustained():
+    imu = nodding(amplitude=0.0)
+    imu[:, 5] = 6 * np.sin(2 * np.pi * np.arange(len(imu)) / 50)  # median 4.2 rad/s
+    assert problems(imu[: 29 * 50]) == "" and "as its median" in problems(imu)
+
+
+def slow_seconds(imu):
     """Second by second, Python floats."""
     seconds = []
     for start in range(0, len(imu) - 49, 50):
-        acc = [math.sqrt(sum(float(v) ** 2 for v in row[:3])) for row in imu[start : start + 50]]
-        gyro = [math.sqrt(sum(float(v) ** 2 for v in row[3:])) for row in imu[start : start + 50]]
+        rows = [[float(value) for value in row] for row in imu[start : start + 50]]
+        acc = [math.sqrt(sum(v**2 for v in row[:3])) for row in rows]
+        gyro = [math.sqrt(sum(v**2 for v in row[3:])) for row in rows]
         mean = sum(acc) / 50
-        spread = math.sqrt(sum((a - mean) ** 2 for a in acc) / 50)
-        seconds.append((spread / mean, mean, sum(gyro) / 50))
-    quiet = sorted(seconds)[: max(1, round(len(seconds) * 0.1))]
-    middle = lambda values: (sorted(values)[(len(values) - 1) // 2] + sorted(values)[len(values) // 2]) / 2  # noqa: E731
-    return middle([q[1] for q in quiet]), middle([q[2] for q in quiet])
+        unrest = math.sqrt(sum((a - mean) ** 2 for a in acc) / 50) / mean
+        spread = [math.sqrt(sum((r[k] - sum(q[k] for q in rows) / 50) ** 2 for r in rows) / 50) for k in (3, 4, 5)]
+        pulls = [abs(sum(row[k] for row in rows)) for k in range(3)]
+        seconds.append((mean, sum(gyro) / 50, unrest, unrest < 0.02 and max(spread) < 0.3, pulls.index(max(pulls))))
+    return seconds
 
 
+@pytest.mark.parametrize("walking", [False, True], ids=["nodding", "walking"])
 @pytest.mark.parametrize("seconds", [1, 7, 60])
-def test_rest_is_that_of_the_quietest_tenth(seconds):
-    imu = nodding(60, walking=True)[: seconds * 50 + 20].astype(np.float64)
-    assert at_rest(imu[:, :3], imu[:, 3:]) == pytest.approx(slow_at_rest(imu), rel=1e-12)
+def test_seconds_are_those_counted_one_by_one(walking, seconds):
+    imu = nodding(60, amplitude=0.9, walking=walking)[: seconds * 50 + 20].astype(np.float64)
+    found, slow = Seconds.of(imu[:, :3], imu[:, 3:]), slow_seconds(imu)
+    for name, values in zip(("length", "rate", "unrest", "at_rest", "along"), zip(*slow, strict=True), strict=True):
+        assert getattr(found, name) == pytest.approx(np.array(values), rel=1e-12), name
+    assert seconds < 60 or walking or 0 < found.at_rest.sum() < 60
+    quiet = sorted(range(len(slow)), key=lambda k: slow[k][2])[: max(1, round(len(slow) * 0.1))]
+    assert quietest(found.unrest).tolist() == quiet
+
+
+def test_zeros_are_no_rest():
+    imu = np.concatenate([np.zeros((20 * 50, 6), np.float32), still(5)])
+    found = check_units(imu)
+    assert found["rest_s"] == 5 and found["gravity_m_s2"] == pytest.approx(G, abs=0.1)
+    found = check_units(imu[: 20 * 50])
+    assert (found["rest_s"], found["unrest"]) == (0, 1)
 
 
 def test_the_scale_is_the_factor_between_gyroscope_and_turning():
@@ -117,14 +165,3 @@ def test_the_scale_is_the_factor_between_gyroscope_and_turning():
     assert gyro_scale(imu[:, :3] * 1000, imu[:, 3:]) == pytest.approx(one, rel=1e-9)
     assert np.isnan(gyro_scale(imu[:, :3], imu[:, [4, 5, 3]]))  # axes that do not belong together: cannot tell
     assert np.isnan(gyro_scale(imu[:100, :3], imu[:100, 3:]))
-
-
-def test_a_dataset_is_reported_in_a_few_lines():
-    notes = [{"gravity_m_s2": 9.8, "gyro_scale": 1.0}] * 3 + [{"gravity_m_s2": 0.98, "units_problem": "g"}] * 8
-    lines = report_units([f"r{n}" for n in range(11)], notes)
-    assert lines[0] == (
-        "units: 0.98 m/s² at rest (median of 11 recordings, want 9.8); gyroscope 1.00 of what gravity's turning says "
-        "(told by 3)"
-    )
-    assert lines[1] == "WARNING, units of r3: g" and lines[-1].startswith("WARNING, units of 3 more recordings")
-    assert len(lines) == 7 and report_units(["a"], [{}]) == []
