@@ -150,10 +150,10 @@ def test_seconds_are_those_counted_one_by_one(walking, seconds):
 
 
 def test_zeros_are_no_rest():
-    imu = np.concatenate([np.zeros((20 * 50, 6), np.float32), still(5)])
+    imu = np.concatenate([np.zeros((40 * 50, 6), np.float32), still(2)])
     found = check_units(imu)
-    assert found["rest_s"] == 5 and found["gravity_m_s2"] == pytest.approx(G, abs=0.1)
-    found = check_units(imu[: 20 * 50])
+    assert found["rest_s"] == 2 and found["gravity_m_s2"] == pytest.approx(G, abs=0.1)
+    found = check_units(imu[: 40 * 50])
     assert (found["rest_s"], found["unrest"]) == (0, 1)
 
 

@@ -45,10 +45,10 @@ def test_recordings_that_rest_or_were_not_asked_are_left_out():
 
 def test_a_dataset_is_reported_in_a_few_lines():
     wrong = {"gravity_m_s2": 0.98, "units_problem": "g", "rest_s": 4}
-    notes = [{"gravity_m_s2": 9.8, "gyro_scale": 1.0, "rest_s": 9}] * 3 + [wrong] * 8 + restless(19, 19, 19)
-    lines = report_units([f"r{n}" for n in range(14)], ["a"] * 14, notes)
+    notes = [{"gravity_m_s2": 9.8, "gyro_scale": 1.0, "rest_s": 9}] * 3 + [wrong] * 8 + restless(*[19] * 12)
+    lines = report_units([f"r{n}" for n in range(23)], ["a"] * 23, notes)
     assert lines[0] == (
-        "units: 0.98 m/s² at rest (median of 11 of 14 recordings, want 9.8); gyroscope 1.00 of what gravity's turning "
+        "units: 0.98 m/s² at rest (median of 11 of 23 recordings, want 9.8); gyroscope 1.00 of what gravity's turning "
         "says (told by 3)"
     )
     assert lines[1] == "WARNING, units of r3: g" and lines[-1].startswith("WARNING, units of 4 more")
