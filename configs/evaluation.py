@@ -88,7 +88,7 @@ class FewShotConfig(EvaluationConfig):
     small_classes: Literal["refuse", "drop", "shorten"] = setting(
         "refuse",
         help="classes with too few windows for shots and held-out ones: refuse the evaluation, drop them, or shorten: "
-        "hold out as many and learn from those that are left",
+        "learn from those that are left, and where none would be hold out fewer too, at least 5 with 5 to learn from",
     )
     stride_s: float | None = setting(
         None,

@@ -157,7 +157,7 @@ def root(tmp_path_factory):
     few = "--val_samples 2 --draws 2 --shots 2 11 --small_classes shorten".split()
     select = f"--epochs 1 --select_samples 1 --save_model {root}/classifier".split()
     downstream.main([*base, "downstream", *last, *few, *select])
-    features.main([*base, "features", *few, "--head", "trees", "--num_workers", "1"])
+    features.main([*base, "features", *few, "--val_samples", "12", "--head", "trees", "--num_workers", "1"])
     falls = "--detect walk* --split leave_one_group_out --draws 2 --shots 2 --small_classes shorten".split()
     downstream.main([*base, "detect_downstream", *last, *falls, "--epochs", "1"])
     features.main([*base, "detect_features", *falls, "--head", "trees", "--num_workers", "1"])

@@ -108,17 +108,24 @@ def siblings_between(siblings: float, shots: int) -> str:
 
 
 def shortened_classes(shortened: dict[str, dict[str, int]]) -> list[str]:
-    """A line that names the classes with fewer training windows than the most shots; no line if there is none.
+    """A line that names the classes with fewer shots than are asked for, one on held-out windows; none of no class.
 
     Args:
-        shortened: of ``results.json``: name -> how many windows the class has, the fewest and the most shots of a draw.
+        shortened: of ``results.json``: name -> how many windows the class has, and of what it has too few, ``shots`` or
+            ``held_out``, the fewest and the most of a draw.
     """
-    parts = []
-    for name, of in shortened.items():
-        fewest, most = of["fewest_shots"], of["most_shots"]
-        parts.append(f"{name} with {fewest if fewest == most else f'{fewest} to {most}'} of its {of['windows']}")
-    said = "Shortened, trained on fewer windows where more shots are asked for"
-    return [f"{said}: {', '.join(parts)}."] if parts else []
+    lines = []
+    for side, said in (
+        ("shots", "trained on fewer windows where more shots are asked for"),
+        ("held_out", "measured on fewer held-out windows than are asked for"),
+    ):
+        parts = []
+        for name, of in shortened.items():
+            if f"fewest_{side}" in of:
+                sizes = sorted({of[f"fewest_{side}"], of[f"most_{side}"]})
+                parts.append(f"{name} with {' to '.join(map(str, sizes))} of its {of['windows']}")
+        lines += [f"Shortened, {said}: {', '.join(parts)}."] if parts else []
+    return lines
 
 
 def detected(detection: dict[str, Any] | None) -> list[str]:

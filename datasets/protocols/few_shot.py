@@ -71,17 +71,23 @@ class FewShotTask:
         """What is predicted, in words."""
         if self.split == "transfer":
             return f"all {len(self.draws[0].test)} windows of {len(self.draws[0].held_out_groups)} people or sessions"
-        per_class = self.settings.held_out
-        return "all windows of each group in turn" if per_class is None else f"{per_class} windows per class"
+        if self.settings.held_out is None:
+            return "all windows of each group in turn"
+        sizes = [len(own) for draw in self.draws for own in draw.held_out]
+        least, most = min(sizes), self.settings.held_out
+        return f"{most} windows per class" if least == most else f"{least} to {most} windows per class"
 
     def shortened(self) -> dict[str, dict[str, int]]:
-        """Classes that some draw learns from with fewer windows than the most shots: of how many, with how many."""
+        """Classes with fewer shots than the most, or fewer held-out windows, in some draw: of how many, how many."""
         found, labels = {}, self.parts[0].label
         for k, name in enumerate(self.windows.classes):
-            learnt = [len(draw.shots[k]) for draw in self.draws]
-            if min(learnt) < self.settings.shots:
-                windows = int((labels == k).sum())
-                found[name] = {"windows": windows, "fewest_shots": min(learnt), "most_shots": max(learnt)}
+            fewer = {}
+            for side, asked in (("shots", self.settings.shots), ("held_out", self.settings.held_out)):
+                sizes = [len(getattr(draw, side)[k]) for draw in self.draws]
+                if min(sizes) < (asked or 0):
+                    fewer |= {f"fewest_{side}": min(sizes), f"most_{side}": max(sizes)}
+            if fewer:
+                found[name] = {"windows": int((labels == k).sum())} | fewer
         return found
 
     @property
@@ -154,7 +160,7 @@ def _within(config: FewShotConfig, stores: list[Store], classes: Classes, select
     apart, kind = must_stay_together(split, windows, recordings)
     may = learnable(windows, config.detect is not None)
     dropped = small_classes(windows.label[may], None if apart is None else apart[may], windows.classes, settings)
-    classes = _without_small(classes, dropped, config, split)
+    classes = _without_small(classes, dropped, config, split, settings)
     if dropped:
         windows = labelled_windows(store, classes, config, config.subjects)
         recordings = recordings_of(windows)
@@ -203,7 +209,7 @@ def _transfer(config: FewShotConfig, stores: list[Store], classes: Classes, sele
     dropped = small_classes(ours.label[may], None, ours.classes, settings)
     absent = np.bincount(theirs.label, minlength=len(theirs.classes)) == 0
     dropped |= {theirs.classes[k]: f"no window of it is predicted in {target.name}" for k in np.flatnonzero(absent)}
-    classes = _without_small(classes, dropped, config, "transfer")
+    classes = _without_small(classes, dropped, config, "transfer", settings)
     if dropped:
         windows = listed()
         ours, theirs = windows.parts
@@ -231,11 +237,13 @@ def _transfer(config: FewShotConfig, stores: list[Store], classes: Classes, sele
     )
 
 
-def _without_small(classes: Classes, small: dict[str, str], config: FewShotConfig, split: str) -> Classes:
+def _without_small(
+    classes: Classes, small: dict[str, str], config: FewShotConfig, split: str, settings: DrawSettings
+) -> Classes:
     """The classes that can be drawn, if those that cannot may be dropped."""
     if small and config.small_classes != "drop":
         listed = "; ".join(f"{name}: {why}" for name, why in small.items())
-        hint = remedy("recording" if config.transfers else split)
+        hint = remedy("recording" if config.transfers else split, settings)
         raise ValueError(f"split {split}: too few windows of a class ({listed}). {hint}")
     left = [name for name in classes if name not in small]
     return {name: classes[name] for name in resolve_classes(left, tuple(classes))}

@@ -100,8 +100,8 @@ def _results(
 ) -> dict[str, Any]:
     """The part of results.json that all methods share."""
     windows, num_classes = task.windows, len(task.windows.classes)
-    first = np.concatenate([draw.test for draw in task.draws if draw.number == 0])  # all draws hold out as many
-    truth = windows.label[first] if task.stretches is None else task.stretches.is_event.astype(np.int64)
+    held_out = np.concatenate([draw.test for draw in task.draws])  # of all draws: of a short class each has its number
+    truth = windows.label[held_out] if task.stretches is None else task.stretches.is_event.astype(np.int64)
     support = np.bincount(truth, minlength=num_classes)
     detection = {}
     if task.stretches:

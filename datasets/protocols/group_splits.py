@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
-from datasets.protocols.splits import Draw, DrawSettings, stream, windows_in_groups
+from datasets.protocols.splits import LEAST, Draw, DrawSettings, stream, windows_in_groups
 
 HELD_OUT_GROUPS = 0.25  # fraction of the groups to hold out
 # Training windows per class that a division reserves, also for fewer shots: the first of these that most divisions
@@ -38,7 +38,8 @@ def draw_apart(
         labels: (W,) class of each window, 0..K-1.
         groups: (W,) name of each window's group.
         classes: (K,) names, for errors.
-        settings: with ``shorten`` a class with fewer than S + N windows on the training side is trained on those.
+        settings: with ``shorten`` a class with fewer than S + N windows on the training side is trained on those, and
+            where V held-out windows are too many it is measured on those of the held-out groups, see ``_divide``.
 
     Raises:
         ValueError: if no division was found.
@@ -92,13 +93,19 @@ def draw_leaving_one_group_out(
     return result
 
 
-def remedy(split: str) -> str:
+def remedy(split: str, settings: DrawSettings) -> str:
     """What to do if there are too few windows, for error messages."""
-    return (
-        "Use fewer --shots or --val_samples, allow fewer shots of small classes with --small_classes shorten, "
-        "or leave them out with --classes or --small_classes drop"
-        + ("" if split in ("window", "recording") else ", or use --split recording")
-    )
+    fewer = ["--shots"] * (not settings.shorten) + ["--val_samples"] * bool(settings.held_out)
+    ways = [f"use fewer {' or '.join(fewer)}"] if fewer else []
+    if not settings.shorten:
+        ways.append("allow fewer of small classes with --small_classes shorten")
+    elif settings.held_out and settings.held_out >= 2 * LEAST:
+        ways[0] += f" (a shortened class keeps {LEAST} held out, and {LEAST} to learn from)"
+    ways.append("leave small classes out with --classes or --small_classes drop")
+    if split not in ("window", "recording"):
+        ways.append("use --split recording")
+    said = ", or ".join(filter(None, [", ".join(ways[:-1]), ways[-1]]))
+    return said[0].upper() + said[1:]
 
 
 def _divide(
@@ -106,39 +113,61 @@ def _divide(
 ) -> np.ndarray:
     """(draws, G) masks of the groups that are held out, as near to a quarter as every class allows.
 
-    With ``shorten``, nothing is reserved for a class with too few windows, nor for any if no division allows it.
-
     Args:
         counts: (G, K) windows.
         key: of this stream of random numbers.
     """
-    learnt, held_out = settings.shots + settings.select, settings.held_out
-    left = _most_left(counts, held_out, settings.seed)
-    possible = next((n for n in ROOM[split] if n <= left), 0)
-    usual = np.full(len(classes), max(possible, settings.select + 1))
-    is_short = counts.sum(axis=0) < learnt + held_out
-    rooms = [np.maximum(np.where(is_short, 0, learnt), usual)] + [usual] * settings.shorten
+    attempts = _attempts(split, counts, settings)
     masks = np.zeros((settings.draws, len(counts)), dtype=bool)
     for draw in range(settings.draws):
-        for room in rooms:
-            mask, missing = _first_division(counts, room, held_out, stream(settings.seed, draw, *key))
+        for room, measured in attempts:
+            mask, missing = _first_division(counts, room, measured, stream(settings.seed, draw, *key))
             if mask is not None:
                 break
         else:
             worst = missing.argmax()
             there = sorted(filter(None, counts[:, worst].tolist()), reverse=True)
             more = f", and {len(there) - _NAMED} more" if len(there) > _NAMED else ""
+            wanted = " to ".join(map(str, sorted({int(measured.min()), int(measured.max())})))
             raise ValueError(
                 f"split {split}: none of {_TRIES} random divisions of {len(counts)} {split}s leaves {room.max()} "
-                f"windows of every class on one side and {held_out} on the other; the nearest lacks {missing.sum()} "
+                f"windows of every class on one side and {wanted} on the other; the nearest lacks {missing.sum()} "
                 f"windows, most of them of {classes[worst]} (windows in each {split} that has any: "
-                f"{', '.join(map(str, there[:_NAMED]))}{more}). {remedy(split)}"
+                f"{', '.join(map(str, there[:_NAMED]))}{more}). {remedy(split, settings)}"
             )
         masks[draw] = mask
     return masks
 
 
-def _most_left(counts: np.ndarray, held_out: int, seed: int) -> int:
+def _attempts(split: str, counts: np.ndarray, settings: DrawSettings) -> list[tuple[np.ndarray, np.ndarray]]:
+    """What a division must have, (K,) windows to learn from and (K,) held out; the first that one allows counts.
+
+    With ``shorten``, nothing is reserved for a class with too few windows, nor for any if no division allows it. What
+    still cannot be divided holds out a quarter of the windows, at most V, of the classes that have too few for V, and
+    leaves at least ``LEAST`` on either side; if no division allows that, of every class.
+    """
+    total, held_out = counts.sum(axis=0), np.full(counts.shape[1], settings.held_out)
+    usual, learnt = _usual_room(split, counts, held_out, settings), settings.shots + settings.select
+    is_short = total < learnt + held_out
+    attempts = [(np.maximum(np.where(is_short, 0, learnt), usual), held_out)]
+    if settings.shorten:
+        attempts.append((usual, held_out))
+        quarter = np.ceil(HELD_OUT_GROUPS * (total - settings.select)).astype(np.int64)
+        fewer = np.clip(quarter, min(LEAST, settings.held_out), settings.held_out)
+        for measured in (np.where(settings.lacks(total), fewer, held_out), fewer):
+            room = np.maximum(_usual_room(split, counts, measured, settings), settings.select + LEAST)
+            attempts.append((room, measured))
+    return [own for own in attempts if (sum(own) <= total).all()] or attempts[-1:]
+
+
+def _usual_room(split: str, counts: np.ndarray, held_out: np.ndarray, settings: DrawSettings) -> np.ndarray:
+    """(K,) windows that a division reserves for training, whatever the number of shots (``ROOM``)."""
+    left = _most_left(counts, held_out, settings.seed)
+    possible = next((n for n in ROOM[split] if n <= left), 0)
+    return np.full(counts.shape[1], max(possible, settings.select + 1))
+
+
+def _most_left(counts: np.ndarray, held_out: np.ndarray, seed: int) -> int:
     """Windows of every class that most random divisions leave for training, when just enough are held out."""
     rng, total, left = np.random.default_rng(seed), counts.sum(axis=0), []
     for _ in range(_SAMPLE):
@@ -149,12 +178,12 @@ def _most_left(counts: np.ndarray, held_out: int, seed: int) -> int:
 
 
 def _first_division(
-    counts: np.ndarray, room: np.ndarray, held_out: int, rng: np.random.Generator
+    counts: np.ndarray, room: np.ndarray, held_out: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray | None, np.ndarray]:
     """(G,) mask of held-out groups, None if no division suffices, and (K,) windows that the nearest division lacks.
 
     Args:
-        room: (K,) windows that the training side must have.
+        room: (K,) windows that the training side must have; ``held_out`` (K,) alike, the other side.
     """
     num_groups = len(counts)
     wanted = max(1, round(HELD_OUT_GROUPS * num_groups))

@@ -12,6 +12,8 @@ import pandas as pd
 
 from datasets.windows import Windows
 
+LEAST = 5  # windows of a class on either side, where it has too few for V held-out ones
+
 
 @dataclass(frozen=True)
 class DrawSettings:
@@ -24,7 +26,9 @@ class DrawSettings:
         draws: number of draws.
         seed: of all draws.
         select: N, windows for choosing the epoch.
-        shorten: allow a class with too few windows to have fewer shots, at least one.
+        shorten: allow a class with too few windows to have fewer shots, at least one; if V held-out windows leave it
+            none, it has fewer of them, at least ``LEAST``, and has as many to learn from. Neither depends on S, so that
+            runs with other shots are measured on the same windows.
     """
 
     shots: int
@@ -37,7 +41,12 @@ class DrawSettings:
     @property
     def needed(self) -> int:
         """Windows that every class must have; if groups are held out in turn, in the other groups."""
-        return (1 if self.shorten else self.shots) + self.select + (self.held_out or 0)
+        held_out = self.held_out or 0
+        return self.select + (min(1 + held_out, 2 * LEAST) if self.shorten else self.shots + held_out)
+
+    def lacks(self, windows: np.ndarray) -> np.ndarray:
+        """(K,) which classes of so many windows, of those that may be drawn, cannot have V held out."""
+        return self.shorten & (windows < 1 + self.select + (self.held_out or 0))
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,8 @@ class Draw:
 
     Attributes:
         shots: for each of the K classes positions of training windows: S, or fewer of a class that is shortened.
-        held_out: for each class positions of held-out windows: V, or all if groups are held out in turn.
+        held_out: for each class positions of held-out windows: V, or fewer of a class that is shortened; all if groups
+            are held out in turn.
         held_out_groups: names of the held-out groups (or recordings); empty in a split by windows.
         number: of the draw, from 0; the folds of one draw share it.
         select: for each class N positions of windows for choosing the epoch.
@@ -155,17 +165,20 @@ def centre_windows(recordings: np.ndarray, labels: np.ndarray, part: np.ndarray,
 def draw_windows(labels: np.ndarray, num_classes: int, settings: DrawSettings) -> list[Draw]:
     """Draw single windows: those of one recording may fall on both sides (``leakage.siblings_share`` counts them).
 
-    The held-out windows and the first n shots of a draw do not depend on S, N or the number of draws.
+    The held-out windows and the first n shots of a draw do not depend on S, N or the number of draws. Of a class that
+    has too few for V, half of the windows but N are held out.
 
     Args:
         labels: (W,) class of each window, 0..K-1.
         num_classes: K.
     """
     members = [np.flatnonzero(labels == k) for k in range(num_classes)]
-    result, held_out = [], settings.held_out
+    total, result = np.array(list(map(len, members))), []
+    ends = np.where(settings.lacks(total), (total - settings.select) // 2, settings.held_out)
     for draw in range(settings.draws):
         order = [stream(settings.seed, draw, k).permutation(member) for k, member in enumerate(members)]
-        result.append(Draw.of([o[held_out:] for o in order], [o[:held_out] for o in order], (), draw, settings))
+        sides = ([o[v:] for o, v in zip(order, ends, strict=True)], [o[:v] for o, v in zip(order, ends, strict=True)])
+        result.append(Draw.of(*sides, (), draw, settings))
     return result
 
 

@@ -62,13 +62,20 @@ def test_few_shot_rows_chance_and_majority(tmp_path):
 def test_what_may_look_better_than_it_is_is_said(tmp_path):
     seen = {"seen": True, "windows": 9, "why": "the encoder was pretrained on this dataset (people)"}
     copies = {"copies_on_both_sides": [["a@0", "b@0"]], "dropped_classes": {"fall": "3 windows"}}
-    copies["shortened_classes"] = {"turning": {"windows": 64, "fewest_shots": 44, "most_shots": 44}}
+    copies["shortened_classes"] = {
+        "turning": {"windows": 64, "fewest_shots": 44, "most_shots": 44},
+        "seated": {"windows": 20, "fewest_held_out": 6, "most_held_out": 14},
+    }
     copies["siblings_share"] = 0.5
     write(tmp_path / "runs", a=few_shot(seen_in_pretraining=seen), b=few_shot(**copies), c=few_shot(**copies))
     text = page(tmp_path)
     assert "**a: Seen before: the encoder was pretrained on this dataset (people); 9 of these windows" in text
     notes = ["1 held-out windows are copies of training windows", "Classes left out: fall (3 windows)"]
-    notes += ["asked for: turning with 44 of its 64.", "50.0 % of the held-out windows have another"]
+    notes += [
+        "asked for: turning with 44 of its 64.",
+        "asked for: seated with 6 to 14 of its 20.",
+        "50.0 % of the held-out windows have another",
+    ]
     for metric in ("balanced_accuracy", "macro_f1"):
         table = (tmp_path / f"report/tables/few_shot_0_{metric}.md").read_text()
         assert all(table.count(note) == 1 for note in notes)

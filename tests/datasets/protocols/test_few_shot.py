@@ -112,6 +112,9 @@ def test_a_copy_counts_as_the_recording_that_it_is_of(tmp_path):
     assert together and task.copies == []
 
 
+ENDS = (("fewest", min), ("most", max))
+
+
 @pytest.fixture(scope="module")
 def uneven(tmp_path_factory):
     """Three classes of 40, 40 and 12 windows."""
@@ -146,8 +149,49 @@ def test_shortened_classes_in_results_and_tables(uneven, tmp_path, split, capsys
     assert line in evaluation_tables(results)
     with pytest.raises(ValueError, match="standing: 12 windows, 24 are needed.*--small_classes shorten"):
         downstream.main([*words, "--run_name", "x", "--random_weights", "--small_classes", "refuse"])
-    with pytest.raises(ValueError, match="standing: 12 windows, 13 are needed.*--small_classes drop"):
-        downstream.main([*words, "--run_name", "x", "--random_weights", "--val_samples", "12"])
+    with pytest.raises(ValueError, match="standing: 12 windows, 13 are needed.*val_samples .*keeps 5.* drop"):
+        downstream.main([*words, "--run_name", "x", "--random_weights", "--val_samples", "12", "--select_samples", "3"])
+
+
+@pytest.mark.parametrize("split", ["recording", "group", "window"])
+def test_fewer_held_out_windows_are_said(uneven, tmp_path, split, capsys):
+    words = f"--dataset toy --data_root {uneven}/data --runs_root {tmp_path} --val_samples 12 --shots 4 20 --draws 3"
+    words = [
+        *words.split(),
+        "--split",
+        split,
+        "--small_classes",
+        "shorten",
+        "--report",
+        "--classes",
+        "walking",
+        "standing",
+    ]
+    if split == "recording":  # three of four windows: neither side of one has five
+        with pytest.raises(ValueError, match="lacks 1 windows, most of them of standing .*: 4, 4, 4"):
+            features.main(words)
+        return
+    results = json.loads((features.main([*words, "--run_name", "f"]) / "results.json").read_text())
+    draws = json.loads((tmp_path / "f" / "draws.json").read_text())["draws"]
+    sizes = {side: [len(draw[side]["standing"]) for draw in draws] for side in ("shots", "held_out")}
+    expected = {"windows": 12} | {f"{word}_{side}": end(own) for side, own in sizes.items() for word, end in ENDS}
+    assert (
+        results["shortened_classes"] == {"standing": expected} and min(min(sizes["held_out"]), min(sizes["shots"])) >= 5
+    )
+    assert results["held_out"] == f"{min(sizes['held_out'])} to 12 windows per class"
+    assert np.array(results["shots"]["4"]["confusion"]).sum(axis=1).tolist() == [3 * 12, sum(sizes["held_out"])]
+    row = results["shots"]["20"]
+    assert row["balanced_accuracy"]["values"] == pytest.approx(balanced(tmp_path / "f", 20))
+    assert results["chance"]["balanced_accuracy"] == results["majority"]["balanced_accuracy"] == 0.5
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Shortened, measured on fewer")]
+    assert len(lines) == 2 and lines[0] in evaluation_tables(results) and lines[0].endswith("of its 12.")
+
+
+def balanced(run, shots):
+    """Mean recall of each draw, from predictions.csv."""
+    table = pd.read_csv(run / "predictions.csv").query(f"shots == {shots}")
+    hits = (table.truth == table.predicted).groupby([table.draw, table.truth]).mean()
+    return hits.groupby("draw").mean().tolist()
 
 
 def test_sensors_of_the_same_seconds_need_a_split_by_group(tmp_path):
