@@ -74,7 +74,7 @@ class FewShotTask:
         if self.settings.held_out is None:
             return "all windows of each group in turn"
         sizes = [len(own) for draw in self.draws for own in draw.held_out]
-        least, most = min(sizes), self.settings.held_out
+        least, most = min(sizes), max(sizes)
         return f"{most} windows per class" if least == most else f"{least} to {most} windows per class"
 
     def shortened(self) -> dict[str, dict[str, int]]:
