@@ -15,7 +15,8 @@
          read: [{features: [invariant], heads: [linear, trees]}, {features: [encoder, handcrafted], heads: [trees]}]}
 
 With ``folds: [s1, s2]`` a part whose name holds ``{fold}`` stands for one of each fold (``configs/folds.py``); without
-``of``, an evaluation of a fold is of the encoders of that fold.
+``of``, an evaluation of a fold is of the encoders of that fold. ``folds: {people_of: MMEA}`` are all people of a
+dataset, who are known once it is prepared.
 
 With ``page: cohorts`` the report compares representations over cohorts (``scripts/reporting/cohorts_page.py``), in
 place of the paper's tables. ``recordings`` is what ``scripts.prepare`` reads, so that one command prepares them too:
@@ -40,7 +41,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from configs.base import Config, FolderName, as_list
 from configs.evaluation import DownstreamConfig, FeatureName, FeaturesConfig, HeadName, ZeroshotConfig
-from configs.folds import expand_folds
+from configs.folds import FOLD, expand_folds, with_people
 from configs.load import ConfigError, load, read_yaml
 from configs.training import TrainConfig
 
@@ -127,6 +128,11 @@ class Study(_Part):
     datasets: dict[str, FolderName]
     pretraining: dict[FolderName, Pretraining] = Field(min_length=1)
     evaluations: dict[FolderName, Evaluation]
+
+    @property
+    def folds_unknown(self) -> bool:
+        """Whether the folds are the people of a dataset that is not prepared yet."""
+        return FOLD in self.folds
 
     @model_validator(mode="before")
     @classmethod
@@ -215,17 +221,23 @@ class PlannedRun:
         return self.config.model_dump(mode="json")
 
 
-def load_study(path: Path) -> Study:
+def load_study(path: Path, data_root: Path | None = None) -> Study:
     """Read a study file.
+
+    Args:
+        data_root: folder of the prepared datasets, whose people may be its folds; see ``Study.folds_unknown``.
 
     Raises:
         ConfigError: if it is missing or refused; names file, key and remedy.
     """
+    content = read_yaml(path)
     try:
-        study = Study(**read_yaml(path))
+        study = Study(**with_people(content, data_root))
     except ValidationError as error:
         problems = (f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
         raise ConfigError(f"{path}: " + "; ".join(problem.removeprefix(": ") for problem in problems)) from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from error
     parts = [*study.pretraining.values(), *study.evaluations.values()]
     for file in [part.config for part in parts] + [f for f in (study.simulate, study.prepare) if f]:
         if not file.is_file():

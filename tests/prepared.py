@@ -18,14 +18,15 @@ def write_dataset(
     seconds: float = 15,
     video: bool = True,
     frame_size: int = 32,
-    subjects: int = 3,
+    subjects: int | list[str] = 3,
     segments: tuple[Segment, ...] = (),
     simulated: bool = True,
     seed: int = 0,
 ) -> Store:
     """One recording per label; frame k of a recording is a smooth picture of brightness 5k (modulo 250).
 
-    Each label's IMU is a sine of its own frequency, so that there is something to learn.
+    Each label's IMU is a sine of its own frequency, so that there is something to learn. So many ``subjects`` take
+    turns, or each recording is of the one named.
     """
     rng = np.random.default_rng(seed)
     kinds = sorted(set(labels))
@@ -45,7 +46,7 @@ def write_dataset(
             id=recording_id,
             source=recording_id,
             imu=imu.astype(np.float32),
-            subject=f"s{number % subjects}" if subjects else "",
+            subject=subjects[number] if isinstance(subjects, list) else f"s{number % subjects}" if subjects else "",
             session=f"day{number}",
             label="" if segments else label,
             source_rate_hz=100.0,

@@ -14,6 +14,8 @@ from scripts.reporting.order import order_section
 from scripts.reporting.paper_tables import table_3, table_4, table_5
 from scripts.reporting.runs import Run
 from scripts.reporting.study_results import APPROACHES, MODES, few_shot_columns, match, other_settings, study_table
+from scripts.studies.data import unprepared
+from scripts.studies.left_out import in_words, left_out, never_held_out, on_those_there
 from utils.plots import shots_panels
 
 LINES = {"ours": "cross-modal", "imu_only": "unimodal"} | {
@@ -25,10 +27,23 @@ NO_MINIROCKET = "No run with MiniRocket has results: these need the package aeon
 
 def study_blocks(config: ReportConfig, runs: list[Run]) -> tuple[list[Block], list[Run]]:
     """The sections of a study, and the runs that they show and no other table should."""
-    study = load_study(config.study)
+    as_written = load_study(config.study, config.data_root)
+    if as_written.folds_unknown:
+        raise ValueError(
+            f"{config.study}: its folds are people of a dataset that is not prepared in {config.data_root}: "
+            "name the folder of the prepared datasets with --data_root"
+        )
+    absent = {
+        name: f"{name} is not prepared"
+        for name in unprepared(as_written, config.data_root)
+        if name in as_written.recordings
+    }
+    study = on_those_there(as_written, absent)
     everything = planned_runs(study, config.data_root, config.runs[0])
     found = match(everything, runs)
-    missing = missing_runs(everything, found)
+    reasons = {n: why for n, why in left_out(everything, config.data_root, absent).items() if n not in found}
+    notes = [*never_held_out(study, config.data_root), *in_words(as_written, everything, reasons)]
+    missing = [*missing_runs(everything, found, reasons), *(Text(f"{line[0].upper()}{line[1:]}.") for line in notes)]
     if study.page == "cohorts":
         blocks, shown = cohort_blocks(study, everything, found, config.out)
         return [*missing, *blocks], shown
@@ -70,12 +85,12 @@ def beside_paper(study: Study, wanted: PlannedRun) -> bool:
     return wanted.approach == "read" or bool(wanted.evaluation and study.evaluations[wanted.evaluation].transfers)
 
 
-def missing_runs(planned: list[PlannedRun], found: dict[str, Run]) -> list[Block]:
-    """Notes on missing runs and on runs with other settings."""
-    missing = [wanted.name for wanted in planned if wanted.name not in found]
+def missing_runs(planned: list[PlannedRun], found: dict[str, Run], reasons: dict[str, str]) -> list[Block]:
+    """Notes on missing runs, but those left out for other reasons, and on runs with other settings."""
+    missing = [wanted.name for wanted in planned if wanted.name not in {**found, **reasons}]
     blocks: list[Block] = [Text(f"{len(found)} of the study's {len(planned)} runs have results.")]
     rockets = {wanted.name for wanted in planned if "minirocket" in wanted.values.get("features", ())}
-    if rockets and not rockets & found.keys():
+    if rockets - reasons.keys() and not rockets & found.keys():
         missing = [name for name in missing if name not in rockets]
         blocks.append(Text(NO_MINIROCKET))
     if missing:

@@ -10,7 +10,7 @@ import pandas as pd
 from configs.paper import paper_results
 from configs.study import BETWEEN, PlannedRun, Study
 from scripts.reporting.runs import Run, measured, windows_measured
-from scripts.reproduce import PLACES, alike
+from scripts.studies.done import PLACES, alike
 from utils.long_table import METRICS, datasets_of_pretraining, named
 
 APPROACHES = {  # in the order of the tables

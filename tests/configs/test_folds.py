@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from configs.folds import expand_folds
+from configs.folds import FOLD, expand_folds, people_of
 from configs.load import ConfigError
 from configs.study import load_study, planned_runs
 from tests.configs.test_study import ROOT, write
+from tests.prepared import write_dataset
 
 FOLDED = """
 title: People in turn
@@ -97,3 +98,58 @@ def test_folds_that_serve_nothing_are_refused(tmp_path):
 def test_a_fold_may_be_a_number(tmp_path):
     numbered = runs(tmp_path, FOLDED.replace("[s1, s2]", "[1, 2]"))
     assert numbered["ours_2"].values["exclude_classes"] == ["2", "not_2"]
+
+
+def of_people(tmp_path, names):
+    """A study of the people of a dataset, and the folder that holds the dataset."""
+    write_dataset(tmp_path / "data" / "pairs", ["a"] * len(names), seconds=6, video=False, subjects=names)
+    return write(tmp_path, FOLDED.replace("[s1, s2]", "{people_of: Pairs}")), tmp_path / "data"
+
+
+def test_folds_are_the_people_of_a_dataset(tmp_path):
+    path, data_root = of_people(tmp_path, ["s10", "s2", "", "s1", "s2"])
+    study = load_study(path, data_root)
+    assert study.folds == ["s1", "s2", "s10"] and not study.folds_unknown
+    listed = load_study(write(tmp_path, FOLDED.replace("[s1, s2]", "[s1, s2, s10]")))
+    assert study == listed
+
+
+def test_people_in_the_order_of_their_numbers(tmp_path):
+    _, data_root = of_people(tmp_path, ["b", "a10b2", "a2", "12", "a10b1", "7"])
+    assert people_of(data_root / "pairs") == ["7", "12", "a2", "a10b1", "a10b2", "b"]
+    assert people_of(data_root / "other") == []
+
+
+def test_people_of_what_is_not_prepared(tmp_path):
+    text = FOLDED.replace("[s1, s2]", "{people_of: Pairs}")
+    for study in (load_study(write(tmp_path, text)), load_study(write(tmp_path, text), tmp_path / "none")):
+        assert study.folds_unknown and study.folds == [FOLD] and "ours_{fold}" in study.pretraining
+    with pytest.raises(ConfigError, match="nothing replaces {person}"):
+        load_study(write(tmp_path, text.replace('"zero_{fold}"', '"zero_{fold}_{person}"')))
+
+
+@pytest.mark.parametrize(
+    ("folds", "message"),
+    [
+        ("{people_of: Pears}", "folds: people_of 'Pears' is not one of Pairs"),
+        ("{people: Pairs}", "folds: give names, .*people_of"),
+        ("{people_of: Pairs, first: 2}", "folds: give names"),
+        ("{people_of: Pairs}", "folds: .*pairs names s1 in recordings.csv"),
+    ],
+)
+def test_people_that_cannot_be_folds(tmp_path, folds, message):
+    _, data_root = of_people(tmp_path, ["s1", ""])
+    with pytest.raises(ConfigError, match=f"study.yaml: {message}"):
+        load_study(write(tmp_path, FOLDED.replace("[s1, s2]", folds)), data_root)
+
+
+def test_real_pairs_hold_out_each_person_there_is(tmp_path):
+    names = [f"s{number}" for number in range(1, 8)]
+    write_dataset(tmp_path / "utd_mhad", ["a"] * 7, seconds=6, video=False, subjects=names)
+    path = Path("configs/study/real_pairs.yaml")
+    found = planned_runs(load_study(path, tmp_path), tmp_path, Path("runs"))
+    listed = tmp_path / "listed.yaml"
+    listed.write_text(path.read_text().replace("{people_of: UTD-MHAD}", "[s1, s2, s3, s4, s5, s6, s7]"))
+    wanted = planned_runs(load_study(listed), tmp_path, Path("runs"))
+    assert found == wanted and len(found) == 35 + 28 + 7 * 2 * 9
+    assert found[0].settings["exclude_subjects"] == ["s1"]

@@ -6,6 +6,7 @@ import pytest
 
 from configs.load import ConfigError
 from configs.study import checkpoint_of, load_study, planned_runs
+from datasets.protocols.people import are_named
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES = sorted((ROOT / "configs" / "study").glob("*.yaml"))
@@ -125,3 +126,13 @@ def test_a_pretraining_on_several_roles(tmp_path, monkeypatch):
     assert by_name["masked"].pretrained_on == "MMEA" and by_name["masked"].config.dataset == "sim_mmea"
     with pytest.raises(ConfigError, match="ours: dataset 'PD' is not one of"):
         load_study(write(tmp_path, both.replace("[MMEA, Ego4D]", "[MMEA, PD]")))
+
+
+def test_phone_and_watch_halve_any_people(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    by_name = {run.name: run for run in planned_runs(load_study(STUDIES[0]), Path("data"), Path("runs"))}
+    for evaluation in ("phone_to_watch", "watch_to_phone"):
+        settings = by_name[f"{evaluation}-handcrafted_linear"].config
+        for people in ([f"s{n:02d}" for n in range(1, 17)], [f"s{n}" for n in range(17, 24)], ["7", "12"]):
+            learnt, predicted = (are_named(people, names) for names in (settings.subjects, settings.test_subjects))
+            assert learnt.any() and predicted.any() and (learnt != predicted).all()

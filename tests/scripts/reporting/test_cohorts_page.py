@@ -340,3 +340,18 @@ def test_each_cohort_with_events_has_its_table(study):
         assert list(shown.index) == ["invariant", "chance"]
     page = (study / "report" / "report.md").read_text()
     assert "MMEA: AUPRC" in page and "PD: AUPRC" in page
+
+
+def test_what_was_left_out_stands_on_the_page(study, monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT)
+    part = STUDY.replace("evaluations:", "recordings: {patients: {format: hapt, raw: pd}}\nevaluations:")
+    (tmp_path / "study.yaml").write_text(
+        part.replace("alone: {approach: imu_only, dataset: Ego4D,", "alone: {approach: imu_only, dataset: [MMEA, PD],")
+    )
+    (tmp_path / "runs").mkdir()
+    flags = ["--runs", str(tmp_path / "runs"), "--study", str(tmp_path / "study.yaml"), "--data_root", str(tmp_path)]
+    page = report.main([*flags, "--out", str(tmp_path / "report")]).read_text()
+    assert "alone_on_glasses: pretrained on MMEA only, of MMEA + PD." in page
+    [line] = [line for line in page.splitlines() if line.startswith("Left out: ")]
+    assert "(within_pd, falls_pd, mmea_to_pd)" in line and "patients is not prepared" in line
+    assert "within_pd-" not in page and "within_mmea-encoder_linear-alone_on_glasses" in page

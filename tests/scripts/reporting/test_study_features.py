@@ -7,7 +7,7 @@ import pytest
 from configs.load import ConfigError
 from configs.study import load_study, planned_runs
 from scripts import report
-from scripts.reproduce import is_done
+from scripts.studies.done import is_done
 from tests.prepared import write_dataset
 from tests.study_runs import write_runs
 
