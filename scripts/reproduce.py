@@ -43,7 +43,7 @@ class Plan:
     Attributes:
         study: with each pretraining on those of its datasets that are there.
         planned: all its runs.
-        reasons: names of those that are left out, for want of data, each with the reason.
+        reasons: names of those that are left out, for want of data or of a package, each with the reason.
         missing: those to run, in order.
         notes: what is left out and why, a line each.
     """
@@ -81,13 +81,9 @@ def main(argv: list[str] | None = None) -> None:
             show([line for line in plan.notes if line not in before])
     except ConfigError as error:
         sys.exit(f"{config.program}: {error}")
-    rockets = [run for run in plan.missing if lacks_package(run)]
-    missing = [run for run in plan.missing if run not in rockets]
     done = len(plan.planned) - len(plan.missing) - len(plan.reasons)
     print(f"{study.title}: {len(plan.planned)} runs, {done} done before", flush=True)
-    if rockets:
-        print(f"left out: {len(rockets)} runs with MiniRocket, which needs aeon: pip install aeon", flush=True)
-    failed += run_all(missing, runs_root, logs, config.ranks)
+    failed += run_all(plan.missing, runs_root, logs, config.ranks)
     *picture, report = last_steps(config, plan, data_root, runs_root)
     if picture and run_forked(picture[0], logs / f"embedding_{config.study.stem}.log", LOADED):
         failed.append(f"embedding_{config.study.stem}")
@@ -109,10 +105,12 @@ def make_plan(study: Study, data_root: Path, runs_root: Path, absent: dict[str, 
     there = on_those_there(study, absent)
     planned = planned_runs(there, data_root, runs_root)
     reasons = left_out(planned, data_root, absent)
+    missing = [run for run in planned if run.name not in reasons and not is_done(run, runs_root)]
+    reasons |= {run.name: "MiniRocket needs aeon: pip install aeon" for run in missing if lacks_package(run)}
+    missing = [run for run in missing if run.name not in reasons]
     notes = [*never_held_out(study, data_root), *in_words(study, planned, reasons)]
     if len(reasons) == len(planned):
         raise ConfigError("\n".join([*notes, "nothing is left of the study: prepare its datasets, or mend --raw"]))
-    missing = [run for run in planned if run.name not in reasons and not is_done(run, runs_root)]
     check_ranks(missing, ranks)
     return Plan(there, planned, reasons, missing, notes)
 

@@ -89,7 +89,7 @@ def _nobody(settings: Mapping[str, Any], data_root: Path, people: Any) -> Iterab
 
 
 def in_words(study: Study, planned: Sequence[PlannedRun], reasons: Mapping[str, str]) -> list[str]:
-    """A line for each pretraining that is on fewer datasets than its study file says, and for each reason.
+    """A line for each pretraining left on fewer datasets than its study file says, and for each reason.
 
     Args:
         study: as its file says.
@@ -100,7 +100,7 @@ def in_words(study: Study, planned: Sequence[PlannedRun], reasons: Mapping[str, 
     lines = [
         f"{run.name}: pretrained on {run.pretrained_on} only, of {part.on}"
         for run, part in zip(parts, study.pretraining.values(), strict=True)
-        if run.pretrained_on != part.on
+        if run.pretrained_on != part.on and run.name not in reasons
     ]
     for reason in dict.fromkeys(reasons[run.name] for run in planned if run.name in reasons):
         runs = [run for run in planned if reasons.get(run.name) == reason]

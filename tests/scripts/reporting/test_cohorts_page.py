@@ -342,7 +342,7 @@ def test_each_cohort_with_events_has_its_table(study):
     assert "MMEA: AUPRC" in page and "PD: AUPRC" in page
 
 
-def test_what_was_left_out_stands_on_the_page(study, monkeypatch, tmp_path):
+def test_what_was_left_out_stands_on_the_page(monkeypatch, tmp_path):
     monkeypatch.chdir(ROOT)
     part = STUDY.replace("evaluations:", "recordings: {patients: {format: hapt, raw: pd}}\nevaluations:")
     (tmp_path / "study.yaml").write_text(
