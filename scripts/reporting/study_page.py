@@ -43,7 +43,7 @@ def study_blocks(config: ReportConfig, runs: list[Run]) -> tuple[list[Block], li
     found = match(everything, runs)
     reasons = {n: why for n, why in left_out(everything, config.data_root, absent).items() if n not in found}
     notes = [*never_held_out(study, config.data_root), *in_words(as_written, everything, reasons)]
-    missing = [*missing_runs(everything, found, reasons), *(Text(f"{line[0].upper()}{line[1:]}.") for line in notes)]
+    missing = [*missing_runs(everything, found, reasons), *(Text(f"{line}.") for line in notes)]
     if study.page == "cohorts":
         blocks, shown = cohort_blocks(study, everything, found, config.out)
         return [*missing, *blocks], shown

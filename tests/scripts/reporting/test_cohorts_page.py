@@ -352,6 +352,6 @@ def test_what_was_left_out_stands_on_the_page(monkeypatch, tmp_path):
     flags = ["--runs", str(tmp_path / "runs"), "--study", str(tmp_path / "study.yaml"), "--data_root", str(tmp_path)]
     page = report.main([*flags, "--out", str(tmp_path / "report")]).read_text()
     assert "alone_on_glasses: pretrained on MMEA only, of MMEA + PD." in page
-    [line] = [line for line in page.splitlines() if line.startswith("Left out: ")]
+    [line] = [line for line in page.splitlines() if line.startswith("left out: ")]
     assert "(within_pd, falls_pd, mmea_to_pd)" in line and "patients is not prepared" in line
     assert "within_pd-" not in page and "within_mmea-encoder_linear-alone_on_glasses" in page
