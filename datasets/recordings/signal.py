@@ -15,6 +15,7 @@ import numpy as np
 
 from configs.constants import CHANNELS, IMU_RATE_HZ
 from datasets.preparation.signals import EPSILON_S
+from datasets.recordings.dead_axes import DeadAxes
 from datasets.recordings.reader import Reading
 from datasets.streaming import Piece, SignalStream
 
@@ -82,6 +83,7 @@ class Signal:
 
     Attributes:
         seen: samples of ``acc`` and ``gyro`` in the file.
+        dead: what is wrong with the axes of ``acc`` and ``gyro`` (``DeadAxes``), empty if nothing is.
         set_back: (k, 2) stamps from which and to which the clock went back, seconds.
         overlap: whether it went back to times that it had had before; the runs are of no use then.
     """
@@ -95,14 +97,17 @@ class Signal:
         self.set_back: list[tuple[float, float]] = []
         self._counts_from_start, self._shift_s = reading.clock.kind == "relative", 0.0
         self._rows: list[np.ndarray] = []
-        stream = SignalStream()
+        stream, axes = SignalStream(), {"acc": DeadAxes(), "gyro": DeadAxes()}
         for piece in reading.samples:
             self.seen["acc"] += len(piece.acc_time_s)
             self.seen["gyro"] += len(piece.gyro_time_s)
+            axes["acc"].push(piece.acc)
+            axes["gyro"].push(piece.gyro)
             self._add(stream.push(piece.acc_time_s, piece.acc, piece.gyro_time_s, piece.gyro))
         self._add(stream.finish())
         self._file.flush()
         self.counts, self.rates_hz = stream.counts, stream.rates_hz
+        self.dead = {name: of.problem for name, of in axes.items()}
         self.epochs = _merged(self._rows)
         self.runs.sort(key=lambda run: run.start_s)
         self.overlap = any(b.start_s < a.end_s - _LEAST_BACK_S for a, b in pairwise(self.runs))

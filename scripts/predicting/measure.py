@@ -74,13 +74,14 @@ def measure(
         gyro_mean: see ``Scaling``.
 
     Raises:
-        BadRecording: ``no_samples``, ``clock_back`` or ``wrong_units``.
+        BadRecording: ``no_samples``, ``clock_back``, ``missing_acc``, ``missing_gyro`` or ``wrong_units``.
     """
     if signal.samples == 0:
         counted = ", ".join(f"{why} {n}" for why, n in signal.counts.items()) or "none dropped"
         raise BadRecording("no_samples", f"{file}: no stretch in which both sensors run ({counted})")
     if signal.overlap:
         raise BadRecording("clock_back", f"{file}: {_overlap(signal.set_back, reading.clock)}")
+    _check_axes(signal, reading, file)
     try:
         unit = acc_unit(signal.epochs, reading.acc_unit)
     except BadRecording as error:
@@ -95,11 +96,20 @@ def measure(
         "gyro_unit": turning if reading.has_gyro else None,
         "gyro_unit_guessed": reading.gyro_unit is None,
         "gyro_unit_by": why,
-        "units_problem": problem or None,
+        "units_problem": problem if problem and reading.has_gyro else None,
         "clock_problem": _set_back(signal.set_back, reading.clock) or None,
     }
     scaling = Scaling(acc, float(GYRO_UNITS[turning]), calibration, gyro_mean)
     return Measured(scaling, nonwear(signal.epochs, still, nonwear_min * 60), units)
+
+
+def _check_axes(signal: Signal, reading: Reading, file: Path) -> None:
+    """Refuse a sensor with dead axes like one that is missing."""
+    there = {"acc": ("accelerometer", "--csv_columns or --sensor"), "gyro": ("gyroscope", "--missing_gyro")}
+    for sensor, (called, option) in there.items():
+        if signal.dead[sensor] and (sensor == "acc" or reading.has_gyro):
+            message = f"{file}: the {called} does not measure: {signal.dead[sensor]}; see to the sensor, or {option}"
+            raise BadRecording(f"missing_{sensor}", message)
 
 
 def _overlap(set_back: list[tuple[float, float]], clock: Clock) -> str:

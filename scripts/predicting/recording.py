@@ -94,6 +94,9 @@ def _predict(listed: Listed, how: Applied, folder: Path, begun: dict[str, Any]) 
     _check_gyro(listed, reading, how.classifier)
     signal = Signal(reading, folder)
     try:
+        if signal.dead["gyro"] and config.missing_gyro == "zeros":
+            reading.has_gyro = False
+            _check_gyro(listed, reading, how.classifier)
         absent = None if reading.has_gyro else _gyro_mean(how.classifier)
         limits = config.still_mg, config.nonwear_min
         measured = measure(signal, reading, listed.files[0], *limits, not config.no_calibrate, absent)
@@ -104,6 +107,7 @@ def _predict(listed: Listed, how: Applied, folder: Path, begun: dict[str, Any]) 
         timeline, cells = classify(
             signal, how.classifier, measured, config.still_mg, how.hop_s, how.threshold, not config.no_smooth
         )
+        units["flat_problem"] = summaries.flat_problem(timeline) or None
         clock, filename = reading.clock, listed.files[0].name
         found, of_hours = bouts(timeline), hours(timeline, clock)
         days = daily_table(of_hours, filename)

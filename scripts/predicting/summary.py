@@ -13,10 +13,10 @@ from datasets.recordings.clock import Clock
 from datasets.recordings.gravity import Calibration
 from datasets.recordings.signal import Signal
 from scripts.predicting.tables import MINUTE_S, minutes
-from scripts.predicting.timeline import NONWEAR, Timeline
+from scripts.predicting.timeline import NONWEAR, QUALITIES, Timeline
 
-_PROBLEMS = ("units_problem", "samples_problem", "clock_problem")
-DROPPED_SHARE = 0.01  # of a sensor's samples: more is worth a warning
+_PROBLEMS = ("units_problem", "samples_problem", "clock_problem", "flat_problem")
+DROPPED_SHARE = 0.01  # of a sensor's samples, of worn windows: more is worth a warning
 
 
 def begun(
@@ -90,6 +90,18 @@ def samples_problem(counts: Mapping[str, int], seen: Mapping[str, int]) -> str:
         return ""
     reasons = ", ".join(f"{why} {n}" for why, n in counts.items())
     return f"{100 * share:.1f} % of the samples were dropped ({reasons}): see to the times and values of the file"
+
+
+def flat_problem(timeline: Timeline) -> str:
+    """How much was left unknown because a channel stood still, in words, if it is over 1 % of what was worn."""
+    worn = timeline.activity != timeline.nonwear
+    share = float((timeline.quality[worn] == QUALITIES.index("flat")).mean()) if worn.any() else 0.0
+    if share <= DROPPED_SHARE:
+        return ""
+    return (
+        f"in {100 * share:.1f} % of the windows an axis of a sensor keeps its value exactly, as in preparation they are "
+        "not used (unknown): see to the sensor"
+    )
 
 
 def problems(reading: Mapping[str, Any]) -> list[str]:

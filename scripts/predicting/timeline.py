@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from configs.constants import IMU_RATE_HZ, STANDARD_GRAVITY
+from configs.data import QualityLimitsConfig
 from datasets.recordings.signal import Signal
 from datasets.recordings.stillness import within
 from datasets.streaming import Piece, WindowCutter
@@ -18,6 +19,7 @@ from scripts.predicting.measure import Measured, moments
 
 UNKNOWN, NONWEAR = "unknown", "nonwear"
 QUALITIES = ("good", "still", "flat", "nonwear")
+FLAT_S = QualityLimitsConfig().max_flat_s  # of a constant channel, by which preparation masks a stretch
 CELL_S = 5.0  # of the picture of the signal
 _WINDOWS = 2048  # classified at a time, at least; memory does not grow with the recording
 
@@ -33,8 +35,8 @@ class Timeline:
         start_s: (n,) beginning of the window.
         begin_s, end_s: (n,) what it stands for; the first and last of an uninterrupted run reach to its ends.
         activity: (n,) numbers of ``names``.
-        confidence: (n,) largest of its own probabilities, before smoothing; NaN where nobody wore the sensor.
-        probabilities: (n, K) smoothed, if they were; NaN where nobody wore the sensor.
+        confidence: (n,) largest of its own probabilities, before smoothing; NaN in non-wear and flat windows.
+        probabilities: (n, K) smoothed, if they were; NaN there too.
         quality: (n,) numbers of ``QUALITIES``.
     """
 
@@ -82,7 +84,7 @@ def classify(
     threshold: float,
     smoothed: bool,
 ) -> tuple[Timeline, Cells]:
-    """Classify the windows of a recording that were worn.
+    """Classify the windows of a recording that were worn; ``flat`` ones, which preparation leaves out, are unknown.
 
     Args:
         measured: units and non-wear; a window belongs to a stretch of it if its middle does.
@@ -99,24 +101,26 @@ def classify(
         cells.append(_cells(piece.start_s, imu))
         start_s, windows = cutter.push([Piece(piece.start_s, imu, piece.new_run, 0)])
         worn = ~within(start_s + facts.window_s / 2, measured.nonwear)
-        own = np.full((len(start_s), len(facts.classes)), np.nan)
-        if worn.any():
-            own[worn] = classifier.probabilities(torch.from_numpy(windows[worn]), *of_recording).double().numpy()
         quality = np.where(worn, _quality(windows, limit, scaling.gyro_mean is None), QUALITIES.index("nonwear"))
+        usable = (quality == QUALITIES.index("good")) | (quality == QUALITIES.index("still"))
+        own = np.full((len(start_s), len(facts.classes)), np.nan)
+        if usable.any():
+            own[usable] = classifier.probabilities(torch.from_numpy(windows[usable]), *of_recording).double().numpy()
         parts.append((start_s, own, quality))
     start_s, own, quality = map(np.concatenate, zip(*parts, strict=True)) if parts else _nothing(len(facts.classes))
     begin_s, end_s, run = _stands_for(start_s, signal, facts.window_s, hop_s)
-    worn = quality != QUALITIES.index("nonwear")
+    known = np.isfinite(own[:, 0])
     probabilities = own.copy()
     if smoothed:
-        first = np.flatnonzero(np.diff(run, prepend=-1) | np.diff(worn, prepend=True))
+        first = np.flatnonzero(np.diff(run, prepend=-1) | np.diff(known, prepend=True))
         for a, b in zip(first, np.append(first, len(run))[1:], strict=True):
-            if worn[a]:
+            if known[a]:
                 probabilities[a:b] = smooth(own[a:b], hop_s, facts)
     names = names_of(facts.classes)
     confidence = own.max(axis=1, initial=0) + 0 * own[:, 0]  # NaN stays
-    activity = np.where(worn, np.nan_to_num(probabilities).argmax(axis=1), len(names) - 1)
-    activity[worn & (confidence < threshold)] = names.index(UNKNOWN)
+    activity = np.nan_to_num(probabilities).argmax(axis=1)
+    activity[~known | (confidence < threshold)] = names.index(UNKNOWN)
+    activity[quality == QUALITIES.index("nonwear")] = len(names) - 1
     timeline = Timeline(
         names,
         tuple(facts.classes),
@@ -137,9 +141,12 @@ def _nothing(classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _quality(windows: np.ndarray, limit: float, has_gyro: bool) -> np.ndarray:
-    """(n,) still: no axis of the acceleration moves; flat: an axis keeps its value exactly, as no sensor does."""
+    """(n,) still: no axis of the acceleration moves; flat: an axis keeps its value exactly for over 2.5 s, or for all
+    of a shorter window, as no sensor does."""
     channels = windows if has_gyro else windows[:, :3]
-    flat = (channels.max(2) == channels.min(2)).any(1)
+    least = min(channels.shape[2], int(FLAT_S * IMU_RATE_HZ) + 1)  # samples
+    same = np.cumsum(np.diff(channels, axis=2, prepend=np.nan) == 0, axis=2, dtype=np.int16)
+    flat = (same[:, :, least - 1 :] - same[:, :, : channels.shape[2] - least + 1] == least - 1).any((1, 2))
     still = (windows[:, :3].std(2) < limit).all(1)
     return np.where(flat, QUALITIES.index("flat"), np.where(still, QUALITIES.index("still"), 0))
 

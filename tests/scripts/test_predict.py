@@ -22,7 +22,7 @@ from models import load_classifier
 from models.classifier import SHIPPED as SHIPPED_FOLDER
 from models.smoothing import smooth
 from scripts import collate, predict
-from scripts.predicting import ENDINGS, tables
+from scripts.predicting import ENDINGS, tables, timeline
 from tests.datasets.formats.test_daphnet import write_raw
 from tests.predicting import CLASSES, NAMES, samples, write_classifier, write_csv
 
@@ -200,6 +200,52 @@ def test_missing_gyro_only_where_it_was_learnt(run, tmp_path):
     status, summaries = run(raw, "--format", "daphnet", "--missing_gyro", "zeros", model=learnt)
     reading = summaries["S03R02"]["reading"]
     assert status == 0 and reading["missing_gyro"] and reading["gyro_unit"] is None
+
+
+@pytest.mark.parametrize("columns, value", [((4, 5, 6), 0), ((5,), 0.017), ((1, 2, 3), 9.8), ((2,), 0), ((6,), "x")])
+def test_sensors_that_do_not_measure(run, tmp_path, columns, value):
+    """An axis that never changes, or is the copy of another: refused like a sensor that is missing."""
+    data = samples(30)
+    data[:, columns] = data[:, 4:5] if value == "x" else value
+    sensor = "acc" if columns[0] < 4 else "gyro"
+    file = write_csv(tmp_path / "a.csv", data)
+    status, summaries = run(file)
+    assert status == 1 and summaries["a"]["error"] == f"missing_{sensor}"
+    message = summaries["a"]["error_message"]
+    assert (
+        "a.csv" in message and ("x and z" if value == "x" else f"{'xyz'[(columns[0] - 1) % 3]} = {value:g}") in message
+    )
+    if sensor == "gyro":
+        learnt = write_classifier(tmp_path / "learnt", augment_drop_sensor=0.3)
+        status, summaries = run(file, "--missing_gyro", "zeros", model=learnt)
+        assert status == 0 and summaries["a"]["reading"]["missing_gyro"]
+        assert summaries["a"]["reading"]["gyro_unit"] is None and summaries["a"]["reading"]["flat_problem"] is None
+        assert run(file, "--missing_gyro", "zeros")[1]["a"]["error"] == "missing_gyro"
+
+
+def test_flat_windows_are_unknown_and_said(run, tmp_path, capsys):
+    """An axis that stands still for a part of the time, as preparation masks it."""
+    data = samples(100)
+    data[2000:4000, 5] = 0.017
+    _, summaries = run(write_csv(tmp_path / "a.csv", data))
+    windows = table(tmp_path, "a", "windows.csv.gz")
+    flat = (windows["quality"] == "flat").to_numpy()
+    middle = np.arange(len(windows)) + 1.0
+    assert flat[(middle > 22) & (middle < 38)].all() and not flat[(middle < 20) | (middle > 40)].any()
+    assert (windows.loc[flat, "activity"] == "unknown").all() and windows.loc[flat, "confidence"].isna().all()
+    assert windows.loc[~flat, "confidence"].notna().all()
+    problem = summaries["a"]["reading"]["flat_problem"]
+    assert f"WARNING, {problem}" in capsys.readouterr().out
+    assert problem in (tmp_path / "out" / "a" / "a.html").read_text()
+
+
+@pytest.mark.parametrize("window_s, still_s, flat", [(5, 2.5, False), (5, 2.54, True), (2, 1.9, False), (2, 2, True)])
+def test_how_long_a_flat_axis_is(window_s, still_s, flat):
+    windows = np.random.default_rng(0).normal(size=(3, 6, window_s * 50)).astype(np.float32)
+    windows[1, 4, 0 : round(still_s * 50)] = 0.5
+    found = timeline._quality(windows, 0.1, True) == timeline.QUALITIES.index("flat")
+    assert found.tolist() == [False, flat, False]
+    assert not (timeline._quality(windows, 0.1, False) == timeline.QUALITIES.index("flat")).any()
 
 
 def test_months_of_gap(run, tmp_path):
