@@ -1,8 +1,8 @@
 """The recordings among the files and folders that a user names."""
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -28,6 +28,9 @@ BY_NAME = {  # names that leave no doubt
 }
 _PREDICTED = re.compile(r"(?P<name>.+)-(windows|bouts|hourly|daily)\.csv(\.gz)?")  # beside NAME-summary.json
 _ABOVE = 3  # folders above a file in which a format may begin
+PACKED = (".zip", ".xlsx", ".xls")
+_SHOWN = 10  # names in a remark
+Row = tuple[str, Path, tuple[Path, ...], Callable[[], Reading]]  # name, folder above, files, open
 
 
 def find(
@@ -38,33 +41,73 @@ def find(
     What cannot be read is listed too: opening it says why. Tables that ``scripts.predict`` has written are none.
 
     Args:
-        format_name: ``csv``, a format, or None: by the names of the files, ``csv`` where they are of no format.
+        format_name: ``csv``, a format, or None: each file by its name, ``csv`` where it tells no format.
         options: of the format, such as ``sensor``.
         settings: of plain tables.
     """
     remarks: list[str] = []
-    found: list[tuple[str, Path, tuple[Path, ...], Callable[[], Reading]]] = []  # name, folder above, files, open
+    found: list[Row] = []
     for path in paths:
         if not path.exists():
             found.append((_stem(path), path.parent, (path,), partial(_fail, "missing_file", f"{path}: does not exist")))
             continue
-        name = format_name or _format_of(path, remarks)
-        if name == "csv":
-            files = [path] if path.is_file() else _tables(path)
-            found += [(_stem(file), file.parent, (file,), partial(open_plain, file, settings)) for file in files]
-            if not files:
-                message = f"{path}: holds no recording ({', '.join(PLAIN[:2])}, or a format that --format names)"
-                found.append(
-                    (id_from(path.resolve().name), path.parent, (path,), partial(_fail, "no_recording", message))
-                )
+        if path.is_dir() and (packed := _shown(path, PACKED)):
+            remarks.append(f"{path}: not read, unpack them or save them as CSV: {packed}")
+        if format_name == "csv":
+            here = [_plain(file, settings) for file in ([path] if path.is_file() else _tables(path))]
+        elif format_name is not None:
+            rows, lost, problem = _of_format(path, format_name, options, settings)
+            here = rows or lost or [_failed(path, problem)]
         else:
-            found += _of_format(path, name, options, settings)
+            here = _by_names(path, options, settings, remarks)
+        message = f"{path}: holds no recording ({', '.join(PLAIN[:2])}, or a format that --format names)"
+        found += here or [_failed(path, message)]
     return _named(found), remarks
 
 
-def _of_format(path: Path, name: str, options: Mapping[str, Any], settings: PlainSettings) -> list:
-    """Recordings of a folder or file, also where the layout of the format begins in a folder above it."""
-    how, problem, lost = FORMATS[name], f"{path}: holds no recording of format {name}", []
+def _by_names(path: Path, options: Mapping[str, Any], settings: PlainSettings, remarks: list[str]) -> list[Row]:
+    """Each file by the format that its name tells, as a plain table where it tells none, or not the layout it is in."""
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    kinds: dict[str, list[Path]] = defaultdict(list)
+    for file in files:
+        kinds[_by_name(file)].append(file)
+    tables = kinds.pop("csv", []) if path.is_file() else _tables(path, kinds.pop("csv", []))
+    found: list[Row] = []
+    for name, of_kind in kinds.items():
+        rows, lost, problem = _of_format(path, name, options, settings)
+        if not rows and not lost and isinstance(FORMATS[name], Described):
+            remarks.append(f"{path}: read as plain tables, since they lie not as in {name}: {_listing(of_kind)}")
+            rows = [_plain(file, settings) for file in of_kind]
+        elif isinstance(FORMATS[name], Described):
+            taken = {file.resolve() for _, _, its, _ in rows for file in its}
+            if others := [file for file in of_kind if file.resolve() not in taken]:
+                remarks.append(f"{path}: left aside, of another --sensor or layout of {name}: {_listing(others)}")
+        found += rows or lost or [_failed(file, problem) for file in of_kind]
+    if len(kinds) == 1 and path.is_dir() and (lists := [file for file in tables if not _has_columns(file, settings)]):
+        remarks.append(f"{path}: left aside, no columns of a recording (--format csv reads them): {_listing(lists)}")
+        tables = [file for file in tables if file not in lists]
+    return found + [_plain(file, settings) for file in tables]
+
+
+def _has_columns(file: Path, settings: PlainSettings) -> bool:
+    """Whether a table beside recordings of a format is one; a published dataset has lists of its own."""
+    try:
+        open_plain(file, settings)
+    except BadRecording as error:
+        return error.reason != "missing_column"
+    return True
+
+
+def _of_format(
+    path: Path, name: str, options: Mapping[str, Any], settings: PlainSettings
+) -> tuple[list[Row], list[Row], str]:
+    """Recordings of a folder or file, also where the layout of the format begins in a folder above it.
+
+    Returns:
+        What it holds, with what was refused beside it; what was refused where it holds nothing; why it holds nothing.
+    """
+    how, lost = FORMATS[name], []
+    problem = f"{path}: holds no recording of format {name}: give the folder as {name} has it"
     for folder in [*([path] if path.is_dir() else []), *list(path.resolve().parents)[:_ABOVE]]:
         for kept in _options(how, path, options, settings.missing_gyro):
             try:
@@ -79,8 +122,8 @@ def _of_format(path: Path, name: str, options: Mapping[str, Any], settings: Plai
                 lost = [(r.id, folder, (path / r.id,), partial(_fail, r.reason, r.detail)) for r in listed.rejected]
                 rows += lost if rows else []
             if rows:
-                return rows
-    return lost or [(_stem(path), path.parent, (path,), partial(_fail, "no_recording", problem))]
+                return rows, [], ""
+    return [], lost, problem
 
 
 def _options(
@@ -115,31 +158,35 @@ def _fail(reason: str, message: str) -> Reading:
     raise BadRecording(reason, message)
 
 
-def _format_of(path: Path, remarks: list[str]) -> str:
-    """The format that names of files tell; of a folder that of most, and a remark on tables of other names."""
-    if path.is_file():
-        return _by_name(path)
-    kinds = Counter(_by_name(file) for file in path.rglob("*") if file.is_file())
-    known = [name for name, _ in kinds.most_common() if name != "csv"]
-    if not known:
-        return "csv"
-    tables = _tables(path)
-    if kinds[known[0]] < sum(_by_name(file) == "csv" for file in tables):
-        remarks.append(f"{path}: read as plain tables; {kinds[known[0]]} files have names of --format {known[0]}")
-        return "csv"
-    others = sum(_by_name(file) != known[0] for file in tables)
-    if others:
-        remarks.append(f"{path}: read as {known[0]}; {others} tables of other names are left aside (--format csv)")
-    return known[0]
+def _plain(file: Path, settings: PlainSettings) -> Row:
+    return _stem(file), file.parent, (file,), partial(open_plain, file, settings)
+
+
+def _failed(path: Path, message: str) -> Row:
+    name = id_from(path.resolve().name) if path.is_dir() else _stem(path)
+    return name, path.parent, (path,), partial(_fail, "no_recording", message)
+
+
+def _shown(folder: Path, endings: tuple[str, ...]) -> str:
+    files = (file for file in folder.rglob("*") if file.name.lower().endswith(endings) and file.is_file())
+    return _listing(sorted(files))
+
+
+def _listing(files: Sequence[Path]) -> str:
+    """Names, of many the first."""
+    more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
+    return ", ".join(file.name for file in files[:_SHOWN]) + more
 
 
 def _by_name(path: Path) -> str:
     return next((known for known, looks in BY_NAME.items() if looks.fullmatch(path.name)), "csv")
 
 
-def _tables(folder: Path) -> list[Path]:
-    files = (file for file in folder.rglob("*") if file.is_file() and file.name.lower().endswith(PLAIN))
-    return sorted(file for file in files if not _of_predict(file))
+def _tables(folder: Path, files: Iterable[Path] | None = None) -> list[Path]:
+    """Tables among these files, or in a folder, that ``scripts.predict`` has not written."""
+    files = folder.rglob("*") if files is None else files
+    tables = (file for file in files if file.is_file() and file.name.lower().endswith(PLAIN))
+    return sorted(file for file in tables if not _of_predict(file))
 
 
 def _of_predict(file: Path) -> bool:

@@ -99,8 +99,8 @@ def flat_problem(timeline: Timeline) -> str:
     if share <= DROPPED_SHARE:
         return ""
     return (
-        f"in {100 * share:.1f} % of the windows an axis of a sensor keeps its value exactly, as in preparation they are "
-        "not used (unknown): see to the sensor"
+        f"in {100 * share:.1f} % of the windows an axis of a sensor keeps its value exactly: these are unknown, as "
+        "preparation does not use them; see to the sensor"
     )
 
 

@@ -1,5 +1,7 @@
 """Which files of a folder are recordings, and of which format."""
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from configs.load import ConfigError, build
@@ -9,7 +11,9 @@ from datasets.recordings.find import find
 from datasets.recordings.plain_csv import PlainSettings
 from scripts.predicting import ENDINGS
 from tests.datasets.formats.test_daphnet import write_raw
-from tests.predicting import samples, write_csv
+from tests.predicting import NAMES, samples, write_csv
+
+SP_SW_HAR = ("timestamp", "x_acc", "y_acc", "z_acc", "x_gyro", "y_gyro", "z_gyro")
 
 
 def names(folder, format_name=None):
@@ -28,15 +32,54 @@ def test_what_predict_wrote_is_no_recording(tmp_path, format_name):
     assert len(names(tmp_path, format_name)[0]) == 7
 
 
-@pytest.mark.parametrize("plain, fog, kind", [(3, 1, "csv"), (1, 3, "stanford_fog"), (1, 1, "stanford_fog")])
-def test_most_files_decide_on_the_format(tmp_path, plain, fog, kind):
-    for k in range(plain):
-        write_csv(tmp_path / f"day{k}.csv", samples(1))
-    for k in range(fog):
-        write_csv(tmp_path / f"pt1_visit_1_walk_trial_{k}.csv", samples(1))
-    found, (remark,) = names(tmp_path)
-    assert len(found) == (plain + fog if kind == "csv" else fog)
-    assert ("plain tables" in remark) == (kind == "csv") and "--format" in remark
+def opened(folder):
+    """Formats, or reasons of what cannot be read, by the first file's name; and the remarks."""
+    listed, remarks = find([folder], None, {}, PlainSettings())
+    found = {}
+    for of in listed:
+        try:
+            found[of.files[0].name] = of.open().facts["format"]
+        except BadRecording as error:
+            found[of.files[0].name] = error.reason
+    return found, remarks
+
+
+GLASSES = [f"10_MetaWear_2019-09-14T16.16.00.093_F1_{of}_100.000Hz_1.4.5.csv" for of in ("Accelerometer", "Gyroscope")]
+
+
+@pytest.mark.parametrize("plain, fog", [(3, 1), (1, 3)])
+def test_each_file_has_the_format_of_its_name(tmp_path, plain, fog):
+    """A table that is no recording is one more failure, but a list where all other names tell one format."""
+    wanted = {f"day{k}.csv": "csv" for k in range(plain)}
+    wanted |= {f"pt1_visit_1_walk_trial_{k}.csv": "stanford_fog" for k in range(fog)}
+    for name in wanted:
+        chest = [f"imu_chest_{kind}{axis}" for kind in "ag" for axis in "xyz"] + ["freeze_label"]
+        data = np.column_stack([samples(1), np.zeros(100)])
+        write_csv(tmp_path / name, data, names=("time", *chest) if "trial" in name else NAMES)
+    (tmp_path / "people.csv").write_text("id,age\n1,80\n2,81\n")
+    (tmp_path / "packed.zip").write_bytes(b"PK")
+    found, remarks = opened(tmp_path)
+    assert found == wanted
+    assert sum("people.csv" in remark for remark in remarks) == sum("packed.zip" in remark for remark in remarks) == 1
+    (tmp_path / "s03").mkdir()
+    labelled = pd.DataFrame(samples(1), columns=SP_SW_HAR).assign(label="WALKING")
+    labelled.to_csv(tmp_path / "s03" / "s03_02_sp.csv", index=False)
+    for name in (*GLASSES, "s04_02_sp.csv"):
+        write_csv(tmp_path / name, samples(1))
+    found, remarks = opened(tmp_path)
+    wanted |= {"s03_02_sp.csv": "sp_sw_har", "people.csv": "missing_column"}
+    wanted |= dict.fromkeys(GLASSES, "unexpected_place")
+    assert {name: found[name] for name in wanted} == wanted
+    assert not any("people.csv" in remark for remark in remarks) and any("s04_02_sp.csv" in of for of in remarks)
+
+
+def test_a_table_out_of_its_layout_is_plain(tmp_path):
+    file = write_csv(tmp_path / "s03_02_sp.csv", samples(1), names=SP_SW_HAR)
+    for path in (file, tmp_path):
+        found, (remark,) = opened(path)
+        assert found == {file.name: "csv"} and "sp_sw_har" in remark and file.name in remark
+    (tmp_path / GLASSES[0]).touch()
+    assert opened(tmp_path / GLASSES[0])[0] == {GLASSES[0]: "no_recording"}
 
 
 @pytest.mark.parametrize("sensor", [None, ["thigh", "shank"]])
