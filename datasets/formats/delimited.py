@@ -75,7 +75,7 @@ def read_numbers(
     except pd.errors.ParserError as error:  # a quotation mark that is never closed
         raise BadRecording("unreadable_csv", f"{path}: {error}") from error
     except ValueError as error:
-        cell = _first_text_cell(_parse(data, first, there, dict.fromkeys(columns, str), separator, decimal), decimal)
+        cell = first_text_cell(_parse(data, first, there, dict.fromkeys(columns, str), separator, decimal), decimal)
         if cell is None:
             raise BadRecording("unreadable_csv", f"{path}: {error}") from error
         row, column, content = cell
@@ -171,7 +171,7 @@ def _parse(
     return table[list(places.values())].set_axis(list(places), axis=1)
 
 
-def _first_text_cell(table: pd.DataFrame, decimal: str) -> tuple[int, str, str] | None:
+def first_text_cell(table: pd.DataFrame, decimal: str) -> tuple[int, str, str] | None:
     """(row, column, content) of the first cell that is neither a number nor missing."""
     for name in table:
         numbers = pd.to_numeric(table[name].str.replace(decimal, ".", regex=False), errors="coerce")

@@ -22,6 +22,8 @@ MOST_ABSOLUTE_S = 4.1e9  # year 2099
 LEAST_ABSOLUTE_S = 3e8  # year 1979; smaller numbers count from a start
 LONGEST_STEP_S = 0.4  # between samples, to tell units of 1000 apart; 2.5 Hz
 _COARSEST_STEP_S = 2.0  # between dates, which may be of whole seconds
+DAYS = "days"  # as spreadsheets count: 25569 is 1970-01-01, in local time
+_DAY_S, _EPOCH_DAY, _DAYS = 86400.0, 25569, (2e4, 8e4)  # years 1954 to 2119
 _BACK_S = 1800.0  # local time that goes back by more, in an hour that there is twice, has come to its second
 
 
@@ -98,6 +100,9 @@ class Stamps:
         if len(timed) < 2:
             raise BadRecording("missing_time", "no row has a time; give --sample_rate if rows are evenly spaced")
         self.unit = unit or guess_unit(timed)
+        if self.unit == DAYS:
+            self.clock = Clock("absolute" if self._zone else "local", self._zone)
+            return
         typical = float(np.median(timed)) * TIME_UNITS[self.unit]
         if LEAST_ABSOLUTE_S < typical < MOST_ABSOLUTE_S:
             self.clock = Clock("absolute", self._zone or ZoneInfo("UTC"))
@@ -123,11 +128,19 @@ class Stamps:
         Raises:
             BadRecording: ``time_format`` if a text is no date.
         """
+        if self.unit == DAYS:
+            return self._seconds_of_days(stamps)
         dated = self.unit == "date"
         out = self._seconds_of_dates(stamps) if dated else stamps * TIME_UNITS[self.unit] + self._shift_s
         if self.clock.kind == "absolute":
             out[~((out >= 0) & (out < MOST_ABSOLUTE_S))] = np.nan
         return out
+
+    def _seconds_of_days(self, stamps: np.ndarray) -> np.ndarray:
+        local_s = (stamps - _EPOCH_DAY) * _DAY_S
+        if self._zone is None:
+            return local_s
+        return self._with_zone(pd.Series(pd.to_datetime(local_s, unit="s", utc=True)), local_s)
 
     def _seconds_of_dates(self, stamps: np.ndarray) -> np.ndarray:
         dates = self._dates.read(stamps)
@@ -159,6 +172,8 @@ class Stamps:
 def guess_unit(stamps: np.ndarray) -> str:
     """Unit of numeric stamps: that in which they are dates of 1979 to 2099, or samples are up to 0.4 s apart.
 
+    ``days`` are those of a spreadsheet, such as 45000.5: as seconds they would come at over 40 kHz.
+
     Args:
         stamps: (n,) finite, of the first rows.
 
@@ -167,6 +182,8 @@ def guess_unit(stamps: np.ndarray) -> str:
     """
     typical, steps = np.median(stamps), np.abs(np.diff(stamps))
     step = np.median(steps[steps > 0]) if (steps > 0).any() else 0.0
+    if _DAYS[0] < typical < _DAYS[1] and 0 < step <= _COARSEST_STEP_S / _DAY_S:
+        return DAYS
     for unit, factor in TIME_UNITS.items():
         if LEAST_ABSOLUTE_S < typical * factor < MOST_ABSOLUTE_S and step * factor <= _COARSEST_STEP_S:
             return unit

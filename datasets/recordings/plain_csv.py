@@ -10,22 +10,25 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from datasets.formats.delimited import MISSING
+from datasets.formats.delimited import MISSING, first_text_cell
 from datasets.preparation.signals import MIN_RATE_HZ
 from datasets.recording import BadRecording
-from datasets.recordings.clock import Stamps, clock_of
+from datasets.recordings.clock import DAYS, Stamps, clock_of
 from datasets.recordings.columns import Columns, chosen_columns, guess_columns, stated_unit
 from datasets.recordings.dates import TIME_OF_DAY
 from datasets.recordings.reader import Reading, Samples
 
 ROWS = 1 << 15  # of a piece: 5 minutes at 100 Hz; what the work on it takes in memory grows with it
+MOST_REPEATED = 0.75  # share of the steps of the first piece without a step in time: stamps were rounded
 MOST_BACKWARDS = 0.5  # share of the steps of the first piece that may go back in time
+_PACKED = {b"PK\x03\x04": "zip (or Excel)", b"\xd0\xcf\x11\xe0": "Excel"}  # first bytes
 _DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+([eE][-+]?\d+)?")
 _NUMBER = re.compile(r"[-+]?[\d.,]*\d[\d.,]*([eE][-+]?\d+)?|(?i:nan|null|na|none|)")
 
@@ -63,8 +66,8 @@ def open_plain(path: Path, settings: PlainSettings) -> Reading:
 
     Raises:
         BadRecording: ``missing_csv``, ``unreadable_csv``, ``empty_csv``, ``missing_column``, ``missing_axis``,
-            ``several_sensors``, ``missing_gyro``, ``missing_time``, ``time_format``, ``low_rate``, ``reversed_time`` or
-            ``text_cell``; those of later rows come while the samples are read.
+            ``several_sensors``, ``missing_gyro``, ``missing_time``, ``time_format``, ``repeated_time``, ``low_rate``,
+            ``reversed_time`` or ``text_cell``; those of later rows come while the samples are read.
     """
     with _explained(path):
         layout = _layout(path)
@@ -140,12 +143,18 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def _layout(path: Path) -> _Layout:
-    """Separator, decimal point and column names, from the first two lines that are not blank."""
+    """Separator, decimal point and column names, from the first two lines that are neither blank nor, before the
+    header, begin with #."""
     lines: list[str] = []
-    blank = 0  # lines before the first
+    blank, comment = 0, ""  # lines before the first, the last of them that begins with #
     with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as file:
         while len(lines) < 2 and (line := file.readline(1 << 16)):
-            if text := line.decode("utf-8-sig" if not lines else "utf-8").strip():
+            if kind := _PACKED.get(line[:4]):
+                raise BadRecording("unreadable_csv", f"is a {kind} file: unpack it, or save it as CSV")
+            text = line.decode("utf-8-sig" if not lines else "utf-8").strip()
+            if text.startswith("#") and not lines:
+                blank, comment = blank + 1, text.lstrip("# ")
+            elif text:
                 lines.append(text)
             elif not lines:
                 blank += 1
@@ -153,15 +162,22 @@ def _layout(path: Path) -> _Layout:
         raise BadRecording("empty_csv", "is empty; export or copy it again")
     separator = max((";", "\t", ","), key=lines[0].count)
     separator = separator if separator in lines[0] else " "
-    fields = [name.strip().strip('"') for name in lines[0].split(None if separator == " " else separator)]
+    fields = _fields(lines[0], separator)
     numbers = [field for field in fields if _NUMBER.fullmatch(field)]
     header = len(numbers) < len(fields) and sum(map(bool, numbers)) < 3  # dates and labels may stand beside numbers
     if len(lines) <= header:
         raise BadRecording("empty_csv", "holds a header line and no rows; export or copy it again")
     names = fields if header else [str(number) for number in range(1, len(fields) + 1)]
-    last = [field.strip().strip('"') for field in lines[-1].split(None if separator == " " else separator)]
+    skipped = blank + header
+    if not header and len(above := _fields(comment, separator)) == len(fields):  # a header behind a #
+        names, header = above, True
+    last = _fields(lines[-1], separator)
     decimal = "," if separator != "," and any(_DECIMAL_COMMA.fullmatch(field) for field in last) else "."
-    return _Layout(names, header, blank + header, separator, decimal)
+    return _Layout(names, header, skipped, separator, decimal)
+
+
+def _fields(line: str, separator: str) -> list[str]:
+    return [field.strip().strip('"') for field in line.split(None if separator == " " else separator)]
 
 
 def _pieces(path: Path, layout: _Layout, columns: Columns) -> Iterator[pd.DataFrame]:
@@ -181,13 +197,22 @@ def _pieces(path: Path, layout: _Layout, columns: Columns) -> Iterator[pd.DataFr
             except pd.errors.ParserError:
                 raise
             except ValueError as error:
-                where = f"rows {done + 1} to {done + ROWS}"
-                message = (
-                    f"{where}: {error}; want numbers, a missing value may be empty or one of {', '.join(MISSING[1:])}"
-                )
+                where = _text_cell(path, layout, places, columns, done) or f"rows {done + 1} to {done + ROWS}: {error}"
+                message = f"{where}; want numbers, a missing value may be empty or one of {', '.join(MISSING[1:])}"
                 raise BadRecording("text_cell", message) from error
             done += len(piece)
             yield piece.rename(columns={place: name for name, place in places.items()})
+
+
+def _text_cell(path: Path, layout: _Layout, places: dict[str, int], columns: Columns, done: int) -> str:
+    """Which cell of the piece after ``done`` rows is no number; empty if that cannot be told."""
+    names = [name for name in places if name in columns.channels or len(columns.times) == 1]
+    with _table(path, layout, sorted(places[name] for name in names), {}) as table:
+        piece = next(islice(table, done // ROWS, None))
+    piece = piece.rename(columns={place: name for name, place in places.items()}).reset_index(drop=True)
+    dated = [name for name in columns.times if name in piece and not _NUMBER.fullmatch(str(piece[name].iloc[0]))]
+    cell = first_text_cell(piece.drop(columns=dated), layout.decimal)
+    return "" if cell is None else f"row {done + cell[0] + 1} below the header, column {cell[1]} holds {cell[2]!r}"
 
 
 def _table(path: Path, layout: _Layout, places: list[int], types: dict[int, type], nrows: int | None = None):
@@ -237,6 +262,8 @@ def _stamps(first: pd.DataFrame, columns: Columns, settings: PlainSettings) -> S
 def _time_format(stamps: Stamps) -> str:
     if stamps.unit == "date":
         return stamps.layout + ("" if stamps.clock.kind == "absolute" else " without a zone")
+    if stamps.unit == DAYS:
+        return "days of a spreadsheet"
     return f"{stamps.unit} since {'1970' if stamps.clock.kind == 'absolute' else 'a start'}"
 
 
@@ -244,6 +271,10 @@ def _check_times(time_s: np.ndarray) -> None:
     """Refuse what no later step can mend: time that runs backwards, and too few samples a second."""
     steps = np.diff(time_s[np.isfinite(time_s)])
     moving = steps[steps != 0]
+    if len(moving) and (steps == 0).mean() > MOST_REPEATED:
+        each = (len(steps) + 1) / (len(moving) + 1)
+        message = f"about {each:.0f} rows share a stamp, as if it was rounded: give --sample_rate, in rows a second"
+        raise BadRecording("repeated_time", message)
     if len(moving) == 0:
         raise BadRecording("missing_time", "all rows have the same time, or none; give --sample_rate if they are even")
     if (moving < 0).mean() > MOST_BACKWARDS:

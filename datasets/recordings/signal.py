@@ -83,6 +83,7 @@ class Signal:
 
     Attributes:
         seen: samples of ``acc`` and ``gyro`` in the file.
+        span_s: from the least to the largest stamp of the acceleration.
         dead: what is wrong with the axes of ``acc`` and ``gyro`` (``DeadAxes``), empty if nothing is.
         set_back: (k, 2) stamps from which and to which the clock went back, seconds.
         overlap: whether it went back to times that it had had before; the runs are of no use then.
@@ -98,7 +99,10 @@ class Signal:
         self._counts_from_start, self._shift_s = reading.clock.kind == "relative", 0.0
         self._rows: list[np.ndarray] = []
         stream, axes = SignalStream(), {"acc": DeadAxes(), "gyro": DeadAxes()}
+        least_s, most_s = np.inf, -np.inf
         for piece in reading.samples:
+            least_s = min(least_s, np.nanmin(piece.acc_time_s, initial=np.inf))
+            most_s = max(most_s, np.nanmax(piece.acc_time_s, initial=-np.inf))
             self.seen["acc"] += len(piece.acc_time_s)
             self.seen["gyro"] += len(piece.gyro_time_s)
             axes["acc"].push(piece.acc)
@@ -107,6 +111,7 @@ class Signal:
         self._add(stream.finish())
         self._file.flush()
         self.counts, self.rates_hz = stream.counts, stream.rates_hz
+        self.span_s = float(max(most_s - least_s, 0))
         self.dead = {name: of.problem for name, of in axes.items()}
         self.epochs = _merged(self._rows)
         self.runs.sort(key=lambda run: run.start_s)

@@ -15,6 +15,7 @@ from datasets.recordings.reader import Reading
 from datasets.recordings.signal import Signal
 from datasets.recordings.stillness import nonwear, still_epochs, within
 from datasets.recordings.units import acc_unit, gyro_unit
+from datasets.sensor_stream import SHORTEST_RUN_S
 
 _SUMMER_TIME_S, _TOLERANCE_S = 3600.0, 60.0  # by which clocks are set back in autumn
 
@@ -78,7 +79,10 @@ def measure(
     """
     if signal.samples == 0:
         counted = ", ".join(f"{why} {n}" for why, n in signal.counts.items()) or "none dropped"
-        raise BadRecording("no_samples", f"{file}: no stretch in which both sensors run ({counted})")
+        what = f"no stretch of {SHORTEST_RUN_S:g} s without a gap in which both sensors run ({counted})"
+        if signal.span_s < SHORTEST_RUN_S:
+            what = f"it is {signal.span_s:.2g} s long, too short for any window ({counted})"
+        raise BadRecording("no_samples", f"{file}: {what}; if it is longer, see to its times (--time_unit)")
     if signal.overlap:
         raise BadRecording("clock_back", f"{file}: {_overlap(signal.set_back, reading.clock)}")
     _check_axes(signal, reading, file)

@@ -343,6 +343,11 @@ def test_days_on_which_clocks_change(run, tmp_path, day, hours):
     assert hourly["hour"].tolist() == pd.DatetimeIndex(hourly["start"].str[:19]).hour.tolist()
 
 
+def test_shorter_than_any_window_says_its_length(run, tmp_path):
+    _, summaries = run(write_csv(tmp_path / "short.csv", samples(0.6)))
+    assert summaries["short"]["error"] == "no_samples" and "0.59 s long" in summaries["short"]["error_message"]
+
+
 def test_too_short_is_read_and_not_classified(run, tmp_path):
     status, summaries = run(write_csv(tmp_path / "short.csv", samples(1)))
     assert status == 0

@@ -74,6 +74,7 @@ def test_each_file_has_the_format_of_its_name(tmp_path, plain, fog):
 
 
 def test_a_table_out_of_its_layout_is_plain(tmp_path):
+    tmp_path = tmp_path / "a" / "b" / "c"  # folders above are looked at too
     file = write_csv(tmp_path / "s03_02_sp.csv", samples(1), names=SP_SW_HAR)
     for path in (file, tmp_path):
         found, (remark,) = opened(path)

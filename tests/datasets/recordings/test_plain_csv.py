@@ -261,3 +261,52 @@ def test_a_file_that_was_cut_off(tmp_path):
     with pytest.raises(BadRecording) as error:
         whole(open_plain(tmp_path / "a.csv.gz", PlainSettings()))
     assert error.value.reason == "unreadable_csv"
+
+
+@pytest.mark.parametrize("above", ["# Device: Foo\n# Rate: 100 Hz\n\n#\n", "# a,b\n# time,ax,ay,az,gx,gy,gz\n"])
+def test_lines_behind_a_hash_before_the_header(tmp_path, above):
+    data = samples(5).round(4)
+    content = pd.DataFrame(data, columns=NAMES).to_csv(index=False, header="time" not in above)
+    (tmp_path / "a.csv").write_text(above + content)
+    assert np.allclose(whole(open_plain(tmp_path / "a.csv", PlainSettings())), data)
+
+
+@pytest.mark.parametrize("row, column", [(3, "ax"), (700, "gz"), (801, "time")])
+def test_a_cell_of_text_is_named(tmp_path, monkeypatch, row, column):
+    monkeypatch.setattr(plain_csv, "ROWS", 300)
+    frame = pd.DataFrame(samples(10).round(4), columns=NAMES).astype(object)
+    frame.loc[row - 1, column] = "ERR"
+    frame.loc[0, "ay"] = "NaN"
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    with pytest.raises(BadRecording, match=f"text_cell.*a.csv: row {row} below the header, column {column} .*'ERR'"):
+        whole(open_plain(tmp_path / "a.csv", PlainSettings()))
+
+
+@pytest.mark.parametrize("begin, kind", [(b"PK\x03\x04\x14", "zip"), (b"\xd0\xcf\x11\xe0\xa1", "Excel")])
+def test_packed_files_say_so(tmp_path, begin, kind):
+    (tmp_path / "a.csv").write_bytes(begin + bytes(range(256)))
+    with pytest.raises(BadRecording, match=f"unreadable_csv.*a.csv: is a .*{kind}.*CSV"):
+        open_plain(tmp_path / "a.csv", PlainSettings())
+
+
+@pytest.mark.parametrize("dates", [False, True])
+def test_rounded_stamps_ask_for_a_rate(tmp_path, dates):
+    frame = pd.DataFrame(samples(10).round(4), columns=NAMES)
+    frame["time"] = np.floor(frame["time"])
+    if dates:
+        frame["time"] = pd.to_datetime(frame["time"], unit="s").dt.strftime("%Y-%m-%dT%H:%M:%S")
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    with pytest.raises(BadRecording, match="repeated_time: .*100 rows.*--sample_rate"):
+        open_plain(tmp_path / "a.csv", PlainSettings())
+
+
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+def test_days_of_a_spreadsheet(tmp_path, zone):
+    data = samples(10).round(4)
+    frame = pd.DataFrame(data, columns=NAMES)
+    frame["time"] = (45000.5 + frame["time"] / 86400).round(10)
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    reading = open_plain(tmp_path / "a.csv", PlainSettings(time_zone=zone))
+    start_s = pd.Timestamp("2023-03-15T12:00", tz=zone or "UTC").timestamp()
+    assert np.allclose(whole(reading) - [start_s, *[0] * 6], data, atol=1e-4)
+    assert reading.clock.kind == ("absolute" if zone else "local") and "spreadsheet" in reading.facts["time_format"]
