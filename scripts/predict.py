@@ -17,7 +17,7 @@ from models.classifier import Classifier
 from models.smoothing import ForwardFilter
 from scripts.live import COLUMNS, Live, stream_stdin
 from scripts.predicting.recording import Applied, predict_recording
-from scripts.predicting.summary import problems
+from scripts.predicting.summary import duration, problems
 from utils.progress_bar import progress
 from utils.run import commit
 
@@ -64,7 +64,7 @@ def predict_stdin(config: PredictConfig, classifier: Classifier) -> int:
 
 
 def _said(summary: dict) -> str:
-    """A line on a recording: what was guessed, and minutes of each activity."""
+    """A line on a recording: what was guessed, and how long each activity took."""
     reading = summary["reading"]
     guesses = [
         f"{what} {reading[key]}"
@@ -76,8 +76,8 @@ def _said(summary: dict) -> str:
         )
         if reading[guessed]
     ]
-    minutes = ", ".join(f"{name} {of['minutes']:.1f}" for name, of in summary["activities"].items())
-    lines = [f"{summary['name']}: minutes of {minutes}; not worn {summary['wear']['nonwear_min']:.1f}"]
+    spent = ", ".join(f"{name} {duration(of['minutes'])}" for name, of in summary["activities"].items())
+    lines = [f"{summary['name']}: {spent}; not worn {duration(summary['wear']['nonwear_min'])}"]
     lines += [f"  guessed: {'; '.join(guesses)}"] if guesses else []
     lines += [f"  WARNING, {problem}" for problem in problems(reading)]
     return "\n".join(lines)

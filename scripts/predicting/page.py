@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from datasets.recordings.clock import Clock
-from scripts.predicting.summary import problems
+from scripts.predicting.summary import duration, problems
 from scripts.predicting.tables import HOUR_S, MINUTE_S, days_of
 from scripts.predicting.timeline import CELL_S, NONWEAR, UNKNOWN, Cells, Timeline
 
@@ -27,6 +27,7 @@ COLOURS = (  # of classes in their order: Okabe and Ito 2008, then lighter and d
 UNKNOWN_COLOUR, MISSING_COLOUR = "#e3d9c6", "#bdbdbd"
 PALE = ((0.5, 0.35), (0.75, 0.65), (1.01, 1.0))  # confidence below it, opacity
 MISSING = 255
+CUT_MIN = 360  # a recording of one day that is shorter has an axis of its own length
 _OF_CELLS = ("activity", "confidence", "low", "high")  # bytes of a day
 SIGNAL_MOST = 40.0  # m/s² at 255; 4 g, beyond which the picture is cut
 _PER_MINUTE = round(MINUTE_S / CELL_S)
@@ -63,6 +64,7 @@ def page(
         "missing_fill": MISSING_COLOUR,
         "pale": PALE,
         "activities": legend,
+        "first_hour": int((timeline.begin_s[0] - clock.midnight(days[0]["date"])) // HOUR_S) if days else 0,
         "days": [{key: day[key] for key in ("label", "hours", *_OF_CELLS)} for day in days],
     }
     return env.get_template("recording.html.j2").render(
@@ -71,6 +73,9 @@ def page(
         problems=problems(summary["reading"]),
         relative=clock.kind == "relative",
         days=days,
+        axis=axis(timeline, clock, days),
+        duration=duration,
+        pale=PALE[0][1],
         legend=legend,
         missing_fill=MISSING_COLOUR,
         minutes=minutes_rows(hours, known),
@@ -78,6 +83,21 @@ def page(
         simulated=simulated,
         data=data,
     )
+
+
+def axis(timeline: Timeline, clock: Clock, days: list[dict[str, Any]]) -> dict[str, Any]:
+    """Minutes of the day that rows show (None: all of each day), and (x, label) of the scale, x from 0 to 1440."""
+    first, width, step = 0, 1440, 120
+    if len(days) == 1:
+        midnight = clock.midnight(days[0]["date"])
+        begin, end = ((at - midnight) / MINUTE_S for at in (timeline.begin_s[0], timeline.end_s[-1]))
+        if end - begin < CUT_MIN:
+            unit = 60 if end - begin > 60 else 10
+            first = int(begin // unit) * unit
+            width, step = int(np.ceil(end / unit)) * unit - first, unit if unit == 60 else 2
+    labels = [str(at // 60) if step == 120 else f"{at // 60}:{at % 60:02d}" for at in range(first, first + width, step)]
+    ticks = [(round(k * step / width * 1440, 1), label) for k, label in enumerate(labels)]
+    return {"first": first, "width": width if width < 1440 else None, "ticks": ticks}
 
 
 def fill(place: int, timeline: Timeline) -> str:

@@ -104,6 +104,13 @@ def flat_problem(timeline: Timeline) -> str:
     )
 
 
+def duration(minutes: float) -> str:
+    """A length of time in the unit that suits it: ``24 s``, ``3.5 min``, ``7.2 h``."""
+    if minutes < 2:
+        return f"{minutes * 60:.0f} s"
+    return f"{minutes:.1f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+
+
 def problems(reading: Mapping[str, Any]) -> list[str]:
     """What command and page warn of in ``reading`` of a summary."""
     return [reading[key] for key in _PROBLEMS if reading[key]]

@@ -69,3 +69,5 @@ document.querySelectorAll(".hour").forEach((element) => {
     if (event.key === "Enter" || event.key === " ") { event.preventDefault(); open(); }
   });
 });
+
+show(0, data.first_hour);

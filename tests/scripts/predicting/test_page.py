@@ -11,7 +11,7 @@ from scripts import predict
 from scripts.predicting.page import COLOURS, MISSING_COLOUR
 from tests.predicting import CLASSES, samples, write_classifier, write_csv
 
-CLICK = """<script>document.querySelector('.hour[data-row="0"][data-hour="10"]')
+CLICK = """<script>document.querySelector('.hour[data-row="0"][data-hour="12"]')
 .dispatchEvent(new MouseEvent("click", {bubbles: true}));</script></body>"""
 
 
@@ -69,9 +69,9 @@ def test_an_hour_closely_in_a_browser(page, browser):
     plain = browser.open(page)
     visit = browser.open(page.replace("</body>", outside + CLICK))
     assert plain.requests == visit.requests == []
-    assert 'id="zoom-title">none chosen' in plain.dom
-    assert 'id="zoom-title">2024-05-01, 10:00' in visit.dom
-    zoom = Shapes(visit.dom).zoom
+    assert 'id="zoom-title">2024-05-01, 10:00' in plain.dom  # the first hour, without a click
+    assert 'id="zoom-title">2024-05-01, 12:00' in visit.dom
+    zoom = Shapes(plain.dom).zoom
     boxes = [of for name, of in zoom if name == "rect" and of.get("class") == "activity"]
     assert sum(float(of["width"]) for of in boxes) == pytest.approx(1200)
     assert {of["fill"] for of in boxes} <= set(COLOURS[: len(CLASSES)])
@@ -82,6 +82,18 @@ def test_an_hour_closely_in_a_browser(page, browser):
     assert (lows > standard - 1).all()  # y points down
     before, after = (matplotlib.image.imread(v.screenshot) for v in (plain, visit))
     assert np.abs(before - after).max() > 0.3
+
+
+def test_short_recordings_have_an_axis_of_their_length(page, tmp_path, capsys):
+    """A minute and a half fills a tenth of an hour; two hours and a half three hours of the day."""
+    assert 'viewBox="600 0 180 30"' in page and ">10:00</text>" in page and "<dd>75.0 min</dd>" in page
+    assert re.search(r'class="pale"[^>]*fill="#0072b2" opacity="0.35"', page)
+    file = write_csv(tmp_path / "a.csv", samples(90), start_s=0)
+    words = [str(file), "--model", str(write_classifier(tmp_path / "c")), "--out", str(tmp_path / "out")]
+    assert predict.main(words) == 0
+    short = (tmp_path / "out" / "a" / "a.html").read_text(encoding="utf-8")
+    assert 'viewBox="0 0 10 30"' in short and "<dd>90 s</dd>" in short and '"first_hour": 0' in short
+    assert re.search(r"a: walking \d+ s, sitting \d+ s, .*; not worn 0 s", capsys.readouterr().out)
 
 
 def test_names_cannot_write_markup(tmp_path):
