@@ -74,7 +74,8 @@ def _by_names(path: Path, options: Mapping[str, Any], settings: PlainSettings, r
     tables = kinds.pop("csv", []) if path.is_file() else _tables(path, kinds.pop("csv", []))
     found: list[Row] = []
     for name, of_kind in kinds.items():
-        rows, lost, problem = _of_format(path, name, options, settings)
+        above = _ABOVE if len(kinds) == 1 else 0  # no layout begins above a folder of several formats
+        rows, lost, problem = _of_format(path, name, options, settings, above)
         if not rows and not lost and isinstance(FORMATS[name], Described):
             remarks.append(f"{path}: read as plain tables, since they lie not as in {name}: {_listing(of_kind)}")
             rows = [_plain(file, settings) for file in of_kind]
@@ -99,7 +100,7 @@ def _has_columns(file: Path, settings: PlainSettings) -> bool:
 
 
 def _of_format(
-    path: Path, name: str, options: Mapping[str, Any], settings: PlainSettings
+    path: Path, name: str, options: Mapping[str, Any], settings: PlainSettings, above: int = _ABOVE
 ) -> tuple[list[Row], list[Row], str]:
     """Recordings of a folder or file, also where the layout of the format begins in a folder above it.
 
@@ -108,7 +109,7 @@ def _of_format(
     """
     how, lost = FORMATS[name], []
     problem = f"{path}: holds no recording of format {name}: give the folder as {name} has it"
-    for folder in [*([path] if path.is_dir() else []), *list(path.resolve().parents)[:_ABOVE]]:
+    for folder in [*([path] if path.is_dir() else []), *list(path.resolve().parents)[:above]]:
         for kept in _options(how, path, options, settings.missing_gyro):
             try:
                 listed = how.find(folder, **kept)
