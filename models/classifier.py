@@ -5,7 +5,7 @@ and what does not hold together is refused.
 
     from models import load_classifier
     classifier = load_classifier("my_classifier")
-    probabilities = classifier.probabilities(windows)  # (n, 6, T) in m/s² and rad/s, 50 Hz -> (n, K)
+    probabilities = classifier.probabilities(windows)  # numpy, (n, 6, T) in m/s² and rad/s, 50 Hz -> (n, K)
 
 Letters: n windows, T samples of a window, K classes.
 """
@@ -24,6 +24,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from configs.base import Normalization, Share, WindowLength
+from configs.constants import CHANNELS, IMU_RATE_HZ
 from models.pretrained import hub_folder
 from utils.atomic_io import replacing, write_text
 from utils.checkpoint import CheckpointError
@@ -110,24 +111,45 @@ class Classifier(nn.Module):
         """(n, K) logits, divided by the temperature.
 
         Args:
-            imu: (n, 6, T) acceleration in m/s² and angular rate in rad/s at 50 Hz.
+            imu: (n, 6, T) acceleration in m/s² and angular rate in rad/s at 50 Hz, of any type of number.
             mean, std: (6,) of the recording, where ``normalize`` is ``recording``.
+
+        Raises:
+            ValueError: if the windows have another shape, or moments are needed and not given.
         """
         return self.head(self.encoder(self.normalized(imu, mean, std))) / self.facts.temperature
 
     def normalized(self, imu: Tensor, mean: Tensor | None = None, std: Tensor | None = None) -> Tensor:
         """(n, 6, T) windows as the encoder takes them, see ``z_score``."""
+        samples = round(self.facts.window_s * IMU_RATE_HZ)
+        if imu.ndim != 3 or imu.shape[1:] != (len(CHANNELS), samples):
+            wanted = f"(batch, {len(CHANNELS)}, {samples})"
+            raise ValueError(f"IMU windows have shape {tuple(imu.shape)}, want {wanted}")
         if self.facts.normalize == "dataset":
             mean, std = self.mean, self.std
+        imu, mean, std = (None if x is None else x.to(self.mean) for x in (imu, mean, std))
         return z_score(imu, self.facts.normalize, mean, std)
 
     @torch.inference_mode()
     def probabilities(
-        self, imu: Tensor, mean: Tensor | None = None, std: Tensor | None = None, batch_size: int = 512
-    ) -> Tensor:
-        """(n, K) calibrated probabilities; arguments as of ``forward``."""
-        parts = [self(part, mean, std).softmax(1) for part in imu.split(batch_size)]
-        return torch.cat(parts) if parts else imu.new_empty(0, len(self.facts.classes))
+        self,
+        imu: np.ndarray | Tensor,
+        mean: np.ndarray | Tensor | None = None,
+        std: np.ndarray | Tensor | None = None,
+        batch_size: int = 512,
+    ) -> np.ndarray:
+        """(n, K) float32 calibrated probabilities; arguments as of ``forward``, as arrays or tensors."""
+        mean, std = (None if moment is None else _tensor(moment) for moment in (mean, std))
+        out = np.empty((len(imu), len(self.facts.classes)), np.float32)
+        for first in range(0, len(imu), batch_size):
+            part = slice(first, first + batch_size)
+            out[part] = self(_tensor(imu[part]), mean, std).softmax(1).cpu().numpy()
+        return out
+
+
+def _tensor(values: np.ndarray | Tensor) -> Tensor:
+    # a copy: torch takes no array that is read backwards, and warns of one that cannot be written
+    return values if isinstance(values, Tensor) else torch.from_numpy(np.array(values, np.float32, order="C"))
 
 
 def z_score(imu: Tensor, normalize: str, mean: Tensor | None = None, std: Tensor | None = None) -> Tensor:

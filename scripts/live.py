@@ -103,7 +103,7 @@ class Live:
             start_s, windows = self._cutter.push([piece])
             if len(windows) == 0:
                 continue
-            own = self.classifier.probabilities(torch.from_numpy(windows), *self._moments).double().numpy()
+            own = self.classifier.probabilities(windows, *self._moments).astype(np.float64)
             shown = own if self._filter is None else self._filter.push(own)
             answers += map(Answer, start_s.tolist(), shown, own.max(1).tolist())
         return answers

@@ -6,7 +6,6 @@ Letters: n windows, K classes, T samples of a piece at 50 Hz, C cells of the pag
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from configs.constants import IMU_RATE_HZ, STANDARD_GRAVITY
 from configs.data import QualityLimitsConfig
@@ -105,7 +104,7 @@ def classify(
         usable = (quality == QUALITIES.index("good")) | (quality == QUALITIES.index("still"))
         own = np.full((len(start_s), len(facts.classes)), np.nan)
         if usable.any():
-            own[usable] = classifier.probabilities(torch.from_numpy(windows[usable]), *of_recording).double().numpy()
+            own[usable] = classifier.probabilities(windows[usable], *of_recording)
         parts.append((start_s, own, quality))
     start_s, own, quality = map(np.concatenate, zip(*parts, strict=True)) if parts else _nothing(len(facts.classes))
     begin_s, end_s, run = _stands_for(start_s, signal, facts.window_s, hop_s)

@@ -21,7 +21,7 @@ _MODES = {
 }
 _MOMENTS = {
     "dataset": "the data learnt from",
-    "recording": "the recording, which the caller gives",
+    "recording": "the recording, which the caller gives (`mean`, `std`: six each)",
     "window": "each window",
     "none": "nothing (as they are)",
 }
@@ -60,6 +60,7 @@ def model_card(
         samples=round(facts.window_s * IMU_RATE_HZ),
         simulated=facts.simulated,
         moments=_MOMENTS[facts.normalize],
+        of_recording=facts.normalize == "recording",
         threshold=facts.threshold,
         data=trained["dataset"],
         people=trained["people"],

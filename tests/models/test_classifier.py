@@ -1,6 +1,7 @@
 """The folder of a classifier: whole and equal, or refused; nothing in it runs."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,8 +51,44 @@ def test_three_files_come_back_the_same(folder):
     imu = torch.randn(5, 6, 100)
     loaded = load_classifier(folder)
     assert loaded.facts == FACTS and not loaded.training
-    torch.testing.assert_close(loaded.probabilities(imu), made().probabilities(imu))
+    np.testing.assert_array_equal(loaded.probabilities(imu), made().probabilities(imu))
     assert "somewhere" not in (folder / CONFIG).read_text()
+
+
+@pytest.mark.parametrize("page", ["scripts/README.md", "models/weights/daily_movements/README.md"])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_the_lines_of_the_page_run(page, kind, folder, monkeypatch):
+    (lines,) = re.findall(r"```python\n(from models import load_classifier\n.*?)```", Path(page).read_text(), re.DOTALL)
+    monkeypatch.chdir(folder.rename(folder.with_name("my_classifier")).parent)
+    said = {"windows": np.random.default_rng(0).normal(size=(3, 6, 100)).astype(kind)}
+    exec(lines, said)
+    assert isinstance(said["probabilities"], np.ndarray) and said["probabilities"].dtype == np.float32
+    assert said["probabilities"].shape == (3, len(said["classifier"].facts.classes))
+    assert said["probabilities"].sum(1) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("normalize", ["dataset", "recording", "window", "none"])
+def test_arrays_and_tensors_of_any_type_are_taken(normalize):
+    model = made(replace(FACTS, normalize=normalize))
+    imu = np.random.default_rng(0).integers(-9, 9, (5, 6, 100))
+    moments = [np.arange(6), np.arange(1, 7)] if normalize == "recording" else []
+    with torch.no_grad():
+        wanted = model(*(torch.tensor(x, dtype=torch.float32) for x in (imu, *moments))).softmax(1).numpy()
+    read_only = np.frombuffer(imu.astype(">f4").tobytes(), ">f4").reshape(imu.shape)
+    arrays = [imu, imu.astype(np.float16), read_only, imu[::-1].copy()[::-1]]
+    tensors = [torch.tensor(imu, dtype=kind) for kind in (torch.int16, torch.bfloat16, torch.float64)]
+    for windows in [*arrays, *tensors]:
+        got = model.probabilities(windows, *moments, batch_size=2)
+        np.testing.assert_allclose(got, wanted, rtol=1e-5)
+    np.testing.assert_allclose(model.probabilities(tensors[2], *map(torch.tensor, moments)), wanted, rtol=1e-5)
+    torch.testing.assert_close(model(tensors[2], *map(torch.tensor, moments)).softmax(1), torch.tensor(wanted))
+
+
+@pytest.mark.parametrize("normalize", ["dataset", "window"])
+@pytest.mark.parametrize("shape", [(3, 100, 6), (3, 6, 90), (6, 100)])
+def test_windows_of_another_shape_are_refused(normalize, shape):
+    with pytest.raises(ValueError, match=r"want \(batch, 6, 100\)"):
+        made(replace(FACTS, normalize=normalize)).probabilities(np.zeros(shape))
 
 
 def test_the_logits_are_of_z_scored_windows_and_cooler():

@@ -35,7 +35,7 @@ def of_a_file(classifier, rows, hop_s):
     stream, cutter = SignalStream(), WindowCutter(classifier.facts.window_s, hop_s)
     pieces = stream.push(rows[:, 0], rows[:, 1:4], rows[:, 0], rows[:, 4:]) + stream.finish()
     start_s, windows = cutter.push(pieces)
-    return start_s, classifier.probabilities(torch.from_numpy(windows)).numpy()
+    return start_s, classifier.probabilities(windows)
 
 
 @pytest.mark.parametrize("hop_s, samples", [(1.0, 7), (2.5, 1000), (None, 333)])
@@ -91,7 +91,7 @@ def test_moments_of_a_recording_must_be_given(classifier):
     windows = WindowCutter(5.0, 5.0)
     stream = SignalStream()
     pieces = stream.push(rows[:, 0], rows[:, 1:4], rows[:, 0], rows[:, 4:]) + stream.finish()
-    expected = other.probabilities(torch.from_numpy(windows.push(pieces)[1]), *moments)
+    expected = other.probabilities(windows.push(pieces)[1], *moments)
     np.testing.assert_allclose([a.probabilities for a in answers], expected, atol=1e-6)
 
 
