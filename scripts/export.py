@@ -97,8 +97,10 @@ def export_onnx(config: ExportConfig) -> None:
         exact = Path(folder) / "float32.onnx"
         onnx_file.write_onnx(exact, graph, first(inputs, 2), graph.output, metadata)
         model = onnx_file.session(exact)
-        for count in (1, 2, len(few["imu"])):
-            compare(model, torch_model, first(few, count))
+        apart = max(compare(model, torch_model, first(few, count)) for count in (1, 2, len(few["imu"])))
+        print(
+            f"ONNX agrees with PyTorch on {len(few['imu'])} windows: differs by {apart:.2g} at most ({TOLERANCE:g} may)"
+        )
         written, models = exact, [torch_model, model]
         if config.int8 is not None:
             written = Path(folder) / "int8.onnx"
@@ -165,8 +167,8 @@ def batches(inputs: Inputs) -> list[Inputs]:
     return [inputs | {"imu": inputs["imu"][k : k + 32]} for k in range(0, len(inputs["imu"]), 32)]
 
 
-def compare(model, torch_model, inputs: Inputs) -> None:
-    """Raises ValueError if two models differ by more than float32 does."""
+def compare(model, torch_model, inputs: Inputs) -> float:
+    """Largest difference of two models; ValueError if it is more than that of float32."""
     expected = torch_model(inputs)
     apart = float(np.abs(model(inputs) - expected).max())
     if not apart <= TOLERANCE * max(1.0, float(np.abs(expected).max())):
@@ -174,6 +176,7 @@ def compare(model, torch_model, inputs: Inputs) -> None:
             f"ONNX and PyTorch differ by {apart:.2g} on {len(inputs['imu'])} windows, more than {TOLERANCE:g}: nothing "
             "was written; try other versions of torch, onnxscript and onnxruntime"
         )
+    return apart
 
 
 def cost(model, exact_model, inputs: Inputs, exact: Path, small: Path) -> str:

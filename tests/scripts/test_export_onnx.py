@@ -72,7 +72,8 @@ def test_embeddings_are_those_of_pytorch_and_int8_says_its_cost(world, capsys):
         expected = encoder(z_score(torch.from_numpy(imu), training.normalize, *map(torch.from_numpy, moments))).numpy()
     exact = onnx_file.session(file)
     np.testing.assert_allclose(exact(inputs), expected, rtol=1e-5, atol=1e-5)
-    capsys.readouterr()
+    agreed = re.search(r"agrees with PyTorch on (\d+) windows: differs by ([\d.e+-]+)", capsys.readouterr().out)
+    assert int(agreed[1]) == 64 and 0 < float(agreed[2]) < 1e-4
     config = export.ExportConfig(checkpoint="x", onnx=True, out="x.onnx", dataset="toy", data_root=world / "data")
     batches = export.batches(export.of_dataset(config, 5.0))
     for how in ("dynamic", "static"):
