@@ -39,6 +39,8 @@ from scripts.reporting.preparation_summary import check_strict, summary
 from utils.atomic_io import write_text
 
 SIMULATED_NOTE = "SIMULATED.txt"  # lies in a raw folder that no person recorded
+# What workers use. Not this module: they run it as their main program, which must not be loaded before
+WORKERS_LOAD = ("datasets.formats", "datasets.preparation.source", "datasets.synchrony.check")
 _PACKAGES = ("numpy", "scipy", "pandas", "av", "simplejpeg")
 
 
@@ -102,7 +104,7 @@ def prepare_found(cfg: PrepareConfig, found: Found) -> Counter[Status]:
         with connected(cfg.scheduler, [cfg.raw, cfg.out / ".journal" / "lock"]) as client:
             return prepare_all(work, found.sources, cfg.out, partial(on_cluster, client=client))
     workers = min(cfg.num_workers or os.cpu_count() or 1, max(len(found.sources), 1))
-    engine = partial(in_processes, root=cfg.out, workers=workers, loaded=["scripts.prepare"])
+    engine = partial(in_processes, root=cfg.out, workers=workers, loaded=WORKERS_LOAD)
     return prepare_all(work, found.sources, cfg.out, engine)
 
 

@@ -2,7 +2,10 @@
 
 import json
 import re
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -40,6 +43,13 @@ def run(raw, out, *more, format="pd"):
     limits.write_text(STEADY)
     words = ["--format", format, "--raw", str(raw), "--out", str(out), "--num_workers", "1"]
     prepare.main([*words, "--quality_limits", str(limits), *more])
+
+
+def test_worker_processes_warn_of_nothing(raw, tmp_path):
+    words = ["--format", "pd", "--raw", raw, "--out", tmp_path / "out", "--num_workers", "1"]
+    command = [sys.executable, "-m", "scripts.prepare", *map(str, words)]
+    done = subprocess.run(command, cwd=Path(prepare.__file__).parents[1], capture_output=True, text=True, check=True)
+    assert "Warning" not in done.stderr and "4 prepared" in done.stdout
 
 
 def test_a_dataset_and_its_summary(raw, tmp_path, capsys):
