@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from configs.constants import STANDARD_GRAVITY
-from datasets.preparation.units_check import LEAST_RATIO, MOST_RATIO, acc_cause, quietest
+from datasets.preparation.units_check import LEAST_RATIO, MOST_RATIO, SLOPE_FACTOR, acc_cause, quietest
 
 LEAST_TOGETHER = 3  # recordings of a person; fewer are judged with those of other people
 _MOST_NAMED = 5
@@ -56,10 +56,7 @@ def report_units(ids: Sequence[str], subjects: Sequence[str], notes: Sequence[di
     resting = [note for note in measured if note.get("rest_s")]
     gravity = np.median([note["gravity_m_s2"] for note in resting or measured])
     where = "at rest" if resting else "in the quietest seconds"
-    scales = [note["gyro_scale"] for note in notes if "gyro_scale" in note]
-    told = (
-        f"; gyroscope {np.median(scales):.2f} of what gravity's turning says (told by {len(scales)})" if scales else ""
-    )
+    told = _gyroscope(notes)
     of = f"{len(resting or measured)} of {len(ids)} recordings"
     lines = [f"units: {gravity:.2f} m/s² {where} (median of {of}, want 9.8){told}"]
     wrong = units_problems(ids, subjects, notes)
@@ -67,3 +64,17 @@ def report_units(ids: Sequence[str], subjects: Sequence[str], notes: Sequence[di
     if len(wrong) > _MOST_NAMED:
         lines.append(f"WARNING, units of {len(wrong) - _MOST_NAMED} more, see notes in recordings.csv")
     return lines
+
+
+def _gyroscope(notes: Sequence[dict[str, Any]]) -> str:
+    """What the turning of gravity says of the gyroscope's unit."""
+    scales = [note["gyro_scale"] for note in notes if "gyro_scale" in note]
+    if not scales:
+        absent = all("missing_gyro" in note for note in notes)
+        return "" if absent else "; gravity turns too little in all of them to tell the gyroscope's unit"
+    scale = float(np.median(scales))
+    verdict = "fine" if 1 / SLOPE_FACTOR <= scale <= SLOPE_FACTOR else "WRONG"
+    return (
+        f"; gyroscope {scale:.2f} rad/s for each rad/s at which gravity turns (median of {len(scales)} recordings): "
+        f"{verdict}, want {1 / SLOPE_FACTOR:g} to {SLOPE_FACTOR:g}, since steps bias it"
+    )

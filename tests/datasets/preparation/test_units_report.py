@@ -48,13 +48,28 @@ def test_a_dataset_is_reported_in_a_few_lines():
     notes = [{"gravity_m_s2": 9.8, "gyro_scale": 1.0, "rest_s": 9}] * 3 + [wrong] * 8 + restless(*[19] * 12)
     lines = report_units([f"r{n}" for n in range(23)], ["a"] * 23, notes)
     assert lines[0] == (
-        "units: 0.98 m/s² at rest (median of 11 of 23 recordings, want 9.8); gyroscope 1.00 of what gravity's turning "
-        "says (told by 3)"
+        "units: 0.98 m/s² at rest (median of 11 of 23 recordings, want 9.8); gyroscope 1.00 rad/s for each rad/s at which "
+        "gravity turns (median of 3 recordings): fine, want 0.2 to 5, since steps bias it"
     )
     assert lines[1] == "WARNING, units of r3: g" and lines[-1].startswith("WARNING, units of 4 more")
     assert len(lines) == 7 and report_units(["a"], ["s"], [{}]) == []
     (line, _) = report_units("abc", "aaa", restless(19, 19, 19))
     assert "19.00 m/s² in the quietest seconds (median of 3 of 3" in line
+
+
+@pytest.mark.parametrize(
+    "note, verdict",
+    [
+        ({"gyro_scale": 1.44}, "1.44 rad/s for each rad/s at which gravity turns (median of 1 recordings): fine"),
+        ({"gyro_scale": 57.3}, "57.30 rad/s for each rad/s at which gravity turns (median of 1 recordings): WRONG"),
+        ({"gyro_scale": 0.017}, "0.02 rad/s for each rad/s at which gravity turns (median of 1 recordings): WRONG"),
+        ({}, "too little in all of them to tell"),
+        ({"missing_gyro": "zeros"}, "want 9.8)"),
+    ],
+)
+def test_what_the_turning_of_gravity_says(note, verdict):
+    (line,) = report_units(["a"], ["s"], [{"gravity_m_s2": 9.8, "rest_s": 3} | note])
+    assert verdict in line and ("gyroscope" in line) == ("missing_gyro" not in note)
 
 
 # ------------------------------------------------------------- real cohorts
