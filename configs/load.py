@@ -155,7 +155,10 @@ def build_parser(schema: type[Config]) -> argparse.ArgumentParser:
         if name in schema.positional:
             parser.add_argument(name, nargs="*" if is_list else "?", metavar=name.upper(), help=text)
         elif is_bool:
-            parser.add_argument(f"--{name}", action=argparse.BooleanOptionalAction, help=text)
+            parser.add_argument(f"--{name}", action="store_const", const=True, help=text)
+            parser.add_argument(  # against a file that says true
+                f"--no-{name}", dest=name, action="store_const", const=False, help=argparse.SUPPRESS
+            )
         elif is_list:
             flags = [f"--{word}" for word in (name, schema.second_names.get(name)) if word]
             parser.add_argument(*flags, nargs="+", metavar=name.upper(), help=text)

@@ -171,6 +171,17 @@ def test_positional_words_stand_anywhere(argv, expected):
     assert (words.first, words.rest, words.out, words.loud) == expected
 
 
+def test_help_shows_a_switch_by_its_one_name(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        parse(Words, ["--help"])
+    said = capsys.readouterr().out
+    assert "--loud " in said and "no-loud" not in said
+    (tmp_path / "loud.yaml").write_text("loud: true\n")
+    of_file = ["a", "--config", str(tmp_path / "loud.yaml")]
+    assert parse(Words, ["a", "--loud"]).loud and parse(Words, of_file).loud
+    assert not parse(Words, ["a"]).loud and not parse(Words, [*of_file, "--no-loud"]).loud
+
+
 def test_positional_words_come_from_yaml_too(tmp_path):
     file = tmp_path / "c.yaml"
     file.write_text("first: b\nrest: [4, 5]\n")
