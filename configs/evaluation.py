@@ -17,7 +17,7 @@ from configs.base import (
     setting,
 )
 from configs.constants import WINDOW_S
-from configs.predict import TIME_UNIT_HELP, RecordingFormat, TimeUnit, TimeZone, column_names
+from configs.predict import ReadingConfig
 from configs.training import ImuEncoderName, MethodName, PoolingName, TrainConfig
 
 # AdamW rate of the encoder where it learns with the layer: the paper's for finetuning; from scratch, where it names
@@ -354,14 +354,12 @@ class ExportConfig(Config):
         return self
 
 
-class EmbedConfig(Config):
+class EmbedConfig(ReadingConfig):
     """python -m scripts.embed"""
 
     program = "python -m scripts.embed"
     summary = "Embeddings of the windows of recordings or prepared datasets, with their times, as one table."
-    positional = ("files",)
 
-    files: list[Path] = setting([], help="recordings, or folders that hold some; units are guessed")
     datasets: list[FolderName] = setting([], help="prepared datasets, folders under --data_root")
     checkpoint: Path = setting(
         help="checkpoint of train.py, encoder of scripts.export, or a classifier, of which only the encoder is used: "
@@ -372,14 +370,6 @@ class EmbedConfig(Config):
     hop_s: float | None = setting(
         None, gt=0, multiple_of=0.1, help="from one window to the next, seconds; default: the length of a window"
     )
-    format: RecordingFormat | None = setting(
-        None, help="layout of the files; csv: plain tables; default: by their names, csv where these are of no format"
-    )
-    csv_columns: str | None = setting(
-        None, help="plain CSV: its columns time,ax,ay,az,gx,gy,gz in this order; default: by the header"
-    )
-    time_unit: TimeUnit | None = setting(None, help=TIME_UNIT_HELP)
-    time_zone: TimeZone | None = setting(None, help="of stamps that name none, such as Europe/Berlin")
     device: str = setting("auto", help="auto, cpu, cuda or cuda:N")
 
     @model_validator(mode="after")
@@ -388,13 +378,7 @@ class EmbedConfig(Config):
             raise ValueError("name recordings, or prepared datasets by --datasets")
         if not self.out.name.endswith((".parquet", ".csv", ".csv.gz")):
             raise ValueError(f"out {self.out} must end in .parquet, .csv or .csv.gz")
-        column_names(self.csv_columns)
         return self
-
-    @property
-    def columns(self) -> list[str] | None:
-        """Names in ``csv_columns``."""
-        return column_names(self.csv_columns)
 
 
 class EmbeddingMapConfig(Config):

@@ -50,27 +50,20 @@ def _known_zone(zone: str) -> str:
 TimeZone = Annotated[str, AfterValidator(_known_zone)]
 
 
-class PredictConfig(Config):
-    """python -m scripts.predict"""
+class ReadingConfig(Config):
+    """How the commands that take recordings of any kind read them."""
 
-    program = "python -m scripts.predict"
-    summary = "Classify recordings: what was done when, as tables, a summary and a page for each of them."
     positional = ("files",)
 
     files: list[Path] = setting([], help="recordings, or folders that hold some")
-    stdin: bool = setting(
-        False,
-        help="instead of files: samples as they come, time,ax,ay,az,gx,gy,gz (s, m/s2, rad/s unless the settings of "
-        "csv say otherwise); a line of probabilities for each window goes out, nothing is written to --out",
-    )
-    model: str = setting(
-        SHIPPED, help="folder of a classifier of downstream.py --save_model, a name in models/weights, or a hub id"
-    )
-    out: Path = setting(Path("predictions"), help="folder to write to: a folder for each recording")
     format: Literal[RecordingFormat, "table"] | None = setting(
         None, help="layout of the files; csv: plain tables; default: by their names, csv where these are of no format"
     )
-    table: Path | None = setting(None, help="format table: YAML that describes the files, see configs/table.py")
+    table: Path | None = setting(
+        None,
+        help="format table: YAML that describes the files, see configs/table.py, such as that of the tables learnt "
+        "from; labels and people in it may be missing here",
+    )
     sensor: list[str] | None = setting(None, help="formats with several sensors: those to take; default: the first")
     csv_columns: str | None = setting(
         None,
@@ -96,6 +89,54 @@ class PredictConfig(Config):
     sample_rate: float | None = setting(
         None, gt=0, help="csv: rows are evenly spaced, so many a second; the time column, if there is one, is not used"
     )
+
+    @field_validator("start")
+    @classmethod
+    def _date(cls, start: str | None) -> str | None:
+        try:
+            return start and datetime.fromisoformat(start).isoformat()
+        except ValueError as error:
+            raise ValueError("must be ISO 8601, such as 2024-05-01T10:00:00") from error
+
+    @model_validator(mode="after")
+    def _check_reading(self) -> "ReadingConfig":
+        if (self.table is None) == (self.format == "table"):
+            raise ValueError("format table and table go together: table is the YAML that describes the files")
+        if (changed := self._changed(PLAIN_ONLY)) and self.format not in (None, "csv"):
+            raise ValueError(f"{', '.join(changed)} only serves with format csv, not {self.format}")
+        if self.sensor and self.format == "csv":
+            raise ValueError("sensor only serves with a format that has several: name the columns, csv_columns")
+        column_names(self.csv_columns, self.sample_rate is None)
+        if self.sample_rate is not None and self.time_unit is not None:
+            raise ValueError("sample_rate counts the rows: leave time_unit out")
+        return self
+
+    def _changed(self, names: Collection[str]) -> list[str]:
+        """Those of these settings that are not their defaults."""
+        fields = type(self).model_fields
+        return [name for name in fields if name in names and getattr(self, name) != fields[name].default]
+
+    @property
+    def columns(self) -> list[str] | None:
+        """Names in ``csv_columns``."""
+        return column_names(self.csv_columns, self.sample_rate is None)
+
+
+class PredictConfig(ReadingConfig):
+    """python -m scripts.predict"""
+
+    program = "python -m scripts.predict"
+    summary = "Classify recordings: what was done when, as tables, a summary and a page for each of them."
+
+    stdin: bool = setting(
+        False,
+        help="instead of files: samples as they come, time,ax,ay,az,gx,gy,gz (s, m/s2, rad/s unless the settings of "
+        "csv say otherwise); a line of probabilities for each window goes out, nothing is written to --out",
+    )
+    model: str = setting(
+        SHIPPED, help="folder of a classifier of downstream.py --save_model, a name in models/weights, or a hub id"
+    )
+    out: Path = setting(Path("predictions"), help="folder to write to: a folder for each recording")
     missing_gyro: Literal["refuse", "zeros"] = setting(
         "refuse",
         help="csv, table, and formats that are a description of tables: recordings without angular rate; zeros: 0 "
@@ -117,31 +158,14 @@ class PredictConfig(Config):
         90.0, gt=0, help="still for so long, minutes, means not worn; shorter stillness is classified"
     )
 
-    @field_validator("start")
-    @classmethod
-    def _date(cls, start: str | None) -> str | None:
-        try:
-            return start and datetime.fromisoformat(start).isoformat()
-        except ValueError as error:
-            raise ValueError("must be ISO 8601, such as 2024-05-01T10:00:00") from error
-
     @model_validator(mode="after")
     def _check(self) -> "PredictConfig":
         if bool(self.files) == self.stdin:
             raise ValueError("files is missing: give recordings or folders, or --stdin, and not both")
         if self.stdin:
             self._check_stdin()
-        if (self.table is None) == (self.format == "table"):
-            raise ValueError("format table and table go together: table is the YAML that describes the files")
-        if (changed := self._changed(PLAIN_ONLY)) and self.format not in (None, "csv"):
-            raise ValueError(f"{', '.join(changed)} only serves with format csv, not {self.format}")
         if self.missing_gyro == "zeros" and self.format not in (None, "csv", "table", *DESCRIBED):
             raise ValueError(f"missing_gyro: recordings of format {self.format} always have a gyroscope, leave out")
-        if self.sensor and self.format == "csv":
-            raise ValueError("sensor only serves with a format that has several: name the columns, csv_columns")
-        column_names(self.csv_columns, self.sample_rate is None)
-        if self.sample_rate is not None and self.time_unit is not None:
-            raise ValueError("sample_rate counts the rows: leave time_unit out")
         return self
 
     def _check_stdin(self) -> None:
@@ -150,16 +174,6 @@ class PredictConfig(Config):
             raise ValueError(f"{', '.join(strange)}: not with stdin, leave out")
         if self.time_unit in DATE_UNITS or (self.csv_columns is not None and len(self.columns) != 7):
             raise ValueError("stdin takes seven columns, and times as numbers: s, ms, us or ns; dates only from files")
-
-    def _changed(self, names: Collection[str]) -> list[str]:
-        """Those of these settings that are not their defaults."""
-        fields = type(self).model_fields
-        return [name for name in fields if name in names and getattr(self, name) != fields[name].default]
-
-    @property
-    def columns(self) -> list[str] | None:
-        """Names in ``csv_columns``."""
-        return column_names(self.csv_columns, self.sample_rate is None)
 
 
 class CollateConfig(Config):

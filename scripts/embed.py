@@ -4,8 +4,8 @@
     python -m scripts.embed --checkpoint runs/NAME/checkpoints/last.pt --datasets mmea --out embeddings.parquet
 
 A row for each window: where it is from, its time, and the values of the embedding. Recordings are read as
-``scripts.predict`` reads them by default, calibration included, but windows do not overlap by default, and what was not
-worn is embedded too. One that cannot be read is named, the others go on, and the exit status is 1.
+``scripts.predict`` reads them, with the same settings, calibration included, but windows do not overlap by default, and
+what was not worn is embedded too. One that cannot be read is named, the others go on, and the exit status is 1.
 ``scripts.embedding_map`` draws labelled windows as points.
 
 Letters: n windows, T samples of a window, D values of an embedding.
@@ -107,8 +107,8 @@ def tables(config: EmbedConfig, embedder: Embedder, failures: list[str]) -> Iter
     """Rows of all datasets and recordings, some at a time; ``failures`` gets the recordings that cannot be read."""
     for name in config.datasets:
         yield from of_dataset(config, name, embedder)
-    plain = PlainSettings(columns=config.columns, time_unit=config.time_unit, time_zone=config.time_zone)
-    listed, remarks = find(config.files, config.format, {}, plain)
+    options = {"table": config.table, "sensor": config.sensor}
+    listed, remarks = find(config.files, config.format, options, PlainSettings.of(config))
     print(*remarks, sep="\n", end="\n" if remarks else "")
     for recording in listed:
         with tempfile.TemporaryDirectory() as folder:

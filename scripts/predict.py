@@ -5,6 +5,7 @@ that cannot be read has a summary that says why, the others go on, and the exit 
 ``--stdin`` classifies the lines of a pipe instead, as they come.
 """
 
+import signal
 import sys
 from pathlib import Path
 
@@ -29,8 +30,8 @@ def main(argv: list[str] | None = None) -> int:
     if config.stdin:
         return predict_stdin(config, classifier)
     facts = classifier.facts
-    settings = PlainSettings(**{name: getattr(config, name) for name in PlainSettings.__dataclass_fields__})
-    listed, remarks = find(config.files, config.format, {"table": config.table, "sensor": config.sensor}, settings)
+    options = {"table": config.table, "sensor": config.sensor}
+    listed, remarks = find(config.files, config.format, options, PlainSettings.of(config))
     print(*remarks, sep="\n", end="\n" if remarks else "")
     model = {
         "name": Path(config.model).name,
@@ -55,6 +56,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def predict_stdin(config: PredictConfig, classifier: Classifier) -> int:
     """Classify samples as they come; smoothing looks back only (``ForwardFilter``)."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader that has seen enough ends this, as it ends other pipes
     live = Live(classifier, config.hop_s)
     if not config.no_smooth:
         live = Live(classifier, config.hop_s, lambda: ForwardFilter(live.hop_s, classifier.facts))

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from configs.predict import ReadingConfig
 from datasets.formats.delimited import MISSING, first_text_cell
 from datasets.preparation.signals import MIN_RATE_HZ
 from datasets.recording import BadRecording
@@ -51,6 +52,11 @@ class PlainSettings:
     sample_rate: float | None = None
     missing_gyro: str = "refuse"
 
+    @classmethod
+    def of(cls, config: ReadingConfig) -> "PlainSettings":
+        """Those of a command; ``missing_gyro`` stays as it is where the command has no such setting."""
+        return cls(**{name: getattr(config, name) for name in cls.__dataclass_fields__ if hasattr(config, name)})
+
 
 @dataclass(frozen=True)
 class _Layout:
@@ -83,8 +89,9 @@ def open_plain(path: Path, settings: PlainSettings) -> Reading:
             raise BadRecording("missing_column", message)
         if columns.gyro is None and settings.missing_gyro == "refuse":
             message = (
-                "no angular rate: the classifier reads acceleration and angular rate; name the columns by "
-                f"--csv_columns, or see --missing_gyro (columns: {', '.join(layout.names)})"
+                f"no column was recognised as angular rate among {', '.join(layout.names)}: name time and six channels "
+                "by --csv_columns, or describe the file by --format table --table YAML; if there is no gyroscope see "
+                "--missing_gyro of scripts.predict"
             )
             raise BadRecording("missing_gyro", message)
         pieces = _pieces(path, layout, columns)

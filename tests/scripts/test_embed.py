@@ -166,6 +166,23 @@ def test_what_cannot_be_embedded_is_said(world, tmp_path, capsys):
             embed.main([*words, "--checkpoint", str(world / "last.pt")])
 
 
+def test_recordings_are_read_by_the_settings_of_predict(world, tmp_path):
+    words = [world / "one.csv", "--checkpoint", world / "dataset"]
+    expected = run(world, "x.csv", *words)
+    bare = pd.read_csv(world / "one.csv").to_numpy()
+    plain = write_csv(tmp_path / "one.csv", bare, start_s=0)
+    said = ["--acc_unit", "g", "--gyro_unit", "deg/s"]
+    pd.testing.assert_frame_equal(run(tmp_path, "x.csv", plain, *words[1:], *said), expected, atol=1e-3, rtol=1e-3)
+    (tmp_path / "mine.yaml").write_text(
+        "{files: x/*.csv, acc: [ax, ay, az], gyro: [gx, gy, gz], acc_unit: g, gyro_unit: deg/s, time: time, "
+        "time_unit: s}"
+    )
+    said = ["--format", "table", "--table", tmp_path / "mine.yaml"]
+    pd.testing.assert_frame_equal(run(tmp_path, "x.csv", plain, *words[1:], *said), expected, atol=1e-3, rtol=1e-3)
+    even = run(tmp_path, "x.csv", plain, *words[1:], "--sample_rate", "100", "--csv_columns", "ax,ay,az,gx,gy,gz")
+    assert len(even) > len(expected)  # no gap is seen
+
+
 def test_columns_are_named_as_for_predict(world, tmp_path, capsys):
     names = pd.read_csv(world / "one.csv", nrows=0).columns
     words = [world / "one.csv", "--checkpoint", world / "dataset", "--csv_columns"]

@@ -442,6 +442,15 @@ def test_a_pipe_gets_the_windows_of_the_file(run, tmp_path, model):
         np.testing.assert_allclose(piped[name], written[f"probability/{name}"], atol=2e-4)
 
 
+def test_a_reader_that_has_seen_enough_ends_a_pipe(tmp_path, model):
+    file = write_csv(tmp_path / "walk.csv", samples(60))
+    command = [sys.executable, "-m", "scripts.predict", "--stdin", "--model", str(model)]
+    with subprocess.Popen(command, stdin=-1, stdout=-1, stderr=-1, cwd=ROOT) as pipe:
+        pipe.stdout.close()
+        errors = pipe.communicate(file.read_bytes())[1]
+    assert errors == b"" and pipe.returncode == -signal.SIGPIPE
+
+
 def test_stdin_and_files_are_not_given_together(run, tmp_path):
     for words in (["--stdin", str(tmp_path)], []):
         with pytest.raises(SystemExit):
