@@ -33,12 +33,20 @@ class Described:
     table: Path
     OPTIONS: ClassVar[tuple[str, ...]] = ("sensor", "missing_gyro")
 
-    def find(self, raw: Path, sensor: Sequence[str] | None, missing_gyro: str | None = None) -> Found:
+    def find(
+        self, raw: Path, sensor: Sequence[str] | None, missing_gyro: str | None = None, signal_only: bool = False
+    ) -> Found:
         """List the files that fit the description, see ``find`` of this module."""
-        return find(raw, self.table, sensor, missing_gyro)
+        return find(raw, self.table, sensor, missing_gyro, signal_only)
 
 
-def find(raw: Path, table: Path, sensor: Sequence[str] | None = None, missing_gyro: str | None = None) -> Found:
+def find(
+    raw: Path,
+    table: Path,
+    sensor: Sequence[str] | None = None,
+    missing_gyro: str | None = None,
+    signal_only: bool = False,
+) -> Found:
     """List the files that fit the description.
 
     Args:
@@ -46,6 +54,7 @@ def find(raw: Path, table: Path, sensor: Sequence[str] | None = None, missing_gy
         sensor: names among ``sensors`` of the description; with several, ids end with them. None takes the first.
         missing_gyro: ``zeros``: where the description names no gyroscope its angular rates are zeros; None: such
             recordings are refused when they are read.
+        signal_only: times and channels are read, and no labels, subjects or video, which may be missing.
 
     Raises:
         FileNotFoundError: if no file fits.
@@ -54,6 +63,8 @@ def find(raw: Path, table: Path, sensor: Sequence[str] | None = None, missing_gy
     """
     need_folder(raw, "give the folder with your tables as --raw")
     chosen = descriptions(table, sensor)
+    if signal_only:
+        chosen = {name: _signal_only(how) for name, how in chosen.items()}
     without = [name for name, how in chosen.items() if how.gyro is None]
     if missing_gyro and not without:
         raise ValueError(f"missing_gyro {missing_gyro}: {table} names a gyroscope's columns: leave --missing_gyro out")
@@ -73,6 +84,44 @@ def find(raw: Path, table: Path, sensor: Sequence[str] | None = None, missing_gy
     if licence := next(iter(chosen.values())).licence:
         notes["licence"] = licence
     return Found(tuple(sources), tuple(rejected), tuple(dict.fromkeys(labels)), notes)
+
+
+def find_files(
+    files: Sequence[Path], table: Path, sensor: Sequence[str] | None = None, missing_gyro: str | None = None
+) -> list[Source]:
+    """Recordings of files that may be called anything and lie anywhere; times and channels alone are read.
+
+    A gyroscope with a file of its own lies beside, named as the last part of ``gyro_files`` says.
+
+    Args:
+        files: tables of which each is a recording, or the gyroscope's file of another.
+        table, sensor, missing_gyro: as of ``find``.
+
+    Raises:
+        ConfigError: if the description cannot be used.
+    """
+    sources = []
+    chosen = descriptions(table, sensor)
+    for name, how in chosen.items():
+        more = {"missing_gyro": missing_gyro} if missing_gyro and how.gyro is None else {}
+        beside = {path: _other(path.parent, how.gyro_files and Path(how.gyro_files).name, _own(path)) for path in files}
+        for path, gyro in beside.items():
+            if path in beside.values():
+                continue  # the gyroscope's file itself
+            recording_id = id_from(_own(path)["stem"]) + (f"-{name}" if len(chosen) > 1 else "")
+            its = Files(path, gyro, None, None)
+            read = partial(parse, recording_id, its, {}, _signal_only(how), name, **more)
+            sources.append(Source(recording_id, its.there(), read))
+    return sources
+
+
+def _own(path: Path) -> dict[str, str]:
+    """What a pattern can say of a file whose place says nothing."""
+    return {"stem": path.name.removesuffix(".gz").rpartition(".")[0] or path.name, "folder": "."}
+
+
+def _signal_only(how: TableConfig) -> TableConfig:
+    return how.model_copy(update=dict.fromkeys(("label", "labels", "annotations", "subject", "subjects", "video")))
 
 
 def descriptions(table: Path, sensor: Sequence[str] | None) -> dict[str, TableConfig]:

@@ -11,13 +11,18 @@ _TIME = re.compile(  # time_ms, seconds_elapsed; but t_ax is a sensor on a thigh
     r"((date|unix|elapsed)?_?time|time_?stamp|epoch|t|elapsed|seconds|date|.*timestamp)"
     r"(_([mun]?s|sec|seconds|elapsed|utc))?\b.*"
 )
-_KINDS = {"acc": re.compile(r"acc"), "gyro": re.compile(r"gyr|rotation|rotrate|ang(ular)?[ _.-]?(rate|vel)|omega")}
+_KINDS = {
+    "acc": re.compile(r"acc"),
+    "gyro": re.compile(r"gyr|rotation|rotrate|ang(ular)?[ _.-]?(rate|vel)|omega"),
+    "rot": re.compile(r"(?<![a-z])rot(?=[xyz]?(?![a-z]))"),  # angular rate, where nothing else is: it may be an angle
+}
 _SHORT = re.compile(r"(?P<before>.*?)(?P<kind>[agw])[ _.-]?(?P<axis>[xyz])")  # ax, gy, chest_ax
 _AXIS = re.compile(r"(?P<before>.*?)(?<![a-z])(?P<axis>[xyz])(?![a-z])(?P<after>.*)|(?P<start>.*?)(?P<last>[xyz])")
 _UNIT = re.compile(r"[(\[]\s*(?P<unit>[^)\]]*?)\s*[)\]]")
 _UNITS = {
     "g": "g", "mg": "mg", "m/s2": "m/s2", "m/s^2": "m/s2", "m/s²": "m/s2", "m/s/s": "m/s2", "ms-2": "m/s2",
     "rad/s": "rad/s", "rads-1": "rad/s", "deg/s": "deg/s", "°/s": "deg/s", "dps": "deg/s", "degrees/s": "deg/s",
+    "rad/sec": "rad/s", "deg/sec": "deg/s",
 }  # fmt: skip
 
 
@@ -78,11 +83,13 @@ def guess_columns(there: Sequence[str], timed: bool) -> Columns:
     time.sort(key=lambda name: _bare(name) == "date")  # beside a time it is the day alone
     if timed and not time:
         raise BadRecording("missing_column", f"no column of the time: {shown}, or give --sample_rate")
-    groups: dict[str, dict[str, dict[str, str]]] = {"acc": defaultdict(dict), "gyro": defaultdict(dict)}
+    groups: dict[str, dict[str, dict[str, str]]] = {kind: defaultdict(dict) for kind in _KINDS}
     for name in there:
         if found := _channel(_bare(name)):
             kind, axis, sensor = found
             groups[kind][sensor].setdefault(axis, name)
+    rot = groups.pop("rot")
+    groups["gyro"] = groups["gyro"] or rot
     axes: dict[str, tuple[str, ...] | None] = {}
     for kind, sensors in groups.items():
         whole = [of for of in sensors.values() if len(of) == 3]

@@ -11,7 +11,7 @@ from typing import Any
 from configs.load import read_yaml
 from datasets.formats import FORMATS
 from datasets.formats.common import id_from
-from datasets.formats.table import Described, descriptions
+from datasets.formats.table import Described, descriptions, find_files
 from datasets.recording import BadRecording, Source
 from datasets.recordings.plain_csv import PlainSettings, open_plain
 from datasets.recordings.reader import Listed, Reading
@@ -56,7 +56,7 @@ def find(
         if format_name == "csv":
             here = [_plain(file, settings) for file in ([path] if path.is_file() else _tables(path))]
         elif format_name is not None:
-            rows, lost, problem = _of_format(path, format_name, options, settings)
+            rows, lost, problem = _of_format(path, format_name, options, settings, remarks)
             here = rows or lost or [_failed(path, problem)]
         else:
             here = _by_names(path, options, settings, remarks)
@@ -75,7 +75,7 @@ def _by_names(path: Path, options: Mapping[str, Any], settings: PlainSettings, r
     found: list[Row] = []
     for name, of_kind in kinds.items():
         above = _ABOVE if len(kinds) == 1 else 0  # no layout begins above a folder of several formats
-        rows, lost, problem = _of_format(path, name, options, settings, above)
+        rows, lost, problem = _of_format(path, name, options, settings, remarks, above)
         if not rows and not lost and isinstance(FORMATS[name], Described):
             remarks.append(f"{path}: read as plain tables, since they lie not as in {name}: {_listing(of_kind)}")
             rows = [_plain(file, settings) for file in of_kind]
@@ -100,19 +100,27 @@ def _has_columns(file: Path, settings: PlainSettings) -> bool:
 
 
 def _of_format(
-    path: Path, name: str, options: Mapping[str, Any], settings: PlainSettings, above: int = _ABOVE
+    path: Path,
+    name: str,
+    options: Mapping[str, Any],
+    settings: PlainSettings,
+    remarks: list[str],
+    above: int = _ABOVE,
 ) -> tuple[list[Row], list[Row], str]:
     """Recordings of a folder or file, also where the layout of the format begins in a folder above it.
+
+    Described tables are also read where the layout has no place for them: with ``table`` the user says what they are.
 
     Returns:
         What it holds, with what was refused beside it; what was refused where it holds nothing; why it holds nothing.
     """
     how, lost = FORMATS[name], []
     problem = f"{path}: holds no recording of format {name}: give the folder as {name} has it"
+    more = {"signal_only": True} if name == "table" or isinstance(how, Described) else {}
     for folder in [*([path] if path.is_dir() else []), *list(path.resolve().parents)[:above]]:
         for kept in _options(how, path, options, settings.missing_gyro):
             try:
-                listed = how.find(folder, **kept)
+                listed = how.find(folder, **kept, **more)
             except FileNotFoundError as error:
                 problem = str(error) if folder == path else problem
                 continue
@@ -122,8 +130,17 @@ def _of_format(
             if folder == path:
                 lost = [(r.id, folder, (path / r.id,), partial(_fail, r.reason, r.detail)) for r in listed.rejected]
                 rows += lost if rows else []
+            if rows and name == "table" and path.is_dir():
+                taken = {file.resolve() for _, _, files, _ in rows for file in files}
+                aside = [file for file in _tables(path, like=rows[0][2][0]) if file.resolve() not in taken]
+                remarks += [f"{path}: {len(aside)} tables fit no files of the description, left aside"] if aside else []
             if rows:
                 return rows, [], ""
+    if name == "table" and not lost:
+        files = [path] if path.is_file() else _tables(path, like=Path(read_yaml(options["table"]).get("files", "")))
+        (kept, *_) = _options(how, path, options, settings.missing_gyro)
+        sources = find_files(files, **kept)
+        return [(s.id, s.files[0].parent, s.files, partial(_open, s, name, settings)) for s in sources], [], problem
     return [], lost, problem
 
 
@@ -183,10 +200,16 @@ def _by_name(path: Path) -> str:
     return next((known for known, looks in BY_NAME.items() if looks.fullmatch(path.name)), "csv")
 
 
-def _tables(folder: Path, files: Iterable[Path] | None = None) -> list[Path]:
-    """Tables among these files, or in a folder, that ``scripts.predict`` has not written."""
+def _tables(folder: Path, files: Iterable[Path] | None = None, like: Path | None = None) -> list[Path]:
+    """Tables among these files, or in a folder, that ``scripts.predict`` has not written.
+
+    Args:
+        like: a file whose ending they have; default: those of plain tables.
+    """
+    ending = "" if like is None else Path(like.name.removesuffix(".gz")).suffix.lower()
+    endings = (ending, f"{ending}.gz") if ending else PLAIN
     files = folder.rglob("*") if files is None else files
-    tables = (file for file in files if file.is_file() and file.name.lower().endswith(PLAIN))
+    tables = (file for file in files if file.is_file() and file.name.lower().endswith(endings))
     return sorted(file for file in tables if not _of_predict(file))
 
 

@@ -48,8 +48,8 @@ def test_a_dataset_is_reported_in_a_few_lines():
     notes = [{"gravity_m_s2": 9.8, "gyro_scale": 1.0, "rest_s": 9}] * 3 + [wrong] * 8 + restless(*[19] * 12)
     lines = report_units([f"r{n}" for n in range(23)], ["a"] * 23, notes)
     assert lines[0] == (
-        "units: 0.98 m/s² at rest (median of 11 of 23 recordings, want 9.8); gyroscope 1.00 rad/s for each rad/s at which "
-        "gravity turns (median of 3 recordings): fine, want 0.2 to 5, since steps bias it"
+        "units: 0.98 m/s² at rest (median of 11 of 23 recordings, want 9.8); gyroscope 1.00 rad/s for each rad/s at "
+        "which gravity turns (median of 3 recordings): fine, want 0.2 to 5, since steps bias it"
     )
     assert lines[1] == "WARNING, units of r3: g" and lines[-1].startswith("WARNING, units of 4 more")
     assert len(lines) == 7 and report_units(["a"], ["s"], [{}]) == []

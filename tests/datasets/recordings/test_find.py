@@ -99,6 +99,56 @@ def test_formats_without_a_gyroscope(tmp_path, sensor):
                     recording.open()
 
 
+TABLE = """files: "{session}/{session}_{trial}.csv"
+acc: [a, b, c]
+acc_unit: g
+gyro: [p, q, r]
+gyro_unit: deg/s
+time: when
+time_unit: ms
+annotations: {files: labels.csv, label: what}
+video: "{stem}.mp4"
+subject: who
+labels: {W: walking}
+"""
+
+
+@pytest.mark.parametrize("place", ["new", "new/s1"])
+@pytest.mark.parametrize("whole", [True, False])
+def test_new_tables_need_times_and_channels_alone(tmp_path, place, whole):
+    """No label, no person, no video, another name and place than the description says."""
+    table, data = tmp_path / "mine.yaml", samples(1)
+    table.write_text(TABLE if place == "new/s1" else TABLE.replace("{session}_", "{session}_x_"))
+    names = ("when", "a", "b", "c", "p", "q", "r")
+    file = write_csv(tmp_path / place / "s1_eve.csv", data * [1000, 1, 1, 1, 1, 1, 1], start_s=0, names=names)
+    path = tmp_path / "new" if whole else file
+    (listed,), remarks = find([path], "table", {"table": table, "sensor": None}, PlainSettings())
+    (part,) = listed.open().samples
+    assert listed.files == (file,) and not remarks
+    np.testing.assert_allclose(part.acc, data[:, 1:4] * 9.80665, atol=1e-3)
+    np.testing.assert_allclose(part.gyro, np.radians(data[:, 4:]), atol=1e-3)
+    np.testing.assert_allclose(part.acc_time_s, data[:, 0], atol=1e-6)
+
+
+def test_tables_that_a_description_leaves_aside_are_counted(tmp_path):
+    (tmp_path / "mine.yaml").write_text(TABLE.replace("{session}/{session}_{trial}", "day_*"))
+    for name in ("day_1", "day_2", "other"):
+        write_csv(tmp_path / "new" / f"{name}.csv", samples(1))
+    options = {"table": tmp_path / "mine.yaml", "sensor": None}
+    listed, (remark,) = find([tmp_path / "new"], "table", options, PlainSettings())
+    assert [of.name for of in listed] == ["day_1", "day_2"] and ": 1 tables" in remark
+
+
+def test_a_gyroscope_of_its_own_file_lies_beside(tmp_path):
+    table, data = tmp_path / "mine.yaml", samples(1)
+    table.write_text(TABLE + 'gyro_files: "{session}/{stem}_gyro.csv"\n')
+    accs = write_csv(tmp_path / "new" / "eve.csv", data[:, :4], start_s=0, names=("when", "a", "b", "c"))
+    gyros = write_csv(tmp_path / "new" / "eve_gyro.csv", data[:, [0, 4, 5, 6]], 0, names=("when", "p", "q", "r"))
+    (listed,), _ = find([tmp_path / "new"], "table", {"table": table, "sensor": None}, PlainSettings())
+    assert listed.files == (accs, gyros)
+    np.testing.assert_allclose(next(listed.open().samples).gyro, np.radians(data[:, 4:]), atol=1e-3)
+
+
 def test_zeros_leave_formats_with_a_gyroscope_alone(tmp_path):
     file = write_csv(tmp_path / "pt1_visit_1_walk_trial_1.csv", samples(1))
     (listed,), _ = find([file], "stanford_fog", {}, PlainSettings(missing_gyro="zeros"))

@@ -29,6 +29,15 @@ from tests.predicting import MAY_DAY_S, NAMES, samples, write_csv
         ("time,X angular velocity,Y angular velocity,Z angular velocity,X acc,Y acc,Z acc", "time",
          "X acc;Y acc;Z acc", "X angular velocity;Y angular velocity;Z angular velocity"),
         ("t_ax,t_ay,t_az,elapsed_s", "elapsed_s", "t_ax t_ay t_az", ""),
+        ("t,acc_x [g],acc_y [g],acc_z [g],rot_x [deg/s],rot_y [deg/s],rot_z [deg/s]", "t",
+         "acc_x [g];acc_y [g];acc_z [g]", "rot_x [deg/s];rot_y [deg/s];rot_z [deg/s]"),
+        ("t,ax,ay,az,wx (rad/s),wy (rad/s),wz (rad/s)", "t", "ax ay az", "wx (rad/s);wy (rad/s);wz (rad/s)"),
+        ("t,ax,ay,az,rotX,rotY,rotZ", "t", "ax ay az", "rotX rotY rotZ"),
+        ("t,ax,ay,az,x_rot,y_rot,z_rot", "t", "ax ay az", "x_rot y_rot z_rot"),
+        ("t,ax,ay,az,rotation_rate_x,rotation_rate_y,rotation_rate_z", "t", "ax ay az",
+         "rotation_rate_x rotation_rate_y rotation_rate_z"),
+        ("t,ax,ay,az,gx,gy,gz,rotor_x,rotor_y,rotor_z", "t", "ax ay az", "gx gy gz"),
+        ("t,ax,ay,az,gyr_x,gyr_y,gyr_z,rot_x,rot_y,rot_z", "t", "ax ay az", "gyr_x gyr_y gyr_z"),
     ],
 )  # fmt: skip
 def test_columns_by_their_names(header, time, acc, gyro):
@@ -72,7 +81,15 @@ def test_columns_that_names_do_not_tell(header, error):
     assert refused.value.reason == error and "--csv_columns" in refused.value.message
 
 
+def test_angular_rates_that_names_do_not_tell(tmp_path):
+    file = write_csv(tmp_path / "a.csv", samples(1), names=("time", "ax", "ay", "az", "spin_1", "spin_2", "spin_3"))
+    with pytest.raises(BadRecording, match="recognised.*ax, ay, az, spin_1.*--csv_columns.*--table") as refused:
+        open_plain(file, PlainSettings())
+    assert refused.value.reason == "missing_gyro"
+
+
 def test_units_in_brackets():
+    assert stated_unit(["rot_x [deg/sec]"]) == "deg/s" and stated_unit(["wx (rad/sec)"]) == "rad/s"
     assert stated_unit(["x (m/s^2)", "y (m/s^2)", "z (m/s^2)"]) == "m/s2"
     assert stated_unit(["gx [dps]", "gy [dps]"]) == "deg/s"
     assert stated_unit(["x (g)", "y (mg)"]) is None and stated_unit(["x", "y"]) is None
