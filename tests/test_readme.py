@@ -5,6 +5,7 @@ import shlex
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -12,6 +13,7 @@ from configs import data, evaluation, predict, reporting, training
 from configs.base import Config
 from configs.load import build, parse
 from configs.table import TableConfig
+from datasets.formats import table
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {
@@ -157,8 +159,21 @@ def test_python_is_the_tested_example():
 
 @pytest.mark.parametrize("page", ["datasets/README.md", "datasets/formats/README.md"])
 def test_yaml_is_a_table_description(page):
-    (text,) = blocks(page, "yaml")
-    build(TableConfig, yaml.safe_load(text), page)
+    for text in blocks(page, "yaml"):
+        build(TableConfig, yaml.safe_load(text), page)
+    assert blocks(page, "yaml")
+
+
+def test_the_small_description_reads_its_table(tmp_path):
+    page = "datasets/formats/README.md"
+    (tmp_path / "mine.yaml").write_text(blocks(page, "yaml")[0])
+    (tmp_path / "S01_morning.csv").write_text(blocks(page, "csv")[0])
+    found = table.find(tmp_path, tmp_path / "mine.yaml")
+    recording = found.sources[0].parse()
+    assert found.classes == ("walking", "sitting") and recording.subject == "S01"
+    assert [(part.start_s, part.end_s, part.label) for part in recording.segments] == [(0, 0.04, "walking")]
+    assert recording.acc[0] == pytest.approx(np.array([0.01, 0.02, 0.99]) * 9.80665)
+    assert recording.gyro[2] == pytest.approx(np.radians([0.9, 0.1, 0.3]))
 
 
 def test_links_to_headings_exist():
