@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> None:
     of_day = note({"day_hours": cfg.day_hours, "seed": cfg.seed})
     if cfg.day_hours and not already_there(cfg.out / "day", of_day):
         with whole(cfg.out / "day", of_day) as folder:
-            write_day(folder / "day.csv.gz", cfg.day_hours, cfg.seed)
+            write_day(folder / "day.csv.gz", folder / "day-labels.csv", cfg.day_hours, cfg.seed)
     print(f"simulated raw recordings: {cfg.out}")
 
 
