@@ -21,7 +21,7 @@ class SimulateConfig(Config):
 
     out: Path = setting(Path("raw"), help="folder to write; one subfolder per dataset: ego4d, mmea, pd")
     day_hours: float = setting(
-        0.0, ge=0, help="length of a plain recording of one wearer's day, day/day.csv.gz, for scripts.predict; 0: none"
+        0.0, ge=0, help="length of a day of a phone in the pocket, day/day.csv.gz, and day-labels.csv; 0: none"
     )
     seed: int = setting(0, ge=0, help="everything drawn follows from it")
     ego4d_hours: float = setting(2.0, ge=0, help="length of the unlabelled Ego4D recordings, hours; 0 leaves them out")

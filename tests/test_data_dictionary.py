@@ -16,6 +16,7 @@ import zeroshot
 from configs.constants import CHANNELS
 from datasets.masking import MEASURES
 from datasets.recording import Segment
+from datasets.simulation.day import write_day
 from scripts import check_sync, embed, embedding_map, export, features, predict, prepare, report
 from tests.gpu.report import GpuReport
 from tests.mmea import write_mmea
@@ -173,6 +174,7 @@ def root(tmp_path_factory):
     (root / "empty.csv").touch()
     files = [str(write_csv(root / "walk.csv", samples(30))), f"{root}/empty.csv"]
     assert predict.main([*files, "--model", f"{root}/classifier", "--out", f"{root}/predictions"]) == 1
+    write_day(root / "day" / "day.csv.gz", root / "day" / "day-labels.csv", hours=0.2, seed=0)
     gpu = GpuReport(root, "cpu", 60)
     gpu.begin("test_one")
     gpu.add("test_one", 0.1, {"windows per second": 1.0}, "")
@@ -222,6 +224,8 @@ def compared(root: Path) -> Comparison:
         found.json(folder / f"{folder.name}-summary.json", "name-summaryjson")
     for ending in ("windows.csv.gz", "bouts.csv", "hourly.csv", "daily.csv"):
         found.csv(root / "predictions" / "walk" / f"walk-{ending}", slug(f"name-{ending}"))
+    for path in (root / "day").iterdir():
+        found.csv(path, slug(path.name))
     found.json(root / "gpu_check.json", "gpu_checkjson")
     return found
 

@@ -156,3 +156,14 @@ def test_settings_are_checked():
     assert parse(SimulateConfig, []).ego4d_hours == 2.0
     with pytest.raises(SystemExit):
         parse(SimulateConfig, ["--frame_size", "65"])  # H.264 wants even sides
+
+
+def test_numbers_of_a_recording_stay_as_they_are():
+    """What is drawn for a take is the same in every version: the demo's figures hang on it."""
+    take = recording_plans.plan_pd(3, 0)[0]
+    _, device, trajectory, noise = recording_plans.perform(take, 0)
+    acc, gyro = device.sensor.measure(trajectory, np.array([0.5, 7.5]), noise)
+    expected = [[-1.6943643, 9.6827792, 1.4119741], [-1.33163, 9.0400938, 2.63118]]
+    np.testing.assert_allclose(acc, expected, atol=1e-6)
+    expected = [[-0.0379254, 0.3375778, 0.0486067], [0.1333781, -0.162026, 0.0740589]]
+    np.testing.assert_allclose(gyro, expected, atol=1e-6)
