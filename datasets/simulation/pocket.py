@@ -56,7 +56,7 @@ def draw_wearer(rng: np.random.Generator) -> Wearer:
         stride_m=0.8 * height * rng.uniform(0.9, 1.1),
         swing=np.radians(rng.uniform(15, 22)),
         bounce_m=rng.uniform(0.018, 0.026),
-        strike_m=rng.uniform(0.004, 0.006),
+        strike_m=rng.uniform(0.0025, 0.0045),
         hang=np.radians(rng.uniform(0, 8)),
     )
 
@@ -138,7 +138,7 @@ def thigh(
     hip = np.column_stack([path, np.zeros(len(t))])
     hip[:, 0] += fore * np.cos(heading) - side * np.sin(heading)
     hip[:, 1] += fore * np.sin(heading) + side * np.cos(heading)
-    bounce = np.cos(2 * phase + 2.4) + 0.12 * np.cos(4 * phase + 0.9)
+    bounce = np.cos(2 * phase - 0.9) + 0.12 * np.cos(4 * phase - 1.8)
     hip[:, 2] = wearer.thigh_m * (np.cos(chair) + 1) - gait * wearer.bounce_m * bounce + blows
     rotation = Rotation.from_euler("ZYX", np.column_stack([heading + inwards, -flexion, outwards]))
     position = hip + rotation.apply([0.08, 0.06, -0.45 * wearer.thigh_m]) + rotation.apply([0.6, 0, 0]) * blows[:, None]
