@@ -136,7 +136,7 @@ def main(argv: list[str] | None = None) -> Path:
             recipe["epochs"] = round(float(np.median(at_most)))
             begin = encoder if config.mode == "lp" else make_encoder
             trained = fit_all(task.parts[0], begin, training, device, config.seed, recipe)
-        save_model(config, task, training, trained, by_shots[max(config.shots)], results)
+        save_model(config, task, training, trained, by_shots[max(config.shots)], results, encoder)
     return folder
 
 

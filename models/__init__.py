@@ -19,6 +19,7 @@ from models.frames import planes_of
 from models.heads import LinearHead, ProjectionHead
 from models.imu import ConvGRUEncoder, PatchTSTEncoder, patches_per_window
 from models.masked import MaskedReconstruction
+from models.novelty import Novelty
 from models.objectives import Contrast, CrossModal, Masked
 from models.pretrained import weights_folder
 from models.primus import Primus, PrimusEncoder
@@ -278,7 +279,14 @@ def load_classifier(name: str | Path) -> Classifier:
         )
     encoder = build_imu_encoder(config)
     blank = torch.zeros(len(facts.classes), encoder.dim)
-    classifier = Classifier(facts, encoder, blank, blank[:, 0], torch.zeros(6), torch.ones(6))
+    novelty, pretrained = None, None
+    if facts.novelty is not None:
+        of = facts.novelty
+        novelty = Novelty.blank(len(facts.classes), encoder.dim, of.components, of.threshold)
+        pretrained = None if of.own_encoder else build_imu_encoder(config)
+    classifier = Classifier(
+        facts, encoder, blank, blank[:, 0], torch.zeros(6), torch.ones(6), novelty=novelty, pretrained=pretrained
+    )
     checkpoint.load_weights(classifier, weights, folder)
     return classifier
 

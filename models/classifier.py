@@ -12,6 +12,7 @@ Letters: n windows, T samples of a window, K classes.
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -25,6 +26,7 @@ from torch import Tensor, nn
 
 from configs.base import Normalization, Share, WindowLength
 from configs.constants import CHANNELS, IMU_RATE_HZ
+from models.novelty import Novelty, NoveltyFacts
 from models.pretrained import hub_folder
 from utils.atomic_io import replacing, write_text
 from utils.checkpoint import CheckpointError
@@ -56,6 +58,7 @@ class ClassifierFacts:
         simulated: whether it learnt from simulated recordings.
         trained_on: dataset, people and windows learnt from, seed and commit.
         calibration: whom temperature and threshold were chosen on, and what they reach.
+        novelty: how unlike what it learnt from a window may be; None: it cannot tell.
     """
 
     classes: Annotated[list[str], Field(min_length=2)]
@@ -69,6 +72,7 @@ class ClassifierFacts:
     simulated: bool
     trained_on: dict[str, Any]
     calibration: dict[str, Any] = field(default_factory=dict)
+    novelty: NoveltyFacts | None = None
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
 
     def problem(self) -> str:
@@ -92,10 +96,20 @@ class Classifier(nn.Module):
         weight: (K, D) of the linear layer.
         bias: (K,).
         mean, std: (6,) of the training data; used where ``facts.normalize`` is ``dataset``.
+        novelty: of embeddings of ``pretrained``; None: there is none.
+        pretrained: the encoder that it reads; None: ``encoder``.
     """
 
     def __init__(
-        self, facts: ClassifierFacts, encoder: nn.Module, weight: Tensor, bias: Tensor, mean: Tensor, std: Tensor
+        self,
+        facts: ClassifierFacts,
+        encoder: nn.Module,
+        weight: Tensor,
+        bias: Tensor,
+        mean: Tensor,
+        std: Tensor,
+        novelty: Novelty | None = None,
+        pretrained: nn.Module | None = None,
     ):
         super().__init__()
         self.facts, self.encoder = facts, encoder
@@ -105,6 +119,7 @@ class Classifier(nn.Module):
             self.head.bias.copy_(bias)
         self.register_buffer("mean", mean.clone())
         self.register_buffer("std", std.clone())
+        self.novelty, self.pretrained = novelty, pretrained
         self.eval()
 
     def forward(self, imu: Tensor, mean: Tensor | None = None, std: Tensor | None = None) -> Tensor:
@@ -139,12 +154,38 @@ class Classifier(nn.Module):
         batch_size: int = 512,
     ) -> np.ndarray:
         """(n, K) float32 calibrated probabilities; arguments as of ``forward``, as arrays or tensors."""
-        mean, std = (None if moment is None else _tensor(moment) for moment in (mean, std))
         out = np.empty((len(imu), len(self.facts.classes)), np.float32)
-        for first in range(0, len(imu), batch_size):
-            part = slice(first, first + batch_size)
-            out[part] = self(_tensor(imu[part]), mean, std).softmax(1).cpu().numpy()
+        for part, *values in _parts(imu, mean, std, batch_size):
+            out[part] = self(*values).softmax(1).cpu().numpy()
         return out
+
+    @torch.inference_mode()
+    def unlike(
+        self,
+        imu: np.ndarray | Tensor,
+        mean: np.ndarray | Tensor | None = None,
+        std: np.ndarray | Tensor | None = None,
+        batch_size: int = 512,
+    ) -> np.ndarray:
+        """(n,) float32, how unlike the windows learnt from each is: above 1 are 1 % of those of people held out.
+
+        NaN where the classifier cannot tell. Arguments as of ``probabilities``; see ``models.novelty``.
+        """
+        out = np.full(len(imu), np.nan, np.float32)
+        if self.novelty is not None:
+            encoder = self.encoder if self.pretrained is None else self.pretrained
+            for part, *values in _parts(imu, mean, std, batch_size):
+                out[part] = self.novelty(encoder(self.normalized(*values))).cpu().numpy()
+        return out
+
+
+def _parts(
+    imu: np.ndarray | Tensor, mean: np.ndarray | Tensor | None, std: np.ndarray | Tensor | None, size: int
+) -> Iterator[tuple[slice, Tensor, Tensor | None, Tensor | None]]:
+    mean, std = (None if moment is None else _tensor(moment) for moment in (mean, std))
+    for first in range(0, len(imu), size):
+        part = slice(first, first + size)
+        yield part, _tensor(imu[part]), mean, std
 
 
 def _tensor(values: np.ndarray | Tensor) -> Tensor:

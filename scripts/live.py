@@ -44,11 +44,14 @@ class Answer(NamedTuple):
         start_s: time of its first sample.
         probabilities: (K,) float64, filtered if a filter was asked for.
         confidence: the largest of the window's own probabilities, before any filter.
+        unlike: how unlike the windows learnt from it is, above 1 as few of people held out are; NaN if the classifier
+            cannot tell.
     """
 
     start_s: float
     probabilities: np.ndarray
     confidence: float
+    unlike: float
 
 
 class Live:
@@ -104,8 +107,9 @@ class Live:
             if len(windows) == 0:
                 continue
             own = self.classifier.probabilities(windows, *self._moments).astype(np.float64)
+            unlike = self.classifier.unlike(windows, *self._moments).tolist()
             shown = own if self._filter is None else self._filter.push(own)
-            answers += map(Answer, start_s.tolist(), shown, own.max(1).tolist())
+            answers += map(Answer, start_s.tolist(), shown, own.max(1).tolist(), unlike)
         return answers
 
 
@@ -121,7 +125,8 @@ def stream_stdin(
 ) -> None:
     """Classify the lines of a pipe: CSV in, CSV out, flushed after every answer, on one core.
 
-    Out come ``start_s``, ``activity`` (``unknown`` below the threshold) and the probability of each class.
+    Out come ``start_s``, ``activity`` (``unknown`` below the threshold), the probability of each class and ``unlike``,
+    as in the table of windows of a file.
 
     Args:
         source: CSV such as ``sys.stdin.buffer``; a first line that is no sample names the columns.
@@ -136,12 +141,13 @@ def stream_stdin(
     facts = live.classifier.facts
     threshold = facts.threshold if threshold is None else threshold
     table = csv.writer(sink, lineterminator="\n")
-    table.writerow(["start_s", "activity", *facts.classes])
+    table.writerow(["start_s", "activity", *facts.classes, "unlike"])
 
     def write(answers: list[Answer]) -> None:
-        for start_s, probabilities, confidence in answers:
+        for start_s, probabilities, confidence, unlike in answers:
             activity = facts.classes[probabilities.argmax()] if confidence >= threshold else UNKNOWN
-            table.writerow([f"{start_s:.3f}", activity, *(f"{p:.6f}" for p in probabilities)])
+            far = "" if np.isnan(unlike) else f"{unlike:.6f}"
+            table.writerow([f"{start_s:.3f}", activity, *(f"{p:.6f}" for p in probabilities), far])
         if answers:
             sink.flush()
 

@@ -81,7 +81,7 @@ def _said(summary: dict) -> str:
     spent = ", ".join(f"{name} {duration(of['minutes'])}" for name, of in summary["activities"].items())
     lines = [f"{summary['name']}: {spent}; not worn {duration(summary['wear']['nonwear_min'])}"]
     lines += [f"  guessed: {'; '.join(guesses)}"] if guesses else []
-    lines += [f"  WARNING, {problem}" for problem in problems(reading)]
+    lines += [f"  WARNING, {problem}" for problem in problems(summary)]
     return "\n".join(lines)
 
 

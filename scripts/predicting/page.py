@@ -70,7 +70,7 @@ def page(
     return env.get_template("recording.html.j2").render(
         name=name,
         summary=summary,
-        problems=problems(summary["reading"]),
+        problems=problems(summary),
         relative=clock.kind == "relative",
         days=days,
         axis=axis(timeline, clock, days),

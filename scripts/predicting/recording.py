@@ -113,6 +113,7 @@ def _predict(listed: Listed, how: Applied, folder: Path, begun: dict[str, Any]) 
         days = daily_table(of_hours, filename)
         content = summaries.read(reading.facts, clock, units, signal, measured.scaling.calibration)
         content |= summaries.predicted(timeline, signal, measured.nonwear, found, days)
+        content["unlike"] = summaries.unlike(timeline, facts)
         for ending, tables in (
             ("-windows.csv.gz", windows_tables(timeline, clock, filename)),
             ("-bouts.csv", [bouts_table(found, timeline, clock, filename)]),

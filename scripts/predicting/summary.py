@@ -12,6 +12,7 @@ from configs.constants import IMU_RATE_HZ
 from datasets.recordings.clock import Clock
 from datasets.recordings.gravity import Calibration
 from datasets.recordings.signal import Signal
+from models.classifier import ClassifierFacts
 from scripts.predicting.tables import MINUTE_S, minutes
 from scripts.predicting.timeline import NONWEAR, QUALITIES, Timeline
 
@@ -111,9 +112,26 @@ def duration(minutes: float) -> str:
     return f"{minutes:.1f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
-def problems(reading: Mapping[str, Any]) -> list[str]:
-    """What command and page warn of in ``reading`` of a summary."""
-    return [reading[key] for key in _PROBLEMS if reading[key]]
+def problems(summary: Mapping[str, Any]) -> list[str]:
+    """What command and page warn of."""
+    reading, unlike = summary["reading"], summary["unlike"]["problem"]
+    return [reading[key] for key in _PROBLEMS if reading[key]] + [unlike] * bool(unlike)
+
+
+def unlike(timeline: Timeline, facts: ClassifierFacts) -> dict[str, Any]:
+    """How many of the windows that were worn are unlike those learnt from, and whether that is too many."""
+    known = timeline.unlike[~np.isnan(timeline.unlike)]
+    share = float((known > 1).mean()) if len(known) else None
+    limit = None if facts.novelty is None else facts.novelty.limit
+    problem = None
+    if share is not None and share > limit:
+        learnt = facts.trained_on.get("dataset", {}).get("name", "its data")
+        problem = (
+            f"{100 * share:.0f} % of the windows are unlike what this classifier learnt from ({learnt}), of the "
+            f"people held out {100 * limit:.0f} % at most: other place on the body, other sensor, other units? Do not "
+            "trust the activities"
+        )
+    return {"share": share, "limit": limit, "too_many": problem is not None, "problem": problem}
 
 
 def predicted(

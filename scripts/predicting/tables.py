@@ -32,6 +32,7 @@ def windows_tables(timeline: Timeline, clock: Clock, filename: str) -> Iterator[
         for place, name in enumerate(timeline.classes):
             columns[f"probability/{name}"] = timeline.probabilities[rows, place].round(_DIGITS)
         columns["quality"] = qualities[timeline.quality[rows]]
+        columns["unlike"] = timeline.unlike[rows].round(_DIGITS)
         yield pd.DataFrame(columns)
 
 

@@ -37,6 +37,8 @@ class Timeline:
         confidence: (n,) largest of its own probabilities, before smoothing; NaN in non-wear and flat windows.
         probabilities: (n, K) smoothed, if they were; NaN there too.
         quality: (n,) numbers of ``QUALITIES``.
+        unlike: (n,) how unlike the windows learnt from it is, above 1 as few windows of people held out are; NaN where
+            nobody wore the sensor, or the classifier cannot tell.
     """
 
     names: tuple[str, ...]
@@ -49,6 +51,7 @@ class Timeline:
     confidence: np.ndarray
     probabilities: np.ndarray
     quality: np.ndarray
+    unlike: np.ndarray
 
     @property
     def nonwear(self) -> int:
@@ -103,10 +106,14 @@ def classify(
         quality = np.where(worn, _quality(windows, limit, scaling.gyro_mean is None), QUALITIES.index("nonwear"))
         usable = (quality == QUALITIES.index("good")) | (quality == QUALITIES.index("still"))
         own = np.full((len(start_s), len(facts.classes)), np.nan)
+        unlike = np.full(len(start_s), np.nan)
         if usable.any():
             own[usable] = classifier.probabilities(windows[usable], *of_recording)
-        parts.append((start_s, own, quality))
-    start_s, own, quality = map(np.concatenate, zip(*parts, strict=True)) if parts else _nothing(len(facts.classes))
+            unlike[usable] = classifier.unlike(windows[usable], *of_recording)
+        parts.append((start_s, own, quality, unlike))
+    start_s, own, quality, unlike = (
+        map(np.concatenate, zip(*parts, strict=True)) if parts else _nothing(len(facts.classes))
+    )
     begin_s, end_s, run = _stands_for(start_s, signal, facts.window_s, hop_s)
     known = np.isfinite(own[:, 0])
     probabilities = own.copy()
@@ -131,12 +138,13 @@ def classify(
         confidence,
         probabilities,
         quality,
+        unlike,
     )
     return timeline, _merged(cells)
 
 
-def _nothing(classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return np.zeros(0), np.zeros((0, classes)), np.zeros(0, int)
+def _nothing(classes: int) -> tuple[np.ndarray, ...]:
+    return np.zeros(0), np.zeros((0, classes)), np.zeros(0, int), np.zeros(0)
 
 
 def _quality(windows: np.ndarray, limit: float, has_gyro: bool) -> np.ndarray:

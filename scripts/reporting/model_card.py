@@ -9,6 +9,7 @@ import yaml
 
 from configs.constants import IMU_RATE_HZ
 from models.classifier import ClassifierFacts
+from models.novelty import QUANTILE
 from utils.calibration import UNSURE
 from utils.long_table import GUESSES, METRICS, long_table, method
 from utils.tables import fraction, interval, interval_note, markdown, notes, percent, seen_before
@@ -90,6 +91,7 @@ def model_card(
         nll_before=_spread(calibration["nll_uncalibrated"], fraction),
         abstention=_abstention(facts),
         area=percent(calibration["coverage"]["area"]),
+        novelty=_novelty(facts),
         commit=trained["commit"],
         seed=trained["seed"],
         mode=trained["mode"],
@@ -147,4 +149,23 @@ def _abstention(facts: ClassifierFacts) -> str:
         f"Target: {percent(of['target_accuracy'])} % right among the windows answered; the {percent(UNSURE)} % least "
         f"sure are never answered, since confidence also falls on what is none of the classes.{missed} With thresholds "
         f"chosen on other people {percent(of['answered'])} % of the windows were answered, {right} of these right."
+    )
+
+
+def _novelty(facts: ClassifierFacts) -> str:
+    of = facts.novelty
+    if of is None:
+        return (
+            "This classifier cannot tell whether a recording is unlike what it learnt from: that takes a pretrained "
+            "encoder and windows of two people at least."
+        )
+    encoder = "its encoder" if of.own_encoder else "the encoder as pretraining left it"
+    return (
+        "`scripts.predict` warns of recordings that are unlike these data. Measured is how far a window's embedding "
+        f"by {encoder}, at length 1, is from the nearest class (Mahalanobis distance); windows further than "
+        f"{of.threshold:.1f} are unlike: {percent(1 - QUANTILE)} % of {of.windows} windows of {of.people} people, each "
+        f"compared with other people. With thresholds chosen on others too {percent(of.share)} % of the windows were "
+        f"beyond, of one person at most {percent(of.highest_share)} %. A recording with more than "
+        f"{percent(of.limit)} % is worth a warning. Those windows are answered all the same. No warning is no promise: "
+        "activities and places on the body that look alike are not told."
     )

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from configs.evaluation import DownstreamConfig
 from configs.training import TrainConfig
@@ -12,6 +13,8 @@ from datasets.protocols.timeline import count_changes
 from models import encoder_settings
 from models.classifier import Classifier, ClassifierFacts, save_classifier
 from models.finetune import Trained
+from models.novelty import calibrated_novelty
+from models.probe import embed_imu
 from models.smoothing import rates_from_jumps
 from scripts.reporting.model_card import model_card
 from utils.calibration import calibration
@@ -27,6 +30,7 @@ def save_model(
     trained: Trained,
     logits: list[np.ndarray],
     results: dict[str, Any],
+    before: nn.Module,
 ) -> None:
     """Write the folder of a classifier, its model card among it.
 
@@ -34,6 +38,7 @@ def save_model(
         trained: encoder, weight (K, D) and bias (K,), as ``config.fit`` says.
         logits: of each draw's (fold's) held-out windows at the most shots; temperature and threshold come from those
             that this classifier, or the ones of the draws, have not learnt from.
+        before: the encoder before it learnt any label; unused if none was pretrained.
     """
     encoder, weight, bias = trained
     windows, everything = task.parts[0], config.fit == "all"
@@ -48,6 +53,15 @@ def save_model(
     changes = count_changes(windows.store, class_of, np.unique(windows.recording[learnt]), len(per_class))
     measured = results["shots"][str(max(config.shots))]["calibration"]
     pretrained = [] if config.from_scratch else datasets_of_pretraining(results["checkpoint"]["dataset"])
+    found = None
+    if not config.from_scratch:  # what was never pretrained knows nothing but its classes
+        imu = torch.from_numpy(windows.imu(learnt, training.normalize))
+        labels = torch.from_numpy(windows.label[learnt])
+        embeddings = embed_imu(before, imu).cpu()
+        found = calibrated_novelty(
+            embeddings, labels, task.wearers[learnt], len(per_class), own_encoder=config.mode == "lp"
+        )
+    novelty, novelty_facts = found or (None, None)
     facts = ClassifierFacts(
         classes=list(windows.classes),
         window_s=windows.window_s,
@@ -76,9 +90,11 @@ def save_model(
             **measured["abstention"],
             **{name: measured[name]["mean"] for name in ("ece", "ece_uncalibrated")},
         },
+        novelty=novelty_facts,
     )
     moments = (torch.from_numpy(own.astype(np.float32)) for own in windows.store.dataset_moments)
-    classifier = Classifier(facts, encoder.cpu(), weight.cpu(), bias.cpu(), *moments)
+    kept = before.cpu() if novelty_facts is not None and not novelty_facts.own_encoder else None
+    classifier = Classifier(facts, encoder.cpu(), weight.cpu(), bias.cpu(), *moments, novelty, kept)
     card = model_card(config.save_model.name, facts, results, of_people(task, logits), config.licence)
     save_classifier(config.save_model, classifier, card)
     print(f"classifier: {config.save_model}")

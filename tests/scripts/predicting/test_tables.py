@@ -22,7 +22,7 @@ def timeline(*runs, hop_s=10.0, seed=0):
     probabilities = rng.dirichlet(np.ones(len(CLASSES)), len(code))
     probabilities[code == len(NAMES) - 1] = np.nan
     whole = (NAMES, tuple(CLASSES), hop_s, begin, begin, begin + hop_s)
-    return Timeline(*whole, code, probabilities.max(1), probabilities, np.zeros(len(code), int))
+    return Timeline(*whole, code, probabilities.max(1), probabilities, np.zeros(len(code), int), np.zeros(len(code)))
 
 
 def random_codes(count, seed):
