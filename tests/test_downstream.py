@@ -230,13 +230,23 @@ def test_the_final_fit_learns_from_everybody(world, tmp_path, mode):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(downstream, name, only_last)
         _, results = run(world, tmp_path, flags, f"--mode {mode} --save_model {tmp_path}/model --num_workers 1")
-    facts = load_classifier(tmp_path / "model").facts
+    classifier = load_classifier(tmp_path / "model")
+    facts = classifier.facts
     assert facts.trained_on["windows_per_class"] == [8, 24, 16] and facts.trained_on["people"] == 4
     ((learnt, weight),) = seen
     assert learnt == 48 and weight.tolist() == pytest.approx([48 / 3 / n for n in (8, 24, 16)])
     assert facts.prior == pytest.approx([1 / 3] * 3)
     assert facts.calibration["windows"] == 2 * 2 * 3
     assert results["shots"]["2"]["calibration"]["ece"]["mean"] >= 0
+    card = (tmp_path / "model" / "README.md").read_text()
+    if mode == "supervised":
+        assert facts.novelty is None and "cannot tell whether a recording is unlike" in card
+        return
+    assert (facts.novelty.windows, facts.novelty.people, facts.novelty.own_encoder) == (48, 4, mode == "lp")
+    assert f"{facts.novelty.threshold:.1f} are unlike" in card
+    before = checkpoint.load(world / "last.pt")["model"]
+    reads = classifier.encoder if mode == "lp" else classifier.pretrained
+    assert all(torch.equal(v, before[f"imu_encoder.{k}"]) for k, v in reads.state_dict().items())
 
 
 def test_a_conv_encoder_from_scratch_needs_no_checkpoint(world, tmp_path, monkeypatch):

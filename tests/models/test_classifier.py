@@ -14,6 +14,7 @@ from configs.load import ConfigError, build, load
 from configs.training import TrainConfig
 from models import build_imu_encoder, classifier, encoder_settings, load_classifier
 from models.classifier import CONFIG, WEIGHTS, Classifier, ClassifierFacts, save_classifier
+from models.novelty import calibrated_novelty
 from models.pretrained import WeightsError
 from tests.models.test_pretrained import hub as hub
 from utils.checkpoint import CheckpointError
@@ -89,6 +90,41 @@ def test_arrays_and_tensors_of_any_type_are_taken(normalize):
 def test_windows_of_another_shape_are_refused(normalize, shape):
     with pytest.raises(ValueError, match=r"want \(batch, 6, 100\)"):
         made(replace(FACTS, normalize=normalize)).probabilities(np.zeros(shape))
+
+
+@pytest.mark.parametrize("own_encoder", [True, False])
+def test_novelty_comes_back_the_same(tmp_path, own_encoder):
+    model, imu = made(), torch.randn(40, 6, 100)
+    torch.manual_seed(1)
+    pretrained = None if own_encoder else build_imu_encoder(TRAINING).eval()
+    with torch.no_grad():
+        embeddings = (pretrained or model.encoder)(model.normalized(imu))
+    people, labels = np.repeat(["a", "b"], 20), torch.arange(40) % 2
+    novelty, facts = calibrated_novelty(embeddings, labels, people, 2, own_encoder)
+    model.facts, model.novelty, model.pretrained = replace(FACTS, novelty=facts), novelty, pretrained
+    save_classifier(tmp_path / "mine", model, "")
+    loaded = load_classifier(tmp_path / "mine")
+    assert loaded.facts.novelty == facts
+    np.testing.assert_allclose(loaded.unlike(imu), novelty(embeddings).numpy(), rtol=1e-5)
+    np.testing.assert_allclose(loaded.probabilities(imu), made().probabilities(imu), rtol=1e-5)
+    assert loaded.unlike(imu[:0]).shape == (0,)
+    content = json.loads((tmp_path / "mine" / CONFIG).read_text())
+    for change, words in (
+        ({"threshold": 0.0}, "threshold"),
+        ({"components": 3}, "novelty.directions"),
+        ({"x": 1}, "x"),
+    ):
+        (tmp_path / "mine" / CONFIG).write_text(json.dumps(content | {"novelty": content["novelty"] | change}))
+        with pytest.raises(CheckpointError, match=words):
+            load_classifier(tmp_path / "mine")
+
+
+def test_an_older_folder_cannot_tell_what_is_unlike(folder):
+    content = json.loads((folder / CONFIG).read_text())
+    del content["novelty"]
+    (folder / CONFIG).write_text(json.dumps(content))
+    loaded = load_classifier(folder)
+    assert loaded.novelty is None and np.isnan(loaded.unlike(torch.randn(3, 6, 100))).all()
 
 
 def test_the_logits_are_of_z_scored_windows_and_cooler():

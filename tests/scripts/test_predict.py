@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,11 @@ from datasets.preparation.signals import process
 from datasets.recording import Recording
 from models import load_classifier
 from models.classifier import SHIPPED as SHIPPED_FOLDER
+from models.classifier import save_classifier
+from models.novelty import calibrated_novelty
 from models.smoothing import smooth
 from scripts import collate, predict
+from scripts.live import Live
 from scripts.predicting import ENDINGS, tables, timeline
 from tests.datasets.formats.test_daphnet import write_raw
 from tests.predicting import CLASSES, NAMES, samples, write_classifier, write_csv
@@ -84,6 +88,59 @@ def test_windows_are_those_of_the_prepared_signal(run, tmp_path, model):
     assert np.allclose(windows[[f"probability/{name}" for name in CLASSES]], smoothed, atol=4e-3)
     assert windows["activity"].tolist() == [CLASSES[k] for k in smoothed.argmax(1)]
     assert windows["start"][3] == "2024-05-01T10:00:01.500+00:00"
+
+
+@pytest.fixture(scope="module")
+def knowing(tmp_path_factory):
+    """The classifier with what windows of four people are like."""
+    folder = write_classifier(tmp_path_factory.mktemp("knowing"))
+    classifier = load_classifier(folder)
+    cut = []
+    for seed in range(4):
+        data = samples(120, seed=seed)
+        (part,) = process(Recording("walk", data[:, 0], data[:, 1:4], data[:, 0], data[:, 4:])).parts
+        cut += [part.imu[a : a + 100].T for a in range(0, 5800, 29)]
+    with torch.no_grad():
+        embeddings = classifier.encoder(classifier.normalized(torch.from_numpy(np.stack(cut))))
+    people, labels = np.repeat(list("abcd"), len(cut) // 4), torch.arange(len(cut)) % 3
+    classifier.novelty, facts = calibrated_novelty(embeddings, labels, people, 3, own_encoder=True)
+    classifier.facts = replace(classifier.facts, novelty=facts)
+    save_classifier(folder, classifier, "# A test\n")
+    return folder
+
+
+def test_recordings_unlike_those_learnt_from_are_warned_of(run, tmp_path, knowing, capsys):
+    own = write_csv(tmp_path / "own.csv", samples(120, seed=9))
+    turned = write_csv(
+        tmp_path / "turned.csv", samples(120, seed=9)[:, [0, 3, 1, 2, 6, 4, 5]]
+    )  # the axes, worn otherwise
+    _, summaries = run(own, turned, model=knowing)
+    same, other = (summaries[name]["unlike"] for name in ("own", "turned"))
+    assert not same["too_many"] and same["problem"] is None and same["share"] <= same["limit"]
+    assert other["too_many"] and other["share"] > 0.9
+    for name, of in (("own", same), ("turned", other)):
+        unlike = table(tmp_path, name, "windows.csv.gz")["unlike"]
+        assert of["share"] == pytest.approx((unlike > 1).mean(), abs=1e-6)
+        assert ("unlike what this classifier" in (tmp_path / "out" / name / f"{name}.html").read_text()) == of[
+            "too_many"
+        ]
+    lines = [line for line in capsys.readouterr().out.splitlines() if "WARNING" in line]
+    assert len(lines) == 1 and other["problem"] in lines[0]
+
+
+def test_an_older_classifier_warns_of_nothing(run, tmp_path):
+    _, summaries = run(write_csv(tmp_path / "walk.csv", samples(30)))
+    assert summaries["walk"]["unlike"] == {"share": None, "limit": None, "too_many": False, "problem": None}
+    assert table(tmp_path, "walk", "windows.csv.gz")["unlike"].isna().all()
+
+
+def test_a_stream_says_unlike_as_a_file_does(run, tmp_path, knowing):
+    rows = samples(30).round(5)
+    run(write_csv(tmp_path / "walk.csv", rows, start_s=0), "--no_calibrate", "--time_unit", "s", model=knowing)
+    live = Live(load_classifier(knowing))
+    answers = live.push(rows[:, 0], rows[:, 1:4], rows[:, 0], rows[:, 4:]) + live.finish()
+    unlike = table(tmp_path, "walk", "windows.csv.gz")["unlike"]
+    assert len(unlike) == 29 and unlike.tolist() == pytest.approx([a.unlike for a in answers], abs=1e-5)
 
 
 def test_the_table_of_windows_is_written_in_pieces(run, tmp_path, monkeypatch):
