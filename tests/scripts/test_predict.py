@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from configs.predict import SHIPPED
 from datasets.preparation.signals import process
