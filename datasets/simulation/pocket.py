@@ -34,12 +34,12 @@ WAYS_TO_POCKET = [
 
 @dataclass(frozen=True)
 class Segment:
-    """One activity of a script; angle in rad, by which the heading changes."""
+    """One activity of a script."""
 
     activity: str
     start: float  # s
     end: float
-    angle: float = 0.0
+    angle: float = 0.0  # rad, by which the heading changes
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def thigh(
             share = step((t - segment.start) / length)
             aside += rng.uniform(-0.3, 0.3, (2, 1)) * 4 * share * (1 - share)  # knees part, feet are placed
             blows += 0.35 * wearer.strike_m * shake(t - segment.start - rng.uniform(0.6, 0.8) * length)
-    flexion = ramps(t, seats[0], posture)
+    chair = ramps(t, seats[0], posture)
     heading = ramps(t, 0.0, _headings(script))
     gait = ramps(t, 0.0, [(s.start, EASE_S, GAIT.get(s.activity, 0.0)) for s in script if s.start > 0])
 
@@ -132,13 +132,12 @@ def thigh(
     blows += gait * wearer.strike_m * (shake(own) + 0.7 * shake(other))
     # extension takes 60 % of the stride and flexion 40 %, from before the heel strike on
     u = phase + 0.35
-    flexion += gait * wearer.swing * (0.15 + np.cos(u) - 0.15 * np.sin(2 * u)) + _sway(t, rng, gait)
+    flexion = chair + gait * wearer.swing * (0.15 + np.cos(u) - 0.15 * np.sin(2 * u)) + _sway(t, rng, gait)
     inwards = gait * (0.18 * np.sin(u + 0.8) + 0.07 * np.sin(2 * u)) + aside[0] + _sway(t, rng, gait) + 12 * blows
     outwards = gait * (0.08 * np.cos(u + 0.4) + 0.03 * np.sin(2 * u + 1.0)) + aside[1] + _sway(t, rng, gait)
 
     speed = gait * wearer.stride_hz * wearer.stride_m
     path = np.cumsum(speed[:, None] * np.column_stack([np.cos(heading), np.sin(heading)]), axis=0) / KNOT_HZ
-    chair = ramps(t, seats[0], posture)
     # where the knee rests, the hip is behind and below its standing place
     fore = wearer.thigh_m * (np.sin(wearer.hang) - np.sin(chair)) + gait * 0.015 * np.sin(2 * phase + 0.4)
     side = gait * 0.022 * np.sin(phase)
@@ -162,5 +161,5 @@ def _headings(script: Sequence[Segment]) -> list[tuple[float, float, float]]:
 
 
 def _sway(t: np.ndarray, rng: np.random.Generator, gait: np.ndarray) -> np.ndarray:
-    """Small movements that never stop, and a slow change of posture; none of both is seen in gait."""
+    """Small movements that never stop, and a slow change of posture; neither is seen in gait."""
     return (1 - gait) * (drift(t, rng, 0.005, 0.2, 2.0) + drift(t, rng, 0.03, 0.005, 0.05))
