@@ -5,7 +5,7 @@
 #
 # SP_SW_HAR and CLASSYGLASS are the raw folders of the two datasets (both CC BY 4.0); OUT (weights_out) takes everything else.
 # The encoder never sees sp-sw-har, so that the classifier's card tells how it does on people whom nothing has seen.
-# Expected time: half an hour on one core. Weights follow from the seed, up to the rounding of another machine.
+# Expected time: 5 to 10 minutes on one core. Weights follow from the seed, up to the rounding of another machine.
 set -euo pipefail
 sp_sw_har=$(realpath "$1") classyglass=$(realpath "$2") out=$(realpath -m "${3:-weights_out}")
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
