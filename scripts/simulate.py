@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
     todo = [name for name, (plan, content) in plans.items() if plan and not already_there(cfg.out / name, content)]
     for name in todo:
         write_dataset(cfg.out / name, *plans[name], cfg)
-    of_day = note({"day_hours": cfg.day_hours, "seed": cfg.seed})
+    of_day = note({"day_hours": cfg.day_hours, "seed": cfg.seed, "worn": "trouser pocket"})
     if cfg.day_hours and not already_there(cfg.out / "day", of_day):
         with whole(cfg.out / "day", of_day) as folder:
             write_day(folder / "day.csv.gz", folder / "day-labels.csv", cfg.day_hours, cfg.seed)
