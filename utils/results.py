@@ -54,10 +54,11 @@ def write_results(folder: Path, config: Any, results: dict[str, Any], started: f
         started: ``time.perf_counter()`` at the start.
 
     Returns:
-        The content of results.json: what was measured, seed, commit, settings and seconds.
+        The content of results.json: what was measured, seed, commit, settings, digest of the class map and seconds.
     """
     settings, seconds = public_settings(config.model_dump()), round(time.perf_counter() - started, 2)
-    results = results | {"seed": config.seed, "commit": commit(), "config": settings, "seconds": seconds}
+    results = results | {"seed": config.seed, "commit": commit(), "config": settings}
+    results |= {"class_map_sha256": config.class_map and sha256_of(config.class_map), "seconds": seconds}
     write_json(folder / "results.json", results)
     if config.report:
         print(evaluation_tables(results))

@@ -10,7 +10,7 @@ import pandas as pd
 from configs.paper import paper_results
 from configs.study import BETWEEN, PlannedRun, Study
 from scripts.reporting.runs import Run, measured, windows_measured
-from scripts.studies.done import PLACES, alike
+from scripts.studies.done import PLACES, alike, other_class_map
 from utils.long_table import METRICS, datasets_of_pretraining, named
 
 APPROACHES = {  # in the order of the tables
@@ -61,9 +61,12 @@ def measured_of(found: dict[str, Run], metrics: Sequence[str]) -> pd.DataFrame:
 
 def other_settings(planned: PlannedRun, found: dict[str, Run]) -> list[str]:
     """Names of the settings in which a finished run differs from the study."""
-    there = found[planned.name].results["config"] if planned.name in found else {}
-    asked = planned.settings
-    return sorted(k for k in there.keys() & asked.keys() - PLACES if not alike(there[k], asked[k]))
+    if planned.name not in found:
+        return []
+    results, asked = found[planned.name].results, planned.settings
+    there = results["config"]
+    other = {k for k in there.keys() & asked.keys() - PLACES if not alike(there[k], asked[k])}
+    return sorted(other | ({"class_map"} if other_class_map(results, asked) else set()))
 
 
 def study_table(study: Study, planned: Sequence[PlannedRun], found: dict[str, Run]) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """Whether a run of a study is done: its folder holds a result of the settings, and of the encoder, of now."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -33,7 +34,7 @@ def is_done(planned: PlannedRun, runs_root: Path) -> bool:
             + (f" (and {len(other) - 1} more differ)" if len(other) > 1 else "")
             + ": remove the folder, or choose another --out"
         )
-    if other or not (folder / "results.json").is_file():
+    if other or not (folder / "results.json").is_file() or other_class_map(_results(folder), asked):
         return False
     if not planned.needs:
         return True
@@ -49,6 +50,14 @@ def alike(there: Any, asked: Any) -> bool:
     if isinstance(there, str) and isinstance(asked, str):
         return PurePath(there).name == PurePath(asked).name
     return there == asked
+
+
+def other_class_map(results: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
+    """Whether the class map says something else than when it was measured; older results do not say, and pass."""
+    measured, file = results.get("class_map_sha256"), asked.get("class_map")
+    if measured is None or file is None:
+        return False
+    return not Path(file).is_file() or sha256_of(Path(file)) != measured
 
 
 def _results(folder: Path) -> dict[str, Any]:
