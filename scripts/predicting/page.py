@@ -95,7 +95,10 @@ def axis(timeline: Timeline, clock: Clock, days: list[dict[str, Any]]) -> dict[s
             unit = 60 if end - begin > 60 else 10
             first = int(begin // unit) * unit
             width, step = int(np.ceil(end / unit)) * unit - first, unit if unit == 60 else 2
-    labels = [str(at // 60) if step == 120 else f"{at // 60}:{at % 60:02d}" for at in range(first, first + width, step)]
+    places = range(first, first + width, step)
+    labels = [str(at // 60) for at in places]
+    if width < 1440:  # where the clock changes, hours of the clock are not those since midnight
+        labels = [f"{int(days[0]['hours'][at // 60][:2])}:{at % 60:02d}" for at in places]
     ticks = [(round(k * step / width * 1440, 1), label) for k, label in enumerate(labels)]
     return {"first": first, "width": width if width < 1440 else None, "ticks": ticks}
 

@@ -166,6 +166,6 @@ def _novelty(facts: ClassifierFacts) -> str:
         f"{of.threshold:.1f} are unlike: {percent(1 - QUANTILE)} % of {of.windows} windows of {of.people} people, each "
         f"compared with other people. With thresholds chosen on others too {percent(of.share)} % of the windows were "
         f"beyond, of one person at most {percent(of.highest_share)} %. A recording with more than "
-        f"{percent(of.limit)} % is worth a warning. Those windows are answered all the same. No warning is no promise: "
-        "activities and places on the body that look alike are not told."
+        f"{percent(of.limit)} % is worth a warning. Those windows are answered all the same. "
+        "Without a warning a recording may still be of another activity or place on the body that looks alike."
     )

@@ -96,6 +96,16 @@ def test_short_recordings_have_an_axis_of_their_length(page, tmp_path, capsys):
     assert re.search(r"a: walking \d+ s, sitting \d+ s, .*; not worn 0 s", capsys.readouterr().out)
 
 
+def test_hours_of_a_short_page_are_those_of_its_axis(page, tmp_path):
+    """Hours outside the axis take no focus; when clocks go back, the fifth hour of the day is 4:00."""
+    assert re.findall(r'data-hour="(\d+)"', page) == ["10", "11", "12"]
+    file = write_csv(tmp_path / "a.csv", samples(30), start_s=1729998000)  # 2024-10-27, 4:00 in Berlin
+    words = [str(file), "--model", str(write_classifier(tmp_path / "c")), "--out", str(tmp_path / "out")]
+    assert predict.main([*words, "--time_zone", "Europe/Berlin"]) == 0
+    short = (tmp_path / "out" / "a" / "a.html").read_text(encoding="utf-8")
+    assert 'aria-label="2024-10-27, 04:00"' in short and ">4:00</text>" in short and ">5:00</text>" not in short
+
+
 def test_names_cannot_write_markup(tmp_path):
     folder = write_classifier(tmp_path / "classifier")
     text = (folder / "config.json").read_text().replace("walking", "</script><b>x")
