@@ -54,7 +54,7 @@ def save_model(
     measured = results["shots"][str(max(config.shots))]["calibration"]
     pretrained = [] if config.from_scratch else datasets_of_pretraining(results["checkpoint"]["dataset"])
     found = None
-    if not config.from_scratch:  # what was never pretrained knows nothing but its classes
+    if not config.from_scratch:  # an encoder from scratch keeps what tells its classes apart alone
         imu = torch.from_numpy(windows.imu(learnt, training.normalize))
         labels = torch.from_numpy(windows.label[learnt])
         embeddings = embed_imu(before, imu).cpu()

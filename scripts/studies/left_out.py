@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.base import as_list
-from configs.folds import PEOPLE_OF, people_of
+from configs.folds import FOLD, PEOPLE_OF, people_of
 from configs.study import PlannedRun, Pretraining, Study
 from datasets.protocols.people import are_named
 from scripts.reporting.document import plural
@@ -79,12 +79,12 @@ def left_out(planned: Sequence[PlannedRun], data_root: Path, absent: Mapping[str
 
 
 def _nobody(settings: Mapping[str, Any], data_root: Path, people: Any) -> Iterable[str]:
-    """What says of the people that an evaluation names that its dataset has none of them."""
+    """What says of the people that an evaluation names, but folds yet unknown, that its dataset has none of them."""
     for key, of in PEOPLE.items():
         folder = data_root / (settings.get(of) or settings["dataset"])
         known = people(folder)
         for name in settings.get(key) or ():
-            if known and not are_named(known, [name]).any():
+            if known and FOLD not in name and not are_named(known, [name]).any():
                 yield f"{folder.name} has nobody called {name} ({key})"
 
 

@@ -102,3 +102,16 @@ def test_people_whom_a_list_leaves_out(tmp_path, monkeypatch):
     [line] = never_held_out(load_study(write(tmp_path, listed)), data_root)
     assert line.startswith("never held out: s8, s10 of UTD-MHAD; ")
     assert never_held_out(load_study(path, data_root), data_root) == []
+
+
+def test_folds_that_are_unknown_yet_leave_nothing_out(tmp_path, monkeypatch):
+    """The people of Wrist are the folds; Pocket, which is prepared before it, has nobody called {fold}."""
+    monkeypatch.chdir(ROOT)
+    text = STUDY.replace("title: Cohorts", "title: Cohorts\nfolds: {people_of: Wrist}")
+    text += """  "of_{fold}": {kind: few_shot, dataset: Pocket, config: configs/demo/downstream.yaml, of: [],
+    settings: {test_subjects: ["{fold}"]}, read: [{features: [handcrafted], heads: [linear]}]}
+"""
+    write_dataset(tmp_path / "phone", ["a", "b"], seconds=6, video=False, subjects=["s1", "s2"])
+    study = load_study(write(tmp_path, text), tmp_path)
+    assert study.folds_unknown
+    assert left_out(planned(study), tmp_path, {}) == {}
