@@ -81,6 +81,8 @@ def draw_script(rng: np.random.Generator, on_foot: bool) -> list[Segment]:
     for name, length, angle in _up(rng, until - script[0].end):
         begin = script[-1].end
         script.append(Segment(name, begin, round(begin + length, 2), angle))
+    if script[-1].end >= BLOCK_S:  # seldom: the last walk was too long
+        return draw_script(rng, on_foot)
     return [*script, Segment("seated", script[-1].end, BLOCK_S)]
 
 

@@ -113,3 +113,8 @@ def test_an_interrupted_day_is_made_again(tmp_path, monkeypatch):
     simulate.main(words)
     names = {path.name for path in tmp_path.rglob("*")}
     assert names == {"day", "day.csv.gz", "day-labels.csv", simulate.NOTE}
+
+
+def test_script_ends_within_its_block():
+    scripts = [simulated.draw_script(np.random.default_rng(seed), on_foot=True) for seed in range(2000)]
+    assert all(script[-1].start < script[-1].end == BLOCK_S for script in scripts)
