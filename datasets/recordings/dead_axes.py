@@ -1,7 +1,7 @@
 """Whether a sensor measures at all: axes that never change over a recording, or copy one another.
 
-The measures are those by which preparation masks stretches (``datasets.masking``), over the whole recording: a sensor
-of which it would mask every window counts as missing.
+The limit of copies is that by which preparation masks stretches (``datasets.masking``). Axes are compared where they
+change: a gyroscope that reads 0 at rest, in a recording that is nearly all rest, copies nothing.
 """
 
 from itertools import combinations
@@ -19,29 +19,39 @@ class DeadAxes:
 
     def __init__(self):
         self._first: np.ndarray | None = None
+        self._last: np.ndarray | None = None
         self._changed = np.zeros(3, dtype=bool)
-        self._equal, self._count = np.zeros(len(_PAIRS), dtype=np.int64), 0
+        self._equal, self._moved = np.zeros((2, len(_PAIRS)), dtype=np.int64)
 
     def push(self, values: np.ndarray) -> None:
         """Take (N, 3) values in any unit; rows with NaN do not count."""
         values = values[np.isfinite(values).all(1)]
         if len(values) == 0:
             return
-        self._first = values[0].copy() if self._first is None else self._first
+        if self._first is None:
+            self._first = self._last = values[0].copy()
         self._changed |= (values != self._first).any(0)
-        self._equal += [(values[:, a] == values[:, b]).sum() for a, b in _PAIRS]
-        self._count += len(values)
+        new = np.diff(values, axis=0, prepend=self._last[None]) != 0
+        for pair, (a, b) in enumerate(_PAIRS):
+            moved = new[:, a] | new[:, b]
+            self._moved[pair] += moved.sum()
+            self._equal[pair] += (moved & (values[:, a] == values[:, b])).sum()
+        self._last = values[-1].copy()
 
     @property
     def problem(self) -> str:
         """What is wrong with the axes, in words; empty if nothing is."""
-        if self._count == 0:
+        if self._first is None:
             return ""
         if not self._changed.all():
             kept = [f"{axis} = {self._first[k]:g}" for k, axis in enumerate("xyz") if not self._changed[k]]
             return f"{', '.join(kept)} in all of its rows"
-        share = self._equal / self._count
+        share = self._equal / np.maximum(self._moved, 1)
         copied = [
             f"{'xyz'[a]} and {'xyz'[b]}" for (a, b), of in zip(_PAIRS, share, strict=True) if of > MAX_COPIED_SHARE
         ]
-        return f"{', '.join(copied)} are equal in {100 * share.max():.0f} % of its rows" if copied else ""
+        return (
+            f"{', '.join(copied)} are equal in {100 * share.max():.0f} % of the rows in which they change"
+            if copied
+            else ""
+        )
