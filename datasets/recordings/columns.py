@@ -89,7 +89,8 @@ def guess_columns(there: Sequence[str], timed: bool) -> Columns:
             kind, axis, sensor = found
             groups[kind][sensor].setdefault(axis, name)
     rot = groups.pop("rot")
-    groups["gyro"] = groups["gyro"] or rot
+    quaternion = any(re.search(r"(?<![a-z])rot.*w$", _bare(name)) for name in there)
+    groups["gyro"] = groups["gyro"] or ({} if quaternion else rot)
     axes: dict[str, tuple[str, ...] | None] = {}
     for kind, sensors in groups.items():
         whole = [of for of in sensors.values() if len(of) == 3]

@@ -8,7 +8,6 @@ from typing import Any
 from configs.base import as_list
 from configs.folds import FOLD, PEOPLE_OF, people_of
 from configs.study import PlannedRun, Pretraining, Study
-from datasets.protocols.people import are_named
 from scripts.reporting.document import plural
 
 # Settings that name people, and the setting that names their dataset where it is not ``dataset``
@@ -80,6 +79,8 @@ def left_out(planned: Sequence[PlannedRun], data_root: Path, absent: Mapping[str
 
 def _nobody(settings: Mapping[str, Any], data_root: Path, people: Any) -> Iterable[str]:
     """What says of the people that an evaluation names, but folds yet unknown, that its dataset has none of them."""
+    from datasets.protocols.people import are_named  # pandas; a study of prepared datasets may need none
+
     for key, of in PEOPLE.items():
         folder = data_root / (settings.get(of) or settings["dataset"])
         known = people(folder)

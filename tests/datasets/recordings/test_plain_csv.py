@@ -37,6 +37,7 @@ from tests.predicting import MAY_DAY_S, NAMES, samples, write_csv
         ("t,ax,ay,az,rotation_rate_x,rotation_rate_y,rotation_rate_z", "t", "ax ay az",
          "rotation_rate_x rotation_rate_y rotation_rate_z"),
         ("t,ax,ay,az,gx,gy,gz,rotor_x,rotor_y,rotor_z", "t", "ax ay az", "gx gy gz"),
+        ("t,ax,ay,az,rot_x,rot_y,rot_z,rot_w", "t", "ax ay az", ""),
         ("t,ax,ay,az,gyr_x,gyr_y,gyr_z,rot_x,rot_y,rot_z", "t", "ax ay az", "gyr_x gyr_y gyr_z"),
     ],
 )  # fmt: skip
