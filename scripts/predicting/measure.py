@@ -109,7 +109,10 @@ def measure(
 
 def _check_axes(signal: Signal, reading: Reading, file: Path) -> None:
     """Refuse a sensor with dead axes like one that is missing."""
-    there = {"acc": ("accelerometer", "--csv_columns or --sensor"), "gyro": ("gyroscope", "--missing_gyro")}
+    there = {
+        "acc": ("accelerometer", "--csv_columns or --sensor"),
+        "gyro": ("gyroscope", "--missing_gyro of scripts.predict"),
+    }
     for sensor, (called, option) in there.items():
         if signal.dead[sensor] and (sensor == "acc" or reading.has_gyro):
             message = f"{file}: the {called} does not measure: {signal.dead[sensor]}; see to the sensor, or {option}"
