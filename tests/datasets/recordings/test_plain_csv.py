@@ -270,7 +270,7 @@ def test_text_far_down_is_named(tmp_path, monkeypatch):
     reading = open_plain(tmp_path / "a.csv", PlainSettings())
     with pytest.raises(BadRecording) as error:
         whole(reading)
-    assert error.value.reason == "text_cell" and "rows 201 to 300" in error.value.message
+    assert error.value.reason == "text_cell" and "row 251 below the header" in error.value.message
 
 
 def test_a_file_that_was_cut_off(tmp_path):
